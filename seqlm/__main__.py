@@ -1,0 +1,5 @@
+"""`python -m seqlm`."""
+
+from seqlm.cli.app import main
+
+main()

@@ -1,0 +1,100 @@
+"""The command `seqlm`: its verbs, and what an error becomes.
+
+Heavy modules are imported inside the commands' bodies, so that `seqlm --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+import warnings
+from typing import Annotated, Any
+
+import typer
+
+from seqlm import __version__
+from seqlm.cli import console, count, eval, sample, train
+from seqlm.errors import SeqlmError
+
+app = typer.Typer(
+    name="seqlm",
+    help="Train, score, sample and compare language models: n-grams and neural networks alike.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("count")(count.count)
+app.command("train")(train.train)
+app.command("eval")(eval.evaluate)
+app.command("sample")(sample.sample)
+
+
+def show_version(value: bool) -> None:
+    if value:
+        print(f"seqlm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="The version.")
+    ] = False,
+) -> None:
+    pass
+
+
+class Terminated(BaseException):
+    """SIGTERM, where no command has said what to do with it."""
+
+
+def main() -> None:
+    """Runs the command line; every way out ends here."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, on_sigterm)
+    warnings.showwarning = lambda message, *rest, **more: console.warn(str(message))
+    try:
+        code: Any = app(standalone_mode=False) or 0
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except SeqlmError as error:
+        code = fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except Terminated:
+        code = 143
+    except MemoryError:
+        code = fail("out of memory; a smaller --batch-size or --length takes less", 1)
+    except Exception as error:
+        code = other(error)
+    sys.exit(code)
+
+
+def other(error: Exception) -> int:
+    """Errors of the libraries below: Click's usage errors, a full device, and our mistakes."""
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        return fail(error.format_message(), error.exit_code)
+    if type(error).__name__ == "OutOfMemoryError":
+        return fail("the device is out of memory; a smaller --batch-size or --length takes less", 1)
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{error.filename}: " if error.filename else ""
+        return fail(f"{named}{error.strerror}", 1)
+    return fail(f"a mistake of seqlm's own, {error!r}; --debug shows where", 1)
+
+
+def fail(message: str, code: int) -> int:
+    if console.debug:
+        traceback.print_exc()
+    print(f"seqlm: error: {message}", file=sys.stderr)
+    return code
+
+
+def on_sigterm(*_: Any) -> None:
+    raise Terminated

@@ -1,0 +1,107 @@
+"""What every command shares on the terminal: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from seqlm.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+quiet = False
+debug = False
+
+
+def flag(*names: str, **how: Any) -> Any:
+    """A Typer option that the variable SEQLM_<NAME> can set too."""
+    long = next(name for name in names if name.startswith("--")).split("/")[0]
+    how.setdefault("envvar", "SEQLM_" + long.lstrip("-").replace("-", "_").upper())
+    return typer.Option(
+        *names, show_envvar=False, show_default=how.pop("show_default", False), **how
+    )
+
+
+def _set_quiet(value: bool) -> None:
+    global quiet
+    quiet = value
+
+
+def _set_debug(value: bool) -> None:
+    global debug
+    debug = value
+
+
+QUIET = flag("-q", "--quiet", help="Nothing but results and errors.", callback=_set_quiet)
+DEBUG = flag("--debug", help="Show the traceback of an error.", callback=_set_debug)
+DEVICE = flag("--device", help="cpu, cuda, cuda:N or mps. [default: the best there is]")
+THREADS = flag("--num-threads", help="CPU threads. [default: all cores]", min=1)
+ERRORS = flag("--errors", help="Invalid UTF-8: strict refuses it, replace puts U+FFFD.")
+MODEL = flag("-m", "--model", help="A run folder, or one save in it. [default: the latest run]")
+OUTPUT = flag("-o", "--output", help="The run folder to write. [default: new, in ./checkpoints]")
+OVERWRITE = flag("--overwrite", help="Replace the run at --output.")
+JSON = flag("--json", help="Print one JSON object.")
+
+
+def say(message: str) -> None:
+    """A line for people, on stderr."""
+    if not quiet:
+        print(message, file=sys.stderr, flush=True)
+
+
+def warn(message: str) -> None:
+    print(f"seqlm: warning: {message}", file=sys.stderr, flush=True)
+
+
+def is_tty(stream: Any) -> bool:
+    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+
+
+def inputs(files: Sequence[str] | None) -> list[str]:
+    """The files named, or standard input. Errors: UsageError where that is a terminal."""
+    if files:
+        if list(files).count("-") > 1:
+            raise UsageError("- stands for standard input, which can be read once")
+        return list(files)
+    if sys.stdin.isatty():
+        raise UsageError("no text: name a file, or pipe one in (see --help)")
+    return ["-"]
+
+
+def check_choice(name: str, value: str | None, choices: Sequence[str]) -> None:
+    from seqlm.nearest import did_you_mean
+
+    if value is not None and value not in choices:
+        raise UsageError(f"--{name} {value!r}{did_you_mean(value, choices)}")
+
+
+def set_up_torch(device: str | None, threads: int | None) -> torch.device:
+    """Chooses the device, and says so."""
+    import torch
+
+    from seqlm.device import choose_device, describe
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # numbers below 1e-38 cost a hundred times the rest
+    chosen = choose_device(device)
+    say(f"device: {describe(chosen)}")
+    return chosen
+
+
+def stage() -> Callable[[str], None]:
+    """Announces the stages of long work, each with the time since the first."""
+    started = time.perf_counter()
+    return lambda message: say(f"{time.perf_counter() - started:6.1f} s  {message}")
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,102 @@
+"""`seqlm sample`: text from a language model."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Annotated
+
+from seqlm.cli import console
+from seqlm.cli.console import flag
+
+
+def sample(
+    model: Annotated[str | None, console.MODEL] = None,
+    prompt: Annotated[
+        str, flag("--prompt", help="Text to go on from; - reads prompts from stdin, one a line.")
+    ] = "",
+    num_samples: Annotated[
+        int, flag("--num-samples", "-n", help="Samples of each prompt. [10]", min=1)
+    ] = 10,
+    max_tokens: Annotated[
+        int, flag("--max-tokens", help="The most tokens of a sample. [200]", min=1)
+    ] = 200,
+    stop: Annotated[
+        str, flag("--stop", help="eos ends a sample with its line; none goes on. [eos]")
+    ] = "eos",
+    temperature: Annotated[
+        float, flag("--temperature", "-t", help="Below 1 is safer, 0 is greedy. [1]")
+    ] = 1.0,
+    top_k: Annotated[int | None, flag("--top-k", help="Keep the K likeliest tokens.")] = None,
+    top_p: Annotated[
+        float | None, flag("--top-p", help="Keep the likeliest that hold this mass.")
+    ] = None,
+    min_p: Annotated[
+        float | None, flag("--min-p", help="Keep those this likely beside the likeliest.")
+    ] = None,
+    beam: Annotated[
+        int | None, flag("--beam", help="Do not draw: search the likeliest, this wide.", min=1)
+    ] = None,
+    nbest: Annotated[int, flag("--nbest", help="Continuations a beam prints. [1]", min=1)] = 1,
+    seed: Annotated[int, flag("--seed", help="Equal seeds give equal samples. [1]")] = 1,
+    json: Annotated[bool, console.JSON] = False,
+    device: Annotated[str | None, console.DEVICE] = None,
+    num_threads: Annotated[int | None, console.THREADS] = None,
+    quiet: Annotated[bool, console.QUIET] = False,
+    debug: Annotated[bool, console.DEBUG] = False,
+) -> None:
+    """Print samples of a model, one a line, as they are generated."""
+    from seqlm.errors import UsageError
+
+    console.check_choice("stop", stop, ("eos", "none"))
+    if beam is not None and (temperature != 1.0 or top_k or top_p or min_p or stop == "none"):
+        raise UsageError("--beam searches and does not draw: no --temperature, --top-*, --stop")
+    if beam is not None and nbest > beam:
+        raise UsageError(f"--nbest {nbest} needs a --beam at least as wide")
+
+    from seqlm.runs.folder import find_run
+
+    run, save = find_run(model)
+    if prompt == "-" and sys.stdin.isatty():
+        console.say("prompts, one a line; Ctrl-D ends")
+    where = console.set_up_torch(device, num_threads)
+
+    from seqlm.decoding import sampling
+    from seqlm.decoding.choose import chooser
+    from seqlm.decoding.noise import Noise
+    from seqlm.models.base import LanguageModel
+    from seqlm.runs.save import load
+
+    choose = partial(chooser, temperature, top_k, top_p, min_p)
+    choose(Noise.of(seed, []))  # refuses what is out of range before anything is loaded
+    loaded = load(run, save, where)
+    language_model, tokenizer = loaded.model, loaded.tokenizer
+    assert isinstance(language_model, LanguageModel)
+    prompts: Iterable[str] = stdin_lines() if prompt == "-" else [prompt]
+    if beam is not None:
+        for ranked in sampling.best(language_model, tokenizer, prompts, beam, nbest, max_tokens):
+            for found in ranked:
+                sys.stdout.write(found.text)
+        return
+    pieces = sampling.sample(
+        language_model, tokenizer, prompts, num_samples, choose, seed, max_tokens, stop == "eos"
+    )
+    if json:
+        texts: dict[int, str] = {}
+        for piece in pieces:
+            texts[piece.number] = texts.get(piece.number, "") + piece.text
+        print(
+            json_module.dumps({"samples": list(texts.values()), "seed": seed}, ensure_ascii=False)
+        )
+        return
+    for piece in pieces:
+        sys.stdout.write(piece.text)
+        sys.stdout.flush()
+
+
+def stdin_lines() -> Iterator[str]:
+    """Prompts as they come: each is answered before the next is read."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", "replace").rstrip("\r\n")

@@ -1,0 +1,210 @@
+"""`seqlm train`: any neural model."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqlm.cli import console
+from seqlm.cli.console import flag
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from seqlm.training.loop import Trainer
+
+
+def train(
+    corpus: Annotated[
+        list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
+    ] = None,
+    # text
+    valid: Annotated[list[str] | None, flag("--valid", help="Text to validate on.")] = None,
+    valid_fraction: Annotated[
+        float | None, flag("--valid-fraction", help="Or this part of the corpus, from its end.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, flag("--tokenizer", help="word, char or bpe. [default: word]")
+    ] = None,
+    vocab: Annotated[
+        str | None, flag("--vocab", help="Take the vocabulary of a run, or of a file of types.")
+    ] = None,
+    vocab_size: Annotated[int | None, flag("--vocab-size", help="The most types kept.")] = None,
+    min_count: Annotated[
+        int | None,
+        flag("--min-count", help="Occurrences of a type. [words: 2, or 1 if the text has <unk>]"),
+    ] = None,
+    context: Annotated[
+        str | None,
+        flag("--context", help="carried over lines, or sentence by sentence. [default: carried]"),
+    ] = None,
+    errors: Annotated[str, console.ERRORS] = "strict",
+    # model
+    arch: Annotated[str | None, flag("--arch", help="rnn, lstm or gru. [default: lstm]")] = None,
+    width: Annotated[int | None, flag("--width", help="Units of a layer. [256]")] = None,
+    layers: Annotated[int | None, flag("--layers", help="Layers. [2]")] = None,
+    embedding: Annotated[
+        int | None, flag("--embedding", help="Width of the embedding. [that of the layers]")
+    ] = None,
+    tied: Annotated[
+        bool | None, flag("--tied/--untied", help="Softmax and embedding share weights. [tied]")
+    ] = None,
+    dropout: Annotated[
+        float | None, flag("--dropout", help="Locked dropout, everywhere but on word types.")
+    ] = None,
+    dropout_input: Annotated[float | None, flag("--dropout-input", help="[0.1]")] = None,
+    dropout_hidden: Annotated[float | None, flag("--dropout-hidden", help="[0.1]")] = None,
+    dropout_output: Annotated[float | None, flag("--dropout-output", help="[0.2]")] = None,
+    dropout_embedding: Annotated[
+        float | None, flag("--dropout-embedding", help="Share of word types dropped. [0]")
+    ] = None,
+    # training
+    config: Annotated[
+        str | None, flag("--config", help="A YAML file of settings, or a recipe that ships.")
+    ] = None,
+    epochs: Annotated[int | None, flag("--epochs", help="Passes over the corpus. [8]")] = None,
+    steps: Annotated[int | None, flag("--steps", help="Or updates.")] = None,
+    batch_size: Annotated[
+        int | None, flag("--batch-size", help="Rows trained side by side. [32]")
+    ] = None,
+    length: Annotated[
+        int | None, flag("--length", help="Tokens the gradient goes back. [35]")
+    ] = None,
+    optimizer: Annotated[
+        str | None, flag("--optimizer", help="adamw or sgd. [default: adamw]")
+    ] = None,
+    lr: Annotated[float | None, flag("--lr", help="Peak rate. [adamw 0.005, sgd 20]")] = None,
+    schedule: Annotated[
+        str | None,
+        flag("--schedule", help="one-cycle, cosine, constant or plateau. [default: one-cycle]"),
+    ] = None,
+    warmup: Annotated[
+        float | None, flag("--warmup", help="Part of the steps over which the rate rises. [0]")
+    ] = None,
+    clip: Annotated[
+        float | None, flag("--clip", help="Largest norm of a gradient; 0 clips nothing. [0.25]")
+    ] = None,
+    weight_decay: Annotated[float | None, flag("--weight-decay", help="[0]")] = None,
+    valid_every: Annotated[
+        int | None, flag("--valid-every", help="Steps between validations. [an epoch]")
+    ] = None,
+    patience: Annotated[
+        int | None, flag("--patience", help="Validations without a gain before stopping. [3]")
+    ] = None,
+    tolerance: Annotated[
+        float | None, flag("--tolerance", help="Nats a token that make a gain. [0]")
+    ] = None,
+    seed: Annotated[int | None, flag("--seed", help="[1]")] = None,
+    # run
+    output: Annotated[Path | None, console.OUTPUT] = None,
+    overwrite: Annotated[bool, console.OVERWRITE] = False,
+    resume: Annotated[
+        Path | None, flag("--resume", help="Go on with this run, with its corpus and settings.")
+    ] = None,
+    device: Annotated[str | None, console.DEVICE] = None,
+    num_threads: Annotated[int | None, console.THREADS] = None,
+    quiet: Annotated[bool, console.QUIET] = False,
+    debug: Annotated[bool, console.DEBUG] = False,
+) -> None:
+    """Train a neural language model on CORPUS.
+
+    Prints the run's folder. Ctrl-C saves and says how to resume.
+    """
+    own = {"corpus", "valid", "errors", "config", "dropout", "output", "overwrite", "resume"}
+    own |= {"device", "num_threads", "quiet", "debug"}
+    given = {k: v for k, v in locals().items() if k != "own" and k not in own and v is not None}
+    if dropout is not None:
+        parts = ("dropout_input", "dropout_hidden", "dropout_output")
+        given = dict.fromkeys(parts, dropout) | given
+    console.check_choice("errors", errors, ("strict", "replace"))
+
+    from seqlm.errors import UsageError
+    from seqlm.training.settings import read_recipe, resolve
+
+    if resume is not None:
+        if corpus or valid or config or output:
+            raise UsageError("--resume goes on with the corpus and settings of its run")
+        sources: list[str] = []
+    else:
+        settings, options = resolve((read_recipe(config) if config else {}) | given)
+        sources = console.inputs(corpus)
+        if "-" in sources and "-" in (valid or []):
+            raise UsageError("standard input is the corpus; --valid needs a file")
+        if valid and settings.valid_fraction:
+            raise UsageError("--valid and --valid-fraction are two answers to one question")
+    where = console.set_up_torch(device, num_threads)
+
+    from seqlm.training import run
+
+    progress = Progress()
+    try:
+        if resume is not None:
+            done = run.resume(resume, given, where, progress, console.say)
+        else:
+            command = ["seqlm", *sys.argv[1:]]
+            done = run.train(
+                sources, valid or [], settings, options, output, where, progress, command,
+                overwrite, errors, console.say,
+            )  # fmt: skip
+    finally:
+        progress.close()
+    print(done.path)
+
+
+class Progress:
+    """One live line on a terminal, plain lines elsewhere."""
+
+    every = 30.0  # seconds between plain lines
+
+    def __init__(self) -> None:
+        self.bar: tqdm[Any] | None = None
+        self.live = console.is_tty(sys.stderr) and not console.quiet
+        self.began: tuple[float, int, int] | None = None  # time, tokens and step at the first look
+        self.told = time.perf_counter()
+
+    def stepped(self, trainer: Trainer, loss: float) -> None:
+        progress, now = trainer.progress, time.perf_counter()
+        if self.began is None:
+            self.began = now, progress.tokens, progress.step
+            return
+        start, tokens, step = self.began
+        speed = (progress.tokens - tokens) / (now - start)
+        if self.live:
+            from tqdm import tqdm
+
+            self.bar = self.bar or tqdm(
+                total=trainer.steps, initial=progress.step, unit="step", dynamic_ncols=True
+            )
+            self.bar.set_postfix_str(f"{figures(loss)}, {speed:,.0f} tokens/s", refresh=False)
+            self.bar.update(progress.step - self.bar.n)
+        elif now - self.told > self.every:
+            self.told = now
+            left = (now - start) / (progress.step - step) * (trainer.steps - progress.step)
+            console.say(
+                f"step {progress.step}/{trainer.steps}  {figures(loss)}"
+                f"  {speed:,.0f} tokens/s  ETA {console.duration(left)}"
+            )
+
+    def validated(self, trainer: Trainer, row: Mapping[str, Any], best: bool) -> None:
+        line = f"epoch {row['epoch']}  step {row['step']}  train {figures(row['train_loss'])}"
+        if "valid_loss" in row:
+            line += f"  valid {figures(row['valid_loss'])}{'  *' if best else ''}"
+        line += f"  {console.duration(row['seconds'])}"
+        if self.bar is not None:
+            self.bar.write(line, file=sys.stderr)
+        else:
+            console.say(line)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def figures(loss: float) -> str:
+    return f"loss {loss:.4f}, ppl {math.exp(min(loss, 700)):.2f}"

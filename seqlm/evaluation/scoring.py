@@ -1,0 +1,119 @@
+"""Ids to their log probabilities under a model, in bounded memory.
+
+*Carried* context is one row and one stream: `</s>` is history like any token, and no token is
+dropped. *Sentence* context starts every line afresh and batches lines of like length, padded on
+the right, where a causal model cannot see. No figure depends on how the text was cut.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from seqlm.models.base import LanguageModel, State
+from seqlm.text.batches import StreamBatches, pad
+from seqlm.text.vocabulary import EOS
+
+CHUNK, CHUNK_COUNTED = 1 << 11, 1 << 18
+"""Positions scored at once in a stream, by networks and by models that look up."""
+
+
+class Scores(NamedTuple):
+    log_probs: np.ndarray  # (N,) float64, natural
+    matched: np.ndarray | None  # (N,) the n-gram order used, where the model has one
+
+
+class Scorer:
+    """Scores ids piece by piece, in order, under a run's context.
+
+    'carried': one row, whose state goes on from piece to piece until `restart`. 'sentence': every
+    line starts afresh, `batch_size` lines together; only a line that a piece cuts in two is carried
+    on. A model that restarts by itself needs no lines: as a stream it is the same.
+    """
+
+    def __init__(self, model: LanguageModel, context: str, batch_size: int = 64) -> None:
+        self.model, self.batch_size = model, batch_size
+        self.carried = context == "carried" or model.restarts
+        self.state: State = None
+        """None at the start of a text, and of a line."""
+
+    def restart(self) -> None:
+        """The next piece begins a text of its own."""
+        self.state = None
+
+    @torch.inference_mode()
+    def __call__(self, ids: np.ndarray) -> Scores:
+        """`ids` (N,) -> their N scores."""
+        if self.carried:
+            return self.stream(ids)
+        ends = np.flatnonzero(ids == EOS) + 1
+        head = 0
+        if self.state is not None:
+            head = int(ends[0]) if len(ends) else len(ids)
+        tail = int(ends[-1]) if len(ends) else head
+        before = self.stream(ids[:head]) if head else NOTHING
+        if len(ends):
+            self.state = None
+        within = self.lines(ids[head:tail])
+        after = self.stream(ids[tail:]) if tail < len(ids) else NOTHING
+        parts = (before.log_probs, within, after.log_probs)
+        return Scores(np.concatenate(parts), None)
+
+    def stream(self, ids: np.ndarray) -> Scores:
+        """One row, from the state so far."""
+        if self.state is None:
+            self.state = self.model.start(1)
+        tokens = torch.from_numpy(ids.astype(np.int64))[None].to(self.model.device)  # (1, N)
+        counted = self.model.matched(self.state, tokens[:, :1]) is not None
+        log_probs, matched = [], []
+        for chunk in tokens.split(CHUNK_COUNTED if counted else CHUNK, dim=1):
+            if (orders := self.model.matched(self.state, chunk)) is not None:
+                matched.append(orders[0].cpu().numpy())
+            scores, self.state = self.model.score(self.state, chunk)
+            log_probs.append(scores[0].double().cpu().numpy())
+        return Scores(np.concatenate(log_probs), np.concatenate(matched) if matched else None)
+
+    def lines(self, ids: np.ndarray) -> np.ndarray:
+        """Whole lines, each from the start."""
+        ends = np.flatnonzero(ids == EOS) + 1
+        starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+        lengths = ends - starts
+        log_probs = np.empty(len(ids))
+        order = np.argsort(lengths, kind="stable")  # lines of like length share a batch
+        for at in range(0, len(order), self.batch_size):
+            group = order[at : at + self.batch_size]
+            tokens, real = pad(ids, starts[group], lengths[group])  # (B, T)
+            padded = torch.from_numpy(tokens).to(self.model.device)
+            scores, _ = self.model.score(self.model.start(len(group)), padded)
+            places = starts[group][:, None] + np.arange(tokens.shape[1])
+            log_probs[places[real]] = scores.double().cpu().numpy()[real]
+        return log_probs
+
+
+NOTHING = Scores(np.empty(0), None)
+
+
+@torch.inference_mode()
+def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: int) -> float:
+    """Nats a token, for use inside training only: carried text is cut into `rows` rows.
+
+    The model is left in the mode it came in. Draws from no random generator.
+    """
+    mode = model.training
+    model.eval()
+    try:
+        if context == "sentence" or model.restarts:
+            scores = Scorer(model, context, rows)(ids)
+            return -float(scores.log_probs.mean())
+        total = count = 0.0
+        state = None
+        for batch in StreamBatches(ids, rows, 256, model.device):
+            state = model.start(batch.inputs.shape[0]) if state is None else state
+            scores_, state = model.score(state, batch.targets)
+            total += float(scores_.double().sum())
+            count += batch.tokens
+        return -total / count
+    finally:
+        model.train(mode)

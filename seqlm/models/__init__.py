@@ -1,0 +1,33 @@
+"""The models by (task, arch), named and not imported: a listing must not cost a torch import."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from seqlm.errors import UsageError
+from seqlm.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from seqlm.models.base import SequenceModel
+
+REGISTRY = {
+    ("lm", "ngram"): "seqlm.models.ngram:NGram",
+    ("lm", "rnn"): "seqlm.models.recurrent:Elman",
+    ("lm", "lstm"): "seqlm.models.recurrent:LSTM",
+    ("lm", "gru"): "seqlm.models.recurrent:GRU",
+}
+
+
+def architectures(task: str = "lm") -> list[str]:
+    """The names `--arch` takes for `task`."""
+    return [arch for of, arch in REGISTRY if of == task]
+
+
+def model_class(task: str, arch: str) -> type[SequenceModel]:
+    """The class registered under (task, arch). Errors: UsageError with the nearest name."""
+    if (task, arch) not in REGISTRY:
+        raise UsageError(f"no architecture {arch!r}{did_you_mean(arch, architectures(task))}")
+    module, name = REGISTRY[task, arch].split(":")
+    loaded: type[SequenceModel] = getattr(import_module(module), name)
+    return loaded

@@ -1,0 +1,216 @@
+"""The one interface every sequence model speaks, and the state that carries it.
+
+    B rows (sentences x beams) · T new tokens · V vocabulary · D feature width
+
+A model answers three questions about a *state*, the value that stands for everything read so far:
+what comes next (`log_probs`), what the state is after reading more (`advance`), and how probable a
+given continuation was (`score`). Decoders and evaluators know these verbs and no class.
+
+State is a value. It is passed in and returned, never hung on a module; after
+`t = model.advance(s, x)`, `s` still means what it meant. A state is a nest of tuples whose tensors
+all have the rows as axis 0, so that `select`, `detach` and `pack` work on any of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from seqlm.text.vocabulary import EOS as EOS
+from seqlm.text.vocabulary import UNK as UNK
+
+State = Any  # nested NamedTuples of tensors (axis 0 is B), ints and None
+S = TypeVar("S")
+
+
+# ---------------------------------------------------------------------------------------- states
+
+
+def transform(state: S, change: Callable[[Tensor], Tensor]) -> S:
+    """The same nest of tuples with every tensor changed; ints and None pass through."""
+    if isinstance(state, Tensor):
+        return cast(S, change(state))
+    if isinstance(state, tuple):
+        parts = [transform(part, change) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else cast(S, tuple(parts))
+    return state
+
+
+def select(state: S, rows: Tensor) -> S:
+    """Reorder, repeat or drop the rows of any state. `rows` (R,) indexes axis 0."""
+    return transform(state, lambda tensor: tensor[rows])
+
+
+def detach(state: S) -> S:
+    """The same state without its graph: what truncated back-propagation carries on."""
+    return transform(state, Tensor.detach)
+
+
+def pack(state: State, name: str = "state") -> dict[str, Tensor]:
+    """A state's tensors under the paths that lead to them, for saving."""
+    if isinstance(state, Tensor):
+        return {name: state}
+    if isinstance(state, tuple):
+        packed: dict[str, Tensor] = {}
+        for index, part in enumerate(state):
+            packed |= pack(part, f"{name}.{index}")
+        return packed
+    return {}
+
+
+def unpack(like: S, packed: Mapping[str, Tensor], name: str = "state") -> S:
+    """The inverse of `pack`, given any state of the same shape of nest."""
+    if isinstance(like, Tensor):
+        return cast(S, packed[name].to(like.device))
+    if isinstance(like, tuple):
+        parts = [unpack(part, packed, f"{name}.{index}") for index, part in enumerate(like)]
+        return type(like)(*parts) if hasattr(like, "_fields") else cast(S, tuple(parts))
+    return like
+
+
+# ---------------------------------------------------------------------------------------- models
+
+
+class SequenceModel(nn.Module, ABC):
+    """What every model of sequences can be asked, whatever it is made of."""
+
+    normalized: ClassVar[bool] = True
+    """False where the numbers are scores and not probabilities."""
+    restarts: bool = False
+    """True where the state after `</s>` is the start state, so that lines never see each other."""
+    horizon: int | None = None
+    """The most tokens a state may have consumed, or None."""
+
+    config_class: ClassVar[type]
+    """The family's frozen dataclass of options."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def log_probs(self, state: State) -> Tensor:
+        """(B, V) natural-log probabilities of the next token."""
+
+    @abstractmethod
+    def advance(self, state: State, tokens: Tensor) -> State:
+        """The state after consuming `tokens` (B, T)."""
+
+    def score(self, state: State, tokens: Tensor) -> tuple[Tensor, State]:
+        """(B, T) log p(tokens[:, t] | state, tokens[:, :t]), and the state after them.
+
+        This slow loop defines the meaning; every model overrides it and is tested against it.
+        """
+        scores = []
+        for token in tokens.split(1, dim=1):  # (B, 1)
+            scores.append(self.log_probs(state).gather(1, token))
+            state = self.advance(state, token)
+        return torch.cat(scores, 1), state
+
+    def alignment(self, state: State) -> Tensor | None:
+        """(B, S) attention over the source behind the next token, where there is one."""
+        return None
+
+    def matched(self, state: State, tokens: Tensor) -> Tensor | None:
+        """(B, T) order of the n-gram each token was scored with, where there is one."""
+        return None
+
+    # -- a model <-> named tensors
+
+    def settings(self) -> dict[str, Any]:
+        """The configuration as plain names and values, ready for YAML."""
+        return asdict(self.config)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """A model with fresh parameters. Errors: TypeError on an unknown name."""
+        return cls(cls.config_class(**settings))
+
+    @classmethod
+    def from_tensors(cls, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
+        """A model that holds exactly `tensors`, in eval mode. Errors: RuntimeError on a misfit."""
+        with torch.device("meta"):
+            model = cls.from_settings(settings)
+        model.load_state_dict(tensors, strict=True, assign=True)
+        return model.eval()
+
+    @property
+    def device(self) -> torch.device:
+        for tensor in self.tensors():
+            return tensor.device
+        raise AssertionError("a model without tensors")
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield from self.parameters()
+        yield from self.buffers()
+
+
+class LanguageModel(SequenceModel):
+    """A sequence model that needs nothing but the text before."""
+
+    @abstractmethod
+    def start(self, rows: int) -> State:
+        """The state of `rows` rows that stand at the beginning of a text."""
+
+
+# -------------------------------------------------------------------------------------- networks
+
+
+class Output(NamedTuple):
+    """What a network makes of one segment of text."""
+
+    features: Tensor  # (B, T, D), as the head takes them
+    inner: State
+    penalty: Tensor | None = None  # training only: computed where the activations are
+    report: Mapping[str, Tensor] = MappingProxyType({})  # named figures; empty at inference
+
+
+class NetworkState(NamedTuple):
+    last: Tensor  # (B, D), the feature that predicts the next token
+    inner: State
+
+
+class Network(LanguageModel):
+    """A neural language model: subclasses say `initial` and `forward`, the verbs follow.
+
+    The token read at position t gives the feature that predicts position t+1, so a state keeps the
+    last feature; a text is entered by reading one `</s>`.
+    """
+
+    head: Any  # models.softmax.Softmax
+
+    @abstractmethod
+    def initial(self, rows: int) -> State:
+        """The inner state before anything is read."""
+
+    @abstractmethod
+    def forward(self, tokens: Tensor, inner: State) -> Output:
+        """Features (B, T, D) of `tokens` (B, T) read from `inner`."""
+
+    def start(self, rows: int) -> NetworkState:
+        opening = torch.full((rows, 1), EOS, device=self.device)
+        features, inner, *_ = self(opening, self.initial(rows))
+        return NetworkState(features[:, -1], inner)
+
+    def log_probs(self, state: NetworkState) -> Tensor:
+        return cast(Tensor, self.head.log_probs(state.last))
+
+    def advance(self, state: NetworkState, tokens: Tensor) -> NetworkState:
+        if tokens.shape[1] == 0:
+            return state
+        features, inner, *_ = self(tokens, state.inner)
+        return NetworkState(features[:, -1], inner)
+
+    def score(self, state: NetworkState, tokens: Tensor) -> tuple[Tensor, NetworkState]:
+        if tokens.shape[1] == 0:
+            return tokens.new_zeros(tokens.shape, dtype=state.last.dtype), state
+        features, inner, *_ = self(tokens, state.inner)  # (B, T, D)
+        # Position t is predicted by what was read before it.
+        before = torch.cat([state.last[:, None], features[:, :-1]], 1)
+        return self.head.score(before, tokens), NetworkState(features[:, -1], inner)

@@ -1,0 +1,113 @@
+"""The output layer: features to a distribution over the vocabulary, never whole in memory.
+
+    z = W f + b            logits, (n, V)
+    log p(y) = z_y - log sum_v exp z_v
+
+n positions (B x T, flattened) · D feature width · V vocabulary. The logits of a segment are by far
+the largest tensor of a language model (20 x 35 positions x 10 000 types = 28 MB), and every pass
+over them costs as much as a layer. `score` and `loss` therefore walk over the positions in chunks;
+`loss` makes its gradients in the same walk, while a chunk is still in the cache:
+
+    dL/dz = (softmax(z) - onehot(y)) / n,    dL/df = dL/dz W,    dL/dW = dL/dz' f
+
+With e = exp(z - max z) and s = sum e, softmax is e / s, and the division is moved from the
+(n, V) tensor to the (n, D) ones beside it: one exponential a logit and no other pass that writes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+CHUNK = 1 << 21  # logits held at once on a CPU: 8 MB, about what a core's share of cache holds
+CHUNK_CUDA = 1 << 26
+
+
+class Softmax(nn.Module):
+    """A full softmax. Its weight (V, D) may serve as the embedding too (tied)."""
+
+    def __init__(self, vocab_size: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(vocab_size, width).uniform_(-0.1, 0.1))
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def log_probs(self, features: Tensor) -> Tensor:
+        """(.., D) -> (.., V) natural log."""
+        return nn.functional.linear(features, self.weight, self.bias).log_softmax(-1)
+
+    def score(self, features: Tensor, targets: Tensor) -> Tensor:
+        """(.., D), (..) -> (..) log probability of each target; exact, in chunks of positions."""
+        flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1, 1)
+        scores = [
+            self.log_probs(f).gather(1, y)
+            for f, y in zip(*(x.split(rows_at_once(self.weight)) for x in (flat, wanted)))
+        ]
+        return torch.cat(scores).view(targets.shape) if scores else flat.new_zeros(targets.shape)
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """(.., D), (..) -> mean negative log probability of the targets, natural log."""
+        flat = features.reshape(-1, features.shape[-1])
+        loss: Tensor = CrossEntropy.apply(flat, self.weight, self.bias, targets.reshape(-1))
+        return loss
+
+
+def rows_at_once(weight: Tensor) -> int:
+    return max(1, (CHUNK_CUDA if weight.is_cuda else CHUNK) // weight.shape[0])
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x weight' + bias. On a CPU by oneDNN, which torch's own float32 products do not use.
+
+    They go to MKL, which on AMD processors stops at AVX2: half the rate of oneDNN there (2.2 x
+    measured on a Zen 5 core, `benchmarks/training_speed.py`), the same on Intel.
+    """
+    if x.device.type == "cpu" and x.dtype == torch.float32 and onednn_linear is not None:
+        product: Tensor = onednn_linear(x, weight, bias, "none", [], "")
+        return product
+    return nn.functional.linear(x, weight, bias)
+
+
+# The operator torch.compile lowers linear layers to; not public, hence the way round it above.
+onednn_linear = (
+    getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if torch.backends.mkldnn.is_available()
+    else None
+)
+
+
+class CrossEntropy(torch.autograd.Function):
+    """mean(-log softmax(f W' + b)[y]), its gradients formed chunk by chunk in the forward walk."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
+    ) -> Tensor:
+        n = features.shape[0]
+        d_features = torch.empty_like(features)
+        d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        total = weight.new_zeros(())
+        step = rows_at_once(weight)
+        for at in range(0, n, step):
+            f, y = features[at : at + step], targets[at : at + step, None]  # (m, D), (m, 1)
+            z = linear(f, weight, bias)  # (m, V)
+            right = z.gather(1, y)
+            most = z.amax(1, keepdim=True)
+            e = z.sub_(most).exp_()
+            s = e.sum(1, keepdim=True)  # (m, 1)
+            total += (s.log() + most - right).sum()
+            share = 1 / (n * s)
+            d_features[at : at + step] = linear(e, weight.t()).mul_(share)
+            d_weight += linear(e.t(), (f * share).t())
+            d_bias.addmv_(e.t(), share[:, 0])
+        # What the one-hot part of dL/dz adds, n positions only.
+        d_features.sub_(weight[targets], alpha=1 / n)
+        d_weight.index_add_(0, targets, features, alpha=-1 / n)
+        d_bias.index_add_(0, targets, bias.new_full((n,), -1 / n))
+        ctx.save_for_backward(d_features, d_weight, d_bias)
+        return total / n
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return *(d * grads[0] for d in ctx.saved_tensors), None

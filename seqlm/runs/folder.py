@@ -1,0 +1,224 @@
+"""A run folder: what a model is, how it came to be, and its saves.
+
+    config.yaml      the resolved configuration           metrics.jsonl   one object a validation
+    tokenizer.json   text <-> ids                         README.md       the command, for people
+    saves/<step>/    weights, training state, manifest    latest, best    the name of a save
+    lock             held by the process that writes
+
+Small files are replaced whole or not at all, whatever happens in between.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from seqlm.errors import ModelError, SeqlmError, UsageError
+from seqlm.nearest import did_you_mean
+from seqlm.text.tokenizer import Tokenizer
+
+CHECKPOINTS = Path("checkpoints")
+OURS = (
+    "config.yaml",
+    "tokenizer.json",
+    "metrics.jsonl",
+    "README.md",
+    "latest",
+    "best",
+    "corpus.npz",
+)
+
+
+class RunFolder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    # -- making one
+
+    @classmethod
+    def create(cls, path: Path, overwrite: bool = False) -> Self:
+        """An empty, locked run at `path`.
+
+        Errors: UsageError where `path` holds a run (unless `overwrite`) or something else.
+        """
+        run = cls(path)
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a file, not a folder for a run")
+        if run.exists() and not overwrite:
+            raise UsageError(
+                f"{path} holds a run already; --overwrite replaces it, -o names another"
+            )
+        if path.is_dir() and not run.exists() and any(p.name != "lock" for p in path.iterdir()):
+            raise UsageError(f"{path} is a folder with other things in it; -o names another")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SeqlmError(f"{path} cannot be made: {error.strerror}") from None
+        run.lock()
+        shutil.rmtree(run / "saves", ignore_errors=True)
+        for name in OURS:
+            (run / name).unlink(missing_ok=True)
+        return run
+
+    @classmethod
+    def fresh(cls, name: str) -> Path:
+        """The first path checkpoints/`name`, checkpoints/`name`-2, … that is free."""
+        numbered = (name if n == 1 else f"{name}-{n}" for n in range(1, 1_000_000))
+        return next(CHECKPOINTS / n for n in numbered if not (CHECKPOINTS / n).exists())
+
+    def exists(self) -> bool:
+        return (self / "config.yaml").is_file()
+
+    # -- one writer at a time
+
+    def lock(self) -> None:
+        """Held until the process ends, however it ends. Errors: UsageError where another has it."""
+        self._lock = os.open(self / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            self._lock = None
+            raise UsageError(f"{self.path} is being written by another run") from None
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def locked(self) -> bool:
+        try:
+            with (self / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+
+    # -- what is in it
+
+    def read_config(self) -> dict[str, Any]:
+        """Errors: ModelError where it is missing, no YAML mapping, or holds a tagged object."""
+        try:
+            config = yaml.safe_load((self / "config.yaml").read_text())
+        except FileNotFoundError:
+            raise ModelError(f"{self.path} is not a run: it has no config.yaml") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
+            raise ModelError(f"{self / 'config.yaml'} cannot be read: {reason}") from None
+        if not isinstance(config, dict) or not {"task", "arch", "model"} <= config.keys():
+            raise ModelError(f"{self / 'config.yaml'} is not the configuration of a run")
+        return config
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        write_text(
+            self / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        )
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        try:
+            return Tokenizer.from_json((self / "tokenizer.json").read_text())
+        except FileNotFoundError:
+            raise ModelError(f"{self.path} has no tokenizer.json") from None
+
+    def write_tokenizer(self, tokenizer: Tokenizer) -> None:
+        write_text(self / "tokenizer.json", tokenizer.to_json())
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        with (self / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def truncate_metrics(self, step: int) -> None:
+        """Forgets what was measured after `step`, as a run resumed there will measure it again."""
+        path = self / "metrics.jsonl"
+        if path.exists():
+            rows = path.read_text().splitlines(keepends=True)
+            write_text(path, "".join(row for row in rows if json.loads(row)["step"] <= step))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+# ------------------------------------------------------------------------------- finding a run
+
+
+def find_run(model: str | None) -> tuple[RunFolder, str | None]:
+    """The run `-m` names, and the save if it names one.
+
+    Without `-m`: SEQLM_MODEL, else the run in ./checkpoints that finished last.
+    Errors: ModelError, UsageError.
+    """
+    model = model or os.environ.get("SEQLM_MODEL")
+    if model is None:
+        return latest_run(), None
+    path = Path(model)
+    if path.parent.name == "saves" and (path.parent.parent / "config.yaml").is_file():
+        return RunFolder(path.parent.parent), path.name
+    for place in (path, CHECKPOINTS / path):
+        if RunFolder(place).exists():
+            return RunFolder(place), None
+    if not path.exists():
+        near = did_you_mean(path.name, [p.name for p in siblings(path)])
+        raise ModelError(f"no model {model}{near if 'mean' in near else ''}")
+    return RunFolder(path), None  # whose missing config.yaml will be named
+
+
+def siblings(path: Path) -> Iterator[Path]:
+    for folder in {path.parent, CHECKPOINTS}:
+        if folder.is_dir():
+            yield from folder.iterdir()
+
+
+def latest_run() -> RunFolder:
+    """Errors: UsageError where there is none: nothing was trained here yet."""
+    finished: dict[str, RunFolder] = {}
+    for path in CHECKPOINTS.iterdir() if CHECKPOINTS.is_dir() else ():
+        run = RunFolder(path)
+        if run.exists() and not run.locked and (time := run.read_config().get("finished")):
+            finished[str(time)] = run
+    if not finished:
+        raise UsageError("no model: -m names one; ./checkpoints holds no finished run")
+    return finished[max(finished)]
+
+
+# ------------------------------------------------------------------------------- durable files
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces `path` in one step that survives a crash."""
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise SeqlmError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Files -> lines -> tokens -> ids."""

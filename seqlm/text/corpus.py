@@ -1,0 +1,215 @@
+"""A corpus: the text a model learns from, as ids, and the vocabulary it brings or is given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+import tokenizers
+from tokenizers import models, pre_tokenizers, trainers
+
+from seqlm.errors import DataError
+from seqlm.text.reading import STDIN, Block, blocks, file_blocks
+from seqlm.text.tokenizer import (
+    Kind,
+    Tokenizer,
+    code_points,
+    refuse_sentinels,
+    unspell,
+)
+from seqlm.text.vocabulary import EOS, RESERVED, UNK, ordered
+
+BPE_SIZE = 4000
+"""Types of a BPE vocabulary where none is asked for."""
+
+
+class Corpus(NamedTuple):
+    ids: np.ndarray  # (N,) int32, every line ending in EOS
+    tokenizer: Tokenizer
+    digest: str
+    """SHA-256 of the clean text."""
+
+    @property
+    def lines(self) -> int:
+        return int(np.count_nonzero(self.ids == EOS))
+
+
+def read_corpus(
+    sources: Sequence[str],
+    tokenizer: Tokenizer | None = None,
+    kind: Kind = "word",
+    vocab_size: int | None = None,
+    min_count: int | None = None,
+    errors: str = "strict",
+    rare: int = 1,
+) -> Corpus:
+    """Reads `sources` once, with the vocabulary of `tokenizer` or a new one of `kind`.
+
+    `vocab_size` counts the two reserved entries. `min_count` is the fewest occurrences of a type;
+    None takes `rare`, or 1 where the text marks its own unknown words with `<unk>`.
+    Errors: DataError where there is no text, or nothing but empty lines.
+    """
+    if not sources:
+        raise DataError("no corpus: name a file, or - for standard input")
+    seen = hashlib.sha256()
+    text = hashed(blocks(sources, errors), seen)
+    if tokenizer is not None:
+        ids = joined([tokenizer.encode(block) for block in text])
+    elif kind == "bpe":
+        if STDIN in sources:
+            tokenizer, ids = learn_bpe_from_stream(text, vocab_size, min_count or 1)
+        else:
+            merged = learn_bpe(blocks(sources, errors), vocab_size, min_count or 1)
+            tokenizer, ids = by_frequency(merged, joined([merged.encode(b) for b in text]))
+    else:
+        learner = WordLearner() if kind == "word" else CharacterLearner()
+        pieces = [learner.encode(block) for block in text]
+        tokenizer, ids = learner.finish(joined(pieces), vocab_size, min_count, rare)
+    named = ", ".join(map(str, sources)).replace("-", "<stdin>") if sources == ["-"] else None
+    named = named or ", ".join(map(str, sources))
+    if len(ids) == 0:
+        raise DataError(f"the corpus is empty: no text in {named}")
+    if not (ids != EOS).any():
+        raise DataError(f"the corpus is nothing but empty lines: {named}")
+    return Corpus(ids, tokenizer, seen.hexdigest())
+
+
+def hashed(text: Iterable[Block], digest: hashlib._Hash) -> Iterator[Block]:
+    for block in text:
+        digest.update(block.data)
+        yield block
+
+
+def joined(pieces: list[np.ndarray]) -> np.ndarray:
+    """The concatenation, each piece freed as soon as it is copied."""
+    ids = np.empty(sum(map(len, pieces)), np.int32)
+    at = 0
+    pieces.reverse()
+    while pieces:
+        piece = pieces.pop()
+        ids[at : at + len(piece)] = piece
+        at += len(piece)
+    return ids
+
+
+# ----------------------------------------------------------------------- vocabularies from counts
+
+
+class Learner:
+    """Gives types provisional ids as they come, then orders them by count in one `take`."""
+
+    kind: Kind
+
+    def encode(self, block: Block) -> np.ndarray:
+        """(N,) provisional ids; the reserved entries already have theirs."""
+        raise NotImplementedError
+
+    def types(self) -> list[bytes]:
+        """All types by provisional id."""
+        raise NotImplementedError
+
+    def finish(
+        self, ids: np.ndarray, vocab_size: int | None, min_count: int | None, rare: int
+    ) -> tuple[Tokenizer, np.ndarray]:
+        types = self.types()
+        counts = np.bincount(ids, minlength=len(types))
+        if min_count is None:
+            min_count = 1 if counts[UNK] else rare
+        frequent = [(types[id], int(counts[id])) for id in range(2, len(types))]
+        kept = ordered((t, n) for t, n in frequent if n >= min_count)
+        if vocab_size is not None:
+            kept = kept[: max(0, vocab_size - 2)]
+        final = {type_: id for id, type_ in enumerate(kept, 2)}
+        renumber = np.array([UNK, EOS, *(final.get(t, UNK) for t in types[2:])], np.int32)
+        return Tokenizer(self.kind, RESERVED + kept), renumber.take(ids, out=ids, mode="clip")
+
+
+class WordLearner(Learner):
+    kind: Kind = "word"
+
+    def __init__(self) -> None:
+        self.ids: defaultdict[bytes, int] = defaultdict(count().__next__)
+        for reserved in RESERVED:
+            self.ids[reserved]
+
+    def encode(self, block: Block) -> np.ndarray:
+        refuse_sentinels(block)
+        words = block.data.replace(b"\n", b" </s> ").split()
+        return np.fromiter(map(self.ids.__getitem__, words), np.int32, len(words))
+
+    def types(self) -> list[bytes]:
+        return list(self.ids)
+
+
+class CharacterLearner(Learner):
+    kind: Kind = "char"
+
+    def __init__(self) -> None:
+        self.table = np.full(0x110000, -1, np.int32)
+        self.table[ord("\n")] = EOS
+        self.found = [UNK, EOS]
+
+    def encode(self, block: Block) -> np.ndarray:
+        points = code_points(block.data)
+        new = np.unique(points[self.table[points] < 0])
+        self.table[new] = np.arange(len(self.found), len(self.found) + len(new))
+        self.found.extend(new.tolist())
+        return self.table[points]
+
+    def types(self) -> list[bytes]:
+        return RESERVED + [chr(point).encode() for point in self.found[2:]]
+
+
+# -------------------------------------------------------------------------------- byte-pair merges
+
+
+def learn_bpe(text: Iterable[Block], vocab_size: int | None, min_count: int) -> Tokenizer:
+    """Merges learnt by the `tokenizers` library over all 256 bytes, ids in its order."""
+    library = tokenizers.Tokenizer(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(  # type: ignore[call-arg]
+        # 0xFF and the newline never occur in a line; their places are those of the reserved two.
+        vocab_size=max(vocab_size or BPE_SIZE, 256),
+        min_frequency=max(min_count, 2),
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    library.train_from_iterator(
+        (line for block in text for line in block.data.decode().split("\n")), trainer
+    )
+    model = json.loads(library.to_str())["model"]
+    spelled = sorted(model["vocab"], key=model["vocab"].get)
+    types = [unspell(type_) for type_ in spelled]
+    return Tokenizer(
+        "bpe", RESERVED + [t for t in types if t not in (b"\xff", b"\n")], model["merges"]
+    )
+
+
+def by_frequency(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[Tokenizer, np.ndarray]:
+    """The same merges with ids by falling count of the encoded corpus."""
+    types = tokenizer.types
+    counts = np.bincount(ids, minlength=len(types))
+    order = ordered((type_, int(counts[id])) for id, type_ in enumerate(types) if id > EOS)
+    final = {type_: id for id, type_ in enumerate(order, 2)}
+    renumber = np.array([UNK, EOS, *(final[type_] for type_ in types[2:])], np.int32)
+    return Tokenizer("bpe", RESERVED + order, tokenizer.merges), renumber[ids]
+
+
+def learn_bpe_from_stream(
+    text: Iterable[Block], vocab_size: int | None, min_count: int
+) -> tuple[Tokenizer, np.ndarray]:
+    """Merges need a first reading and the ids a second; a stream is kept on disk between them."""
+    with tempfile.NamedTemporaryFile(prefix="seqlm-") as spool:
+        for block in text:
+            spool.write(block.data)
+        spool.flush()
+        again: Callable[[], Iterator[Block]] = lambda: file_blocks(spool.name, "strict")  # noqa: E731
+        merged = learn_bpe(again(), vocab_size, min_count)
+        return by_frequency(merged, joined([merged.encode(block) for block in again()]))

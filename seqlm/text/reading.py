@@ -1,0 +1,155 @@
+"""Files and standard input to blocks of clean UTF-8 text, in bounded memory.
+
+A line is what a newline ends; a missing last one is supplied. A byte-order mark at the start of a
+file is dropped and CRLF is LF; nothing else is changed, and nothing else breaks a line. Compressed
+files are known by their magic bytes, whatever their name.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from seqlm.errors import DataError
+from seqlm.nearest import did_you_mean
+
+BLOCK = 1 << 20  # bytes read at once
+STDIN = "-"
+BOM = b"\xef\xbb\xbf"
+# Where a line too long for one block may be cut: in front of a single space between two tokens, a
+# boundary for words, characters and byte-level BPE alike.
+SAFE_CUT = re.compile(rb"[^\s] (?=[^\s])")
+
+
+class Block(NamedTuple):
+    """Some whole lines of one file (or a part of a single very long one)."""
+
+    data: bytes
+    file: str
+    line: int
+    """Number of the first line, from 1."""
+
+    def where(self, offset: int) -> str:
+        """'file, line n' of a byte of `data`."""
+        number = self.line + self.data.count(b"\n", 0, offset)
+        return f"{self.file}, line {number}"
+
+
+def blocks(sources: Sequence[str | Path], errors: str = "strict") -> Iterator[Block]:
+    """The text of all `sources` ('-' is standard input), one after the other.
+
+    `errors` is 'strict' (invalid UTF-8 is refused) or 'replace' (U+FFFD stands in for it).
+    Errors: DataError naming file, line and byte offset.
+    """
+    for source in sources:
+        yield from file_blocks(str(source), errors)
+
+
+def file_blocks(source: str, errors: str) -> Iterator[Block]:
+    name = "<stdin>" if source == STDIN else source
+    with open_source(source, name) as stream:
+        line, offset, rest, opened = 1, 0, b"", False
+        while True:
+            chunk = read(stream, name)
+            pending = rest + chunk
+            if not opened:
+                opened = True
+                if pending.startswith(BOM):
+                    pending, offset = pending[len(BOM) :], len(BOM)
+            if not pending:
+                return
+            cut = last_cut(pending) if chunk else len(pending)
+            data, rest = pending[:cut], pending[cut:]
+            if not data:
+                continue
+            clean = decodable(data, name, line, offset, errors).replace(b"\r\n", b"\n")
+            if not chunk and not clean.endswith(b"\n"):
+                clean += b"\n"
+            yield Block(clean, name, line)
+            line += clean.count(b"\n")
+            offset += len(data)
+
+
+def open_source(source: str, name: str) -> BinaryIO:
+    """A file or standard input, decompressed where its first bytes say so."""
+    if source == STDIN:
+        raw = cast(io.BufferedReader, sys.stdin.buffer)
+    else:
+        path = Path(source)
+        if path.is_dir():
+            raise DataError(f"{name} is a folder, not a text file")
+        try:
+            raw = path.open("rb")
+        except FileNotFoundError:
+            beside = path.parent if path.parent.is_dir() else Path()
+            near = did_you_mean(path.name, [p.name for p in beside.iterdir()][:1000])
+            raise DataError(f"no file {name}{near if 'mean' in near else ''}") from None
+        except OSError as error:
+            raise DataError(f"{name} cannot be read: {error.strerror}") from None
+    magic = raw.peek(6)[:6]
+    if magic.startswith(b"\x1f\x8b"):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+    if magic.startswith(b"BZh"):
+        return cast(BinaryIO, bz2.BZ2File(raw))
+    if magic.startswith(b"\xfd7zXZ\x00"):
+        return cast(BinaryIO, lzma.LZMAFile(raw))
+    if magic.startswith(b"\x28\xb5\x2f\xfd"):
+        return zstd_file(raw)
+    return cast(BinaryIO, raw)
+
+
+def zstd_file(raw: BinaryIO) -> BinaryIO:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return cast(BinaryIO, zstd.ZstdFile(raw))
+
+
+def read(stream: BinaryIO, name: str) -> bytes:
+    try:
+        return stream.read(BLOCK)
+    except EOFError:
+        raise DataError(f"{name} is truncated: its compressed data ends too early") from None
+    except (OSError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{name} cannot be read: {error}") from None
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":  # its module is imported only where it is needed
+            raise
+        raise DataError(f"{name} cannot be read: {error}") from None
+
+
+def last_cut(pending: bytes) -> int:
+    """Where `pending`, which goes on, may end for now; 0 to read more first."""
+    cut = pending.rfind(b"\n") + 1
+    if cut or len(pending) < 4 * BLOCK:
+        return cut
+    spaces = [match.end() - 1 for match in SAFE_CUT.finditer(pending, len(pending) - BLOCK)]
+    if spaces:
+        return spaces[-1]
+    cut = len(pending) - 1  # not after a CR, and in front of a character
+    while pending[cut] & 0xC0 == 0x80 or pending[cut - 1 : cut] == b"\r":
+        cut -= 1
+    return cut
+
+
+def decodable(data: bytes, name: str, line: int, offset: int, errors: str) -> bytes:
+    try:
+        data.decode()
+        return data
+    except UnicodeDecodeError as error:
+        if errors == "replace":
+            return data.decode(errors="replace").encode()
+        at = line + data.count(b"\n", 0, error.start)
+        raise DataError(
+            f"{name}, line {at}: invalid UTF-8 at byte {offset + error.start}"
+            " (--errors replace reads on, with U+FFFD in its place)"
+        ) from None
