@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +55,7 @@ class Terminated(BaseException):
 
 def main() -> None:
     """Runs the command line; every way out ends here."""
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, on_sigterm)
@@ -61,7 +63,7 @@ def main() -> None:
     try:
         code: Any = app(standalone_mode=False) or 0
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head`: the reader has what it wanted
+    except (BrokenPipeError, SystemExit):  # `| head`; Typer, too, exits for a closed pipe alone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except SeqlmError as error:
@@ -77,8 +79,18 @@ def main() -> None:
     sys.exit(code)
 
 
+def open_closed_streams() -> None:
+    """A stream the caller has closed (`<&-`, `>&-`) is None: give it nothing to read or write."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+
+
 def other(error: Exception) -> int:
     """Errors of the libraries below: Click's usage errors, a full device, and our mistakes."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error, file=sys.stderr)
+        return 2
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         return fail(error.format_message(), error.exit_code)
     if type(error).__name__ == "OutOfMemoryError":

@@ -28,6 +28,12 @@ def flag(*names: str, **how: Any) -> Any:
     )
 
 
+def typed(context: typer.Context) -> set[str]:
+    """The parameters that stand on the command line, and not in a variable."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
 def _set_quiet(value: bool) -> None:
     global quiet
     quiet = value

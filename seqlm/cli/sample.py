@@ -76,9 +76,16 @@ def sample(
     assert isinstance(language_model, LanguageModel)
     prompts: Iterable[str] = stdin_lines() if prompt == "-" else [prompt]
     if beam is not None:
-        for ranked in sampling.best(language_model, tokenizer, prompts, beam, nbest, max_tokens):
-            for found in ranked:
-                sys.stdout.write(found.text)
+        beams = sampling.best(language_model, tokenizer, prompts, beam, nbest, max_tokens)
+        found = (each for ranked in beams for each in ranked)
+        if json:
+            print(
+                json_module.dumps({"found": [each._asdict() for each in found]}, ensure_ascii=False)
+            )
+            return
+        for each in found:
+            sys.stdout.write(each.text)
+            sys.stdout.flush()
         return
     pieces = sampling.sample(
         language_model, tokenizer, prompts, num_samples, choose, seed, max_tokens, stop == "eos"

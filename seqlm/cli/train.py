@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    flags: typer.Context,
     corpus: Annotated[
         list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
     ] = None,
@@ -116,9 +117,9 @@ def train(
 
     Prints the run's folder. Ctrl-C saves and says how to resume.
     """
-    own = {"corpus", "valid", "errors", "config", "dropout", "output", "overwrite", "resume"}
-    own |= {"device", "num_threads", "quiet", "debug"}
-    given = {k: v for k, v in locals().items() if k != "own" and k not in own and v is not None}
+    own = {"flags", "corpus", "valid", "errors", "config", "dropout", "output", "overwrite"}
+    own |= {"own", "resume", "device", "num_threads", "quiet", "debug"}
+    given = {k: v for k, v in locals().items() if k not in own and v is not None}
     if dropout is not None:
         parts = ("dropout_input", "dropout_hidden", "dropout_output")
         given = dict.fromkeys(parts, dropout) | given
@@ -128,8 +129,10 @@ def train(
     from seqlm.training.settings import read_recipe, resolve
 
     if resume is not None:
-        if corpus or valid or config or output:
+        typed = console.typed(flags)  # variables are for new runs: this one has its settings
+        if typed & {"corpus", "valid", "config", "dropout", "output", "overwrite", "errors"}:
             raise UsageError("--resume goes on with the corpus and settings of its run")
+        given = {k: v for k, v in given.items() if k in typed}
         sources: list[str] = []
     else:
         settings, options = resolve((read_recipe(config) if config else {}) | given)

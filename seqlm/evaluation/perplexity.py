@@ -48,7 +48,8 @@ class Tally:
     bytes: int = 0
     characters: int = 0
     log_prob: float = 0.0
-    unknown_log_prob: float = 0.0
+    known_log_prob: float = 0.0
+    """Of the tokens not scored as `<unk>`."""
 
     def add_text(self, tokenizer: Tokenizer, block: Block, ids: np.ndarray, spans: Spans) -> None:
         """Counts what a block tells without a model. `ids` (N,) and `spans` are its encoding."""
@@ -82,7 +83,7 @@ class Tally:
     def add_scores(self, ids: np.ndarray, log_probs: np.ndarray) -> None:
         """`log_probs` (N,) of `ids` (N,), natural."""
         self.log_prob += float(log_probs.sum())
-        self.unknown_log_prob += float(log_probs[ids == UNK].sum())
+        self.known_log_prob += float(log_probs[ids != UNK].sum())
 
     @property
     def oov(self) -> int:
@@ -95,9 +96,7 @@ class Tally:
 
 METRICS = {
     "ppl": lambda t: exp(-t.log_prob / t.tokens),
-    "ppl-excluding": lambda t: exp(
-        -(t.log_prob - t.unknown_log_prob) / max(1, t.tokens - t.unknown)
-    ),
+    "ppl-excluding": lambda t: exp(-t.known_log_prob / max(1, t.tokens - t.unknown)),
     "cross-entropy": lambda t: -t.log_prob / t.tokens,
     "bits-per-token": lambda t: -t.log_prob / math.log(2) / t.tokens,
     "bits-per-char": lambda t: t.bits / t.characters,

@@ -72,7 +72,7 @@ class Scorer:
             if (orders := self.model.matched(self.state, chunk)) is not None:
                 matched.append(orders[0].cpu().numpy())
             scores, self.state = self.model.score(self.state, chunk)
-            log_probs.append(scores[0].double().cpu().numpy())
+            log_probs.append(scores[0].cpu().double().numpy())
         return Scores(np.concatenate(log_probs), np.concatenate(matched) if matched else None)
 
     def lines(self, ids: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ class Scorer:
             padded = torch.from_numpy(tokens).to(self.model.device)
             scores, _ = self.model.score(self.model.start(len(group)), padded)
             places = starts[group][:, None] + np.arange(tokens.shape[1])
-            log_probs[places[real]] = scores.double().cpu().numpy()[real]
+            log_probs[places[real]] = scores.cpu().double().numpy()[real]
         return log_probs
 
 
@@ -112,7 +112,7 @@ def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: i
         for batch in StreamBatches(ids, rows, 256, model.device):
             state = model.start(batch.inputs.shape[0]) if state is None else state
             scores_, state = model.score(state, batch.targets)
-            total += float(scores_.double().sum())
+            total += float(scores_.cpu().double().sum())
             count += batch.tokens
         return -total / count
     finally:

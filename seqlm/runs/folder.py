@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
@@ -36,6 +37,8 @@ OURS = (
     "best",
     "corpus.npz",
 )
+NEEDED = {"task", "arch", "context", "model"}
+"""Keys of config.yaml without which nothing can be loaded."""
 
 
 class RunFolder:
@@ -61,7 +64,7 @@ class RunFolder:
             raise UsageError(
                 f"{path} holds a run already; --overwrite replaces it, -o names another"
             )
-        if path.is_dir() and not run.exists() and any(p.name != "lock" for p in path.iterdir()):
+        if path.is_dir() and not run.exists() and not run.begun():
             raise UsageError(f"{path} is a folder with other things in it; -o names another")
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -81,6 +84,12 @@ class RunFolder:
 
     def exists(self) -> bool:
         return (self / "config.yaml").is_file()
+
+    def begun(self) -> bool:
+        """Holds no more than a run that was killed before its configuration was written."""
+        there = {path.name for path in self.path.iterdir()}
+        ours = {"lock", "saves", *OURS, *(draft(self / name).name for name in OURS)}
+        return not there or ("lock" in there and there <= ours)
 
     # -- one writer at a time
 
@@ -115,13 +124,13 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         """Errors: ModelError where it is missing, no YAML mapping, or holds a tagged object."""
         try:
-            config = yaml.safe_load((self / "config.yaml").read_text())
+            config = yaml.safe_load((self / "config.yaml").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ModelError(f"{self.path} is not a run: it has no config.yaml") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:  # a ValueError: no UTF-8, or no such date
             reason = " ".join(str(error).split())
             raise ModelError(f"{self / 'config.yaml'} cannot be read: {reason}") from None
-        if not isinstance(config, dict) or not {"task", "arch", "model"} <= config.keys():
+        if not isinstance(config, dict) or not config.keys() >= NEEDED:
             raise ModelError(f"{self / 'config.yaml'} is not the configuration of a run")
         return config
 
@@ -133,9 +142,11 @@ class RunFolder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         try:
-            return Tokenizer.from_json((self / "tokenizer.json").read_text())
+            return Tokenizer.from_json((self / "tokenizer.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ModelError(f"{self.path} has no tokenizer.json") from None
+        except (ModelError, UnicodeDecodeError) as error:
+            raise ModelError(f"{self / 'tokenizer.json'} cannot be read: {error}") from None
 
     def write_tokenizer(self, tokenizer: Tokenizer) -> None:
         write_text(self / "tokenizer.json", tokenizer.to_json())
@@ -149,7 +160,8 @@ class RunFolder:
         path = self / "metrics.jsonl"
         if path.exists():
             rows = path.read_text().splitlines(keepends=True)
-            write_text(path, "".join(row for row in rows if json.loads(row)["step"] <= step))
+            whole = [row for row in rows if row.endswith("\n")]  # the last may have been cut short
+            write_text(path, "".join(row for row in whole if json.loads(row)["step"] <= step))
 
 
 def now() -> str:
@@ -187,12 +199,20 @@ def siblings(path: Path) -> Iterator[Path]:
 
 
 def latest_run() -> RunFolder:
-    """Errors: UsageError where there is none: nothing was trained here yet."""
+    """A folder that is no run is passed over with a warning.
+
+    Errors: UsageError where there is none: nothing was trained here yet.
+    """
     finished: dict[str, RunFolder] = {}
     for path in CHECKPOINTS.iterdir() if CHECKPOINTS.is_dir() else ():
         run = RunFolder(path)
-        if run.exists() and not run.locked and (time := run.read_config().get("finished")):
-            finished[str(time)] = run
+        if run.exists() and not run.locked:
+            try:
+                time = run.read_config().get("finished")
+            except ModelError as error:
+                warnings.warn(f"{error}; it is passed over", stacklevel=2)
+            else:
+                finished |= {str(time): run} if time else {}
     if not finished:
         raise UsageError("no model: -m names one; ./checkpoints holds no finished run")
     return finished[max(finished)]
@@ -203,17 +223,21 @@ def latest_run() -> RunFolder:
 
 def write_text(path: Path, text: str) -> None:
     """Replaces `path` in one step that survives a crash."""
-    draft = path.with_name(f".{path.name}.tmp")
     try:
-        with draft.open("w", encoding="utf-8") as file:
+        with draft(path).open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        draft(path).replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        draft(path).unlink(missing_ok=True)
         raise SeqlmError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def draft(path: Path) -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 def sync_folder(path: Path) -> None:

@@ -68,7 +68,8 @@ def write_save(
     draft, name = saves / f".tmp-{step:08d}", f"{step:08d}"
     place = saves / name
     try:
-        if place.exists() and damage(place) is None:  # saved already, when it was interrupted
+        # Saved already, when it was interrupted. One that nothing names may be of another course.
+        if pointer(run, "latest") == name and damage(place) is None:
             point(run, name, best)
             return
         shutil.rmtree(draft, ignore_errors=True)
@@ -128,7 +129,7 @@ def load(run: RunFolder, save: str | None = None, device: torch.device | str = "
     tensors = read_tensors(place / "model.safetensors")
     try:
         model = model_class(config["task"], config["arch"]).from_tensors(config["model"], tensors)
-    except (RuntimeError, TypeError, KeyError) as error:
+    except (RuntimeError, TypeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{place}: the weights do not fit config.yaml: {reason}") from None
     size = config["model"].get("vocab_size")
@@ -165,7 +166,7 @@ def find_save(run: RunFolder, wanted: str | None, exact: bool = False) -> Path:
         raise ModelError(f"{saves} holds no save {wanted}")
     if not there:
         raise ModelError(f"{run.path} holds no save; its training has not come that far")
-    first = None
+    first = f"{saves / wanted} is missing" if wanted and wanted not in there else None
     for name in there[:1] if exact else there:
         fault = damage(saves / name)
         if fault is None:

@@ -8,6 +8,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,7 @@ def read_corpus(
     if tokenizer is not None:
         ids = joined([tokenizer.encode(block) for block in text])
     elif kind == "bpe":
-        if STDIN in sources:
+        if any(map(once_only, sources)):
             tokenizer, ids = learn_bpe_from_stream(text, vocab_size, min_count or 1)
         else:
             merged = learn_bpe(blocks(sources, errors), vocab_size, min_count or 1)
@@ -78,6 +79,11 @@ def read_corpus(
     if not (ids != EOS).any():
         raise DataError(f"the corpus is nothing but empty lines: {named}")
     return Corpus(ids, tokenizer, seen.hexdigest())
+
+
+def once_only(source: str) -> bool:
+    """What cannot be read again: standard input, or a pipe, as `<(command)` is."""
+    return source == STDIN or Path(source).is_fifo()
 
 
 def hashed(text: Iterable[Block], digest: hashlib._Hash) -> Iterator[Block]:
@@ -160,7 +166,8 @@ class CharacterLearner(Learner):
         new = np.unique(points[self.table[points] < 0])
         self.table[new] = np.arange(len(self.found), len(self.found) + len(new))
         self.found.extend(new.tolist())
-        return self.table[points]
+        ids: np.ndarray = self.table[points]
+        return ids
 
     def types(self) -> list[bytes]:
         return RESERVED + [chr(point).encode() for point in self.found[2:]]
@@ -174,7 +181,7 @@ def learn_bpe(text: Iterable[Block], vocab_size: int | None, min_count: int) -> 
     library = tokenizers.Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(  # type: ignore[call-arg]
+    trainer = trainers.BpeTrainer(
         # 0xFF and the newline never occur in a line; their places are those of the reserved two.
         vocab_size=max(vocab_size or BPE_SIZE, 256),
         min_frequency=max(min_count, 2),

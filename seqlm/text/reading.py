@@ -24,9 +24,14 @@ from seqlm.nearest import did_you_mean
 BLOCK = 1 << 20  # bytes read at once
 STDIN = "-"
 BOM = b"\xef\xbb\xbf"
-# Where a line too long for one block may be cut: in front of a single space between two tokens, a
-# boundary for words, characters and byte-level BPE alike.
-SAFE_CUT = re.compile(rb"[^\s] (?=[^\s])")
+BZIP2 = re.compile(rb"BZh[1-9](1A|\x17r)")  # three letters alone might be a word
+# Where a line too long for one block may be cut: in front of the last white space before a token, a
+# boundary for words, characters and byte-level BPE alike. What Unicode calls white space beyond
+# ASCII is part of a word, but BPE takes it together with other white space.
+WIDE_SPACE = (
+    rb"\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80"
+)
+SAFE_CUT = re.compile(rb"[ \t\r\v\f](?=.{3})(?!\s|" + WIDE_SPACE + rb")", re.DOTALL)
 
 
 class Block(NamedTuple):
@@ -55,7 +60,7 @@ def blocks(sources: Sequence[str | Path], errors: str = "strict") -> Iterator[Bl
 
 def file_blocks(source: str, errors: str) -> Iterator[Block]:
     name = "<stdin>" if source == STDIN else source
-    with open_source(source, name) as stream:
+    with open_source(source, name) as raw, decompressed(raw, name) as stream:
         line, offset, rest, opened = 1, 0, b"", False
         while True:
             chunk = read(stream, name)
@@ -78,26 +83,32 @@ def file_blocks(source: str, errors: str) -> Iterator[Block]:
             offset += len(data)
 
 
-def open_source(source: str, name: str) -> BinaryIO:
-    """A file or standard input, decompressed where its first bytes say so."""
+def open_source(source: str, name: str) -> io.BufferedReader:
+    """A file or standard input. Errors: DataError."""
     if source == STDIN:
-        raw = cast(io.BufferedReader, sys.stdin.buffer)
-    else:
-        path = Path(source)
-        if path.is_dir():
-            raise DataError(f"{name} is a folder, not a text file")
-        try:
-            raw = path.open("rb")
-        except FileNotFoundError:
-            beside = path.parent if path.parent.is_dir() else Path()
-            near = did_you_mean(path.name, [p.name for p in beside.iterdir()][:1000])
-            raise DataError(f"no file {name}{near if 'mean' in near else ''}") from None
-        except OSError as error:
-            raise DataError(f"{name} cannot be read: {error.strerror}") from None
-    magic = raw.peek(6)[:6]
+        return cast(io.BufferedReader, sys.stdin.buffer)
+    path = Path(source)
+    if path.is_dir():
+        raise DataError(f"{name} is a folder, not a text file")
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        beside = path.parent if path.parent.is_dir() else Path()
+        near = did_you_mean(path.name, [p.name for p in beside.iterdir()][:1000])
+        raise DataError(f"no file {name}{near if 'mean' in near else ''}") from None
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror}") from None
+
+
+def decompressed(raw: io.BufferedReader, name: str) -> BinaryIO:
+    """What `raw` holds, decompressed where its first bytes say so."""
+    try:
+        magic = raw.peek(6)
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror}") from None
     if magic.startswith(b"\x1f\x8b"):
         return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
-    if magic.startswith(b"BZh"):
+    if BZIP2.match(magic):
         return cast(BinaryIO, bz2.BZ2File(raw))
     if magic.startswith(b"\xfd7zXZ\x00"):
         return cast(BinaryIO, lzma.LZMAFile(raw))
@@ -132,13 +143,12 @@ def last_cut(pending: bytes) -> int:
     cut = pending.rfind(b"\n") + 1
     if cut or len(pending) < 4 * BLOCK:
         return cut
-    spaces = [match.end() - 1 for match in SAFE_CUT.finditer(pending, len(pending) - BLOCK)]
+    spaces = [match.start() for match in SAFE_CUT.finditer(pending, len(pending) - BLOCK)]
     if spaces:
         return spaces[-1]
-    cut = len(pending) - 1  # not after a CR, and in front of a character
-    while pending[cut] & 0xC0 == 0x80 or pending[cut - 1 : cut] == b"\r":
-        cut -= 1
-    return cut
+    last = len(pending) - 1  # a CR there waits for its LF
+    starts = (at for at in range(last, last - 4, -1) if pending[at] & 0xC0 != 0x80)
+    return next(starts, last)  # in front of a character, where there is one
 
 
 def decodable(data: bytes, name: str, line: int, offset: int, errors: str) -> bytes:

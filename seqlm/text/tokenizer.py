@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tokenizers
@@ -65,16 +65,20 @@ class Tokenizer:
             words = block.data.replace(b"\n", b" </s> ").split()
             return np.fromiter(map(self.index.__getitem__, words), np.int32, len(words))
         if self.kind == "char":
-            return self.by_code_point[code_points(block.data)]
+            ids: np.ndarray = self.by_code_point[code_points(block.data)]
+            return ids
         lines = block.data.decode().split("\n")
         ended = lines[-1] == ""  # a block may be a part of a line
         encoded = self.library.encode_batch_fast(lines[:-1] if ended else lines)
-        ids = [id for line in encoded for id in (*line.ids, EOS)]
-        return np.array(ids if ended else ids[:-1], np.int32)
+        flat = [id for line in encoded for id in (*line.ids, EOS)]
+        return np.array(flat if ended else flat[:-1], np.int32)
 
     def encode_text(self, text: str) -> np.ndarray:
-        """(N,) ids of a piece of text that is no whole line, as a prompt is."""
-        return self.encode(Block(text.encode(), "<prompt>", 1))
+        """(N,) ids of a piece of text that is no whole line, as a prompt is. Errors: DataError."""
+        try:
+            return self.encode(Block(text.encode(), "<prompt>", 1))
+        except UnicodeEncodeError:  # bytes of the command line that were no text
+            raise DataError(f"the prompt {text!r} is invalid UTF-8") from None
 
     def spans(self, block: Block, ids: np.ndarray) -> Spans:
         """Where each of `ids`, the encoding of `block`, stands in it; `</s>` is its newline."""
@@ -145,7 +149,7 @@ class Tokenizer:
         return library
 
     def to_json(self) -> str:
-        return cast(str, self.library.to_str(pretty=True))
+        return self.library.to_str(pretty=True)
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
@@ -158,7 +162,7 @@ class Tokenizer:
                 return cls("bpe", RESERVED + [unspell(t) for t in spelled[2:]], model["merges"])
             kind: Kind = "word" if splitter["behavior"] == "Removed" else "char"
             return cls(kind, [type_.encode() for type_ in spelled])
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
             raise ModelError(f"not a tokeniser seqlm wrote: {error!r}") from None
 
     @cached_property
@@ -184,6 +188,8 @@ def read_types(path: Path, kind: Kind) -> list[bytes]:
     types: dict[bytes, None] = {}
     for block in blocks([path]):
         for number, type_ in enumerate(block.data.split(b"\n")[:-1], block.line):
+            if kind == "word":
+                type_ = type_.strip()
             bad = (len(type_.decode()) != 1) if kind == "char" else (len(type_.split()) != 1)
             if type_ in RESERVED:
                 continue

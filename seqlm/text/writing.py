@@ -14,11 +14,11 @@ class Writer:
     A byte-level token may end inside a character, whose bytes then wait for their rest.
     """
 
-    def __init__(self, tokenizer: Tokenizer, line: str = "") -> None:
-        """`line` is what stands on the present line already."""
+    def __init__(self, tokenizer: Tokenizer, before: str = "") -> None:
+        """`before` is the text that stands there already."""
         self.tokenizer = tokenizer
         self.space = tokenizer.kind == "word"
-        self.begun = bool(line.strip()) if self.space else bool(line)
+        self.begun = before != "" and before[-1] not in ("\n \t\r\v\f" if self.space else "\n")
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def write(self, id: int) -> str:

@@ -1,0 +1,1 @@
+"""Small texts written for this project, and the sources that wrote them."""

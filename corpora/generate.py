@@ -1,0 +1,47 @@
+"""Write the corpora, and print a row of the README's table for each file.
+
+    python corpora/generate.py [--out DIR] [NAME ...]
+
+Seeds are fixed, so equal names give equal bytes.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # a script finds its own folder, but not the package it is in
+
+from corpora import brackets, hidden, markov, prose  # noqa: E402
+
+SOURCES = {"prose": prose, "markov": markov, "hidden": hidden, "brackets": brackets}
+
+
+def write(name: str, folder: Path) -> list[str]:
+    """Write the files of one source; return a row for each."""
+    module = SOURCES[name]
+    rows = []
+    for file, lines in module.files().items():
+        data = "".join(line + "\n" for line in lines).encode()
+        (folder / file).write_bytes(data)
+        tokens = sum(len(line.split()) + 1 for line in lines)
+        bits = f"{module.source().cross_entropy(lines):.4f}" if hasattr(module, "source") else "-"
+        rows.append(f"| `{file}` | {len(data):,} | {len(lines):,} | {tokens:,} | {bits} |")
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where to write")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SOURCES)}; all")
+    options = parser.parse_args(arguments)
+    for name in set(options.names) - set(SOURCES):
+        parser.error(f"no source is named {name}; there are {', '.join(SOURCES)}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.names or SOURCES:
+        print(*write(name, options.out), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

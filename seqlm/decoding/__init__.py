@@ -1,0 +1,1 @@
+"""A state -> tokens: decoders know the verbs of `models.base` and no model's class."""

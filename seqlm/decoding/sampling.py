@@ -1,0 +1,115 @@
+"""Text from a language model: prompts in, samples out, in order and as they are generated.
+
+All samples of a prompt are drawn together, one row each. They are written one after the other: the
+first appears token by token, and when it ends, what the next has reached meanwhile follows at once.
+A sample's noise depends on the seed and its number alone, so that no batching changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqlm.decoding.beam import beam_search
+from seqlm.decoding.choose import Choose
+from seqlm.decoding.generate import generate
+from seqlm.decoding.noise import Noise
+from seqlm.models.base import LanguageModel, State, select
+from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import EOS
+from seqlm.text.writing import Writer
+
+
+class Piece(NamedTuple):
+    """Some more text of one sample; `done` with its last."""
+
+    number: int  # of the sample, from 0
+    text: str
+    done: bool = False
+
+
+def sample(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    prompts: Iterable[str],
+    each: int,
+    chooser: Callable[[Noise], Choose],
+    seed: int,
+    max_tokens: int,
+    stop: bool = True,
+    batch_size: int = 64,
+) -> Iterator[Piece]:
+    """`each` samples of every prompt, piece by piece, sample after sample.
+
+    A sample goes on from its prompt and ends at `</s>` (where `stop`) or after `max_tokens`.
+    """
+    for place, prompt in enumerate(prompts):
+        start = read_prompt(model, tokenizer, prompt)
+        for first in range(0, each, batch_size):
+            numbers = range(place * each + first, place * each + min(first + batch_size, each))
+            state = select(start, torch.zeros(len(numbers), dtype=torch.long, device=model.device))
+            choose = chooser(Noise.of(seed, numbers))
+            tokens = generate(model, state, choose, max_tokens, end=EOS if stop else None)
+            for row, text, done in in_order(tokens, len(numbers), tokenizer, prompt, stop):
+                yield Piece(numbers[row], text, done)
+
+
+@torch.inference_mode()
+def read_prompt(model: LanguageModel, tokenizer: Tokenizer, prompt: str) -> State:
+    """The state, of one row, after the prompt. Errors: DataError on a literal `</s>`."""
+    ids = torch.from_numpy(tokenizer.encode_text(prompt)).long()
+    return model.advance(model.start(1), ids[None].to(model.device))
+
+
+def in_order(
+    steps: Iterable[Tensor], rows: int, tokenizer: Tokenizer, prompt: str, stop: bool
+) -> Iterator[tuple[int, str, bool]]:
+    """(B,) tokens a step -> (row, text, done), row after row, each as soon as it may be shown."""
+    writers = [Writer(tokenizer, prompt) for _ in range(rows)]
+    waiting = [prompt] * rows  # text not shown yet
+    ended = [False] * rows
+    shown = 0  # rows wholly shown
+    for tokens in steps:
+        for row, id in enumerate(tokens.tolist()):
+            if not ended[row]:
+                waiting[row] += writers[row].write(id)
+                ended[row] = stop and id == EOS
+        while shown < rows and (waiting[shown] or ended[shown]):
+            yield shown, waiting[shown], ended[shown]
+            waiting[shown] = ""
+            if not ended[shown]:
+                break
+            shown += 1
+    for row in range(shown, rows):
+        if not ended[row]:
+            waiting[row] += writers[row].finish()
+        yield row, waiting[row], True
+
+
+class Ranked(NamedTuple):
+    text: str
+    log_prob: float  # natural, of what follows the prompt
+    score: float
+
+
+def best(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    prompts: Iterable[str],
+    width: int,
+    nbest: int,
+    max_tokens: int,
+) -> Iterator[list[Ranked]]:
+    """The `nbest` most probable continuations of each prompt that a beam of `width` finds."""
+    for prompt in prompts:
+        state = read_prompt(model, tokenizer, prompt)
+        (found,) = beam_search(model, state, width, max_tokens, EOS, nbest=nbest)
+        ranked = []
+        for hypothesis in found:
+            writer = Writer(tokenizer, prompt)
+            text = prompt + "".join(map(writer.write, hypothesis.tokens.tolist())) + writer.finish()
+            ranked.append(Ranked(text, hypothesis.log_prob, hypothesis.score))
+        yield ranked

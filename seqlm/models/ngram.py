@@ -1,0 +1,252 @@
+"""n-gram models: the next word given the last n-1, with backoff (Katz, 1987).
+
+    p(w | h)  =  p*(w | h)           if the n-gram hw is in the tables
+                 β(h) p(w | h')      otherwise; h' is h without its first word
+
+    log p*   `log_prob`  of every n-gram, orders 1 to n (interpolated models fold the lower orders
+                         into it, so that this one form serves them all)
+    log β    `backoff`   of every n-gram as a context; 0 where it is not in the tables, or is none
+
+    V vocabulary · n order of the model · k order of a table · U its rows · Q questions at a time
+
+One table an order. Its rows are sorted by (row of the context, word), so that the words which
+continue a context are neighbours: `first` of the order below says where they begin. A lookup is a
+walk, one table a word: row(w₁ … wₖ) is found among the continuations of row(w₁ … wₖ₋₁).
+
+Words stand in the tables *mixed*: multiplied by a number prime to V near V/φ, modulo V (Knuth, The
+Art of Computer Programming 3, §6.4). Frequent words have low ids and would crowd together; mixed
+they lie evenly, so that interpolation search (Perl, Itai & Avni, 1978) finds one of m words in
+about log log m probes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import gcd
+from typing import Any, NamedTuple, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from seqlm.models.base import LanguageModel
+from seqlm.text.vocabulary import EOS
+
+CHUNK = 1 << 15  # tokens scored at a time, so that what is found stays in the cache
+INTERPOLATIONS = 6  # probes before a search turns to halving, which bounds the worst case
+
+
+# ------------------------------------------------------------------------------------------ mixing
+
+
+def multiplier(vocab_size: int) -> int:
+    """The number nearest below V/φ that is prime to V."""
+    factor = max(1, int(vocab_size * 0.6180339887498949))
+    while gcd(factor, vocab_size) != 1:
+        factor -= 1
+    return factor
+
+
+def mix(ids: Tensor, vocab_size: int) -> Tensor:
+    """int32 ids -> int32 mixed words, one to one on 0 … V-1."""
+    return (ids.long() * multiplier(vocab_size)).remainder_(vocab_size).int()
+
+
+def unmix(words: Tensor, vocab_size: int) -> Tensor:
+    """The inverse of `mix`, as int64 ids."""
+    inverse = pow(multiplier(vocab_size), -1, vocab_size) if vocab_size > 1 else 1
+    return (words.long() * inverse).remainder_(vocab_size)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Tables are read in many short vector operations, for which waking and awaiting OpenMP's
+    threads costs more than they give: a little on an idle machine, a hundred times on a busy one.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+# ------------------------------------------------------------------------------------------- model
+
+
+@dataclass(frozen=True)
+class NGramConfig:
+    vocab_size: int
+    order: int
+    smoothing: str
+    context: str  # "sentence": lines start afresh · "carried": `</s>` is a word like any other
+    rows: tuple[int, ...]  # of each order's table
+
+
+class NGramState(NamedTuple):
+    rows: Tensor  # (B, n-1) int32, the row of the last k tokens in the table of order k, or -1
+
+
+class Level(NamedTuple):
+    """What the table of one order k says about a block of tokens, (B, T) flattened."""
+
+    at: Tensor  # (Q,) the tokens before which a context of k-1 words is known
+    context: Tensor  # (Q,) its row in order k-1
+    row: Tensor  # (Q,) row of context and token in order k, or -1
+
+
+class Table(nn.Module):
+    """The table of one order: U n-grams, sorted by (row of the context, mixed word)."""
+
+    words: Tensor  # (U,) int32, the last word, mixed; not in order 1, whose rows are the ids
+    log_prob: Tensor  # (U,) float32
+    backoff: Tensor  # (U,) float32; not in the highest order
+    first: Tensor  # (U + 1,) int32, row r continues as rows first[r] to first[r + 1] one order up
+
+    def __init__(self, rows: int, lowest: bool, highest: bool) -> None:
+        super().__init__()
+        self.register_buffer("log_prob", torch.zeros(rows))
+        if not lowest:
+            self.register_buffer("words", torch.zeros(rows, dtype=torch.int32))
+        if not highest:
+            self.register_buffer("backoff", torch.zeros(rows))
+            self.register_buffer("first", torch.zeros(rows + 1, dtype=torch.int32))
+
+
+class NGram(LanguageModel):
+    config_class = NGramConfig
+    config: NGramConfig
+
+    def __init__(self, config: NGramConfig) -> None:
+        super().__init__(config)
+        self.restarts = config.context == "sentence"
+        self.orders = nn.ModuleList(
+            Table(rows, lowest=k == 1, highest=k == config.order)
+            for k, rows in enumerate(config.rows, 1)
+        )
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        return super().from_settings({**settings, "rows": tuple(settings["rows"])})
+
+    def order(self, k: int) -> Table:
+        return cast(Table, self.orders[k - 1])
+
+    # -- the verbs
+
+    def start(self, rows: int) -> NGramState:
+        opening = torch.full(
+            (rows, self.config.order - 1), -1, dtype=torch.int32, device=self.device
+        )
+        opening[:, :1] = EOS
+        return NGramState(opening)
+
+    @one_thread()
+    def advance(self, state: NGramState, tokens: Tensor) -> NGramState:
+        # No context is longer than n-1 words, so that what lies further back has no say.
+        return self._walk(state, tokens[:, -max(1, self.config.order - 1) :])[1]
+
+    @one_thread()
+    def score(self, state: NGramState, tokens: Tensor) -> tuple[Tensor, NGramState]:
+        scores = []
+        for part in _chunks(tokens):  # (B, t)
+            levels, state = self._walk(state, part)
+            score = self.order(1).log_prob.index_select(0, part.flatten())  # (B·t,)
+            for k, (at, context, row) in enumerate(levels, 2):
+                score[at] += self.order(k - 1).backoff.index_select(0, context)
+                seen = (row >= 0).nonzero()[:, 0]
+                row = row.index_select(0, seen)
+                score[at.index_select(0, seen)] = self.order(k).log_prob.index_select(0, row)
+            scores.append(score.view(part.shape))
+        return torch.cat(scores, 1), state
+
+    @one_thread()
+    def matched(self, state: NGramState, tokens: Tensor) -> Tensor:
+        lengths = []
+        for part in _chunks(tokens):
+            levels, state = self._walk(state, part)
+            length = torch.ones_like(part).flatten()  # (B·t,)
+            for k, (at, _, row) in enumerate(levels, 2):
+                length[at[row >= 0]] = k
+            lengths.append(length.view(part.shape))
+        return torch.cat(lengths, 1)
+
+    @one_thread()
+    def log_probs(self, state: NGramState) -> Tensor:
+        log_probs = self.order(1).log_prob.repeat(len(state.rows), 1)  # (B, V)
+        # Longer contexts overwrite shorter ones, so that the longest match stands in the end.
+        for k in range(2, self.config.order + 1):
+            below, table = self.order(k - 1), self.order(k)
+            known = (state.rows[:, k - 2] >= 0).nonzero()[:, 0]  # (K,) of the B rows
+            context = state.rows[known, k - 2].long()
+            log_probs[known] += below.backoff[context][:, None]
+            low = below.first[context]
+            size = below.first[context + 1] - low  # (K,)
+            # Every continuation of every context in one list, (C,).
+            start = torch.repeat_interleave(low - (size.cumsum(0) - size), size)
+            child = start + torch.arange(len(start), device=start.device)
+            word = unmix(table.words[child], self.config.vocab_size)
+            log_probs[known.repeat_interleave(size), word] = table.log_prob[child]
+        return log_probs
+
+    # -- walking the tables
+
+    def _walk(self, state: NGramState, tokens: Tensor) -> tuple[list[Level], NGramState]:
+        """The levels 2 … n for `tokens` (B, T), and the state after them."""
+        if tokens.shape[1] == 0:
+            return [], state
+        words = mix(tokens, self.config.vocab_size).flatten()  # (B·T,)
+        row = tokens.int()  # (B, T), of the k-gram that ends with each token
+        levels, last = [], []
+        for k in range(2, self.config.order + 1):
+            last.append(row[:, -1])
+            context = torch.cat([state.rows[:, k - 2 : k - 1], row[:, :-1]], 1).flatten()
+            at = (context >= 0).nonzero()[:, 0]
+            context = context.index_select(0, at)
+            found = self._find(k, context, words.index_select(0, at))
+            levels.append(Level(at, context, found))
+            row = torch.full_like(row, -1)
+            row.view(-1)[at] = found
+            if self.restarts:
+                row.masked_fill_(tokens == EOS, -1)
+        return levels, NGramState(torch.stack(last, 1) if last else state.rows)
+
+    def _find(self, k: int, context: Tensor, words: Tensor) -> Tensor:
+        """(Q,) rows in order k of `context` (Q,), rows in order k-1, with `words` (Q,), or -1.
+
+        All searches go on in step, and those that have ended leave.
+        """
+        first, table = self.order(k - 1).first, self.order(k).words
+        rows = torch.full_like(context, -1)
+        low, high = first.index_select(0, context), first.index_select(0, context + 1)
+        # The words at rows low … high-1 lie in least … most-1.
+        least, most = torch.zeros_like(words), torch.full_like(words, self.config.vocab_size)
+        at = torch.arange(len(words), device=words.device)
+        probes = 0
+        while True:
+            going = (low < high).nonzero()[:, 0]
+            if len(going) == 0:
+                return rows
+            at, words, low, high, least, most = (
+                tensor.index_select(0, going) for tensor in (at, words, low, high, least, most)
+            )
+            if probes < INTERPOLATIONS:
+                share = (words - least).float() / (most - least)
+                guess = (low + (share * (high - low)).int()).clamp_(max=high - 1)
+            else:
+                guess = (low + high) // 2
+            there = table.index_select(0, guess)
+            hit = (there == words).nonzero()[:, 0]
+            rows[at.index_select(0, hit)] = guess.index_select(0, hit)
+            after, before = there < words, there > words
+            low = torch.where(after, guess + 1, low)
+            least = torch.where(after, there + 1, least)
+            high = torch.where(before, guess, torch.where(after, high, low))
+            most = torch.where(before, there, most)
+            probes += 1
+
+
+def _chunks(tokens: Tensor) -> tuple[Tensor, ...]:
+    """`tokens` (B, T) in pieces of about CHUNK."""
+    return tokens.split(max(1, CHUNK // max(1, len(tokens))), dim=1)

@@ -1,0 +1,143 @@
+"""What every test may use: text, tiny models, and the command line."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from tests.command import Result, seqlm_inside
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real text, which is no part of the project: ../shared/data, or $SEQLM_DATA."""
+    place = Path(os.environ.get("SEQLM_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not place.is_dir():
+        pytest.skip(f"no text in {place}; $SEQLM_DATA names another folder")
+    return place
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+# ------------------------------------------------------------------------------------------- text
+
+
+class Toy(NamedTuple):
+    train: Path
+    valid: Path
+    test: Path
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """A few hundred lines about ponds and what lives there."""
+    folder = tmp_path_factory.mktemp("toy")
+    rng = random.Random(7)
+    sizes = {"train": 400, "valid": 60, "test": 60}
+    for name, lines in sizes.items():
+        text = "".join(sentence(rng) + "\n" for _ in range(lines))
+        (folder / name).write_text(text, encoding="utf-8")
+    return Toy(*(folder / name for name in sizes))
+
+
+def sentence(rng: random.Random) -> str:
+    def phrase(depth: int = 0) -> list[str]:
+        words = [rng.choice(["the", "a", "every", "no"])]
+        words += rng.choices(["old", "green", "small", "älteste", "quick"], k=rng.randrange(3))
+        # Rare nouns give Kneser-Ney its singletons.
+        words.append(rng.choice(NOUNS) if rng.random() < 0.8 else f"newt-{rng.randrange(200)}")
+        if depth < 2 and rng.random() < 0.25:
+            words += [rng.choice(["near", "under", "beside"]), *phrase(depth + 1)]
+        return words
+
+    if rng.random() < 0.03:
+        return ""
+    verb = rng.choice(["sees", "follows", "hears", "waits for", "forgets", "—naïvely— greets"])
+    return " ".join([*phrase(), verb, *phrase(), rng.choice([".", ".", "!", "?"])])
+
+
+NOUNS = "frog heron pike reed dragonfly otter toad willow duckling beetle minnow".split()
+
+
+# ---------------------------------------------------------------------------------------- commands
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, and none of the caller's SEQLM_ variables."""
+    for name in os.environ:
+        if name.startswith("SEQLM_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def seqlm(workplace: Path) -> Callable[..., Result]:
+    """The command line in this process: `seqlm("eval", path, stdin=b"...")`."""
+    return seqlm_inside
+
+
+# ------------------------------------------------------------------------------------- tiny models
+
+FAMILIES = {
+    "lstm-word": ["train", "--arch", "lstm", "--epochs", "3"],
+    "gru-word-sentence": ["train", "--arch", "gru", "--epochs", "1", "--context", "sentence"],
+    "rnn-char": ["train", "--arch", "rnn", "--steps", "40", "--tokenizer", "char"],
+    "lstm-bpe": ["train", "--steps", "40", "--tokenizer", "bpe", "--vocab-size", "300"],
+    "ngram-word": ["count", "--order", "3"],
+    "ngram-char": ["count", "--order", "4", "--tokenizer", "char"],
+}
+"""Commands that make a model of each family, unit and context."""
+
+
+@pytest.fixture(scope="session")
+def models(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The run of each of FAMILIES, made when it is first asked for; not to be changed."""
+    folder = tmp_path_factory.mktemp("models")
+
+    def run_of(family: str) -> Path:
+        path = folder / family
+        if not path.exists():
+            command, *flags = FAMILIES[family]
+            small = ["--width", "8", "--layers", "1", "--lr", "0.02", "--valid", str(toy.valid)]
+            flags += small if command == "train" else ["--discount-fallback"]
+            result = seqlm_inside(command, str(toy.train), "-o", str(path), *flags)
+            assert result.code == 0, result.err
+        return path
+
+    return run_of
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest, models: Callable[[str], Path]) -> Path:
+    """Each tiny run in turn."""
+    return models(request.param)
+
+
+@pytest.fixture
+def lstm(models: Callable[[str], Path]) -> Path:
+    return models("lstm-word")
+
+
+@pytest.fixture
+def ngram(models: Callable[[str], Path]) -> Path:
+    return models("ngram-word")
+
+
+@pytest.fixture
+def spoilt(lstm: Path, tmp_path: Path) -> Path:
+    """A copy of a trained run, to be damaged."""
+    return Path(shutil.copytree(lstm, tmp_path / "run"))

@@ -1,0 +1,24 @@
+"""`model` is each language model in turn, `net` each that is a network."""
+
+import pytest
+import torch
+
+from seqlm.models.base import LanguageModel
+from tests.contract.models import LANGUAGE_MODELS, Instance
+
+
+@pytest.fixture(params=LANGUAGE_MODELS, ids=str)
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    instance: Instance = request.param
+    return instance.build()
+
+
+@pytest.fixture(params=[one for one in LANGUAGE_MODELS if one.is_network], ids=str)
+def net(request: pytest.FixtureRequest) -> LanguageModel:
+    instance: Instance = request.param
+    return instance.build()
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_no_graph() -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,70 @@
+"""A tiny random instance of everything in the registry. A new line there needs one here.
+
+Small vocabularies let the laws enumerate; large weights and a short text make what was read matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from seqlm.models import model_class
+from seqlm.models.base import LanguageModel
+from seqlm.text.vocabulary import EOS
+
+VOCAB_SIZE = 6
+
+
+class Instance(NamedTuple):
+    arch: str
+    variant: str
+    build: Callable[[], LanguageModel]
+    is_network: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.arch} {self.variant}".strip()
+
+
+def network(arch: str, variant: str = "", **settings: Any) -> Instance:
+    def build() -> LanguageModel:
+        torch.manual_seed(1)
+        model = model_class("lm", arch).from_settings({"vocab_size": VOCAB_SIZE, **settings})
+        assert isinstance(model, LanguageModel)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.uniform_(-1, 1)
+        return model.eval()
+
+    return Instance(arch, variant, build)
+
+
+def ngram(variant: str, order: int = 3, **options: Any) -> Instance:
+    def build() -> LanguageModel:
+        from seqlm.counting.estimate import estimate
+
+        noise = torch.Generator().manual_seed(1)
+        text: list[int] = []
+        for length in torch.randint(0, 7, (60,), generator=noise).tolist():
+            # Skewed, so that some contexts are seen often and some never.
+            words = (torch.rand(length, generator=noise) ** 2 * (VOCAB_SIZE - 1)).long()
+            text += [*(words + (words >= EOS)).tolist(), EOS]
+        ids = np.array(text, dtype=np.int32)
+        return estimate(ids, VOCAB_SIZE, order, discount_fallback=(0.5, 1, 1.5), **options)
+
+    return Instance("ngram", variant, build, is_network=False)
+
+
+LANGUAGE_MODELS = [
+    ngram("kneser-ney", smoothing="kneser-ney"),
+    ngram("kneser-ney carried", smoothing="kneser-ney", context="carried"),
+    ngram("kneser-ney unigram", order=1, smoothing="kneser-ney"),
+    ngram("add-k", smoothing="add-k"),
+    ngram("mle", smoothing="mle"),
+    network("rnn", width=5, layers=1, dropout_output=0.5),
+    network("lstm", width=5, layers=2, dropout_embedding=0.3, dropout_hidden=0.5),
+    network("lstm", "untied", width=5, layers=2, embedding=3, tied=False, dropout_input=0.5),
+    network("gru", width=5, layers=2, embedding=3),
+]

@@ -1,0 +1,290 @@
+"""Files to blocks of clean text, and what is wrong with a file that gives none."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqlm.errors import DataError
+from seqlm.text import reading
+from seqlm.text.reading import Block, blocks
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda data: zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1}),
+}
+BLOCK = 1 << 12
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 4 KB, so that small files have many."""
+    monkeypatch.setattr(reading, "BLOCK", BLOCK)
+
+
+@pytest.fixture(params=COMPRESSORS)
+def compress(request: pytest.FixtureRequest) -> Callable[[bytes], bytes]:
+    return COMPRESSORS[request.param]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes bytes to a file and returns its path."""
+
+    def write(data: bytes, name: str = "text") -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def text_of(*sources: Path | str, errors: str = "strict") -> bytes:
+    return b"".join(block.data for block in blocks(list(sources), errors))
+
+
+def normalised(data: bytes) -> bytes:
+    """What reading a file means, in one go."""
+    text = data.removeprefix(reading.BOM).replace(b"\r\n", b"\n")
+    return text if text.endswith(b"\n") or not text else text + b"\n"
+
+
+# -------------------------------------------------------------------------------------- compression
+
+
+def test_compressed_files_are_known_by_their_bytes_and_not_their_names(compress, file):
+    path = file(compress(b"one\ntwo\n"), "text.txt")
+    assert text_of(path) == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize("name", ["text.gz", "text.bz2", "text.xz", "text.zst"])
+def test_plain_text_is_read_whatever_its_name(name, file):
+    assert text_of(file(b"plain\n", name)) == b"plain\n"
+
+
+@pytest.mark.parametrize("text", [b"BZh is no archive\n", b"BZh9 neither\n", b"\x1f\n", b"("])
+def test_text_that_begins_like_an_archive_is_text(text, file):
+    assert text_of(file(text)) == normalised(text)
+
+
+def test_two_archives_one_after_the_other_are_both_read(compress, file):
+    assert text_of(file(compress(b"one\n") + compress(b"two\n"))) == b"one\ntwo\n"
+
+
+def test_an_empty_archive_is_an_empty_text(compress, file):
+    assert list(blocks([file(compress(b""))])) == []
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9, -1])
+def test_a_truncated_archive_is_an_error_that_names_it(kept, compress, file):
+    whole = compress(os.urandom(3 * BLOCK).hex().encode())
+    path = file(whole[: int(len(whole) * kept) if kept > 0 else kept])
+    with pytest.raises(DataError, match=f"{path} is truncated"):
+        text_of(path)
+
+
+def test_a_damaged_archive_is_an_error_that_names_it(compress, file):
+    whole = bytearray(compress(os.urandom(10_000).hex().encode()))
+    for place in range(len(whole) // 2, len(whole) // 2 + 16):
+        whole[place] ^= 0xFF
+    path = file(bytes(whole))
+    with pytest.raises(DataError, match=str(path)):
+        text_of(path)
+
+
+def test_files_are_closed(compress, file):
+    path = file(compress(b"one\n"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        text_of(path)
+    assert not caught
+
+
+# ------------------------------------------------------------------------------------------ sources
+
+
+def test_several_files_are_read_in_order_each_counting_its_own_lines(file):
+    first, second = file(b"a\nb", "1"), file(b"c\n", "2")
+    assert list(blocks([first, second])) == [
+        Block(b"a\n", str(first), 1),
+        Block(b"b\n", str(first), 2),
+        Block(b"c\n", str(second), 1),
+    ]
+
+
+def test_a_pipe_is_read_however_small_its_pieces(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as stream:
+            for byte in "drüben\r\nfern".encode():
+                stream.write(bytes([byte]))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert text_of(pipe) == "drüben\nfern\n".encode()
+    writer.join()
+
+
+def test_a_missing_file_is_named_with_the_nearest_name(file):
+    there = file(b"", "corpus.txt")
+    with pytest.raises(DataError, match=r"corpus\.tx; did you mean 'corpus\.txt'\?"):
+        text_of(there.with_name("corpus.tx"))
+
+
+def test_a_missing_file_in_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match="no file .*nowhere/text"):
+        text_of(tmp_path / "nowhere" / "text")
+
+
+def test_a_folder_is_no_text(tmp_path):
+    with pytest.raises(DataError, match="is a folder"):
+        text_of(tmp_path)
+
+
+def test_what_cannot_be_read_is_named():
+    with pytest.raises(DataError, match="/proc/self/mem cannot be read"):
+        text_of("/proc/self/mem")
+
+
+# ------------------------------------------------------------------------------------------ newlines
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"a b\n\nc\n", b"a b\r\n\r\nc\r\n", b"\xef\xbb\xbfa b\n\nc\n", b"a b\n\nc", b"a b\r\n\nc"],
+    ids=["lf", "crlf", "bom", "no last newline", "mixed"],
+)
+def test_newlines_and_marks_make_no_difference(data, file):
+    assert text_of(file(data)) == b"a b\n\nc\n"
+
+
+@pytest.mark.parametrize(
+    "character", ["\u2028", "\u2029", "\x85", "\v", "\f", "\x1c", "\r", "\0", "\u00a0"]
+)
+def test_nothing_but_a_newline_ends_a_line(character, file):
+    text = f"one{character}two\n".encode()
+    assert text_of(file(text)) == text
+
+
+def test_a_bom_is_dropped_from_the_start_of_each_file_and_nowhere_else(file):
+    marked = reading.BOM + b"a\n" + reading.BOM + b"b\n"
+    assert text_of(file(marked, "1"), file(marked, "2")) == 2 * (b"a\n" + reading.BOM + b"b\n")
+
+
+@pytest.mark.parametrize("shift", range(-3, 3))
+def test_crlf_and_characters_may_fall_on_the_border_of_blocks(shift, file):
+    data = b"x" * (BLOCK + shift) + "\r\n\r\nö€𝄞\r\n".encode() * 3
+    assert text_of(file(data)) == normalised(data)
+
+
+# --------------------------------------------------------------------------------------------- UTF-8
+
+
+@pytest.mark.parametrize("before", [0, 3 * BLOCK], ids=["first block", "later block"])
+@pytest.mark.parametrize("bom", [b"", reading.BOM], ids=["", "bom"])
+def test_invalid_utf8_is_placed_to_the_byte(before, bom, file):
+    good = "grün\r\n".encode() * (before // 7 + 2)
+    path = file(bom + good + b"caf\xe9 au lait\n")
+    line, offset = good.count(b"\n") + 1, len(bom + good) + 3
+    with pytest.raises(DataError, match=rf"{path}, line {line}: invalid UTF-8 at byte {offset} "):
+        text_of(path)
+
+
+def test_invalid_utf8_inside_an_archive_is_placed_in_its_text(compress, file):
+    path = file(compress(b"good\n" * BLOCK + b"\xff\n"))
+    with pytest.raises(DataError, match=rf"line {BLOCK + 1}: invalid UTF-8 at byte {5 * BLOCK} "):
+        text_of(path)
+
+
+@pytest.mark.parametrize("end", [b"\xc3", b"\xe2\x82", b"\xf0\x9d\x84"])
+def test_a_character_cut_off_at_the_end_is_invalid(end, file):
+    with pytest.raises(DataError, match="line 1: invalid UTF-8 at byte 2 "):
+        text_of(file(b"ab" + end))
+
+
+def test_invalid_utf8_can_be_replaced(file):
+    path = file(b"caf\xe9\n\xff\xfe ok \xe2\x82\n")
+    assert text_of(path, errors="replace").decode() == "caf\ufffd\n\ufffd\ufffd ok \ufffd\n"
+
+
+# ----------------------------------------------------------------------------------------- long lines
+
+
+LONG = {
+    "spaces": b"word and another " * (8 * BLOCK // 17),
+    "tabs": b"word\t\tand\tanother" * (8 * BLOCK // 17),
+    "wide spaces": "字\u3000  文 ".encode() * (8 * BLOCK // 13),
+    "returns": b"\r" * (8 * BLOCK),
+    "one word": "ü€𝄞".encode() * (8 * BLOCK // 9),
+    "no text at all": b"\x80" * (8 * BLOCK),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_long_line_comes_in_bounded_blocks(kind, file):
+    data = LONG[kind]
+    pieces = list(blocks([file(data)], errors="replace"))
+    whole = data.decode(errors="replace").encode()
+    assert b"".join(piece.data for piece in pieces) == normalised(whole)
+    most = max(len(piece.data) for piece in pieces)
+    assert most <= 5 * BLOCK * len(whole) / len(data), most
+    assert {piece.line for piece in pieces} == {1}
+
+
+# ----------------------------------------------------------------------------------------------- fuzz
+
+PIECES = st.sampled_from(
+    [b"a", b" ", b"\t", b"\r", b"\n", b"\r\n", b"\0", b"\xef\xbb\xbf", "ü".encode(), "€".encode()]
+    + ["𝄞".encode(), "\u2028".encode(), "\u3000".encode(), b"\x85", b"\x80", b"\xc3", b"\xff"]
+    + [b"\xe2\x82", b"\xf0\x9d", b"BZh9", b"\xed\xa0\x80"]
+)
+ANY_BYTES = st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=60).map(b"".join))
+
+
+@given(data=ANY_BYTES, size=st.integers(3, 9))
+def test_any_bytes_are_clean_text_or_an_error(tmp_path_factory, data, size):
+    """Blocks of a few bytes bring every border there is."""
+    path = tmp_path_factory.getbasetemp() / "fuzz"
+    path.write_bytes(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BLOCK", size)
+        try:
+            plain = data.decode().encode()
+        except UnicodeDecodeError as error:
+            with pytest.raises(DataError, match=f"at byte {error.start} "):
+                text_of(path)
+            plain = data.decode(errors="replace").encode()
+        found = list(blocks([path], "replace"))
+        assert b"".join(block.data for block in found) == normalised(plain)
+        line = 1
+        for block in found:
+            assert block.line == line
+            line += block.data.count(b"\n")
+
+
+def test_a_file_of_many_megabytes_is_read_in_blocks(file, monkeypatch):
+    monkeypatch.undo()  # the size blocks really have
+    data = b"one line of many\r\n" * 300_000
+    pieces = list(blocks([file(data)]))
+    assert b"".join(piece.data for piece in pieces) == normalised(data)
+    assert max(len(piece.data) for piece in pieces) <= 2 << 20

@@ -1,0 +1,254 @@
+"""Text to ids and back, held against the `tokenizers` library and against Python's own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqlm.errors import DataError, ModelError
+from seqlm.text import reading
+from seqlm.text.corpus import read_corpus
+from seqlm.text.reading import Block, blocks
+from seqlm.text.tokenizer import KINDS, Kind, Tokenizer, read_types
+from seqlm.text.vocabulary import EOS, RESERVED, UNK
+
+SAMPLE = (
+    "the cat sat on the mat .\nthe dog — naïve, 42 times — sat there too !\n\n"
+    "<unk> sat\twhere\u00a0it 's\u2028quiet \0 \u3000 文字 </s>x x<s>\n𝄞 don't DON'T  two  spaces \n"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Tokenizer]:
+    path = tmp_path_factory.mktemp("text") / "sample"
+    path.write_text(SAMPLE, encoding="utf-8")
+    return {kind: read_corpus([str(path)], kind=kind, vocab_size=300).tokenizer for kind in KINDS}
+
+
+@pytest.fixture(params=KINDS)
+def tokenizer(request: pytest.FixtureRequest, tokenizers: dict[Kind, Tokenizer]) -> Tokenizer:
+    return tokenizers[request.param]
+
+
+def block(text: str) -> Block:
+    return Block(text.encode(), "text", 1)
+
+
+# Characters that mean something to one of the three, and whatever else Unicode has.
+SPECIAL = [*"ae 's<>/\t\r\v\f\0\u00a0\u2028\u3000\x85ÿĊĠüß文𝄞1", "<unk>", "the ", " </s>"]
+ANY_CHARACTER = st.characters(exclude_categories=["Cs"], exclude_characters="\n")
+LINES = st.lists(st.one_of(st.sampled_from(SPECIAL), ANY_CHARACTER), max_size=25).map("".join)
+TEXTS = st.lists(LINES, max_size=4).map(lambda lines: "".join(line + "\n" for line in lines))
+
+
+def has_sentinel(text: str) -> bool:
+    return any(word in (b"<s>", b"</s>") for word in text.encode().split())
+
+
+# ------------------------------------------------------------------------------------------ the laws
+
+
+@given(text=TEXTS)
+def test_words_are_what_bytes_split_says(tokenizers, text):
+    words = tokenizers["word"]
+    if has_sentinel(text):
+        with pytest.raises(DataError, match="reserved"):
+            words.encode(block(text))
+        return
+    known = {type_: id for id, type_ in enumerate(words.types)}
+    expected = [
+        id
+        for line in text.encode().split(b"\n")[:-1]
+        for id in [*(known.get(word, UNK) for word in line.split()), EOS]
+    ]
+    assert words.encode(block(text)).tolist() == expected
+
+
+@given(text=TEXTS)
+def test_characters_are_code_points(tokenizers, text):
+    characters = tokenizers["char"]
+    known = {type_.decode(): id for id, type_ in enumerate(characters.types[2:], 2)} | {"\n": EOS}
+    assert characters.encode(block(text)).tolist() == [known.get(c, UNK) for c in text]
+
+
+@given(text=TEXTS)
+def test_byte_pairs_give_back_any_text(tokenizers, text):
+    pairs = tokenizers["bpe"]
+    ids = pairs.encode(block(text))
+    assert UNK not in ids
+    assert pairs.decode(ids) == text.encode()
+
+
+@given(text=TEXTS)
+def test_words_and_characters_give_back_what_they_know(tokenizers, text):
+    if not has_sentinel(text):
+        words = tokenizers["word"]
+        back = words.decode(words.encode(block(text))).decode()
+        for line, found in zip(text.encode().split(b"\n"), back.encode().split(b"\n"), strict=True):
+            known = [word if word in words.types else b"<unk>" for word in line.split()]
+            assert found == b" ".join(known)
+    characters = tokenizers["char"]
+    ids = characters.encode(block(text))
+    known_characters = "".join(c if c.encode() in characters.types else "<unk>" for c in text[:-1])
+    if text and "\n" not in text[:-1]:
+        assert characters.decode(ids).decode() == known_characters + "\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(text=TEXTS)
+def test_the_library_gives_the_same_ids(tokenizers, kind, text):
+    """tokenizer.json is a file of the `tokenizers` library: it must mean the same there."""
+    tokenizer = tokenizers[kind]
+    if kind == "word" and has_sentinel(text):
+        return
+    lines = text.split("\n")[:-1]
+    expected = [id for line in lines for id in [*tokenizer.library.encode(line).ids, EOS]]
+    assert tokenizer.encode(block(text)).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(text=TEXTS)
+def test_spans_say_where_each_token_stands(tokenizers, kind, text):
+    tokenizer = tokenizers[kind]
+    if kind == "word" and has_sentinel(text):
+        return
+    piece = block(text)
+    ids = tokenizer.encode(piece)
+    spans = tokenizer.spans(piece, ids)
+    found = [piece.data[s : s + n] for s, n in zip(spans.start, spans.length, strict=True)]
+    assert len(found) == len(ids)
+    for id, token in zip(ids.tolist(), found):
+        assert token == b"\n" if id == EOS else (id == UNK or token == tokenizer.types[id])
+    if kind == "word":
+        assert b" ".join(found).split() == piece.data.split()
+    else:
+        assert b"".join(found) == piece.data
+
+
+def test_a_file_gives_back_the_same_tokenizer(tokenizer):
+    again = Tokenizer.from_json(tokenizer.to_json())
+    assert (again.kind, again.types, again.merges) == (
+        tokenizer.kind,
+        tokenizer.types,
+        tokenizer.merges,
+    )
+    assert again.digest == tokenizer.digest
+    text = block(SAMPLE.replace(" </s>x", ""))
+    assert again.encode(text).tolist() == tokenizer.encode(text).tolist()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", "{}", '{"model": null, "pre_tokenizer": null}',
+        '{"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}}, "pre_tokenizer": {"behavior": "Removed"}}',
+        '{"model": {"type": "Unigram", "vocab": [["a", 0.5]]}, "pre_tokenizer": null}',
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_refused(text):
+    with pytest.raises(ModelError, match="not a tokeniser seqlm wrote"):
+        Tokenizer.from_json(text)
+
+
+# --------------------------------------------------------------------------------------- sentinels
+
+
+@pytest.mark.parametrize("token", ["<s>", "</s>"])
+@pytest.mark.parametrize("text", ["good\n\nbad {} here\n", "a\nb\n{}\n", "a\nb\n\v{}\f\n"])
+def test_a_word_that_is_a_boundary_is_refused_with_its_line(token, text, tokenizers):
+    with pytest.raises(DataError, match=f"text, line 3: the token {token} is reserved"):
+        tokenizers["word"].encode(block(text.format(token)))
+
+
+@pytest.mark.parametrize("text", ["x</s>", "<s>x", "<s><s>", "\u00a0<s>", "</s>\0", "< s>"])
+def test_a_word_that_holds_a_boundary_is_text(text, tokenizers):
+    assert tokenizers["word"].encode(block(text + "\n"))[-1] == EOS
+
+
+@pytest.mark.parametrize("kind", ["char", "bpe"])
+def test_a_boundary_is_text_for_characters_and_byte_pairs(kind, tmp_path):
+    path = tmp_path / "text"
+    path.write_text("<s> a </s>\n</s>\n<unk>\n")
+    corpus = read_corpus([str(path)], kind=kind)
+    assert corpus.tokenizer.decode(corpus.ids) == path.read_bytes()
+    assert corpus.lines == 3
+
+
+# -------------------------------------------------------------------------------------- long lines
+
+
+@pytest.mark.parametrize("gap", [" ", "\t", "  ", " \t ", "\u3000  "], ids=ascii)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_line_cut_into_blocks_gives_the_ids_of_the_whole(kind, gap, tmp_path, tokenizers):
+    line = gap.join(["the", "cat", "n'aïve", "文字", "42", "sat-", "unknown"] * 300)
+    path = tmp_path / "line"
+    path.write_bytes(line.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BLOCK", 512)
+        pieces = list(blocks([path]))
+    assert len(pieces) > 5
+    tokenizer = tokenizers[kind]
+    ids = np.concatenate([tokenizer.encode(piece) for piece in pieces])
+    assert ids.tolist() == tokenizer.encode(block(line + "\n")).tolist()
+
+
+@given(text=LINES.filter(lambda text: reading.SAFE_CUT.search(text.encode())))
+def test_where_a_line_may_be_cut_no_token_is(tokenizers, text):
+    line = text.encode()
+    for match in reading.SAFE_CUT.finditer(line):
+        left, right = (
+            Block(part, "text", 1) for part in (line[: match.start()], line[match.start() :])
+        )
+        for kind, tokenizer in tokenizers.items():
+            if kind != "word" or not has_sentinel(text):
+                ids = np.concatenate([tokenizer.encode(left), tokenizer.encode(right)])
+                assert ids.tolist() == tokenizer.encode(Block(line, "text", 1)).tolist()
+
+
+@pytest.mark.parametrize("kind", ["word", "char"])
+def test_a_line_of_many_megabytes_gives_the_ids_of_the_whole(kind, tmp_path, tokenizers):
+    line = "the cat sat on the naïve mat " * 300_000
+    path = tmp_path / "line"
+    path.write_bytes(line.encode())
+    pieces = list(blocks([path]))
+    assert len(pieces) > 1
+    tokenizer = tokenizers[kind]
+    ids = np.concatenate([tokenizer.encode(piece) for piece in pieces])
+    assert (ids == tokenizer.encode(block(line + "\n"))).all()
+
+
+# ------------------------------------------------------------------------------- a given vocabulary
+
+
+def test_a_vocabulary_file_keeps_its_order(tmp_path):
+    path = tmp_path / "types"
+    path.write_bytes("zebra\n<unk>\nü\n  spaced\t\n</s>\nx\u00a0y\r\nzebra\n".encode())
+    words = ["zebra", "ü", "spaced", "x\u00a0y"]
+    assert read_types(path, "word") == RESERVED + [word.encode() for word in words]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "line"),
+    [
+        ("word", "a\nb c\n", 2),
+        ("word", "a\n\nb\n", 2),
+        ("word", "<s>\n", 1),
+        ("char", "a\nbc\n", 2),
+    ],
+)
+def test_a_line_that_is_no_type_is_named(kind, text, line, tmp_path):
+    path = tmp_path / "types"
+    path.write_text(text)
+    with pytest.raises(DataError, match=f"{path}, line {line}: .* is not one {kind}"):
+        read_types(path, kind)
+
+
+def test_a_vocabulary_without_types_is_refused(tmp_path):
+    path: Path = tmp_path / "types"
+    path.write_text("<unk>\n</s>\n")
+    with pytest.raises(DataError, match="holds no types"):
+        read_types(path, "word")
