@@ -144,7 +144,9 @@ def main() -> None:
     median = {name: statistics.median(times) for name, times in seconds.items()}
     # Forward and backward: three products of each weight with each position.
     flop = 3 * 2 * B * T * (V * D + 2 * 4 * D * (D + D))
-    print(f"float32 product: {statistics.median(rates) / 1e9:.0f} Gflop/s, {options.threads} threads")
+    print(
+        f"float32 product: {statistics.median(rates) / 1e9:.0f} Gflop/s, {options.threads} threads"
+    )
     for name, each in median.items():
         share = flop / each / statistics.median(rates)
         print(f"{name}: {B * T / each:,.0f} tokens/s, {share:.2f} of the product rate")

@@ -65,7 +65,7 @@ def evaluate(
     wanted = perplexity.check_metrics(metric or ["ppl"])
     loaded = load(run, save, where)
     tally = perplexity.Tally()
-    scored = perplexity.evaluate(loaded, sources, tally, batch_size, errors)
+    scored = perplexity.evaluate(loaded, sources, tally, batch_size, errors, per_token)
     if per_token:
         print("\t".join(surprisal.COLUMNS))
         for row in surprisal.rows(scored, loaded.tokenizer):

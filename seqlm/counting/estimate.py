@@ -50,12 +50,15 @@ def estimate(
         raise UsageError(f"n-grams have no context {context!r}: there are sentence and carried")
     if order < 1:
         raise UsageError(f"n-grams have no order {order}: at least 1")
-    options = Options(vocab_size, add_k, discount_fallback)
-    orders = count_ngrams(ids, vocab_size, order, context, device, progress=progress)
+    options = Options(vocab_size, context, add_k, discount_fallback)
+    device = torch.device(device)
+    place = device if device.type == "cuda" else torch.device("cpu")  # others lack float64
+    orders = count_ngrams(ids, vocab_size, order, context, place, progress=progress)
     config = NGramConfig(
         vocab_size, order, smoothing, context, tuple(len(o.counts) for o in orders)
     )
-    return NGram.from_tensors(asdict(config), smooth(orders, METHODS[smoothing], options, progress))
+    tensors = smooth(orders, METHODS[smoothing], options, progress)
+    return NGram.from_tensors(asdict(config), tensors).to(device)
 
 
 @one_thread()
@@ -77,7 +80,7 @@ def smooth(
     if method.adjusted:
         adjust(orders)
     constants = [method.constants(of.counts, k, options) for k, of in enumerate(orders, 1)]
-    longest = [_longest(orders, k) for k in range(1, order + 1)]
+    whole = [_whole(orders, k, options.context) for k in range(1, order + 1)]
 
     tensors: dict[str, Tensor] = {}
     prob = torch.tensor([1 / options.vocab_size], device=device)  # of the one n-gram of order 0
@@ -94,7 +97,7 @@ def smooth(
                 lower=lower.index_select(0, suffix[grams]).double(),
                 first=bounds,
                 owner=torch.arange(len(size), device=device).repeat_interleave(size),
-                longest=longest[k - 1][histories],
+                whole=whole[k - 1][histories],
             )
             prob[grams], found = method.estimate(h, constants[k - 1])
             weight[histories] = torch.where(size > 0, found, 1.0).float()
@@ -109,17 +112,16 @@ def smooth(
     return tensors
 
 
-def _longest(orders: list[NGrams], k: int) -> Tensor:
-    """(H,) bool, of the histories of the k-grams: no longer history ends in it.
-
-    A history is longer by a word, and something continues it.
-    """
-    longest = torch.ones(len(orders[k - 1].first) - 1, dtype=torch.bool)
-    longest = longest.to(orders[0].counts.device)
-    if k < len(orders):
-        continued = orders[k].first.diff() > 0
-        longest[orders[k - 1].suffix[continued].long()] = False
-    return longest
+def _whole(orders: list[NGrams], k: int, context: str) -> Tensor:
+    """(H,) bool, of the histories of the k-grams: n-1 words, or back to the start of the line."""
+    histories, device = len(orders[k - 1].first) - 1, orders[0].counts.device
+    if k == len(orders) or context == "carried":
+        return torch.full((histories,), k == len(orders), device=device)
+    # In a line all other histories have one more word before them, with which they are continued.
+    whole = torch.ones(histories, dtype=torch.bool, device=device)
+    continued = orders[k].first.diff() > 0
+    whole[orders[k - 1].suffix[continued].long()] = False
+    return whole
 
 
 def _blocks(first: Tensor) -> Iterator[tuple[slice, slice]]:

@@ -79,12 +79,14 @@ def count_ngrams(
     threads = torch.get_num_threads()
     with one_thread():
         tell("counting 1-grams")
-        stream = np.concatenate([np.array([EOS], np.int32), ids.astype(np.int32, copy=False)])
-        text = torch.from_numpy(stream).to(device)  # (N,)
+        text = torch.full((len(ids) + 1,), EOS, dtype=torch.int32)  # (N,)
+        text.numpy()[1:] = ids
+        text = text.to(device)
         orders = [_unigrams(text[1:], vocab_size)]
         if order == 1:
             return orders
         frontier = _Frontier(text, vocab_size, key_bits, threads)
+        del text  # which is `frontier.words` now
         for k in range(2, order + 1):
             tell(f"counting {k}-grams")
             words = orders[-1].words

@@ -30,7 +30,7 @@ class Histories(NamedTuple):
     lower: Tensor  # (U,) float64, p(w | h')
     first: Tensor  # (H + 1,) int64, history h has the n-grams first[h] to first[h + 1]
     owner: Tensor  # (U,) int64, the history of each n-gram
-    longest: Tensor  # (H,) bool, no longer history that has been seen ends in this one
+    whole: Tensor  # (H,) bool, as long as they get: n-1 words, or back to the start of the line
 
     def sum(self, values: Tensor) -> Tensor:
         """(U,) -> (H,) float64, Σ over the n-grams of each history."""
@@ -50,6 +50,7 @@ class Estimate(NamedTuple):
 
 class Options(NamedTuple):
     vocab_size: int
+    context: str = "sentence"
     add_k: float = 1.0
     discount_fallback: tuple[float, float, float] | None = None
 
@@ -66,18 +67,19 @@ def maximum_likelihood(h: Histories, constants: Tensor) -> Estimate:
 
 
 def additive(h: Histories, constants: Tensor) -> Estimate:
-    """Add k to every count (Lidstone, 1920; k = 1 is Laplace's rule), after the longest history.
+    """Add k to every count (Lidstone, 1920; k = 1 is Laplace's rule).
 
         p(w | h) = (c(hw) + k) / (C + kV),    β(h) = kV / (C + kV),    C = Σ_v c(hv)
 
-    A word not seen after h gets k / (C + kV) from it, since shorter histories say 1/V.
+    That is for whole histories. Shorter ones say 1/V, so that a word not seen after h gets the
+    k / (C + kV) it should, and any word after a history not seen gets 1/V.
     """
     added = constants[0]  # kV
     total = h.sum(h.counts) + added
     smoothed = (h.counts + added * h.lower) / h.spread(total)
     return Estimate(
-        torch.where(h.spread(h.longest), smoothed, h.lower),
-        torch.where(h.longest, added / total, 1.0),
+        torch.where(h.spread(h.whole), smoothed, h.lower),
+        torch.where(h.whole, added / total, 1.0),
     )
 
 

@@ -136,14 +136,17 @@ def evaluate(
     tally: Tally,
     batch_size: int = 64,
     errors: str = "strict",
+    orders: bool = False,
 ) -> Iterator[Scored]:
     """Scores `sources`, each a text of its own, block by block, and adds them up in `tally`.
+
+    `orders` asks for the n-gram order each token was scored with, where the model has one.
 
     Errors: DataError where there is no token.
     """
     model, tokenizer = loaded.model, loaded.tokenizer
     assert isinstance(model, LanguageModel)
-    scorer = Scorer(model, loaded.config["context"], batch_size)
+    scorer = Scorer(model, loaded.config["context"], batch_size, orders)
     for source in sources:
         scorer.restart()
         for block in blocks([source], errors):

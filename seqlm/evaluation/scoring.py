@@ -16,9 +16,6 @@ from seqlm.models.base import LanguageModel, State
 from seqlm.text.batches import StreamBatches, pad
 from seqlm.text.vocabulary import EOS
 
-CHUNK, CHUNK_COUNTED = 1 << 11, 1 << 18
-"""Positions scored at once in a stream, by networks and by models that look up."""
-
 
 class Scores(NamedTuple):
     log_probs: np.ndarray  # (N,) float64, natural
@@ -33,8 +30,11 @@ class Scorer:
     on. A model that restarts by itself needs no lines: as a stream it is the same.
     """
 
-    def __init__(self, model: LanguageModel, context: str, batch_size: int = 64) -> None:
-        self.model, self.batch_size = model, batch_size
+    def __init__(
+        self, model: LanguageModel, context: str, batch_size: int = 64, orders: bool = False
+    ) -> None:
+        """`orders` asks for the n-gram orders used too, where the model has them."""
+        self.model, self.batch_size, self.orders = model, batch_size, orders
         self.carried = context == "carried" or model.restarts
         self.state: State = None
         """None at the start of a text, and of a line."""
@@ -66,14 +66,12 @@ class Scorer:
         if self.state is None:
             self.state = self.model.start(1)
         tokens = torch.from_numpy(ids.astype(np.int64))[None].to(self.model.device)  # (1, N)
-        counted = self.model.matched(self.state, tokens[:, :1]) is not None
-        log_probs, matched = [], []
-        for chunk in tokens.split(CHUNK_COUNTED if counted else CHUNK, dim=1):
-            if (orders := self.model.matched(self.state, chunk)) is not None:
-                matched.append(orders[0].cpu().numpy())
-            scores, self.state = self.model.score(self.state, chunk)
-            log_probs.append(scores[0].cpu().double().numpy())
-        return Scores(np.concatenate(log_probs), np.concatenate(matched) if matched else None)
+        matched = self.model.matched(self.state, tokens) if self.orders else None
+        scores, self.state = self.model.score(self.state, tokens)
+        return Scores(
+            scores[0].cpu().double().numpy(),
+            None if matched is None else matched[0].cpu().numpy(),
+        )
 
     def lines(self, ids: np.ndarray) -> np.ndarray:
         """Whole lines, each from the start."""

@@ -171,6 +171,10 @@ class Output(NamedTuple):
     report: Mapping[str, Tensor] = MappingProxyType({})  # named figures; empty at inference
 
 
+SEGMENT = 1 << 11
+"""Positions of a row that a network reads at once to score them: bounds memory, changes nothing."""
+
+
 class NetworkState(NamedTuple):
     last: Tensor  # (B, D), the feature that predicts the next token
     inner: State
@@ -208,9 +212,11 @@ class Network(LanguageModel):
         return NetworkState(features[:, -1], inner)
 
     def score(self, state: NetworkState, tokens: Tensor) -> tuple[Tensor, NetworkState]:
-        if tokens.shape[1] == 0:
-            return tokens.new_zeros(tokens.shape, dtype=state.last.dtype), state
-        features, inner, *_ = self(tokens, state.inner)  # (B, T, D)
-        # Position t is predicted by what was read before it.
-        before = torch.cat([state.last[:, None], features[:, :-1]], 1)
-        return self.head.score(before, tokens), NetworkState(features[:, -1], inner)
+        scores = [tokens.new_zeros((tokens.shape[0], 0), dtype=state.last.dtype)]
+        for segment in tokens.split(SEGMENT, dim=1) if tokens.shape[1] else ():
+            features, inner, *_ = self(segment, state.inner)  # (B, T, D)
+            # Position t is predicted by what was read before it.
+            before = torch.cat([state.last[:, None], features[:, :-1]], 1)
+            scores.append(self.head.score(before, segment))
+            state = NetworkState(features[:, -1], inner)
+        return torch.cat(scores, 1), state

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from seqlm.models.base import LanguageModel
 from seqlm.text.vocabulary import EOS
 
-CHUNK = 1 << 15  # tokens scored at a time, so that what is found stays in the cache
+CHUNK = 1 << 16  # tokens scored at a time, so that what is found stays in the cache
 INTERPOLATIONS = 6  # probes before a search turns to halving, which bounds the worst case
 
 
@@ -249,4 +249,4 @@ class NGram(LanguageModel):
 
 def _chunks(tokens: Tensor) -> tuple[Tensor, ...]:
     """`tokens` (B, T) in pieces of about CHUNK."""
-    return tokens.split(max(1, CHUNK // max(1, len(tokens))), dim=1)
+    return torch.split(tokens, max(1, CHUNK // max(1, len(tokens))), dim=1)

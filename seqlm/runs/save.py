@@ -88,18 +88,21 @@ def write_save(
         shutil.rmtree(place, ignore_errors=True)
         draft.rename(place)
         sync_folder(saves)
+        point(run, name, best)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise SeqlmError(f"{run.path}: step {step} could not be saved: {error}") from None
-    point(run, name, best)
 
 
 def point(run: RunFolder, name: str, best: bool) -> None:
-    """Names the new save, then drops those that nothing names any more."""
-    write_text(run / "latest", name + "\n")
+    """Names the new save, then drops those that nothing names any more.
+
+    `best` comes first: a run killed between the two goes on from before it and names it again.
+    """
     if best:
         write_text(run / "best", name + "\n")
-    kept = {pointer(run, "latest"), pointer(run, "best")}
+    write_text(run / "latest", name + "\n")
+    kept = {name, pointer(run, "best")}
     for save in (run / "saves").iterdir():
         if save.name not in kept:
             shutil.rmtree(save, ignore_errors=True)
@@ -209,6 +212,6 @@ def pointer(run: RunFolder, name: str) -> str | None:
     """The save that `latest` or `best` names."""
     try:
         text = (run / name).read_text().strip()
-    except OSError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
     return text if re.fullmatch(r"\d+", text) else None

@@ -69,7 +69,7 @@ def file_blocks(source: str, errors: str) -> Iterator[Block]:
                 opened = True
                 if pending.startswith(BOM):
                     pending, offset = pending[len(BOM) :], len(BOM)
-            if not pending:
+            if not pending and not chunk:
                 return
             cut = last_cut(pending) if chunk else len(pending)
             data, rest = pending[:cut], pending[cut:]

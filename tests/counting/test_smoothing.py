@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqlm.counting import estimate as estimation
@@ -106,6 +106,7 @@ def test_maximum_likelihood_is_relative_frequency(
 
 
 @settings(deadline=None)
+@example([[]], [0, 0, EOS], 3, "carried", 1.0)
 @given(LINES, READ, st.integers(1, 5), CONTEXTS, st.sampled_from([0.01, 1.0, 3.0]))
 def test_add_k_is_the_textbook_s(
     lines: list[list[int]], read: list[int], order: int, context: str, k: float

@@ -127,7 +127,7 @@ def test_scores_do_not_depend_on_how_the_text_is_cut(arch, context, monkeypatch)
     ids = rng.choice(9, 300, p=[0.1, 0.2, *[0.1] * 7]).astype(np.int32)
     whole = Scorer(model, context, batch_size=64)(ids).log_probs
     assert len(whole) == 300
-    monkeypatch.setattr("seqlm.evaluation.scoring.CHUNK", 7)
+    monkeypatch.setattr("seqlm.models.base.SEGMENT", 7)
     cuts = [0, 1, 2, 40, 41, 200, 299, 300]
     for batch_size in (1, 7, 64):
         scorer = Scorer(model, context, batch_size)

@@ -1,0 +1,26 @@
+#!/bin/sh
+# The main job: count, train, evaluate and sample on corpora/, each command printed before it runs.
+set -eu
+seqlm=$1
+runs=checkpoints/demo
+rm -rf "$runs"
+
+run() {
+    printf '\n$ %s\n' "$*"
+    shift
+    "$seqlm" "$@"
+}
+
+run seqlm count --order 3 corpora/prose.train.txt -o "$runs/trigram"
+run seqlm train corpora/prose.train.txt --valid corpora/prose.valid.txt --epochs 5 -o "$runs/lstm"
+for model in trigram lstm; do
+    run seqlm eval -m "$runs/$model" corpora/prose.test.txt --metric ppl,ppl-excluding,bits-per-byte
+done
+for model in trigram lstm; do
+    run seqlm sample -m "$runs/$model" --num-samples 5 --temperature 0.8
+done
+run seqlm sample -m "$runs/lstm" --prompt "the old" --num-samples 3 --top-p 0.9
+run seqlm sample -m "$runs/lstm" --prompt "the old" --beam 8 --nbest 3
+
+printf '\n$ %s\n' "tail -n 1 corpora/prose.test.txt | seqlm eval -m $runs/trigram --per-token -q"
+tail -n 1 corpora/prose.test.txt | "$seqlm" eval -m "$runs/trigram" --per-token -q

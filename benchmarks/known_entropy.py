@@ -1,0 +1,144 @@
+"""How far models stay above sources whose entropy is known, and how far back they can see.
+
+    python benchmarks/known_entropy.py [--seed 1]
+
+*Known entropy.* `corpora/markov` is a chain of order 2, `corpora/hidden` a hidden Markov model; the
+generator knows the probability of every token of the test text (more than 200 000). Printed: a
+model's excess over the source's own log-loss on that text. No model can stay below it by more than
+chance; one that does has seen what it should predict.
+
+*Distance.* In `corpora/brackets` the closer is told by the opener alone, 20 random fillers and a
+cue before it. Printed: how often a model's likeliest closer is the right one; chance is 1/4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from corpora import brackets, hidden, markov
+from seqlm.counting.estimate import estimate
+from seqlm.evaluation.scoring import Scorer
+from seqlm.models import model_class
+from seqlm.models.base import LanguageModel
+from seqlm.text.batches import StreamBatches
+from seqlm.text.corpus import Corpus, read_corpus
+from seqlm.training.loop import Trainer
+from seqlm.training.settings import Settings
+
+CORPORA = Path(__file__).parent.parent / "corpora"
+SOURCES = {"markov": markov, "hidden": hidden}
+SMALL_COUNTS = (0.5, 1.0, 1.5)
+
+
+class Excess(NamedTuple):
+    """A model's log-loss beside the source's own, on the same tokens; in nats a token."""
+
+    truth: float
+    model: float
+    error: float
+    """Standard error of the difference, token by token."""
+
+    @property
+    def relative(self) -> float:
+        return self.model / self.truth - 1
+
+    @property
+    def leaks(self) -> bool:
+        return self.model < self.truth - 3 * self.error
+
+
+def texts(name: str, test: str | None = None) -> tuple[Corpus, Corpus]:
+    train = read_corpus([str(CORPORA / f"{name}.train.txt")])
+    return train, read_corpus([str(CORPORA / (test or f"{name}.test.txt"))], train.tokenizer)
+
+
+def counted(train: Corpus, order: int) -> LanguageModel:
+    """A modified Kneser-Ney model of one order, line by line."""
+    return estimate(train.ids, len(train.tokenizer), order, discount_fallback=SMALL_COUNTS)
+
+
+def trained(
+    arch: str, train: Corpus, epochs: int, width: int = 96, layers: int = 1, lr: float = 5e-3,
+    length: int = 60, seed: int = 1,
+) -> LanguageModel:  # fmt: skip
+    """A network without dropout, which has nothing to hold back from such plain text."""
+    settings = Settings(epochs=epochs, batch_size=32, length=length, lr=lr, clip=1.0)
+    torch.manual_seed(seed)
+    model = model_class("lm", arch).from_settings(
+        {"vocab_size": len(train.tokenizer), "width": width, "layers": layers}
+    )
+    batches = StreamBatches(train.ids, 32, length, torch.device("cpu"))
+    Trainer(model, batches, settings, None).fit(Nobody(), lambda trainer, best: None)
+    assert isinstance(model, LanguageModel)
+    return model.eval()
+
+
+class Nobody:
+    def stepped(self, trainer: object, loss: float) -> None:
+        pass
+
+    def validated(self, trainer: object, row: object, best: bool) -> None:
+        pass
+
+
+def excess(name: str, model: LanguageModel, test: Corpus, context: str) -> Excess:
+    lines = (CORPORA / f"{name}.test.txt").read_text().splitlines()
+    truth = SOURCES[name].source().log_probs(lines)
+    scores = Scorer(model, context)(test.ids).log_probs
+    assert len(truth) == len(scores) >= 200_000
+    error = float((truth - scores).std()) / math.sqrt(len(truth))
+    return Excess(-float(truth.mean()), -float(scores.mean()), error)
+
+
+@torch.inference_mode()
+def closer_accuracy(model: LanguageModel, train: Corpus, test: Corpus) -> float:
+    """Share of the test's closers that are the likeliest of the four at their place."""
+    index = train.tokenizer.index
+    closers = torch.tensor([index[closer.encode()] for closer in brackets.CLOSERS])
+    lines = (CORPORA / "brackets.20.test.txt").read_text().splitlines()
+    right = 0
+    ids = torch.from_numpy(test.ids.astype(np.int64))
+    positions = brackets.closer_positions(lines)
+    state, at = model.start(1), 0
+    for position in map(int, positions):
+        state = model.advance(state, ids[None, at:position])
+        at = position
+        choice = closers[model.log_probs(state)[0, closers].argmax()]
+        right += int(choice == ids[position])
+    return right / len(positions)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    seed = parser.parse_args().seed
+    for name, order in (("markov", 3), ("hidden", 5)):
+        train, test = texts(name)
+        results = {f"{order}-gram": excess(name, counted(train, order), test, "sentence")}
+        for arch in ("lstm", "gru", "rnn"):
+            started = time.perf_counter()
+            model = trained(arch, train, epochs=6, seed=seed)
+            label = f"{arch} ({time.perf_counter() - started:.0f} s)"
+            results[label] = excess(name, model, test, "carried")
+        for label, found in results.items():
+            print(
+                f"{name}  {label:14}  {found.model / math.log(2):.4f} bits a token,"
+                f" truth {found.truth / math.log(2):.4f}: {found.relative:+.2%}"
+                f" ({(found.model - found.truth) / found.error:+.1f} sigma)"
+            )
+    train, test = texts("brackets", "brackets.20.test.txt")
+    print(f"brackets, 20 fillers  3-gram  {closer_accuracy(counted(train, 3), train, test):.1%}")
+    for arch in ("lstm", "gru", "rnn"):
+        model = trained(arch, train, epochs=4, width=64, seed=seed)
+        print(f"brackets, 20 fillers  {arch}  {closer_accuracy(model, train, test):.1%}")
+
+
+if __name__ == "__main__":
+    main()
