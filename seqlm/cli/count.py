@@ -17,14 +17,15 @@ def count(
         list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
     ] = None,
     order: Annotated[
-        int, flag("--order", "-n", help="Length of the longest n-grams. [5]", min=1, max=64)
+        int,
+        flag("--order", "-n", help="Length of the longest n-grams. [default: 5]", min=1, max=64),
     ] = 5,
     smoothing: Annotated[
         str,
         flag("--smoothing", help="kneser-ney (interpolated, modified), add-k or mle."),
     ] = "kneser-ney",
     add_k: Annotated[
-        float, flag("--add-k", help="What add-k adds to every count. [1]", min=0.0)
+        float, flag("--add-k", help="What add-k adds to every count. [default: 1]", min=0.0)
     ] = 1.0,
     discount_fallback: Annotated[
         bool,
@@ -43,7 +44,8 @@ def count(
         int | None, flag("--vocab-size", help="The most types kept.", min=3)
     ] = None,
     min_count: Annotated[
-        int | None, flag("--min-count", help="Occurrences of a type that is kept. [1]", min=1)
+        int | None,
+        flag("--min-count", help="Occurrences of a type that is kept. [default: 1]", min=1),
     ] = None,
     context: Annotated[
         str | None,

@@ -18,16 +18,16 @@ def sample(
         str, flag("--prompt", help="Text to go on from; - reads prompts from stdin, one a line.")
     ] = "",
     num_samples: Annotated[
-        int, flag("--num-samples", "-n", help="Samples of each prompt. [10]", min=1)
+        int, flag("--num-samples", "-n", help="Samples of each prompt. [default: 10]", min=1)
     ] = 10,
     max_tokens: Annotated[
-        int, flag("--max-tokens", help="The most tokens of a sample. [200]", min=1)
+        int, flag("--max-tokens", help="The most tokens of a sample. [default: 200]", min=1)
     ] = 200,
     stop: Annotated[
-        str, flag("--stop", help="eos ends a sample with its line; none goes on. [eos]")
+        str, flag("--stop", help="eos ends a sample with its line; none goes on. [default: eos]")
     ] = "eos",
     temperature: Annotated[
-        float, flag("--temperature", "-t", help="Below 1 is safer, 0 is greedy. [1]")
+        float, flag("--temperature", "-t", help="Below 1 is safer, 0 is greedy. [default: 1]")
     ] = 1.0,
     top_k: Annotated[int | None, flag("--top-k", help="Keep the K likeliest tokens.")] = None,
     top_p: Annotated[
@@ -39,8 +39,10 @@ def sample(
     beam: Annotated[
         int | None, flag("--beam", help="Do not draw: search the likeliest, this wide.", min=1)
     ] = None,
-    nbest: Annotated[int, flag("--nbest", help="Continuations a beam prints. [1]", min=1)] = 1,
-    seed: Annotated[int, flag("--seed", help="Equal seeds give equal samples. [1]")] = 1,
+    nbest: Annotated[
+        int, flag("--nbest", help="Continuations a beam prints. [default: 1]", min=1)
+    ] = 1,
+    seed: Annotated[int, flag("--seed", help="Equal seeds give equal samples. [default: 1]")] = 1,
     json: Annotated[bool, console.JSON] = False,
     device: Annotated[str | None, console.DEVICE] = None,
     num_threads: Annotated[int | None, console.THREADS] = None,
@@ -61,8 +63,6 @@ def sample(
     run, save = find_run(model)
     if prompt == "-" and sys.stdin.isatty():
         console.say("prompts, one a line; Ctrl-D ends")
-    where = console.set_up_torch(device, num_threads)
-
     from seqlm.decoding import sampling
     from seqlm.decoding.choose import chooser
     from seqlm.decoding.noise import Noise
@@ -71,6 +71,9 @@ def sample(
 
     choose = partial(chooser, temperature, top_k, top_p, min_p)
     choose(Noise.of(seed, []))  # refuses what is out of range before anything is loaded
+    where = console.set_up_torch(device, num_threads)
+    if where.type == "mps":  # it has no float64, which drawing and ranking are done in
+        where = type(where)("cpu")
     loaded = load(run, save, where)
     language_model, tokenizer = loaded.model, loaded.tokenizer
     assert isinstance(language_model, LanguageModel)

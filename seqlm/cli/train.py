@@ -48,60 +48,79 @@ def train(
     errors: Annotated[str, console.ERRORS] = "strict",
     # model
     arch: Annotated[str | None, flag("--arch", help="rnn, lstm or gru. [default: lstm]")] = None,
-    width: Annotated[int | None, flag("--width", help="Units of a layer. [256]")] = None,
-    layers: Annotated[int | None, flag("--layers", help="Layers. [2]")] = None,
+    width: Annotated[int | None, flag("--width", help="Units of a layer. [default: 256]")] = None,
+    layers: Annotated[int | None, flag("--layers", help="Layers. [default: 2]")] = None,
     embedding: Annotated[
-        int | None, flag("--embedding", help="Width of the embedding. [that of the layers]")
+        int | None,
+        flag("--embedding", help="Width of the embedding. [default: that of the layers]"),
     ] = None,
     tied: Annotated[
-        bool | None, flag("--tied/--untied", help="Softmax and embedding share weights. [tied]")
+        bool | None,
+        flag("--tied/--untied", help="Softmax and embedding share weights. [default: tied]"),
     ] = None,
     dropout: Annotated[
         float | None, flag("--dropout", help="Locked dropout, everywhere but on word types.")
     ] = None,
-    dropout_input: Annotated[float | None, flag("--dropout-input", help="[0.1]")] = None,
-    dropout_hidden: Annotated[float | None, flag("--dropout-hidden", help="[0.1]")] = None,
-    dropout_output: Annotated[float | None, flag("--dropout-output", help="[0.2]")] = None,
+    dropout_input: Annotated[
+        float | None, flag("--dropout-input", help="Before the first layer. [default: 0.1]")
+    ] = None,
+    dropout_hidden: Annotated[
+        float | None, flag("--dropout-hidden", help="Between layers. [default: 0.1]")
+    ] = None,
+    dropout_output: Annotated[
+        float | None, flag("--dropout-output", help="After the last. [default: 0.2]")
+    ] = None,
     dropout_embedding: Annotated[
-        float | None, flag("--dropout-embedding", help="Share of word types dropped. [0]")
+        float | None, flag("--dropout-embedding", help="Share of word types dropped. [default: 0]")
     ] = None,
     # training
     config: Annotated[
-        str | None, flag("--config", help="A YAML file of settings, or a recipe that ships.")
+        str | None, flag("--config", help="YAML of settings, or a recipe: ptb-lstm, char-lstm.")
     ] = None,
-    epochs: Annotated[int | None, flag("--epochs", help="Passes over the corpus. [8]")] = None,
+    epochs: Annotated[
+        int | None, flag("--epochs", help="Passes over the corpus. [default: 8]")
+    ] = None,
     steps: Annotated[int | None, flag("--steps", help="Or updates.")] = None,
     batch_size: Annotated[
-        int | None, flag("--batch-size", help="Rows trained side by side. [32]")
+        int | None, flag("--batch-size", help="Rows trained side by side. [default: 32]")
     ] = None,
     length: Annotated[
-        int | None, flag("--length", help="Tokens the gradient goes back. [35]")
+        int | None, flag("--length", help="Tokens the gradient goes back. [default: 35]")
     ] = None,
     optimizer: Annotated[
         str | None, flag("--optimizer", help="adamw or sgd. [default: adamw]")
     ] = None,
-    lr: Annotated[float | None, flag("--lr", help="Peak rate. [adamw 0.005, sgd 20]")] = None,
+    lr: Annotated[
+        float | None, flag("--lr", help="Peak rate. [default: adamw 0.005, sgd 20]")
+    ] = None,
     schedule: Annotated[
         str | None,
         flag("--schedule", help="one-cycle, cosine, constant or plateau. [default: one-cycle]"),
     ] = None,
     warmup: Annotated[
-        float | None, flag("--warmup", help="Part of the steps over which the rate rises. [0]")
+        float | None,
+        flag("--warmup", help="Part of the steps over which the rate rises. [default: 0]"),
     ] = None,
     clip: Annotated[
-        float | None, flag("--clip", help="Largest norm of a gradient; 0 clips nothing. [0.25]")
+        float | None,
+        flag("--clip", help="Largest norm of a gradient; 0 clips nothing. [default: 0.25]"),
     ] = None,
-    weight_decay: Annotated[float | None, flag("--weight-decay", help="[0]")] = None,
+    weight_decay: Annotated[
+        float | None, flag("--weight-decay", help="Decay of the weights. [default: 0]")
+    ] = None,
     valid_every: Annotated[
-        int | None, flag("--valid-every", help="Steps between validations. [an epoch]")
+        int | None, flag("--valid-every", help="Steps between validations. [default: an epoch]")
     ] = None,
     patience: Annotated[
-        int | None, flag("--patience", help="Validations without a gain before stopping. [3]")
+        int | None,
+        flag("--patience", help="Validations without a gain before stopping. [default: 3]"),
     ] = None,
     tolerance: Annotated[
-        float | None, flag("--tolerance", help="Nats a token that make a gain. [0]")
+        float | None, flag("--tolerance", help="Nats a token that make a gain. [default: 0]")
     ] = None,
-    seed: Annotated[int | None, flag("--seed", help="[1]")] = None,
+    seed: Annotated[
+        int | None, flag("--seed", help="Equal seeds give equal weights. [default: 1]")
+    ] = None,
     # run
     output: Annotated[Path | None, console.OUTPUT] = None,
     overwrite: Annotated[bool, console.OVERWRITE] = False,
@@ -148,7 +167,7 @@ def train(
     progress = Progress()
     try:
         if resume is not None:
-            done = run.resume(resume, given, where, progress, console.say)
+            done = run.resume(resume, given, where, progress, num_threads, console.say)
         else:
             command = ["seqlm", *sys.argv[1:]]
             done = run.train(
@@ -210,4 +229,5 @@ class Progress:
 
 
 def figures(loss: float) -> str:
-    return f"loss {loss:.4f}, ppl {math.exp(min(loss, 700)):.2f}"
+    ppl = math.exp(min(loss, 700))
+    return f"loss {loss:.4f}, ppl {ppl:.2f}" if ppl < 1e6 else f"loss {loss:.4g}, ppl {ppl:.3g}"

@@ -47,6 +47,8 @@ def count(
 
     Errors: DataError (no text; counts too regular for Kneser-Ney), UsageError.
     """
+    if output is not None:
+        RunFolder.check_free(output, overwrite)
     corpus = read_corpus(
         sources,
         tokenizer=given_tokenizer(settings.vocab, settings.tokenizer),

@@ -26,8 +26,8 @@ A stack feeds each layer's h to the next; the last one's h is the feature the so
 tied weights (Press & Wolf 2017) the softmax's matrix is the embedding's, and the last layer has the
 embedding's width. Dropout is locked over time between all of them (Gal & Ghahramani 2016).
 
-The embedding is drawn small, as a softmax wants its matrix, and read times sqrt(D), as a layer wants
-its input (Vaswani et al. 2017, section 3.4): without, a tied LSTM is slow to leave the unigrams.
+The embedding is drawn small, as a softmax wants its matrix, and read times sqrt(D), as a layer
+wants its input (Vaswani et al. 2017, section 3.4): else a tied LSTM is slow to leave the unigrams.
 """
 
 from __future__ import annotations

@@ -53,9 +53,24 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, overwrite: bool = False) -> Self:
-        """An empty, locked run at `path`.
+        """An empty, locked run at `path`. Errors: those of `check_free`."""
+        cls.check_free(path, overwrite)
+        run = cls(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SeqlmError(f"{path} cannot be made: {error.strerror}") from None
+        run.lock()
+        shutil.rmtree(run / "saves", ignore_errors=True)
+        for name in OURS:
+            (run / name).unlink(missing_ok=True)
+        return run
 
-        Errors: UsageError where `path` holds a run (unless `overwrite`) or something else.
+    @classmethod
+    def check_free(cls, path: Path, overwrite: bool = False) -> None:
+        """Refuses, before any work is done, a `path` that `create` would refuse.
+
+        Errors: UsageError where it holds a run (unless `overwrite`) or something else.
         """
         run = cls(path)
         if path.exists() and not path.is_dir():
@@ -66,15 +81,6 @@ class RunFolder:
             )
         if path.is_dir() and not run.exists() and not run.begun():
             raise UsageError(f"{path} is a folder with other things in it; -o names another")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SeqlmError(f"{path} cannot be made: {error.strerror}") from None
-        run.lock()
-        shutil.rmtree(run / "saves", ignore_errors=True)
-        for name in OURS:
-            (run / name).unlink(missing_ok=True)
-        return run
 
     @classmethod
     def fresh(cls, name: str) -> Path:
@@ -224,7 +230,8 @@ def latest_run() -> RunFolder:
 def write_text(path: Path, text: str) -> None:
     """Replaces `path` in one step that survives a crash."""
     try:
-        with draft(path).open("w", encoding="utf-8") as file:
+        # A file name in the text may be any bytes.
+        with draft(path).open("w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

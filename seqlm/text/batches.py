@@ -43,8 +43,11 @@ class Batches(Protocol):
 
     rows: int
 
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
     def epoch(self, number: int) -> Sequence[Batch]:
-        """The batches of epoch `number`, in order; cheap until indexed."""
+        """The batches of epoch `number`, in order; each is made when it is asked for."""
 
 
 class StreamBatches(Sequence[Batch]):
@@ -82,6 +85,9 @@ class LineBatches:
         ends = np.flatnonzero(ids == EOS) + 1
         self.starts = np.concatenate([[0], ends[:-1]])
         self.lengths = ends - self.starts
+
+    def __len__(self) -> int:
+        return -(-len(self.starts) // self.rows)
 
     def epoch(self, number: int) -> Sequence[Batch]:
         rng = np.random.default_rng([self.seed, number])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from seqlm.errors import SeqlmError
 from seqlm.models.base import Network, State, pack, unpack
 from seqlm.runs.save import TrainingState
-from seqlm.text.batches import Batches
+from seqlm.text.batches import Batch, Batches
 from seqlm.training.objective import Objective
 from seqlm.training.optim import PLATEAU, factor, optimizer
 from seqlm.training.settings import Settings
@@ -77,6 +77,7 @@ class Trainer:
         )
         self.progress = Progress()
         self.inner: State = None
+        self.epoch: Sequence[Batch] | None = None  # the one that `progress.epoch` numbers
 
     @property
     def steps(self) -> int:
@@ -84,7 +85,7 @@ class Trainer:
         if self.settings.steps is not None:
             return self.settings.steps
         epochs = self.settings.epochs - self.progress.phase_epoch
-        return self.progress.phase_step + epochs * len(self.batches.epoch(0))
+        return self.progress.phase_step + epochs * len(self.batches)
 
     def current_rate(self) -> float:
         at, start = self.progress.step, self.progress.phase_step
@@ -134,8 +135,10 @@ class Trainer:
 
     def step(self) -> Tensor:
         """One segment, one update; -> its loss, still on its device."""
-        progress, epoch = self.progress, self.batches.epoch(self.progress.epoch)
-        batch = epoch[progress.index]
+        progress = self.progress
+        if progress.index == 0 or self.epoch is None:
+            self.epoch = self.batches.epoch(progress.epoch)
+        batch = self.epoch[progress.index]
         self.optimizer.zero_grad()
         loss, self.inner, report = self.objective(batch, self.inner)
         loss.backward()
@@ -148,7 +151,7 @@ class Trainer:
         progress.step += 1
         progress.tokens += batch.tokens
         progress.index += 1
-        if progress.index == len(epoch):
+        if progress.index == len(self.epoch):
             progress.epoch, progress.index = progress.epoch + 1, 0
         seen: Tensor = report["loss"]
         return seen

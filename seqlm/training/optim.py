@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 DEFAULT_RATE = {"adamw": 5e-3, "sgd": 20.0}
-"""Peak rates for recurrent networks; SGD's is for gradients clipped to 0.25 (Merity et al. 2018)."""
+"""Peak rates for recurrent networks; SGD's goes with gradients clipped to 0.25."""
 
 
 def optimizer(

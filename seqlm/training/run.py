@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 import shlex
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from seqlm import __version__
-from seqlm.errors import DataError, SeqlmError, UsageError
+from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.scoring import validation_loss
 from seqlm.models import model_class
 from seqlm.models.base import Network
@@ -29,17 +26,10 @@ from seqlm.text.reading import STDIN
 from seqlm.text.vocabulary import EOS
 from seqlm.training.loop import Trainer, Watcher
 from seqlm.training.settings import SCHEDULING, Settings, resolve
+from seqlm.training.signals import Stopped, catching_signals
 
 RARE = 2
 """`--min-count` for words where the text marks no unknown ones: `<unk>` must be trained on some."""
-
-
-class Stopped(SeqlmError):
-    """Training was interrupted, saved, and can be resumed."""
-
-    def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
-        self.exit_code = 128 + signal_number
 
 
 class Texts(NamedTuple):
@@ -64,6 +54,8 @@ def train(
 
     Errors: DataError, UsageError, SeqlmError (a loss that is not finite), Stopped.
     """
+    if output is not None:
+        RunFolder.check_free(output, overwrite)
     corpus = read_corpus(
         sources,
         tokenizer=given_tokenizer(settings.vocab, settings.tokenizer),
@@ -120,21 +112,26 @@ def resume(
     given: Mapping[str, Any],
     device: torch.device,
     watcher: Watcher,
+    threads: int | None = None,
     announce: Callable[[str], None] = lambda message: None,
 ) -> RunFolder:
     """Goes on with an interrupted run; settings that change its schedule begin a new phase.
 
+    `threads` None takes as many as before: sums in another order would differ in the last bit.
     Errors: UsageError on another setting or a finished run, DataError where the text has changed.
     """
     run = RunFolder(path)
     config = run.read_config()
     if "settings" not in config:
         raise UsageError(f"{path} was counted, not trained: there is nothing to resume")
+    stored = config["model"] | config["settings"]
+    given = {name: value for name, value in given.items() if stored.get(name) != value}
     for name in given:
         if name not in SCHEDULING:
             raise UsageError(f"--{name.replace('_', '-')} cannot change in a resumed run")
     before = Settings(**config["settings"])
     run.lock()
+    torch.set_num_threads(threads or config["threads"])
     weights, state = load_training(run)
     texts = texts_of(run, config, before)
     model = model_class("lm", config["arch"]).from_settings(config["model"]).to(device)
@@ -144,7 +141,7 @@ def resume(
     new = old
     if given:
         settings, _ = resolve(asdict(before) | dict(given))
-        new = trainer(model, texts, replace(settings, lr=settings.lr))
+        new = trainer(model, texts, settings)
         new.restore(weights, state)
         new.begin_phase(float(given.get("lr") or old.current_rate()))
         announce(f"a new phase from step {new.progress.step}, at rate {new.rate:g}")
@@ -154,7 +151,9 @@ def resume(
     run.truncate_metrics(new.progress.step)
     config["finished"] = None
     run.write_config(config)
-    announce(f"resumed at step {new.progress.step} of {new.steps}")
+    announce(
+        f"resumed at step {new.progress.step} of {new.steps}, {torch.get_num_threads()} threads"
+    )
     return fit(run, config, new, watcher)
 
 
@@ -307,23 +306,3 @@ def readme(config: Mapping[str, Any]) -> str:
             "",
         ]
     )
-
-
-@contextmanager
-def catching_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM for the loop to see; a second one takes effect at once."""
-    caught: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before: dict[signal.Signals, Any] = {}
-
-    def catch(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        for each in numbers:
-            signal.signal(each, before[each])
-
-    before |= {number: signal.signal(number, catch) for number in numbers}
-    try:
-        yield caught
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])

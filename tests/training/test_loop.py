@@ -77,7 +77,7 @@ def test_a_resumed_run_is_the_unbroken_one(arch, context, optimizer, schedule):
 
     losses = iter([2.0, 3.0, 2.5, 3.0] * 9)
     broken, saves = make(settings, lambda: next(losses)), []
-    stop_at = len(broken.batches.epoch(0)) + 3  # within the second epoch
+    stop_at = len(broken.batches) + 3  # within the second epoch
     finish(broken, saves, stop_at)
     assert not broken.progress.done
     torch.manual_seed(99)  # what another process would have drawn
@@ -165,5 +165,5 @@ def test_a_new_phase_starts_from_the_rate_it_is_given():
     assert trainer.current_rate() == pytest.approx(0.03)
     before = trainer.progress.step
     finish(trainer)
-    assert trainer.progress.step == before + len(trainer.batches.epoch(0))
+    assert trainer.progress.step == before + len(trainer.batches)
     assert trainer.current_rate() == pytest.approx(0.03 * 1e-3)
