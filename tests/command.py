@@ -85,7 +85,7 @@ class Output(io.TextIOWrapper):
         return self.bytes.getvalue().decode()
 
 
-# ---------------------------------------------------------------------------- a process of its own
+# ----------------------------------------------------------------------------- a process of its own
 
 COMMAND = [sys.executable, "-m", "seqlm"]
 

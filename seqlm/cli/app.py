@@ -61,10 +61,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, on_sigterm)
     warnings.showwarning = lambda message, *rest, **more: console.warn(str(message))
     try:
-        code: Any = app(standalone_mode=False) or 0
+        code: Any = app(prog_name="seqlm", standalone_mode=False) or 0
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):  # `| head`; Typer, too, exits for a closed pipe alone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_stdout()
         code = 0
     except SeqlmError as error:
         code = fail(str(error), error.exit_code)
@@ -76,6 +76,10 @@ def main() -> None:
         code = fail("out of memory; a smaller --batch-size or --length takes less", 1)
     except Exception as error:
         code = other(error)
+    try:
+        sys.stdout.flush()
+    except OSError:  # said already
+        abandon_stdout()
     sys.exit(code)
 
 
@@ -84,6 +88,11 @@ def open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+
+
+def abandon_stdout() -> None:
+    """What is left to write goes nowhere, instead of failing once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def other(error: Exception) -> int:

@@ -201,8 +201,9 @@ class Progress:
             from tqdm import tqdm
 
             self.bar = self.bar or tqdm(
-                total=trainer.steps, initial=progress.step, unit="step", dynamic_ncols=True
-            )
+                total=trainer.steps, initial=progress.step, dynamic_ncols=True,
+                bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} ETA {remaining}{postfix}",
+            )  # fmt: skip
             self.bar.set_postfix_str(f"{figures(loss)}, {speed:,.0f} tokens/s", refresh=False)
             self.bar.update(progress.step - self.bar.n)
         elif now - self.told > self.every:

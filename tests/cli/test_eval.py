@@ -1,0 +1,248 @@
+"""`seqlm eval`: its numbers, how they are printed, and that how they are made changes none."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqlm.text import reading
+from tests.command import Result
+
+METRICS = [
+    "ppl", "ppl-excluding", "cross-entropy", "bits-per-token", "bits-per-char", "bits-per-byte",
+]  # fmt: skip
+
+
+@pytest.fixture
+def figures(seqlm: Callable[..., Result]) -> Callable[..., dict]:
+    """All figures of a model on texts."""
+
+    def measure(model: Path, *arguments: object, **options: object) -> dict:
+        result = seqlm(
+            "eval", "-m", model, "--json", "--metric", ",".join(METRICS), *arguments, **options
+        )
+        assert result.code == 0, result.err
+        found = json.loads(result.out)
+        return {name: value for name, value in found.items() if not isinstance(value, str)}
+
+    return measure
+
+
+# ---------------------------------------------------------------------------------- what is printed
+
+
+def test_one_metric_is_a_number_and_nothing_else(lstm, toy, seqlm):
+    result = seqlm("eval", "-m", lstm, "--metric", "ppl", "-q", stdin=toy.test.read_bytes())
+    assert result.code == 0
+    assert result.err == ""
+    number, end = result.out[:-1], result.out[-1]
+    assert end == "\n"
+    assert 1 < float(number) < 1000
+
+
+def test_the_signature_says_what_was_measured(lstm, toy, seqlm):
+    result = seqlm("eval", "-m", lstm, toy.test)
+    signature = result.err.splitlines()[-1]
+    for part in ("unit:word", "context:carried", "arch:lstm", "oov:as-unk", "weights:", "seqlm:"):
+        assert part in signature
+
+
+@pytest.mark.parametrize("names", [METRICS, METRICS[::-1], ["cross-entropy", "ppl"]])
+def test_several_metrics_come_in_the_order_asked(names, lstm, toy, seqlm):
+    commas = seqlm("eval", "-m", lstm, toy.test, "--metric", ",".join(names))
+    repeated = seqlm(
+        "eval", "-m", lstm, toy.test, *(x for name in names for x in ("--metric", name))
+    )
+    assert commas.out == repeated.out
+    rows = [line.split("\t") for line in commas.out.splitlines()]
+    assert [name for name, _ in rows] == names
+    assert all(float(value) > 0 for _, value in rows)
+
+
+def test_json_is_one_object(lstm, toy, seqlm):
+    result = seqlm("eval", "-m", lstm, toy.test, "--json", "--metric", "ppl,bits-per-byte")
+    found = json.loads(result.out)
+    assert result.out.count("\n") == 1
+    assert list(found)[:2] == ["ppl", "bits-per-byte"]
+    assert found["lines"] == 60
+    assert found["bytes"] == len(
+        b"\n".join(b" ".join(x.split()) for x in toy.test.read_bytes().split(b"\n"))
+    )
+    assert found["signature"] in result.err
+
+
+def test_the_figures_agree_with_each_other(family, toy, figures):
+    found = figures(family, toy.test)
+    nats = found["cross-entropy"]
+    assert found["ppl"] == pytest.approx(math.exp(nats))
+    assert found["bits-per-token"] == pytest.approx(nats / math.log(2))
+    assert found["log_prob"] == pytest.approx(-nats * found["tokens"])
+    bits = found["tokens"] * found["bits-per-token"]
+    if not found["oov"]:
+        assert found["bits-per-byte"] == pytest.approx(bits / found["bytes"])
+        assert found["bits-per-char"] == pytest.approx(bits / found["characters"])
+    else:  # what the unknown words are must be spelt out
+        assert found["bits-per-byte"] > bits / found["bytes"]
+
+
+# ---------------------------------------------------------------------------------------- per token
+
+
+def test_surprisals_sum_to_tokens_times_entropy(family, toy, seqlm, figures):
+    result = seqlm("eval", "-m", family, "--per-token", toy.test)
+    header, *rows = [line.split("\t") for line in result.out.split("\n")[:-1]]
+    assert header == [
+        "sentence_id",
+        "token_id",
+        "token",
+        "surprisal",
+        "oov",
+        "start",
+        "end",
+        "order",
+    ]
+    found = figures(family, toy.test)
+    assert len(rows) == found["tokens"]
+    total = math.fsum(float(row[3]) for row in rows)
+    assert total == pytest.approx(found["tokens"] * found["bits-per-token"], rel=1e-6)
+    assert sum(int(row[4]) for row in rows) == found["oov"]
+
+
+def test_rows_say_where_their_token_stands(family, toy, seqlm):
+    result = seqlm("eval", "-m", family, "--per-token", toy.test)
+    lines = toy.test.read_text(encoding="utf-8").split("\n")
+    sentences: dict[int, int] = {}
+    for row in result.out.split("\n")[1:-1]:
+        sentence, token, text, _, _, start, end, order = row.split("\t")
+        number = int(sentence)
+        assert int(token) == sentences.get(number, 0) + 1
+        sentences[number] = int(token)
+        if text == "</s>":
+            assert int(start) == int(end) == len(lines[number - 1])
+        elif "\\x" not in text:
+            assert lines[number - 1][int(start) : int(end)] == text
+        assert order == "" or int(order) >= 1
+    assert list(sentences) == list(range(1, 61))
+
+
+def test_per_token_is_a_table_of_its_own(lstm, toy, seqlm):
+    for flags in (["--json"], ["--metric", "ppl"]):
+        result = seqlm("eval", "-m", lstm, "--per-token", toy.test, *flags)
+        assert result.code == 2
+        assert "--per-token" in result.error
+
+
+# --------------------------------------------------------------------- what must make no difference
+
+
+def test_the_batch_size_changes_no_figure(family, toy, figures):
+    figures_of = [figures(family, toy.test, "--batch-size", size) for size in (1, 7, 64)]
+    for metric in METRICS:
+        assert figures_of[1][metric] == pytest.approx(figures_of[0][metric], rel=1e-6)
+        assert figures_of[2][metric] == pytest.approx(figures_of[0][metric], rel=1e-6)
+
+
+def test_how_the_text_is_cut_into_blocks_changes_no_figure(family, toy, figures, monkeypatch):
+    whole = figures(family, toy.test)
+    monkeypatch.setattr(reading, "BLOCK", 50)
+    assert figures(family, toy.test) == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize("form", ["crlf", "bom", "no end", "stdin"])
+def test_newlines_and_marks_change_no_score(form, family, toy, figures, workplace):
+    text = toy.test.read_bytes()
+    path = workplace / "text"
+    path.write_bytes(
+        {
+            "crlf": text.replace(b"\n", b"\r\n"),
+            "bom": b"\xef\xbb\xbf" + text,
+            "no end": text[:-1],
+        }.get(form, text)
+    )
+    other = figures(family, stdin=text) if form == "stdin" else figures(family, path)
+    assert other == figures(family, toy.test)
+
+
+def test_texts_of_a_sentence_model_may_be_joined(models, toy, figures, workplace):
+    model = models("gru-word-sentence")
+    both = figures(model, toy.valid, toy.test)
+    (workplace / "joined").write_bytes(toy.valid.read_bytes() + toy.test.read_bytes())
+    assert both == pytest.approx(figures(model, workplace / "joined"), rel=1e-9)
+
+
+def test_each_text_of_a_carried_model_starts_afresh(lstm, toy, figures):
+    both = figures(lstm, toy.valid, toy.test)
+    alone = [figures(lstm, text) for text in (toy.valid, toy.test)]
+    assert both["log_prob"] == pytest.approx(sum(one["log_prob"] for one in alone), rel=1e-9)
+
+
+# ------------------------------------------------------------------------------------ unknown words
+
+
+def test_unknown_words_are_told_from_literal_ones(ngram, seqlm, figures):
+    found = figures(ngram, stdin=b"the <unk> sees a zyzzyva .\n")
+    assert (found["oov"], found["literal_unk"], found["tokens"]) == (1, 1, 7)
+    assert found["lower_bound"]
+    result = seqlm("eval", "-m", ngram, "--metric", "bits-per-byte", stdin=b"the <unk> .\n")
+    assert result.warnings == ["1 literal <unk> in the text: rates are lower bounds"]
+
+
+def test_a_zero_probability_is_an_infinite_perplexity_and_said(toy, seqlm):
+    assert seqlm("count", toy.train, "--smoothing", "mle", "-o", "mle").code == 0
+    result = seqlm("eval", "-m", "mle", stdin=b"otter otter otter\n")
+    assert (result.code, result.out) == (0, "inf\n")
+    assert "probability 0" in result.warnings[0]
+    found = json.loads(seqlm("eval", "-m", "mle", "--json", stdin=b"otter otter otter\n").out)
+    assert found["ppl"] is None
+
+
+# ----------------------------------------------------------------------------------------- choosing
+
+
+def test_the_latest_run_is_the_default_and_is_said_in_the_signature(toy, seqlm):
+    quick = ["--steps", "2", "--width", "4"]
+    for name in ("one", "two"):
+        assert seqlm("train", toy.train, *quick, "-o", f"checkpoints/{name}").code == 0
+    found = json.loads(seqlm("eval", toy.test, "--json").out)
+    assert found["model"] == "checkpoints/two"
+    found = json.loads(seqlm("eval", toy.test, "--json", env={"SEQLM_MODEL": "one"}).out)
+    assert found["model"] == "checkpoints/one"
+
+
+def test_a_save_of_a_run_can_be_evaluated(lstm, toy, seqlm):
+    (save,) = (lstm / "saves").iterdir()
+    named = seqlm("eval", "-m", save, toy.test)
+    assert named.out == seqlm("eval", "-m", lstm, toy.test).out
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("pp", "did you mean 'ppl'?"),
+        ("bits-per-bite", "did you mean 'bits-per-byte'?"),
+        ("ppl,", ""),
+    ],
+)
+def test_an_unknown_metric_gets_the_nearest_name(metric, message, lstm, toy, seqlm):
+    result = seqlm("eval", "-m", lstm, toy.test, "--metric", metric)
+    if message:
+        assert result.code == 2
+        assert message in result.error
+        assert result.out == ""
+    else:
+        assert result.code == 0
+
+
+@pytest.mark.xfail(strict=True, reason="evaluation/perplexity.py: prints nothing and is done")
+def test_no_metric_at_all_is_a_mistake(lstm, toy, seqlm):
+    assert seqlm("eval", "-m", lstm, toy.test, "--metric", "").code == 2
+
+
+def test_no_text_is_a_fault_of_the_data(lstm, seqlm):
+    result = seqlm("eval", "-m", lstm, stdin=b"")
+    assert (result.code, result.out) == (3, "")
+    assert "no text to evaluate" in result.error

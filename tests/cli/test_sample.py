@@ -1,0 +1,178 @@
+"""`seqlm sample`: text on stdout, the same for the same seed, however it is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from seqlm.decoding import sampling
+from tests.command import Result
+
+
+@pytest.fixture
+def sample(seqlm: Callable[..., Result]) -> Callable[..., str]:
+    """What `seqlm sample -m` prints."""
+
+    def run(model: object, *flags: object, **options: object) -> str:
+        result = seqlm("sample", "-m", model, *flags, **options)
+        assert result.code == 0, result.err
+        return result.out
+
+    return run
+
+
+# ----------------------------------------------------------------------------------------- how many
+
+
+def test_there_are_ten_samples_one_a_line(family, sample):
+    lines = sample(family).split("\n")
+    assert lines.pop() == ""
+    assert len(lines) == 10
+    assert len(set(lines)) > 1
+
+
+@pytest.mark.parametrize("number", [1, 3, 130])
+def test_there_are_as_many_samples_as_asked_for(number, lstm, sample):
+    assert sample(lstm, "-n", number, "--max-tokens", 3).count("\n") == number
+
+
+def test_a_sample_has_no_more_tokens_than_allowed(lstm, sample):
+    for line in sample(lstm, "--max-tokens", 4, "-n", 40).splitlines():
+        assert len(line.split()) <= 4
+
+
+def test_without_a_stop_every_sample_has_all_its_tokens(lstm, sample):
+    out = sample(lstm, "--stop", "none", "--max-tokens", 300, "-n", 1)
+    assert out.count("\n") > 1  # ends of lines are printed
+    tokens = len(out.split()) + out.count("\n")
+    assert tokens in (300, 301)  # the last line may be unfinished
+
+
+# ----------------------------------------------------------------------------------------- the seed
+
+
+def test_a_seed_gives_the_same_samples_and_another_others(family, sample):
+    assert sample(family, "--seed", 5) == sample(family, "--seed", 5)
+    assert sample(family, "--seed", 5) != sample(family, "--seed", 6)
+    assert sample(family) == sample(family, "--seed", 1)
+
+
+def test_more_samples_begin_with_the_fewer(family, sample):
+    few, many = sample(family, "-n", 3), sample(family, "-n", 12)
+    assert many.startswith(few)
+
+
+def test_the_batch_changes_no_sample(family, sample, monkeypatch):
+    together = sample(family, "-n", 9)
+    original = sampling.sample
+
+    def in_twos(*arguments: object, **options: object):
+        return original(*arguments, **options, batch_size=2)
+
+    monkeypatch.setattr(sampling, "sample", in_twos)
+    assert sample(family, "-n", 9) == together
+
+
+@pytest.mark.parametrize("flags", [["--temperature", "0"], ["--top-k", "1"], ["--top-p", "1e-9"]])
+def test_greedy_samples_are_all_alike(flags, family, sample):
+    assert len(set(sample(family, *flags, "--max-tokens", "20").splitlines())) == 1
+
+
+# --------------------------------------------------------------------------------------- the prompt
+
+
+@pytest.mark.parametrize("prompt", ["the frog", "a heron sees", "the "])
+def test_a_sample_goes_on_from_its_prompt(prompt, family, sample):
+    for line in sample(family, "--prompt", prompt, "--max-tokens", 5).splitlines():
+        assert line.startswith(prompt)
+        assert "  " not in line or "char" in str(family) or "bpe" in str(family)
+
+
+def test_prompts_are_read_from_stdin_one_a_line(lstm, sample):
+    out = sample(lstm, "--prompt", "-", "-n", 2, stdin="the frog\r\n\nno älteste\n".encode())
+    lines = out.split("\n")
+    assert [line.startswith("the frog") for line in lines[:4]] == [True, True, False, False]
+    assert all(line.startswith("no älteste") for line in lines[4:6])
+    assert len(lines) == 7
+
+
+def test_a_prompt_of_stdin_is_that_of_the_flag(lstm, sample):
+    assert sample(lstm, "--prompt", "-", stdin=b"the frog\n") == sample(
+        lstm, "--prompt", "the frog"
+    )
+
+
+def test_no_prompts_no_samples(lstm, sample):
+    assert sample(lstm, "--prompt", "-", stdin=b"") == ""
+
+
+def test_a_prompt_may_have_lines_of_its_own(lstm, sample):
+    out = sample(lstm, "--prompt", "the frog .\nno", "-n", 1)
+    assert out.startswith("the frog .\nno")
+    assert sample(lstm, "--prompt", "the frog .\n", "-n", 1).split("\n")[1][:1] != " "
+
+
+@pytest.mark.parametrize("token", ["<s>", "</s>"])
+def test_a_boundary_in_a_prompt_is_refused(token, lstm, seqlm):
+    result = seqlm("sample", "-m", lstm, "--prompt", f"the {token} frog")
+    assert (result.code, result.out) == (3, "")
+    assert f"<prompt>, line 1: the token {token} is reserved" in result.error
+
+
+def test_a_prompt_that_is_no_text_is_refused(lstm, seqlm):
+    result = seqlm("sample", "-m", lstm, "--prompt", "caf\udce9")
+    assert (result.code, result.out) == (3, "")
+    assert "invalid UTF-8" in result.error
+
+
+def test_a_prompt_may_hold_unknown_words(lstm, sample):
+    assert sample(lstm, "--prompt", "zyzzyva ü", "-n", 1).startswith("zyzzyva ü")
+
+
+# ------------------------------------------------------------------------------------------- others
+
+
+def test_json_is_one_object_with_the_same_samples(family, sample):
+    out = sample(family, "--json", "--prompt", "the")
+    found = json.loads(out)
+    assert out.count("\n") == 1
+    assert "".join(found["samples"]) == sample(family, "--prompt", "the")
+    assert found["seed"] == 1
+
+
+def test_a_beam_finds_the_best_and_prints_as_many_as_asked(family, sample):
+    flags = ["--beam", 4, "--nbest", 3, "--prompt", "the", "--max-tokens", 100]
+    lines = sample(family, *flags).splitlines(keepends=True)
+    assert len(set(lines)) == 3
+    found = json.loads(sample(family, *flags, "--json"))
+    assert [one["text"] for one in found["found"]] == lines
+    scores = [one["score"] for one in found["found"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--temperature", "-1"], "temperature must be 0 or more"),
+        (["--temperature", "nan"], "temperature must be 0 or more"),
+        (["--temperature", "inf"], "temperature must be 0 or more"),
+        (["--temperature", "hot"], "should be a valid number"),
+        (["--top-k", "0"], "top-k must be 1 or more"),
+        (["--top-p", "0"], "top-p must be above 0"),
+        (["--top-p", "1.1"], "top-p must be above 0"),
+        (["--min-p", "-0.1"], "min-p must be between 0 and 1"),
+        (["-n", "0"], "--num-samples"),
+        (["--max-tokens", "0"], "--max-tokens"),
+        (["--stop", "non"], "did you mean 'none'?"),
+        (["--beam", "2", "--nbest", "3"], "--nbest 3 needs a --beam at least as wide"),
+        (["--beam", "2", "--top-k", "3"], "--beam searches and does not draw"),
+        (["--device", "abacus"], "no device 'abacus'"),
+        (["--num-threads", "0"], "--num-threads"),
+    ],
+)
+def test_what_means_nothing_is_a_mistake_of_usage(flags, message, lstm, seqlm):
+    result = seqlm("sample", "-m", lstm, *flags)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.error

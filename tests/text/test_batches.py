@@ -1,0 +1,109 @@
+"""Segments to train on: inputs are the targets shifted, and an epoch is the text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqlm.text.batches import IGNORED, LineBatches, StreamBatches
+from seqlm.text.vocabulary import EOS
+
+CPU = torch.device("cpu")
+LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=30)
+
+
+def text(lengths: list[int]) -> np.ndarray:
+    """Ids of lines of so many tokens, all of them different."""
+    ids = np.arange(2, 2 + sum(lengths) + len(lengths), dtype=np.int32)
+    ids[np.cumsum(np.array(lengths) + 1) - 1] = EOS
+    return ids
+
+
+# ------------------------------------------------------------------------------------------ carried
+
+
+@given(length=st.integers(1, 50), rows=st.integers(1, 9), segment=st.integers(1, 9))
+def test_a_stream_is_all_there_in_order_but_for_less_than_a_row_of_tokens(length, rows, segment):
+    ids = np.arange(2, 2 + length, dtype=np.int32)
+    batches = StreamBatches(ids, rows, segment, CPU)
+    targets = torch.cat([batch.targets for batch in batches], 1)  # (B, N // B)
+    read = targets.flatten().tolist()
+    assert read == ids[: len(read)].tolist()
+    assert len(ids) - len(read) < batches.rows <= rows
+    assert sum(batch.tokens for batch in batches) == len(read)
+    assert {batch.targets.shape[1] for batch in list(batches)[:-1]} <= {segment}
+
+
+@given(length=st.integers(1, 50), rows=st.integers(1, 9), segment=st.integers(1, 9))
+def test_the_inputs_of_a_stream_are_the_token_before(length, rows, segment):
+    ids = np.arange(2, 2 + length, dtype=np.int32)
+    batches = StreamBatches(ids, rows, segment, CPU)
+    inputs = torch.cat([batch.inputs for batch in batches], 1)
+    before = {int(id): int(last) for last, id in zip([EOS, *ids], ids)}
+    for row, wanted in zip(inputs, torch.cat([batch.targets for batch in batches], 1)):
+        assert row.tolist() == [before[int(target)] for target in wanted]
+    assert [batch.fresh for batch in batches] == [True] + [False] * (len(batches) - 1)
+
+
+# ----------------------------------------------------------------------------------------- sentence
+
+
+@given(lengths=LENGTHS, rows=st.integers(1, 9), epoch=st.integers(0, 3))
+def test_every_line_is_read_once_an_epoch(lengths, rows, epoch):
+    ids = text(lengths)
+    batches = LineBatches(ids, rows, 1, CPU).epoch(epoch)
+    read: list[tuple[int, ...]] = []
+    for batch in batches:
+        assert batch.fresh
+        assert len(batch.targets) <= rows
+        assert batch.tokens == int((batch.targets != IGNORED).sum())
+        for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist()):
+            line = [id for id in targets if id != IGNORED]
+            assert targets == line + [IGNORED] * (len(targets) - len(line))
+            assert inputs[: len(line)] == [EOS, *line[:-1]]
+            read.append(tuple(line))
+    lines = np.split(ids, np.flatnonzero(ids == EOS)[:-1] + 1)
+    assert Counter(read) == Counter(tuple(line.tolist()) for line in lines)
+
+
+def test_lines_come_in_another_order_every_epoch_and_the_same_for_a_seed():
+    ids = text([1, 2, 3, 4] * 10)
+
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        return [
+            batch.targets[:, 0].tolist() for batch in LineBatches(ids, 4, seed, CPU).epoch(epoch)
+        ]
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+
+
+def test_lines_of_like_length_share_a_batch():
+    batches = LineBatches(text([1, 20] * 8), 8, 1, CPU).epoch(0)
+    assert sorted(batch.targets.shape[1] for batch in batches) == [2, 21]
+
+
+# ----------------------------------------------------------------------------------------- resuming
+
+
+@pytest.mark.parametrize("kind", ["stream", "lines"])
+def test_any_batch_of_an_epoch_can_be_had_by_its_index(kind):
+    ids = text([3, 0, 5, 1] * 6)
+
+    def epoch() -> list:
+        made = StreamBatches(ids, 3, 4, CPU) if kind == "stream" else LineBatches(ids, 3, 1, CPU)
+        return made.epoch(2)
+
+    walked = list(epoch())
+    assert len(walked) == len(epoch())
+    for index in (0, len(walked) // 2, len(walked) - 1):
+        assert (epoch()[index].targets == walked[index].targets).all()
+        assert (epoch()[index].inputs == walked[index].inputs).all()
+    with pytest.raises(IndexError):
+        epoch()[len(walked)]
