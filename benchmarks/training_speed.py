@@ -7,8 +7,9 @@ clipping: the model of PyTorch's own word-language-model example, whose loop (tw
 `log_softmax` + `nll_loss`) is written out below as the baseline. Both take the same segments of
 ids drawn with Zipf's frequencies (the time does not depend on the text), in interleaved runs; what
 is printed is the ratio of the medians, once as seqlm runs and once with its output layer on torch's
-own products (MKL) instead of oneDNN, which differ on AMD processors. The baseline's share of the float32 matrix-product rate,
-measured in the same run, tells whether it is a fair one: below 0.50 the comparison is void.
+own products (MKL) instead of oneDNN, which differ on AMD processors. The baseline's share of the
+float32 matrix-product rate, measured in the same run, tells whether it is a fair one: below 0.50
+the comparison is void.
 """
 
 from __future__ import annotations

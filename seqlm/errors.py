@@ -1,8 +1,13 @@
 """The errors a user can cause. Each carries the exit status of the command that meets it.
 
 The message is one line: what is wrong, where (file, line), and the remedy. Anything else that is
-raised is our mistake and shows a traceback.
+raised is our mistake, and shows a traceback with --debug.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class SeqlmError(ValueError):
@@ -27,3 +32,15 @@ class ModelError(SeqlmError):
     """A run folder or model that cannot be read, or cannot do what is asked."""
 
     exit_code = 4
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """'; did you mean X?', the name a person probably meant, or '' where none is near."""
+    near = get_close_matches(word, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """The same, or where none is near '; there are A, B, C'."""
+    names = list(names)
+    return nearest(word, names) or (f"; there are {', '.join(names)}" if names else "")

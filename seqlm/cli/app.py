@@ -102,7 +102,7 @@ def other(error: Exception) -> int:
         return 2
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         return fail(error.format_message(), error.exit_code)
-    if type(error).__name__ == "OutOfMemoryError":
+    if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error):
         return fail("the device is out of memory; a smaller --batch-size or --length takes less", 1)
     if isinstance(error, OSError) and error.strerror:
         named = f"{error.filename}: " if error.filename else ""

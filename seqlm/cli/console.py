@@ -58,11 +58,19 @@ JSON = flag("--json", help="Print one JSON object.")
 def say(message: str) -> None:
     """A line for people, on stderr."""
     if not quiet:
-        print(message, file=sys.stderr, flush=True)
+        tell(message)
 
 
 def warn(message: str) -> None:
-    print(f"seqlm: warning: {message}", file=sys.stderr, flush=True)
+    tell(f"seqlm: warning: {message}")
+
+
+def tell(message: str) -> None:
+    """On stderr; that nobody reads it any more is no reason to stop the work."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def is_tty(stream: Any) -> bool:
@@ -81,7 +89,7 @@ def inputs(files: Sequence[str] | None) -> list[str]:
 
 
 def check_choice(name: str, value: str | None, choices: Sequence[str]) -> None:
-    from seqlm.nearest import did_you_mean
+    from seqlm.errors import did_you_mean
 
     if value is not None and value not in choices:
         raise UsageError(f"--{name} {value!r}{did_you_mean(value, choices)}")
@@ -95,6 +103,7 @@ def set_up_torch(device: str | None, threads: int | None) -> torch.device:
 
     if threads is not None:
         torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False  # a GPU says what a CPU says
     torch.set_flush_denormal(True)  # numbers below 1e-38 cost a hundred times the rest
     chosen = choose_device(device)
     say(f"device: {describe(chosen)}")

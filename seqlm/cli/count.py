@@ -74,7 +74,6 @@ def count(
 
     from seqlm.counting import run
 
-    context = context or ("carried" if tokenizer == "char" else "sentence")
     settings = run.Settings(
         order, smoothing, add_k, (0.5, 1.0, 1.5) if discount_fallback else None, context,
         cast(Any, tokenizer), vocab, vocab_size, min_count,

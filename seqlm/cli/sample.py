@@ -55,6 +55,8 @@ def sample(
     console.check_choice("stop", stop, ("eos", "none"))
     if beam is not None and (temperature != 1.0 or top_k or top_p or min_p or stop == "none"):
         raise UsageError("--beam searches and does not draw: no --temperature, --top-*, --stop")
+    if beam is None and nbest > 1:
+        raise UsageError("--nbest is how many of a --beam to print")
     if beam is not None and nbest > beam:
         raise UsageError(f"--nbest {nbest} needs a --beam at least as wide")
 

@@ -78,7 +78,7 @@ def train(
         str | None, flag("--config", help="YAML of settings, or a recipe: ptb-lstm, char-lstm.")
     ] = None,
     epochs: Annotated[
-        int | None, flag("--epochs", help="Passes over the corpus. [default: 8]")
+        int | None, flag("--epochs", help="Passes over the corpus. [default: 6]")
     ] = None,
     steps: Annotated[int | None, flag("--steps", help="Or updates.")] = None,
     batch_size: Annotated[
@@ -125,7 +125,7 @@ def train(
     output: Annotated[Path | None, console.OUTPUT] = None,
     overwrite: Annotated[bool, console.OVERWRITE] = False,
     resume: Annotated[
-        Path | None, flag("--resume", help="Go on with this run, with its corpus and settings.")
+        str | None, flag("--resume", help="Go on with this run, with its corpus and settings.")
     ] = None,
     device: Annotated[str | None, console.DEVICE] = None,
     num_threads: Annotated[int | None, console.THREADS] = None,
@@ -136,15 +136,14 @@ def train(
 
     Prints the run's folder. Ctrl-C saves and says how to resume.
     """
-    own = {"flags", "corpus", "valid", "errors", "config", "dropout", "output", "overwrite"}
+    own = {"flags", "corpus", "valid", "errors", "config", "output", "overwrite"}
     own |= {"own", "resume", "device", "num_threads", "quiet", "debug"}
     given = {k: v for k, v in locals().items() if k not in own and v is not None}
-    if dropout is not None:
-        parts = ("dropout_input", "dropout_hidden", "dropout_output")
-        given = dict.fromkeys(parts, dropout) | given
     console.check_choice("errors", errors, ("strict", "replace"))
 
     from seqlm.errors import UsageError
+    from seqlm.runs.folder import find_run
+    from seqlm.training import run
     from seqlm.training.settings import read_recipe, resolve
 
     if resume is not None:
@@ -152,22 +151,21 @@ def train(
         if typed & {"corpus", "valid", "config", "dropout", "output", "overwrite", "errors"}:
             raise UsageError("--resume goes on with the corpus and settings of its run")
         given = {k: v for k, v in given.items() if k in typed}
-        sources: list[str] = []
+        resumed, _ = find_run(resume)
+        stored = run.resumable(resumed)
+        device, num_threads = device or stored["device"], num_threads or stored["threads"]
     else:
-        settings, options = resolve((read_recipe(config) if config else {}) | given)
+        settings, options = resolve(read_recipe(config) if config else {}, given)
         sources = console.inputs(corpus)
         if "-" in sources and "-" in (valid or []):
             raise UsageError("standard input is the corpus; --valid needs a file")
         if valid and settings.valid_fraction:
             raise UsageError("--valid and --valid-fraction are two answers to one question")
     where = console.set_up_torch(device, num_threads)
-
-    from seqlm.training import run
-
     progress = Progress()
     try:
         if resume is not None:
-            done = run.resume(resume, given, where, progress, num_threads, console.say)
+            done = run.resume(resumed, given, where, progress, console.say)
         else:
             command = ["seqlm", *sys.argv[1:]]
             done = run.train(

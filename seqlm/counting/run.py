@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ class Settings:
     smoothing: str = "kneser-ney"
     add_k: float = 1.0
     discount_fallback: tuple[float, float, float] | None = None
-    context: str = "sentence"
+    context: str | None = None
+    """None is carried for characters, sentence for words and BPE."""
     tokenizer: Kind = "word"
     vocab: str | None = None
     vocab_size: int | None = None
@@ -57,6 +58,9 @@ def count(
         min_count=settings.min_count,
         errors=errors,
     )
+    kind = corpus.tokenizer.kind  # a given vocabulary brings its own
+    context = settings.context or ("carried" if kind == "char" else "sentence")
+    settings = replace(settings, tokenizer=kind, context=context)
     tokens, lines = len(corpus.ids), corpus.lines
     announce(f"corpus: {tokens:,} tokens in {lines:,} lines, {len(corpus.tokenizer):,} types")
     model = estimate(
@@ -64,7 +68,7 @@ def count(
         len(corpus.tokenizer),
         settings.order,
         smoothing=settings.smoothing,
-        context=settings.context,
+        context=context,
         add_k=settings.add_k,
         discount_fallback=settings.discount_fallback,
         device=device,
@@ -77,7 +81,7 @@ def count(
         "seqlm": __version__,
         "task": "lm",
         "arch": "ngram",
-        "context": settings.context,
+        "context": context,
         "model": plain(model.settings()),
         "counting": plain(asdict(settings)),
         "data": {

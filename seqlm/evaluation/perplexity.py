@@ -24,10 +24,9 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm import __version__
-from seqlm.errors import DataError, UsageError
+from seqlm.errors import DataError, UsageError, did_you_mean
 from seqlm.evaluation.scoring import Scorer, Scores
 from seqlm.models.base import LanguageModel
-from seqlm.nearest import did_you_mean
 from seqlm.runs.save import Loaded
 from seqlm.text.reading import Block, blocks
 from seqlm.text.tokenizer import Spans, Tokenizer
@@ -57,7 +56,6 @@ class Tally:
         ends = ids == EOS
         unknown = np.flatnonzero(ids == UNK)
         lengths = spans.length[unknown]
-        characters = int(np.count_nonzero(data & 0xC0 != 0x80))
         if tokenizer.kind == "word":
             literal = sum(
                 block.data[start : start + 5] == b"<unk>"
@@ -75,7 +73,7 @@ class Tally:
         else:
             self.spelling += 8.0 * float(lengths.sum())
             self.bytes += len(data)
-            self.characters += characters
+            self.characters += int(np.count_nonzero(data & 0xC0 != 0x80))
         self.tokens += len(ids)
         self.lines += int(np.count_nonzero(ends))
         self.unknown += len(unknown)
@@ -115,6 +113,8 @@ def check_metrics(names: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in METRICS:
             raise UsageError(f"no metric {name!r}{did_you_mean(name, METRICS)}")
+    if not wanted:
+        raise UsageError(f"no metric named; there are {', '.join(METRICS)}")
     return list(dict.fromkeys(wanted))
 
 
@@ -156,8 +156,8 @@ def evaluate(
             tally.add_text(tokenizer, block, ids, spans)
             tally.add_scores(ids, scores.log_probs)
             yield Scored(block, ids, spans, scores)
-    if tally.tokens == 0:
-        raise DataError(f"no text to evaluate in {', '.join(sources)}")
+    if tally.tokens == tally.lines:
+        raise DataError(f"no text to evaluate in {', '.join(sources)}: nothing but empty lines")
 
 
 def signature(loaded: Loaded) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from seqlm.errors import UsageError
-from seqlm.nearest import did_you_mean
+from seqlm.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from seqlm.models.base import SequenceModel

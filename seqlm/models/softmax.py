@@ -54,7 +54,9 @@ class Softmax(nn.Module):
 
 
 def rows_at_once(weight: Tensor) -> int:
-    return max(1, (CHUNK_CUDA if weight.is_cuda else CHUNK) // weight.shape[0])
+    """Positions of a chunk: at least D, so that its logits cost more than the weight's gradient."""
+    types, width = weight.shape
+    return max(width, (CHUNK_CUDA if weight.is_cuda else CHUNK) // types)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

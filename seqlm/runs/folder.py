@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -23,8 +24,7 @@ from typing import Any, Self
 
 import yaml
 
-from seqlm.errors import ModelError, SeqlmError, UsageError
-from seqlm.nearest import did_you_mean
+from seqlm.errors import ModelError, SeqlmError, UsageError, nearest
 from seqlm.text.tokenizer import Tokenizer
 
 CHECKPOINTS = Path("checkpoints")
@@ -35,7 +35,7 @@ OURS = (
     "README.md",
     "latest",
     "best",
-    "corpus.npz",
+    "corpus.safetensors",
 )
 NEEDED = {"task", "arch", "context", "model"}
 """Keys of config.yaml without which nothing can be loaded."""
@@ -61,9 +61,9 @@ class RunFolder:
         except OSError as error:
             raise SeqlmError(f"{path} cannot be made: {error.strerror}") from None
         run.lock()
-        shutil.rmtree(run / "saves", ignore_errors=True)
-        for name in OURS:
+        for name in OURS:  # the configuration first: without it, the rest is no run
             (run / name).unlink(missing_ok=True)
+        shutil.rmtree(run / "saves", ignore_errors=True)
         return run
 
     @classmethod
@@ -102,12 +102,15 @@ class RunFolder:
     def lock(self) -> None:
         """Held until the process ends, however it ends. Errors: UsageError where another has it."""
         self._lock = os.open(self / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            self._lock = None
-            raise UsageError(f"{self.path} is being written by another run") from None
+        for patience in (0.1, 0.3, None):  # `locked`, asked elsewhere, takes it for an instant
+            try:
+                return fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if patience is None:
+                    self.unlock()
+                    break
+                time.sleep(patience)
+        raise UsageError(f"{self.path} is being written by another run")
 
     def unlock(self) -> None:
         if self._lock is not None:
@@ -131,7 +134,7 @@ class RunFolder:
         """Errors: ModelError where it is missing, no YAML mapping, or holds a tagged object."""
         try:
             config = yaml.safe_load((self / "config.yaml").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ModelError(f"{self.path} is not a run: it has no config.yaml") from None
         except (yaml.YAMLError, ValueError) as error:  # a ValueError: no UTF-8, or no such date
             reason = " ".join(str(error).split())
@@ -160,6 +163,9 @@ class RunFolder:
     def append_metrics(self, row: dict[str, Any]) -> None:
         with (self / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        return [json.loads(row) for row in (self / "metrics.jsonl").read_text().splitlines()]
 
     def truncate_metrics(self, step: int) -> None:
         """Forgets what was measured after `step`, as a run resumed there will measure it again."""
@@ -193,8 +199,7 @@ def find_run(model: str | None) -> tuple[RunFolder, str | None]:
         if RunFolder(place).exists():
             return RunFolder(place), None
     if not path.exists():
-        near = did_you_mean(path.name, [p.name for p in siblings(path)])
-        raise ModelError(f"no model {model}{near if 'mean' in near else ''}")
+        raise ModelError(f"no model {model}{nearest(path.name, [p.name for p in siblings(path)])}")
     return RunFolder(path), None  # whose missing config.yaml will be named
 
 

@@ -29,6 +29,10 @@ IGNORED = -1
 """The target of a padded position."""
 
 
+LONGEST = 1024
+"""Tokens of a line that the gradient goes back through where every line is a sequence."""
+
+
 class Batch(NamedTuple):
     inputs: Tensor  # (B, T) int64
     targets: Tensor  # (B, T) int64, IGNORED where padded
@@ -80,11 +84,13 @@ class LineBatches:
     """Sentence context: whole lines, batched by length, in a new random order every epoch."""
 
     def __init__(self, ids: np.ndarray, rows: int, seed: int, device: torch.device) -> None:
-        """`ids` (N,) int32, every line ending in `</s>`."""
+        """`ids` (N,) int32, every line ending in `</s>`. Lines above LONGEST go in pieces."""
         self.rows, self.seed, self.device, self.ids = rows, seed, device, ids
-        ends = np.flatnonzero(ids == EOS) + 1
-        self.starts = np.concatenate([[0], ends[:-1]])
-        self.lengths = ends - self.starts
+        begins = np.concatenate([[True], ids[:-1] == EOS])
+        starts = np.flatnonzero(begins)
+        into = np.arange(len(ids)) - np.repeat(starts, np.diff(starts, append=len(ids)))
+        self.starts = np.flatnonzero(into % LONGEST == 0)
+        self.lengths = np.diff(self.starts, append=len(ids))
 
     def __len__(self) -> int:
         return -(-len(self.starts) // self.rows)
@@ -108,8 +114,8 @@ class LineEpoch(Sequence[Batch]):
         lines, group = self.lines, self.groups[index]
         lengths = lines.lengths[group]
         targets, real = pad(lines.ids, lines.starts[group], lengths)
-        inputs = np.full_like(targets, EOS)
-        inputs[:, 1:] = np.where(real, targets, EOS)[:, :-1]
+        before = np.where(lines.starts[group] > 0, lines.ids[lines.starts[group] - 1], EOS)
+        inputs = np.concatenate([before[:, None], targets[:, :-1]], 1)
         targets[~real] = IGNORED
         there, wanted = (torch.from_numpy(x).to(lines.device) for x in (inputs, targets))
         return Batch(there, wanted, fresh=True, tokens=int(lengths.sum()))

@@ -15,7 +15,7 @@ import numpy as np
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
-from seqlm.errors import DataError
+from seqlm.errors import DataError, UsageError
 from seqlm.text.reading import STDIN, Block, blocks, file_blocks
 from seqlm.text.tokenizer import (
     Kind,
@@ -49,15 +49,21 @@ def read_corpus(
     min_count: int | None = None,
     errors: str = "strict",
     rare: int = 1,
+    held_out: float = 0.0,
 ) -> Corpus:
     """Reads `sources` once, with the vocabulary of `tokenizer` or a new one of `kind`.
 
     `vocab_size` counts the two reserved entries. `min_count` is the fewest occurrences of a type;
-    None takes `rare`, or 1 where the text marks its own unknown words with `<unk>`.
-    Errors: DataError where there is no text, or nothing but empty lines.
+    None takes `rare`, or 1 where the text marks its own unknown words with `<unk>`. Types that only
+    the last `held_out` part of the tokens has are unknown, as in a text of their own.
+    Errors: DataError where there is no text, or nothing but empty lines; UsageError on a size.
     """
     if not sources:
         raise DataError("no corpus: name a file, or - for standard input")
+    if tokenizer is not None and (vocab_size is not None or min_count is not None):
+        raise UsageError("--vocab takes a vocabulary whole: no --vocab-size, no --min-count")
+    if kind == "bpe" and vocab_size is not None and vocab_size < 256:
+        raise UsageError(f"--vocab-size {vocab_size}: a BPE vocabulary begins with the 256 bytes")
     seen = hashlib.sha256()
     text = hashed(blocks(sources, errors), seen)
     if tokenizer is not None:
@@ -71,9 +77,8 @@ def read_corpus(
     else:
         learner = WordLearner() if kind == "word" else CharacterLearner()
         pieces = [learner.encode(block) for block in text]
-        tokenizer, ids = learner.finish(joined(pieces), vocab_size, min_count, rare)
-    named = ", ".join(map(str, sources)).replace("-", "<stdin>") if sources == ["-"] else None
-    named = named or ", ".join(map(str, sources))
+        tokenizer, ids = learner.finish(joined(pieces), vocab_size, min_count, rare, held_out)
+    named = ", ".join("<stdin>" if source == STDIN else source for source in sources)
     if len(ids) == 0:
         raise DataError(f"the corpus is empty: no text in {named}")
     if not (ids != EOS).any():
@@ -90,6 +95,18 @@ def hashed(text: Iterable[Block], digest: hashlib._Hash) -> Iterator[Block]:
     for block in text:
         digest.update(block.data)
         yield block
+
+
+def tail(ids: np.ndarray, fraction: float) -> int:
+    """Where the last `fraction` of the tokens begins, in whole lines.
+
+    Errors: DataError where there are not two lines to part.
+    """
+    ends = np.flatnonzero(ids == EOS) + 1
+    if len(ends) < 2:
+        raise DataError("one line cannot be split: --valid-fraction needs two or more")
+    place = int(np.searchsorted(ends, len(ids) * (1 - fraction)))
+    return int(ends[min(place, len(ends) - 2)])
 
 
 def joined(pieces: list[np.ndarray]) -> np.ndarray:
@@ -121,14 +138,20 @@ class Learner:
         raise NotImplementedError
 
     def finish(
-        self, ids: np.ndarray, vocab_size: int | None, min_count: int | None, rare: int
+        self,
+        ids: np.ndarray,
+        vocab_size: int | None,
+        min_count: int | None,
+        rare: int,
+        held_out: float,
     ) -> tuple[Tokenizer, np.ndarray]:
         types = self.types()
-        counts = np.bincount(ids, minlength=len(types))
+        known = ids[: tail(ids, held_out)] if held_out and len(ids) else ids
+        counts = np.bincount(known, minlength=len(types))
         if min_count is None:
             min_count = 1 if counts[UNK] else rare
         frequent = [(types[id], int(counts[id])) for id in range(2, len(types))]
-        kept = ordered((t, n) for t, n in frequent if n >= min_count)
+        kept = ordered((t, n) for t, n in frequent if n >= max(min_count, 1))
         if vocab_size is not None:
             kept = kept[: max(0, vocab_size - 2)]
         final = {type_: id for id, type_ in enumerate(kept, 2)}

@@ -13,13 +13,13 @@ import io
 import lzma
 import re
 import sys
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from seqlm.errors import DataError
-from seqlm.nearest import did_you_mean
+from seqlm.errors import DataError, nearest
 
 BLOCK = 1 << 20  # bytes read at once
 STDIN = "-"
@@ -61,7 +61,7 @@ def blocks(sources: Sequence[str | Path], errors: str = "strict") -> Iterator[Bl
 def file_blocks(source: str, errors: str) -> Iterator[Block]:
     name = "<stdin>" if source == STDIN else source
     with open_source(source, name) as raw, decompressed(raw, name) as stream:
-        line, offset, rest, opened = 1, 0, b"", False
+        line, offset, rest, opened, warned = 1, 0, b"", False, False
         while True:
             chunk = read(stream, name)
             pending = rest + chunk
@@ -78,6 +78,9 @@ def file_blocks(source: str, errors: str) -> Iterator[Block]:
             clean = decodable(data, name, line, offset, errors).replace(b"\r\n", b"\n")
             if not chunk and not clean.endswith(b"\n"):
                 clean += b"\n"
+            if b"\0" in clean and not warned:
+                warned = True
+                warnings.warn(f"{name} holds NUL bytes; they are kept", stacklevel=2)
             yield Block(clean, name, line)
             line += clean.count(b"\n")
             offset += len(data)
@@ -94,8 +97,8 @@ def open_source(source: str, name: str) -> io.BufferedReader:
         return path.open("rb")
     except FileNotFoundError:
         beside = path.parent if path.parent.is_dir() else Path()
-        near = did_you_mean(path.name, [p.name for p in beside.iterdir()][:1000])
-        raise DataError(f"no file {name}{near if 'mean' in near else ''}") from None
+        near = nearest(path.name, [p.name for p in beside.iterdir()][:1000])
+        raise DataError(f"no file {name}{near}") from None
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror}") from None
 

@@ -53,9 +53,13 @@ class Progress:
     """What plateaus have made of the rate."""
     seconds: float = 0.0
     tokens: int = 0
+    loss_sum: float = 0.0
+    """Of the segments since the last validation."""
+    losses: int = 0
     phase_step: int = 0
     """Where the present schedule began; a resumed run with new flags begins a new one."""
     phase_epoch: int = 0
+    phase_index: int = 0
     done: bool = False
 
 
@@ -85,16 +89,16 @@ class Trainer:
         if self.settings.steps is not None:
             return self.settings.steps
         epochs = self.settings.epochs - self.progress.phase_epoch
-        return self.progress.phase_step + epochs * len(self.batches)
+        before = self.progress.phase_step - self.progress.phase_index
+        return before + epochs * len(self.batches)
 
     def current_rate(self) -> float:
         at, start = self.progress.step, self.progress.phase_step
         done = (at - start) / max(1, self.steps - start)
-        return (
-            self.rate
-            * self.progress.slowed
-            * factor(self.settings.schedule, done, self.settings.warmup)
-        )
+        schedule = self.settings.schedule
+        if schedule == "one-cycle" and start > 0:
+            schedule = "cosine"  # a cycle goes up once
+        return self.rate * self.progress.slowed * factor(schedule, done, self.settings.warmup)
 
     # -- the loop
 
@@ -112,24 +116,21 @@ class Trainer:
         started = time.perf_counter() - self.progress.seconds
         self.network.train()
         unseen: list[Tensor] = []  # losses since the last look at them
-        seen: list[float] = []  # and since the last validation
         looks = 1 if self.network.device.type == "cpu" else CHECK_EVERY
         while not self.progress.done:
             unseen.append(self.step())
             self.progress.seconds = time.perf_counter() - started
             due = self.validation_due()
             if due or len(unseen) >= looks:
-                seen += self.look(unseen)
-                unseen.clear()
-                watcher.stepped(self, seen[-1])
+                watcher.stepped(self, self.look(unseen))
             if due:
-                row, best = self.validation(sum(seen) / len(seen))
-                seen.clear()
+                row, best = self.validation()
+                watcher.validated(self, row, best)  # first: a save whose row is lost stays so
                 save(self, best)
-                watcher.validated(self, row, best)
             if interrupted() and not self.progress.done:
                 if not due:
-                    seen += self.look(unseen)
+                    if unseen:
+                        self.look(unseen)
                     save(self, False)
                 return
 
@@ -143,10 +144,10 @@ class Trainer:
         loss, self.inner, report = self.objective(batch, self.inner)
         loss.backward()
         if self.settings.clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip, foreach=True)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         rate = self.current_rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"], group["weight_decay"] = rate, self.settings.weight_decay
         self.optimizer.step()
         progress.step += 1
         progress.tokens += batch.tokens
@@ -161,21 +162,29 @@ class Trainer:
         at_mark = progress.index == 0 if every is None else progress.step % every == 0
         return at_mark or progress.step >= self.steps
 
-    def look(self, losses: list[Tensor]) -> list[float]:
-        """Their values. Errors: SeqlmError where one is not finite, naming its step."""
-        values: list[float] = torch.stack(losses).tolist() if losses else []
+    def look(self, losses: list[Tensor]) -> float:
+        """Adds up `losses`, empties them, and gives the last.
+
+        Errors: SeqlmError where one is not finite, naming its step.
+        """
+        values: list[float] = torch.stack(losses).tolist()
+        losses.clear()
         for step, value in enumerate(values, self.progress.step - len(values) + 1):
             if not math.isfinite(value):
                 raise SeqlmError(
                     f"the loss is {value} at step {step}; the saves before it are untouched."
                     f" Lower --lr (now {self.rate:g}) or --clip (now {self.settings.clip:g})"
                 )
-        return values
+            self.progress.loss_sum += value
+            self.progress.losses += 1
+        return values[-1]
 
-    def validation(self, train_loss: float) -> tuple[dict[str, Any], bool]:
+    def validation(self) -> tuple[dict[str, Any], bool]:
         """A row of figures, and whether they are the best so far."""
         progress, settings = self.progress, self.settings
         progress.done = progress.step >= self.steps
+        train_loss = progress.loss_sum / progress.losses
+        progress.loss_sum, progress.losses = 0.0, 0
         row: dict[str, Any] = {
             "step": progress.step,
             "epoch": progress.epoch,
@@ -185,6 +194,8 @@ class Trainer:
             "seconds": round(progress.seconds, 3),
         }
         if self.validate is None:
+            if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+                raise SeqlmError(f"a weight is not finite after step {progress.step}; lower --lr")
             return row, False
         row["valid_loss"] = loss = self.validate()
         if not math.isfinite(loss):
@@ -210,7 +221,7 @@ class Trainer:
         }
         tensors["random.cpu"] = torch.get_rng_state()
         if self.network.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.network.device)
         if self.inner is not None:
             tensors |= pack(self.inner, "inner")
         return TrainingState(tensors, {"progress": asdict(self.progress), "rate": self.rate})
@@ -235,11 +246,12 @@ class Trainer:
             self.inner = unpack(like, {n: t.clone() for n, t in state.tensors.items()}, "inner")
         torch.set_rng_state(state.tensors["random.cpu"].clone())
         if device.type == "cuda" and "random.cuda" in state.tensors:
-            torch.cuda.set_rng_state(state.tensors["random.cuda"].clone())
+            torch.cuda.set_rng_state(state.tensors["random.cuda"].clone(), device)
 
-    def begin_phase(self, rate: float) -> None:
+    def begin_phase(self, settings: Settings, rate: float) -> None:
         """A new schedule from here on, with `rate` as its peak."""
-        self.rate = rate
-        self.progress.phase_step = self.progress.step
-        self.progress.phase_epoch = self.progress.epoch
-        self.progress.slowed, self.progress.stalled, self.progress.done = 1.0, 0, False
+        self.settings, self.rate = settings, rate
+        progress = self.progress
+        progress.phase_step, progress.phase_epoch = progress.step, progress.epoch
+        progress.phase_index = progress.index
+        progress.slowed, progress.stalled, progress.done = 1.0, 0, False

@@ -45,11 +45,15 @@ def cosine(x: float) -> float:
     return LOWEST + (1 - LOWEST) * (1 + math.cos(math.pi * min(x, 1.0))) / 2
 
 
-def one_cycle(x: float, up: float = 0.3) -> float:
-    """Smith 2018, with cosine slopes: up from 1/25 for the first 30 %, then down."""
+UP = 0.3
+"""The part of a cycle that rises, where `--warmup` does not say."""
+
+
+def one_cycle(x: float, up: float = UP) -> float:
+    """Smith 2018, with cosine slopes: up from 1/25 of the peak, then down."""
     if x < up:
         return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * x / up)) / 2
-    return cosine((x - up) / (1 - up))
+    return cosine((x - up) / (1 - up) if up < 1 else 1.0)
 
 
 SCHEDULES: dict[str, Schedule] = {
@@ -65,6 +69,8 @@ PLATEAU = 0.25
 
 def factor(schedule: str, done: float, warmup: float) -> float:
     """The factor of the peak rate when `done` of the phase is behind, `warmup` of it rising."""
+    if schedule == "one-cycle":  # which rises by itself
+        return one_cycle(done, warmup or UP)
     if done < warmup:
         return (done + 1e-3) / (warmup + 1e-3)
     return SCHEDULES[schedule]((done - warmup) / (1 - warmup) if warmup < 1 else 1.0)

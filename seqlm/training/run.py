@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +19,14 @@ from seqlm.evaluation.scoring import validation_loss
 from seqlm.models import model_class
 from seqlm.models.base import Network
 from seqlm.runs.folder import RunFolder, now, write_text
-from seqlm.runs.save import load_training, write_save
+from seqlm.runs.save import load_training, read_tensors, write_save, write_tensors
 from seqlm.runs.vocabulary import given_tokenizer
 from seqlm.text.batches import Batches, LineBatches, StreamBatches
-from seqlm.text.corpus import Corpus, read_corpus
+from seqlm.text.corpus import Corpus, once_only, read_corpus, tail
 from seqlm.text.reading import STDIN
-from seqlm.text.vocabulary import EOS
+from seqlm.text.vocabulary import UNK
 from seqlm.training.loop import Trainer, Watcher
-from seqlm.training.settings import SCHEDULING, Settings, resolve
+from seqlm.training.settings import CHANGEABLE, SCHEDULE, Settings, resolve
 from seqlm.training.signals import Stopped, catching_signals
 
 RARE = 2
@@ -64,10 +65,14 @@ def train(
         min_count=settings.min_count,
         errors=errors,
         rare=RARE if settings.tokenizer == "word" else 1,
+        held_out=settings.valid_fraction or 0.0,
     )
+    settings = replace(settings, tokenizer=corpus.tokenizer.kind)
     held_out = read_corpus(valid, corpus.tokenizer, errors=errors) if valid else None
     texts = split(corpus.ids, held_out, settings.valid_fraction)
     announce(describe(corpus, texts))
+    if np.count_nonzero(texts.train == UNK) > len(texts.train) / 2:
+        warnings.warn("most of the corpus is <unk>; --min-count 1 keeps rare types", stacklevel=2)
 
     # Drawn on the CPU, so that every device starts from the same weights.
     torch.manual_seed(settings.seed)
@@ -101,60 +106,67 @@ def train(
         "finished": None,
     }
     run.write_tokenizer(corpus.tokenizer)
-    if STDIN in (*sources, *valid):  # it cannot be read again
-        np.savez_compressed(run / "corpus.npz", corpus=corpus.ids, valid=ids_or_none(held_out))
+    if any(map(once_only, (*sources, *valid))):
+        kept = {"corpus": corpus.ids} | ({"valid": held_out.ids} if held_out else {})
+        write_tensors(
+            run / "corpus.safetensors", {n: torch.from_numpy(ids) for n, ids in kept.items()}
+        )
     run.write_config(config)
     return fit(run, config, trainer(model.to(device), texts, settings), watcher)
 
 
 def resume(
-    path: Path,
+    run: RunFolder,
     given: Mapping[str, Any],
     device: torch.device,
     watcher: Watcher,
-    threads: int | None = None,
     announce: Callable[[str], None] = lambda message: None,
 ) -> RunFolder:
     """Goes on with an interrupted run; settings that change its schedule begin a new phase.
 
-    `threads` None takes as many as before: sums in another order would differ in the last bit.
     Errors: UsageError on another setting or a finished run, DataError where the text has changed.
     """
-    run = RunFolder(path)
-    config = run.read_config()
-    if "settings" not in config:
-        raise UsageError(f"{path} was counted, not trained: there is nothing to resume")
+    config = resumable(run)
     stored = config["model"] | config["settings"]
     given = {name: value for name, value in given.items() if stored.get(name) != value}
     for name in given:
-        if name not in SCHEDULING:
+        if name not in CHANGEABLE:
             raise UsageError(f"--{name.replace('_', '-')} cannot change in a resumed run")
-    before = Settings(**config["settings"])
+    settings = Settings(**config["settings"])
     run.lock()
-    torch.set_num_threads(threads or config["threads"])
     weights, state = load_training(run)
-    texts = texts_of(run, config, before)
+    texts = texts_of(run, config, settings)
     model = model_class("lm", config["arch"]).from_settings(config["model"]).to(device)
     assert isinstance(model, Network)
-    old = trainer(model, texts, before)
-    old.restore(weights, state)
-    new = old
+    going = trainer(model, texts, settings)
+    going.restore(weights, state)
     if given:
-        settings, _ = resolve(asdict(before) | dict(given))
-        new = trainer(model, texts, settings)
-        new.restore(weights, state)
-        new.begin_phase(float(given.get("lr") or old.current_rate()))
-        announce(f"a new phase from step {new.progress.step}, at rate {new.rate:g}")
+        by_epochs = {"steps": None} if "epochs" in given and "steps" not in given else {}
+        settings, _ = resolve(asdict(settings) | by_epochs | given)
         config["settings"] = asdict(settings)
-    if new.progress.step >= new.steps or new.progress.done:
-        raise UsageError(f"{path} is finished; --epochs or --steps beyond it goes on")
-    run.truncate_metrics(new.progress.step)
+    if SCHEDULE & given.keys():
+        rate = float(given.get("lr") or going.current_rate())
+        if rate < settings.peak_rate / 100:
+            warnings.warn(f"the rate has come down to {rate:g}; --lr raises it", stacklevel=2)
+        going.begin_phase(settings, rate)
+        announce(f"a new phase from step {going.progress.step}, from rate {rate:g}")
+    going.settings = settings
+    over = going.progress.done or going.progress.step >= going.steps
+    if over and config.get("finished"):
+        raise UsageError(f"{run.path} is finished; --epochs or --steps beyond it goes on")
+    run.truncate_metrics(going.progress.step)
     config["finished"] = None
     run.write_config(config)
-    announce(
-        f"resumed at step {new.progress.step} of {new.steps}, {torch.get_num_threads()} threads"
-    )
-    return fit(run, config, new, watcher)
+    announce(f"resumed at step {going.progress.step} of {going.steps}")
+    return fit(run, config, going, watcher)
+
+
+def resumable(run: RunFolder) -> dict[str, Any]:
+    """The configuration of a run that training wrote. Errors: UsageError, ModelError."""
+    config = run.read_config()
+    if "settings" not in config:
+        raise UsageError(f"{run.path} was counted, not trained: there is nothing to resume")
+    return config
 
 
 def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watcher) -> RunFolder:
@@ -163,20 +175,22 @@ def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watch
     def save(trainer: Trainer, best: bool) -> None:
         write_save(run, trainer.progress.step, trainer.network, trainer.state(), best)
 
-    recorded = Recorded(run, watcher)
-    with catching_signals() as caught:
-        trainer.fit(recorded, save, interrupted=lambda: bool(caught))
-    if not trainer.progress.done:
-        raise Stopped(
-            f"stopped at step {trainer.progress.step} of {trainer.steps}, which is saved;"
-            f" go on with: seqlm train --resume {shlex.quote(str(run.path))}",
-            caught[0],
-        )
-    config["finished"] = now()
-    config["result"] = recorded.result
-    run.write_config(config)
-    write_text(run / "README.md", readme(config))
-    run.unlock()
+    try:
+        with catching_signals() as caught:
+            trainer.fit(Recorded(run, watcher), save, interrupted=lambda: bool(caught))
+        if not trainer.progress.done:
+            raise Stopped(
+                f"stopped at step {trainer.progress.step} of {trainer.steps}, which is saved;"
+                f" go on with: seqlm train --resume {shlex.quote(str(run.path))}",
+                caught[0],
+            )
+        rows = run.read_metrics()
+        config["finished"] = now()
+        config["result"] = min(rows, key=lambda row: row.get("valid_loss", -row["step"]))
+        run.write_config(config)
+        write_text(run / "README.md", readme(config))
+    finally:
+        run.unlock()
     return run
 
 
@@ -185,15 +199,12 @@ class Recorded:
 
     def __init__(self, run: RunFolder, watcher: Watcher) -> None:
         self.run, self.watcher = run, watcher
-        self.result: dict[str, Any] = {}
 
     def stepped(self, trainer: Trainer, loss: float) -> None:
         self.watcher.stepped(trainer, loss)
 
     def validated(self, trainer: Trainer, row: Mapping[str, Any], best: bool) -> None:
         self.run.append_metrics(dict(row))
-        if best or "valid_loss" not in row:
-            self.result = dict(row)
         self.watcher.validated(trainer, row, best)
 
 
@@ -217,32 +228,23 @@ def trainer(model: Network, texts: Texts, settings: Settings) -> Trainer:
 
 
 def split(ids: np.ndarray, held_out: Corpus | None, fraction: float | None) -> Texts:
-    """Training and validation ids. `fraction` of the tokens, at the end, in whole lines."""
+    """Training and validation ids: another text's, or the last `fraction` of this one."""
     if held_out is not None:
         return Texts(ids, held_out.ids)
     if not fraction:
         return Texts(ids, None)
-    ends = np.flatnonzero(ids == EOS) + 1
-    place = int(np.searchsorted(ends, len(ids) * (1 - fraction)))
-    cut = int(ends[min(place, len(ends) - 1)])
-    if cut == len(ids):
-        cut = int(ends[-2]) if len(ends) > 1 else 0
-    if cut == 0:
-        raise DataError("one line cannot be split: --valid-fraction needs two or more")
+    cut = tail(ids, fraction)
     return Texts(ids[:cut], ids[cut:])
 
 
 def texts_of(run: RunFolder, config: Mapping[str, Any], settings: Settings) -> Texts:
     """The text a run was trained on, read again. Errors: DataError where it has changed."""
     data = config["data"]
-    if (run / "corpus.npz").exists():
-        kept = np.load(run / "corpus.npz", allow_pickle=False)
-        held = kept["valid"] if len(kept["valid"]) else None
-        return (
-            Texts(kept["corpus"], held)
-            if held is not None
-            else split(kept["corpus"], None, settings.valid_fraction)
-        )
+    if (run / "corpus.safetensors").exists():
+        kept = {n: t.numpy() for n, t in read_tensors(run / "corpus.safetensors").items()}
+        if "valid" in kept:
+            return Texts(kept["corpus"], kept["valid"])
+        return split(kept["corpus"], None, settings.valid_fraction)
     corpus = read_corpus(data["corpus"], run.tokenizer, errors=data["errors"])
     held_out = None
     if data["valid"]:
@@ -254,10 +256,6 @@ def texts_of(run: RunFolder, config: Mapping[str, Any], settings: Settings) -> T
         if found is not None and found.digest != digest:
             raise DataError(f"{', '.join(files)} has changed since {run.path} was begun")
     return split(corpus.ids, held_out, settings.valid_fraction)
-
-
-def ids_or_none(corpus: Corpus | None) -> np.ndarray:
-    return corpus.ids if corpus is not None else np.empty(0, np.int32)
 
 
 # ------------------------------------------------------------------------------------------- words
@@ -276,7 +274,7 @@ def absolute(source: str) -> str:
 def describe(corpus: Corpus, texts: Texts) -> str:
     tokenizer, valid = corpus.tokenizer, texts.valid
     held = f", {len(valid):,} to validate on" if valid is not None else ", no validation text"
-    unknown = np.count_nonzero(texts.train == 0) / len(texts.train)
+    unknown = np.count_nonzero(texts.train == UNK) / len(texts.train)
     return (
         f"corpus: {len(texts.train):,} {tokenizer.kind} tokens{held};"
         f" {len(tokenizer):,} types, {unknown:.2%} <unk>"

@@ -2,8 +2,8 @@
 
     flags  >  SEQLM_* variables  >  --config YAML  >  the defaults below
 
-A recipe is a YAML mapping from flag names (with _ for -) to values; those that ship with the
-package are named without a path. Model options (`width`, `layers`, …) are the fields of the
+A recipe is a YAML mapping from the names of these settings (- or _) to values; those that ship with
+the package are named without a path. Model options (`width`, `layers`, …) are the fields of the
 architecture's own configuration.
 """
 
@@ -20,9 +20,8 @@ from typing import Any, Literal
 
 import yaml
 
-from seqlm.errors import UsageError
+from seqlm.errors import UsageError, did_you_mean
 from seqlm.models import architectures, model_class
-from seqlm.nearest import did_you_mean
 
 RECIPES = files("seqlm.training") / "recipes"
 
@@ -40,7 +39,7 @@ class Settings:
     context: Literal["carried", "sentence"] = "carried"
     valid_fraction: float | None = None
     # optimisation
-    epochs: int = 8
+    epochs: int = 6
     steps: int | None = None
     batch_size: int = 32
     length: int = 35
@@ -63,21 +62,13 @@ class Settings:
         return self.lr if self.lr is not None else DEFAULT_RATE[self.optimizer]
 
 
-SCHEDULING = frozenset(
-    {
-        "epochs",
-        "steps",
-        "lr",
-        "schedule",
-        "warmup",
-        "clip",
-        "weight_decay",
-        "patience",
-        "tolerance",
-        "valid_every",
-    }
-)
-"""Settings that a resumed run may change: they begin a new phase."""
+SCHEDULE = frozenset({"epochs", "steps", "lr", "schedule", "warmup"})
+"""Settings that begin a new phase of a resumed run."""
+CHANGEABLE = SCHEDULE | {"clip", "weight_decay", "patience", "tolerance", "valid_every"}
+"""Settings that a resumed run may change."""
+
+DROPOUTS = ("dropout_input", "dropout_hidden", "dropout_output")
+"""What `dropout` sets at once."""
 
 MODEL_DEFAULTS: dict[str, Any] = {
     "dropout_input": 0.1,
@@ -104,15 +95,21 @@ RANGES: dict[str, tuple[float, float]] = {
     "width": (1, 10**6),
     "layers": (1, 10**3),
     "embedding": (1, 10**6),
+    "seed": (0, 2**63 - 1),
 }
 
 
-def resolve(given: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
-    """Settings, and the model's own options without its vocabulary.
+def resolve(*layers: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """Settings, and the model's own options without its vocabulary. Later layers win.
 
+    `dropout` stands for all of DROPOUTS that its layer does not name.
     Errors: UsageError on a name no setting has (with the nearest), or a value that does not fit.
     """
-    arch = given.get("arch") or Settings.arch
+    given: dict[str, Any] = {}
+    for layer in layers:
+        spread = dict.fromkeys(DROPOUTS, layer["dropout"]) if "dropout" in layer else {}
+        given |= spread | {name: value for name, value in layer.items() if name != "dropout"}
+    arch = checked("arch", given.get("arch", Settings.arch), str)
     options = model_options(arch)
     mine: dict[str, Any] = {}
     model: dict[str, Any] = {k: v for k, v in MODEL_DEFAULTS.items() if k in options}
@@ -133,7 +130,7 @@ def model_options(arch: str) -> dict[str, Any]:
     if arch == "ngram":
         raise UsageError("an n-gram model is counted, not trained: seqlm count")
     if arch not in architectures():
-        near = did_you_mean(arch, [a for a in architectures() if a != "ngram"])
+        near = did_you_mean(str(arch), [a for a in architectures() if a != "ngram"])
         raise UsageError(f"no architecture {arch!r}{near}")
     hints = typing.get_type_hints(model_class("lm", arch).config_class)
     return {name: kind for name, kind in hints.items() if name != "vocab_size"}
@@ -183,7 +180,7 @@ def read_recipe(name: str) -> dict[str, Any]:
         raise UsageError(f"no recipe {name!r}{did_you_mean(name, recipe_names())}")
     try:
         recipe = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{name} is no plain YAML: {' '.join(str(error).split())}") from None
     if not isinstance(recipe, dict) or not all(isinstance(key, str) for key in recipe):
         raise UsageError(f"{name} is not a mapping from settings to values")

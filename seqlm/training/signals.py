@@ -31,7 +31,10 @@ def catching_signals() -> Iterator[list[int]]:
         for each in numbers:
             signal.signal(each, before[each])
 
-    before |= {number: signal.signal(number, catch) for number in numbers}
+    for number in numbers:
+        before[number] = signal.getsignal(number)
+        if before[number] is not signal.SIG_IGN:  # of a script that keeps Ctrl-C to itself
+            signal.signal(number, catch)
     try:
         yield caught
     finally:

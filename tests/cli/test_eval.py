@@ -164,7 +164,8 @@ def test_newlines_and_marks_change_no_score(form, family, toy, figures, workplac
         }.get(form, text)
     )
     other = figures(family, stdin=text) if form == "stdin" else figures(family, path)
-    assert other == figures(family, toy.test)
+    # A last line without its end is a block of its own: float32 may round it in another batch.
+    assert other == pytest.approx(figures(family, toy.test), rel=1e-7)
 
 
 def test_texts_of_a_sentence_model_may_be_joined(models, toy, figures, workplace):
@@ -237,7 +238,6 @@ def test_an_unknown_metric_gets_the_nearest_name(metric, message, lstm, toy, seq
         assert result.code == 0
 
 
-@pytest.mark.xfail(strict=True, reason="evaluation/perplexity.py: prints nothing and is done")
 def test_no_metric_at_all_is_a_mistake(lstm, toy, seqlm):
     assert seqlm("eval", "-m", lstm, toy.test, "--metric", "").code == 2
 

@@ -160,8 +160,7 @@ def test_steps_end_training_in_the_middle_of_an_epoch():
 def test_a_new_phase_starts_from_the_rate_it_is_given():
     trainer = make(Settings(epochs=2, batch_size=4, schedule="constant", lr=0.1))
     finish(trainer)
-    trainer.settings = Settings(epochs=3, batch_size=4, schedule="cosine")
-    trainer.begin_phase(0.03)
+    trainer.begin_phase(Settings(epochs=3, batch_size=4, schedule="cosine"), 0.03)
     assert trainer.current_rate() == pytest.approx(0.03)
     before = trainer.progress.step
     finish(trainer)
