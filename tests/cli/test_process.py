@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +31,18 @@ def shell(command: str, cwd: Path, **variables: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "-h"], ["--version"], []])
-def test_help_is_quick_and_imports_nothing_heavy(arguments):
+def test_help_imports_nothing_heavy(arguments):
     script = (
         "import sys, seqlm.cli.app as app\n"
         f"sys.argv = ['seqlm', *{arguments!r}]\n"
         "try: app.main()\n"
         "finally: print('heavy:', {'torch', 'numpy', 'tokenizers', 'rich'} & set(sys.modules))"
     )
-    began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment()
     )
-    took = time.perf_counter() - began
     assert done.returncode == (0 if arguments else 2)
     assert "heavy: set()" in done.stdout
-    assert took < 1.0  # 0.3 s on a quiet machine
 
 
 def test_help_says_what_every_flag_is(seqlm):
