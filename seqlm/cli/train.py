@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from seqlm.training.loop import Trainer
 
 
+NO_SETTINGS = {
+    *("corpus", "valid", "errors", "config", "output", "overwrite", "resume"),
+    *("device", "num_threads", "quiet", "debug"),
+}
+"""Parameters of the command that are not settings of the run."""
+
+
 def train(
     flags: typer.Context,
     corpus: Annotated[
@@ -136,9 +143,7 @@ def train(
 
     Prints the run's folder. Ctrl-C saves and says how to resume.
     """
-    own = {"flags", "corpus", "valid", "errors", "config", "output", "overwrite"}
-    own |= {"own", "resume", "device", "num_threads", "quiet", "debug"}
-    given = {k: v for k, v in locals().items() if k not in own and v is not None}
+    given = {k: v for k, v in flags.params.items() if k not in NO_SETTINGS and v is not None}
     console.check_choice("errors", errors, ("strict", "replace"))
 
     from seqlm.errors import UsageError

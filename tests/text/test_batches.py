@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqlm.text import batches
 from seqlm.text.batches import IGNORED, LineBatches, StreamBatches
 from seqlm.text.vocabulary import EOS
 
@@ -107,3 +108,15 @@ def test_any_batch_of_an_epoch_can_be_had_by_its_index(kind):
         assert (epoch()[index].inputs == walked[index].inputs).all()
     with pytest.raises(IndexError):
         epoch()[len(walked)]
+
+
+def test_a_line_of_any_length_is_cut_into_pieces_that_fit(monkeypatch):
+    monkeypatch.setattr(batches, "LONGEST", 4)
+    ids = np.array([2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2, 1], np.int32)
+    seen = {}
+    for batch in LineBatches(ids, 2, 1, torch.device("cpu")).epoch(0):
+        assert batch.inputs.shape[1] <= 4
+        for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
+            seen |= {t: i for i, t in zip(inputs, targets, strict=True) if t > 1}
+    # Every token but the line ends once, each behind the one before it.
+    assert seen == {2: 1, **{token: token - 1 for token in range(3, 11)}}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.errors import DataError
+from seqlm.errors import DataError, UsageError
 from seqlm.text import reading
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.tokenizer import KINDS, Kind
@@ -165,3 +165,25 @@ def test_real_text_comes_back(kind: Kind, data: Path):
     if kind == "word":
         lines = [b" ".join(line.split()) for line in lines]
     assert corpus.tokenizer.decode(corpus.ids) == b"\n".join(lines)
+
+
+@pytest.mark.parametrize("kind", ["word", "char"])
+def test_types_that_only_the_held_out_part_has_are_unknown(kind, tmp_path):
+    path = tmp_path / "text"
+    path.write_text("a b\n" * 9 + "a z\n")
+    whole = read_corpus([str(path)], kind=kind)
+    parted = read_corpus([str(path)], kind=kind, held_out=0.1)
+    assert b"z" in whole.tokenizer.types
+    assert b"z" not in parted.tokenizer.types
+    assert list(parted.ids).count(0) == 1
+
+
+def test_a_given_vocabulary_is_taken_whole(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("a b\n")
+    tokenizer = read_corpus([str(path)]).tokenizer
+    for more in ({"vocab_size": 5}, {"min_count": 2}):
+        with pytest.raises(UsageError, match="--vocab takes a vocabulary whole"):
+            read_corpus([str(path)], tokenizer, **more)
+    with pytest.raises(UsageError, match="256 bytes"):
+        read_corpus([str(path)], kind="bpe", vocab_size=100)

@@ -166,3 +166,30 @@ def test_a_new_phase_starts_from_the_rate_it_is_given():
     finish(trainer)
     assert trainer.progress.step == before + len(trainer.batches)
     assert trainer.current_rate() == pytest.approx(0.03 * 1e-3)
+
+
+def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch():
+    trainer = make(Settings(epochs=2, batch_size=4, length=7))
+    finish(trainer, [], stop_at=len(trainer.batches) + 3)
+    trainer.begin_phase(Settings(epochs=4, batch_size=4, length=7), 0.01)
+    finish(trainer)
+    assert trainer.progress.step == 4 * len(trainer.batches)
+    assert (trainer.progress.epoch, trainer.progress.index) == (4, 0)
+
+
+def test_a_cycle_that_is_continued_only_falls():
+    trainer = make(Settings(epochs=1, batch_size=4, length=7))
+    finish(trainer)
+    trainer.begin_phase(Settings(epochs=2, batch_size=4, length=7), 0.01)
+    rates = []
+    while trainer.progress.step < trainer.steps:
+        rates.append(trainer.current_rate())
+        trainer.step()
+    assert rates[0] == pytest.approx(0.01)
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_the_warm_up_of_a_cycle_is_its_rise():
+    rates = [factor("one-cycle", x / 1000, 0.1) for x in range(1001)]
+    assert rates.index(max(rates)) == 100
+    assert rates[:101] == sorted(rates[:101])
