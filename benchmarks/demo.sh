@@ -6,7 +6,11 @@ runs=checkpoints/demo
 rm -rf "$runs"
 
 run() {
-    printf '\n$ %s\n' "$*"
+    printf '\n$'
+    for word in "$@"; do
+        case $word in *\ *) printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac
+    done
+    printf '\n'
     shift
     "$seqlm" "$@"
 }
