@@ -2,7 +2,7 @@
 
     python benchmarks/ngram_books.py TEXT [--order 5] [--held-out 50000]
 
-TEXT (plain, one sentence a line; 21.0 M words of novels in the figures of the change log) is
+TEXT (plain, one sentence a line; 21.0 M words of novels in the figures of the README) is
 counted but for its last lines by `seqlm count` in a process of its own, and these are scored. The
 time is everything from the start of Python to the saved run; memory is the peak of what was
 resident, all of Python and torch included. On a machine with other work compare CPU times.
