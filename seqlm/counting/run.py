@@ -16,7 +16,7 @@ from seqlm.runs.folder import RunFolder, now, write_text
 from seqlm.runs.save import write_save
 from seqlm.runs.vocabulary import given_tokenizer
 from seqlm.text.corpus import read_corpus
-from seqlm.text.reading import STDIN
+from seqlm.text.reading import absolute, title
 from seqlm.text.tokenizer import Kind
 
 
@@ -74,8 +74,9 @@ def count(
         device=device,
         progress=announce,
     )
-    first = "stdin" if sources[0] == STDIN else Path(sources[0]).name.split(".")[0]
-    run = RunFolder.create(output or RunFolder.fresh(f"{settings.order}gram-{first}"), overwrite)
+    run = RunFolder.create(
+        output or RunFolder.fresh(f"{settings.order}gram-{title(sources[0])}"), overwrite
+    )
     run.write_tokenizer(corpus.tokenizer)
     config = {
         "seqlm": __version__,
@@ -85,7 +86,7 @@ def count(
         "model": plain(model.settings()),
         "counting": plain(asdict(settings)),
         "data": {
-            "corpus": [s if s == STDIN else str(Path(s).absolute()) for s in sources],
+            "corpus": [absolute(source) for source in sources],
             "sha256": corpus.digest,
             "tokens": tokens,
             "lines": lines,

@@ -48,6 +48,15 @@ class Block(NamedTuple):
         return f"{self.file}, line {number}"
 
 
+def title(source: str) -> str:
+    """A short name for a text: its file's, without endings."""
+    return "stdin" if source == STDIN else Path(source).name.split(".")[0]
+
+
+def absolute(source: str) -> str:
+    return source if source == STDIN else str(Path(source).absolute())
+
+
 def blocks(sources: Sequence[str | Path], errors: str = "strict") -> Iterator[Block]:
     """The text of all `sources` ('-' is standard input), one after the other.
 

@@ -23,7 +23,7 @@ from seqlm.runs.save import load_training, read_tensors, write_save, write_tenso
 from seqlm.runs.vocabulary import given_tokenizer
 from seqlm.text.batches import Batches, LineBatches, StreamBatches
 from seqlm.text.corpus import Corpus, once_only, read_corpus, tail
-from seqlm.text.reading import STDIN
+from seqlm.text.reading import absolute, title
 from seqlm.text.vocabulary import UNK
 from seqlm.training.loop import Trainer, Watcher
 from seqlm.training.settings import CHANGEABLE, SCHEDULE, Settings, resolve
@@ -82,7 +82,9 @@ def train(
     assert isinstance(model, Network)
     announce(f"{settings.arch}: {sum(p.numel() for p in model.parameters()):,} parameters")
 
-    run = RunFolder.create(output or RunFolder.fresh(name(settings, sources)), overwrite)
+    run = RunFolder.create(
+        output or RunFolder.fresh(f"{settings.arch}-{title(sources[0])}"), overwrite
+    )
     config = {
         "seqlm": __version__,
         "task": "lm",
@@ -259,16 +261,6 @@ def texts_of(run: RunFolder, config: Mapping[str, Any], settings: Settings) -> T
 
 
 # ------------------------------------------------------------------------------------------- words
-
-
-def name(settings: Settings, sources: Sequence[str]) -> str:
-    """lstm-shakespeare: the architecture and the corpus."""
-    first = "stdin" if sources[0] == STDIN else Path(sources[0]).name.split(".")[0]
-    return f"{settings.arch}-{first}"
-
-
-def absolute(source: str) -> str:
-    return source if source == STDIN else str(Path(source).absolute())
 
 
 def describe(corpus: Corpus, texts: Texts) -> str:
