@@ -125,7 +125,7 @@ class Trainer:
                 watcher.stepped(self, self.look(unseen))
             if due:
                 row, best = self.validation()
-                watcher.validated(self, row, best)  # first: a save whose row is lost stays so
+                watcher.validated(self, row, best)  # a row too many is cut again, one lost is not
                 save(self, best)
             if interrupted() and not self.progress.done:
                 if not due:
