@@ -1,6 +1,6 @@
 """How far models stay above sources whose entropy is known, and how far back they can see.
 
-    python benchmarks/known_entropy.py [--seed 1]
+    python -m benchmarks.known_entropy [--seed 1]
 
 *Known entropy.* `corpora/markov` is a chain of order 2, `corpora/hidden` a hidden Markov model; the
 generator knows the probability of every token of the test text (more than 200 000). Printed: a
