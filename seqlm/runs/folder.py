@@ -102,14 +102,14 @@ class RunFolder:
     def lock(self) -> None:
         """Held until the process ends, however it ends. Errors: UsageError where another has it."""
         self._lock = os.open(self / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        for patience in (0.1, 0.3, None):  # `locked`, asked elsewhere, takes it for an instant
+        for pause in (0.0, 0.1, 0.3):  # `locked`, asked elsewhere, takes it for an instant
+            time.sleep(pause)
             try:
-                return fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
             except OSError:
-                if patience is None:
-                    self.unlock()
-                    break
-                time.sleep(patience)
+                continue
+        self.unlock()
         raise UsageError(f"{self.path} is being written by another run")
 
     def unlock(self) -> None:
@@ -219,11 +219,11 @@ def latest_run() -> RunFolder:
         run = RunFolder(path)
         if run.exists() and not run.locked:
             try:
-                time = run.read_config().get("finished")
+                when = run.read_config().get("finished")
             except ModelError as error:
                 warnings.warn(f"{error}; it is passed over", stacklevel=2)
             else:
-                finished |= {str(time): run} if time else {}
+                finished |= {str(when): run} if when else {}
     if not finished:
         raise UsageError("no model: -m names one; ./checkpoints holds no finished run")
     return finished[max(finished)]

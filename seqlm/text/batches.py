@@ -61,10 +61,11 @@ class StreamBatches(Sequence[Batch]):
         """`ids` (N,) int32. The last N mod B tokens, fewer than B, are left out."""
         self.rows, self.length = min(rows, len(ids)), length
         each = len(ids) // self.rows
-        stream = np.concatenate([[EOS], ids[: each * self.rows]]).astype(np.int32)
-        starts = np.arange(self.rows)[:, None] * each
+        own = ids[: each * self.rows].reshape(self.rows, each)
+        before = np.append(EOS, own[:-1, -1])[:, None]
         # Row b holds its own tokens and, in front, the one before them.
-        self.stream = torch.from_numpy(stream[starts + np.arange(each + 1)]).to(device)
+        stream = np.concatenate([before, own], 1).astype(np.int32)
+        self.stream = torch.from_numpy(stream).to(device)
 
     def epoch(self, number: int) -> StreamBatches:
         return self

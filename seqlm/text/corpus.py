@@ -17,13 +17,7 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from seqlm.errors import DataError, UsageError
 from seqlm.text.reading import STDIN, Block, blocks, file_blocks
-from seqlm.text.tokenizer import (
-    Kind,
-    Tokenizer,
-    code_points,
-    refuse_sentinels,
-    unspell,
-)
+from seqlm.text.tokenizer import Kind, Tokenizer, code_points, unspell, word_ids
 from seqlm.text.vocabulary import EOS, RESERVED, UNK, ordered
 
 BPE_SIZE = 4000
@@ -154,9 +148,14 @@ class Learner:
         kept = ordered((t, n) for t, n in frequent if n >= max(min_count, 1))
         if vocab_size is not None:
             kept = kept[: max(0, vocab_size - 2)]
-        final = {type_: id for id, type_ in enumerate(kept, 2)}
-        renumber = np.array([UNK, EOS, *(final.get(t, UNK) for t in types[2:])], np.int32)
-        return Tokenizer(self.kind, RESERVED + kept), renumber.take(ids, out=ids, mode="clip")
+        renumbered = renumbering(types, kept).take(ids, out=ids, mode="clip")
+        return Tokenizer(self.kind, RESERVED + kept), renumbered
+
+
+def renumbering(types: list[bytes], kept: list[bytes]) -> np.ndarray:
+    """(V,) int32, the id that each of `types` gets when `kept` follow the reserved two."""
+    final = {type_: id for id, type_ in enumerate(kept, 2)}
+    return np.array([UNK, EOS, *(final.get(type_, UNK) for type_ in types[2:])], np.int32)
 
 
 class WordLearner(Learner):
@@ -168,9 +167,7 @@ class WordLearner(Learner):
             self.ids[reserved]
 
     def encode(self, block: Block) -> np.ndarray:
-        refuse_sentinels(block)
-        words = block.data.replace(b"\n", b" </s> ").split()
-        return np.fromiter(map(self.ids.__getitem__, words), np.int32, len(words))
+        return word_ids(block, self.ids)
 
     def types(self) -> list[bytes]:
         return list(self.ids)
@@ -227,9 +224,8 @@ def by_frequency(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[Tokenizer, np.n
     types = tokenizer.types
     counts = np.bincount(ids, minlength=len(types))
     order = ordered((type_, int(counts[id])) for id, type_ in enumerate(types) if id > EOS)
-    final = {type_: id for id, type_ in enumerate(order, 2)}
-    renumber = np.array([UNK, EOS, *(final[type_] for type_ in types[2:])], np.int32)
-    return Tokenizer("bpe", RESERVED + order, tokenizer.merges), renumber[ids]
+    renumbered = renumbering(types, order).take(ids, out=ids, mode="clip")
+    return Tokenizer("bpe", RESERVED + order, tokenizer.merges), renumbered
 
 
 def learn_bpe_from_stream(

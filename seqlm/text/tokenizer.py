@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -24,7 +24,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from seqlm.errors import DataError, ModelError
-from seqlm.text.reading import Block
+from seqlm.text.reading import Block, blocks
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 
 Kind = Literal["word", "char", "bpe"]
@@ -61,9 +61,7 @@ class Tokenizer:
         Errors: DataError where a *word* is literally `<s>` or `</s>`.
         """
         if self.kind == "word":
-            refuse_sentinels(block)
-            words = block.data.replace(b"\n", b" </s> ").split()
-            return np.fromiter(map(self.index.__getitem__, words), np.int32, len(words))
+            return word_ids(block, self.index)
         if self.kind == "char":
             ids: np.ndarray = self.by_code_point[code_points(block.data)]
             return ids
@@ -183,8 +181,6 @@ def read_types(path: Path, kind: Kind) -> list[bytes]:
 
     Errors: DataError on a type that this kind cannot have.
     """
-    from seqlm.text.reading import blocks
-
     types: dict[bytes, None] = {}
     for block in blocks([path]):
         for number, type_ in enumerate(block.data.split(b"\n")[:-1], block.line):
@@ -199,6 +195,13 @@ def read_types(path: Path, kind: Kind) -> list[bytes]:
     if not types:
         raise DataError(f"{path} holds no types")
     return RESERVED + list(types)
+
+
+def word_ids(block: Block, index: Mapping[bytes, int]) -> np.ndarray:
+    """(N,) int32, what `index` says of each word and of each `</s>`. Errors: DataError."""
+    refuse_sentinels(block)
+    words = block.data.replace(b"\n", b" </s> ").split()
+    return np.fromiter(map(index.__getitem__, words), np.int32, len(words))
 
 
 def refuse_sentinels(block: Block) -> None:

@@ -70,8 +70,9 @@ def train(
     settings = replace(settings, tokenizer=corpus.tokenizer.kind)
     held_out = read_corpus(valid, corpus.tokenizer, errors=errors) if valid else None
     texts = split(corpus.ids, held_out, settings.valid_fraction)
-    announce(describe(corpus, texts))
-    if np.count_nonzero(texts.train == UNK) > len(texts.train) / 2:
+    unknown = float(np.mean(texts.train == UNK))
+    announce(describe(corpus, texts, unknown))
+    if unknown > 0.5:
         warnings.warn("most of the corpus is <unk>; --min-count 1 keeps rare types", stacklevel=2)
 
     # Drawn on the CPU, so that every device starts from the same weights.
@@ -263,10 +264,9 @@ def texts_of(run: RunFolder, config: Mapping[str, Any], settings: Settings) -> T
 # ------------------------------------------------------------------------------------------- words
 
 
-def describe(corpus: Corpus, texts: Texts) -> str:
+def describe(corpus: Corpus, texts: Texts, unknown: float) -> str:
     tokenizer, valid = corpus.tokenizer, texts.valid
     held = f", {len(valid):,} to validate on" if valid is not None else ", no validation text"
-    unknown = np.count_nonzero(texts.train == UNK) / len(texts.train)
     return (
         f"corpus: {len(texts.train):,} {tokenizer.kind} tokens{held};"
         f" {len(tokenizer):,} types, {unknown:.2%} <unk>"

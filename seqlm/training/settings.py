@@ -22,6 +22,7 @@ import yaml
 
 from seqlm.errors import UsageError, did_you_mean
 from seqlm.models import architectures, model_class
+from seqlm.training.optim import DEFAULT_RATE
 
 RECIPES = files("seqlm.training") / "recipes"
 
@@ -57,8 +58,6 @@ class Settings:
 
     @property
     def peak_rate(self) -> float:
-        from seqlm.training.optim import DEFAULT_RATE
-
         return self.lr if self.lr is not None else DEFAULT_RATE[self.optimizer]
 
 
