@@ -1,83 +1,155 @@
 """Counting a big text into a 5-gram model, and asking it: time, memory, tokens a second.
 
-    python benchmarks/ngram_books.py TEXT [--order 5] [--held-out 50000]
+    python benchmarks/ngram_books.py TEXT [--kenlm FOLDER] [--rounds 3] [--held-out 50000]
 
 TEXT (plain, one sentence a line; 21.0 M words of novels in the figures of the README) is
-counted but for its last lines by `seqlm count` in a process of its own, and these are scored. The
-time is everything from the start of Python to the saved run; memory is the peak of what was
-resident, all of Python and torch included. On a machine with other work compare CPU times.
+counted but for its last lines by `seqlm count` in processes of their own, and these are scored.
+FOLDER holds KenLM's lmplz, build_binary and query: each round runs seqlm and KenLM one after the
+other on the same files, and ratios are of the medians. Times are from the start of a process to its
+end; memory is the peak of what was resident, all of Python and torch included. A query is timed
+from text to scores with the model loaded; for KenLM the time of an empty text is taken off.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import resource
+import os
+import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from seqlm.evaluation.scoring import Scorer
 from seqlm.models.ngram import NGram
 from seqlm.runs.folder import RunFolder
-from seqlm.runs.save import load
-from seqlm.text.corpus import read_corpus
+from seqlm.runs.save import Loaded, load
+from seqlm.text.reading import blocks
 
 
-def count(text: Path, run: Path, order: int, words: int) -> None:
-    """`seqlm count` in a process; prints its time and memory a word."""
-    command = [sys.executable, "-m", "seqlm", "count", "--order", str(order)]
+class Used(NamedTuple):
+    seconds: float
+    cpu: float
+    peak: int  # bytes
+
+
+def run(*command: object, stdin: Path | None = None, stdout: Path | None = None) -> Used:
+    """A process, and what it took."""
     started = time.perf_counter()
-    subprocess.run([*command, str(text), "--output", str(run), "-q"], check=True)
-    wall = time.perf_counter() - started
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
-    saved = sum(file.stat().st_size for file in run.glob("saves/*/model.safetensors"))
-    print(f"count    {wall:.1f} s, {cpu:.1f} s CPU for {words:,} words")
-    print(f"a word   {wall / words * 1e6:.2f} us, {cpu / words * 1e6:.2f} us CPU")
-    print(f"memory   {peak / 1e6:,.0f} MB at the peak, {peak / words:.1f} bytes a word")
-    print(f"saved    {saved / 1e6:,.0f} MB")
+    nothing = Path(os.devnull)
+    with (stdin or nothing).open("rb") as source, (stdout or nothing).open("wb") as target:
+        words = [str(word) for word in command]
+        process = subprocess.Popen(words, stdin=source, stdout=target, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(words)} ended with {process.returncode}")
+    seconds = time.perf_counter() - started
+    return Used(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
-def best(what: Callable[[], object], times: int = 5) -> tuple[float, float]:
-    """The least wall and CPU time of several runs."""
-    taken = []
-    for _ in range(times):
-        wall, cpu = time.perf_counter(), time.process_time()
-        what()
-        taken.append((time.perf_counter() - wall, time.process_time() - cpu))
-    return min(w for w, _ in taken), min(c for _, c in taken)
+def median(of: list[Used]) -> float:
+    return statistics.median(used.seconds for used in of)
 
 
-@torch.inference_mode()
-def ask(run: Path, held_out: Path) -> None:
-    """Prints how fast the run scores `held_out`, and how well."""
+def digest(run_folder: Path) -> str:
+    manifest = next(run_folder.glob("saves/*/manifest.json")).read_text()
+    return re.findall(r'"sha256": "(\w+)"', manifest)[0]
+
+
+def counting(folder: Path, kenlm: Path | None, order: int, rounds: int, words: int) -> None:
+    """Prints the time and memory of `seqlm count`, in memory, beyond it and with an ARPA file."""
+    seqlm = [sys.executable, "-m", "seqlm", "count", "--order", order, "--overwrite", "-q"]
+    text = folder / "train.txt"
+    ours, bounded, with_arpa, theirs = [], [], [], []
+    for _ in range(rounds):
+        ours.append(run(*seqlm, text, "-o", folder / "run"))
+        if kenlm:
+            lmplz = [kenlm / "lmplz", "-o", order, "-T", folder / "lmplz-"]
+            theirs.append(run(*lmplz, stdin=text, stdout=folder / "kenlm.arpa"))
+        arpa = ["--arpa", folder / "seqlm.arpa"]
+        with_arpa.append(run(*seqlm, text, "-o", folder / "run-arpa", *arpa))
+    bounded.append(run(*seqlm, text, "-o", folder / "run-1G", "--memory", "1G"))
+    same = digest(folder / "run") == digest(folder / "run-1G")
+    saved = sum(file.stat().st_size for file in folder.glob("run/saves/*/model.safetensors"))
+    for name, runs in (("count", ours), ("--arpa", with_arpa), ("1G", bounded), ("lmplz", theirs)):
+        if runs:
+            seconds, peak = median(runs), max(used.peak for used in runs)
+            ratio = f", {seconds / median(theirs):.2f} x lmplz" if theirs else ""
+            print(
+                f"{name:8} {seconds:.1f} s{ratio}; {seconds / words * 1e6:.2f} us a word;", end=""
+            )
+            print(f" peak {peak / 1e9:.2f} GB, {peak / words:.1f} bytes a word")
+    print(
+        f"saved    {saved / 1e6:,.0f} MB; with --memory 1G {'the same' if same else 'ANOTHER'} file"
+    )
+
+
+def score(loaded: Loaded, text: Path) -> tuple[float, np.ndarray]:
+    """Seconds from text to scores, and the natural log probabilities."""
+    scorer = Scorer(loaded.model, loaded.config["context"])
     started = time.perf_counter()
-    loaded = load(RunFolder(run))
-    print(f"open     {time.perf_counter() - started:.2f} s")
-    model, tokenizer = loaded.model, loaded.tokenizer
-    assert isinstance(model, NGram)
-    ids = read_corpus([str(held_out)], tokenizer).ids
-    tokens = torch.from_numpy(ids.astype(np.int64))[None]  # (1, N)
-    scores, _ = model.score(model.start(1), tokens)
-    text = best(lambda: read_corpus([str(held_out)], tokenizer))
-    score = best(lambda: model.score(model.start(1), tokens))
-    for name, (wall, cpu) in (("encode", text), ("score", score)):
-        print(f"{name:8} {len(ids) / wall / 1e6:.2f} M tokens/s, {len(ids) / cpu / 1e6:.2f} by CPU")
-    both = text[1] + score[1]
-    print(f"both     {len(ids) / both / 1e6:.2f} M tokens/s by CPU, {len(ids):,} tokens")
-    print(f"ppl      {math.exp(-scores.double().mean()):.3f}")
+    found = [scorer(loaded.tokenizer.encode(block)).log_probs for block in blocks([str(text)])]
+    return time.perf_counter() - started, np.concatenate(found)
+
+
+def asking(folder: Path, kenlm: Path | None) -> None:
+    """Prints how fast the run scores the held-out text, and whether KenLM says the same."""
+    started = time.perf_counter()
+    loaded = load(RunFolder(folder / "run"))
+    print(f"open     {time.perf_counter() - started:.3f} s")
+    text, ours, theirs = folder / "test.txt", [], []
+    query = [kenlm / "query", "-v"] if kenlm else []
+    if kenlm:
+        run(kenlm / "build_binary", "probing", folder / "kenlm.arpa", folder / "kenlm.bin")
+        size = (folder / "kenlm.bin").stat().st_size
+        print(f"probing  {size / 1e6:,.0f} MB")
+    for _ in range(6):
+        seconds, log_probs = score(loaded, text)
+        ours.append(seconds)
+        if kenlm:
+            summary = [*query, "summary", folder / "kenlm.bin"]
+            empty = run(*summary).seconds
+            theirs.append(run(*summary, stdin=text).seconds - empty)
+    tokens, mine = len(log_probs), statistics.median(ours[1:])  # the first reads the files in
+    print(f"query    {tokens / mine / 1e6:.2f} M tokens/s", end="")
+    if kenlm:
+        other = statistics.median(theirs[1:])
+        print(f", KenLM {tokens / other / 1e6:.2f}: {other / mine:.2f} x", end="")
+    print(f"; {tokens:,} tokens, {torch.get_num_threads()} threads")
+    print(f"ppl      {math.exp(-log_probs.mean()):.6f}")
+    if kenlm:
+        run(*query, "word", folder / "kenlm.bin", stdin=text, stdout=folder / "words.txt")
+        compare(loaded, text, folder / "words.txt", log_probs)
+
+
+def compare(loaded: Loaded, text: Path, told: Path, log_probs: np.ndarray) -> None:
+    """KenLM tells of every word `word=id length log10`."""
+    cells = re.findall(rb"=\d+ (\d+) (-?[\d.e+-]+|-?inf)", told.read_bytes())
+    lengths = np.array([int(length) for length, _ in cells])
+    logs = np.array([float(log) for _, log in cells]) * math.log(10)
+    assert isinstance(loaded.model, NGram)
+    ids = np.concatenate([loaded.tokenizer.encode(block) for block in blocks([str(text)])])
+    tokens = torch.from_numpy(ids.astype(np.int64))[None]
+    matched = loaded.model.matched(loaded.model.start(1), tokens)[0].numpy()
+    print(f"KenLM    {math.exp(-logs.mean()):.6f}", end="")
+    print(f"; matched length differs for {int((matched != lengths).sum())} tokens", end="")
+    print(f", log10 p by at most {float(np.abs(logs - log_probs).max() / math.log(10)):.1e}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("text", type=Path)
+    parser.add_argument("--kenlm", type=Path)
     parser.add_argument("--order", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--held-out", type=int, default=50_000, help="lines at the end")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -88,8 +160,8 @@ def main() -> None:
         (folder / "test.txt").write_bytes(b"".join(lines[-options.held_out :]))
         words = sum(len(line.split()) for line in kept)
         del lines, kept
-        count(folder / "train.txt", folder / "run", options.order, words)
-        ask(folder / "run", folder / "test.txt")
+        counting(folder, options.kenlm, options.order, options.rounds, words)
+        asking(folder, options.kenlm)
 
 
 if __name__ == "__main__":

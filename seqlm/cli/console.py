@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -110,10 +111,25 @@ def set_up_torch(device: str | None, threads: int | None) -> torch.device:
     return chosen
 
 
-def stage() -> Callable[[str], None]:
-    """Announces the stages of long work, each with the time since the first."""
-    started = time.perf_counter()
-    return lambda message: say(f"{time.perf_counter() - started:6.1f} s  {message}")
+class Stages:
+    """Tells the stages of long work, each with the time since the first; on a terminal with how far
+    it is and how long it may take yet."""
+
+    def __init__(self) -> None:
+        self.started = self.begun = self.shown = time.perf_counter()
+        self.stage = ""
+        self.lock = threading.Lock()
+
+    def __call__(self, stage: str, done: float | None = None) -> None:
+        with self.lock:
+            now = time.perf_counter()
+            if stage != self.stage:
+                self.stage, self.begun = stage, now
+                say(f"{now - self.started:6.1f} s  {stage}")
+            elif done and now - self.shown > 0.5 and is_tty(sys.stderr) and not quiet:
+                self.shown = now
+                left = (now - self.begun) * (1 - done) / done
+                print(f"\r{100 * done:6.0f} %  {duration(left)} left \r", end="", file=sys.stderr)
 
 
 def duration(seconds: float) -> str:

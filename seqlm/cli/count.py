@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -10,6 +11,7 @@ import typer
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
+from seqlm.errors import UsageError
 
 
 def count(
@@ -17,23 +19,48 @@ def count(
         list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
     ] = None,
     order: Annotated[
-        int,
+        int | None,
         flag("--order", "-n", help="Length of the longest n-grams. [default: 5]", min=1, max=64),
-    ] = 5,
+    ] = None,
     smoothing: Annotated[
         str,
-        flag("--smoothing", help="kneser-ney (interpolated, modified), add-k or mle."),
-    ] = "kneser-ney",
+        flag(
+            "--smoothing",
+            help="modified-kneser-ney, kneser-ney, absolute, witten-bell, good-turing (Katz),"
+            " jelinek-mercer, add-k, stupid-backoff or mle. [default: modified-kneser-ney]",
+        ),
+    ] = "modified-kneser-ney",
+    backoff: Annotated[
+        bool,
+        flag("--backoff", help="The form that is not interpolated (Kneser-Ney, absolute, Witten)."),
+    ] = False,
     add_k: Annotated[
         float, flag("--add-k", help="What add-k adds to every count. [default: 1]", min=0.0)
     ] = 1.0,
+    tune: Annotated[
+        str | None,
+        flag("--tune", help="Held-out text, for the k of add-k or jelinek-mercer's weights."),
+    ] = None,
     discount_fallback: Annotated[
         bool,
         flag(
-            "--discount-fallback",
-            help="Where the counts tell no Kneser-Ney discounts, take 0.5, 1 and 1.5.",
+            "--discount-fallback", help="Where the counts tell no discounts, take 0.5, 1 and 1.5."
         ),
     ] = False,
+    cutoffs: Annotated[
+        str | None,
+        flag(
+            "--cutoffs",
+            help="Leave out what is seen at most so often, order by order, as 0,0,1. [default: 0]",
+        ),
+    ] = None,
+    prune: Annotated[
+        float | None,
+        flag("--prune", help="Leave out n-grams that change the perplexity by less, as 1e-8."),
+    ] = None,
+    prune_to: Annotated[
+        int | None, flag("--prune-to", help="Keep this many n-grams, those worth most.", min=1)
+    ] = None,
     tokenizer: Annotated[
         str, flag("--tokenizer", help="word, char or bpe. [default: word]")
     ] = "word",
@@ -53,6 +80,29 @@ def count(
             "--context", help="sentence by sentence, or carried over lines. [characters: carried]"
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        flag(
+            "--memory", help="Keep to this much, as 1G, with the rest on disk. [default: no bound]"
+        ),
+    ] = None,
+    from_counts: Annotated[
+        bool,
+        flag("--from-counts", help="The files are n-gram<TAB>count lines, added up; not text."),
+    ] = False,
+    write_counts: Annotated[
+        str | None,
+        flag("--write-counts", help="Write n-gram<TAB>count lines too; by Spark, Parquet."),
+    ] = None,
+    arpa: Annotated[
+        Path | None, flag("--arpa", help="Write the model as an ARPA file too (.gz compresses).")
+    ] = None,
+    engine: Annotated[
+        str, flag("--engine", help="local, or spark on a cluster. [default: local]")
+    ] = "local",
+    master: Annotated[
+        str | None, flag("--master", help="Of the Spark cluster, as spark://host:7077 or local[2].")
+    ] = None,
     errors: Annotated[str, console.ERRORS] = "strict",
     output: Annotated[Path | None, console.OUTPUT] = None,
     overwrite: Annotated[bool, console.OVERWRITE] = False,
@@ -65,19 +115,64 @@ def count(
 
     Prints the run's folder.
     """
-    console.check_choice("smoothing", smoothing, ("kneser-ney", "add-k", "mle"))
     console.check_choice("tokenizer", tokenizer, ("word", "char", "bpe"))
     console.check_choice("context", context, ("sentence", "carried"))
     console.check_choice("errors", errors, ("strict", "replace"))
+    console.check_choice("engine", engine, ("local", "spark"))
+    if engine == "spark" and master is None:
+        raise UsageError("--engine spark needs the --master of a cluster, or local[2] for this one")
+    if engine == "local" and master is not None:
+        raise UsageError("--master is for --engine spark")
     sources = console.inputs(corpus)
     where = console.set_up_torch(device, num_threads)
 
-    from seqlm.counting import run
+    from seqlm.counting.run import count as count_corpus
+    from seqlm.counting.settings import Settings
+    from seqlm.counting.smoothing import Smoothing
 
-    settings = run.Settings(
-        order, smoothing, add_k, (0.5, 1.0, 1.5) if discount_fallback else None, context,
-        cast(Any, tokenizer), vocab, vocab_size, min_count,
-    )  # fmt: skip
+    settings = Settings(
+        order=order,
+        smoothing=Smoothing(
+            method=smoothing,
+            backoff=backoff,
+            cutoffs=whole_numbers("--cutoffs", cutoffs),
+            discount_fallback=(0.5, 1.0, 1.5) if discount_fallback else None,
+            add_k=add_k,
+        ),
+        tune=tune,
+        prune=prune,
+        prune_to=prune_to,
+        context=context,
+        tokenizer=cast(Any, tokenizer),
+        vocab=vocab,
+        vocab_size=vocab_size,
+        min_count=min_count,
+        memory=size("--memory", memory),
+        from_counts=from_counts,
+        write_counts=write_counts,
+        master=master,
+        arpa=arpa,
+        errors=errors,
+    )
     command = ["seqlm", *sys.argv[1:]]
-    done = run.count(sources, settings, output, where, command, overwrite, errors, console.stage())
+    progress = console.Stages()
+    done = count_corpus(sources, settings, output, where, command, overwrite, progress)
     print(done.path)
+
+
+def whole_numbers(name: str, text: str | None) -> tuple[int, ...]:
+    """'0,0,1' or '0 0 1' as numbers. Errors: UsageError."""
+    try:
+        return tuple(map(int, (text or "").replace(",", " ").split()))
+    except ValueError:
+        raise UsageError(f"{name} {text}: whole numbers and commas, as 0,0,1") from None
+
+
+def size(name: str, text: str | None) -> int | None:
+    """'1G', '500M' in bytes. Errors: UsageError."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise UsageError(f"{name} {text}: a number and K, M, G or T, as 1G")
+    return int(float(match[1]) * 1024 ** (" KMGT".index(match[2].upper())))

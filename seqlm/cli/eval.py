@@ -1,4 +1,4 @@
-"""`seqlm eval`: numbers about a model."""
+"""`seqlm eval`: numbers about a model, or about several mixed into one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqlm.cli import console
+from seqlm.cli import console, mixing
 from seqlm.cli.console import flag
+from seqlm.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from seqlm.evaluation.mixing import Mix
     from seqlm.evaluation.perplexity import Tally
 
 
@@ -20,7 +22,13 @@ def evaluate(
     text: Annotated[
         list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
     ] = None,
-    model: Annotated[str | None, console.MODEL] = None,
+    model: Annotated[list[str] | None, mixing.MODELS] = None,
+    mix: Annotated[str | None, mixing.MIX] = None,
+    tune: Annotated[
+        str | None, flag("--tune", help="Held-out text to find the weights on, by EM.")
+    ] = None,
+    cache: Annotated[int | None, mixing.CACHE] = None,
+    cache_decay: Annotated[float | None, mixing.CACHE_DECAY] = None,
     metric: Annotated[
         list[str] | None,
         flag(
@@ -42,41 +50,49 @@ def evaluate(
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
 ) -> None:
-    """Score TEXT under a model.
+    """Score TEXT under a model, or under a mixture of several.
 
     One metric prints its number alone, several a line each. The signature, on stderr, says what
     the figures depend on: only figures with equal signatures can be compared.
     """
-    from seqlm.errors import UsageError
-
     sources = console.inputs(text)
     console.check_choice("errors", errors, ("strict", "replace"))
     if per_token and (json or metric):
         raise UsageError("--per-token prints its own table; leave out --metric and --json")
-
-    from seqlm.runs.folder import find_run
-
-    run, save = find_run(model)
+    request = mixing.requested(model, mix, cache, cache_decay)
+    if tune is not None and request.weights:
+        raise UsageError("--tune finds the weights that --mix gives: leave out one of them")
+    if tune is not None and request.size == 1:
+        raise UsageError("--tune weighs several models: -m names another, --cache adds one")
     where = console.set_up_torch(device, num_threads)
 
-    from seqlm.evaluation import perplexity, surprisal
-    from seqlm.runs.save import load
+    from seqlm.evaluation import perplexity, surprisal, tuning
 
     wanted = perplexity.check_metrics(metric or ["ppl"])
-    loaded = load(run, save, where)
+    if tune is not None:
+        tuning.check_held_out(tune, sources)
+    models = mixing.open_mix(request, where)
+    check_probabilities(models, per_token)
+    digest = None
+    if tune is not None:
+        models, tokens, digest = tuning.tune(models, tune, batch_size, errors)
+        console.say(f"tuned on {tokens:,} tokens of {tune}: --mix {mixing.listed(models)}")
+    elif request.size > 1 and not request.weights:
+        console.say(f"equal weights: --mix {mixing.listed(models)}; --tune finds better ones")
+
     tally = perplexity.Tally()
-    scored = perplexity.evaluate(loaded, sources, tally, batch_size, errors, per_token)
+    scored = perplexity.evaluate(models, sources, tally, batch_size, errors, per_token, digest)
     if per_token:
         print("\t".join(surprisal.COLUMNS))
-        for row in surprisal.rows(scored, loaded.tokenizer):
+        for row in surprisal.rows(scored, models.tokenizer):
             print("\t".join(f"{v:.9g}" if isinstance(v, float) else str(v) for v in row))
     else:
         for _ in scored:
             pass
-    signature = perplexity.signature(loaded)
+    signature = perplexity.signature(models)
     values = {name: perplexity.METRICS[name](tally) for name in wanted}
     if json:
-        print(json_module.dumps(as_object(values, tally, signature, str(run.path))))
+        print(json_module.dumps(as_object(values, tally, signature, models)))
     elif not per_token:
         show(values)
     if tally.literal_unk and {"bits-per-char", "bits-per-byte"} & set(wanted):
@@ -88,6 +104,16 @@ def evaluate(
         f" {tally.literal_unk} literal <unk>"
     )
     console.say(signature)
+
+
+def check_probabilities(mix: Mix, per_token: bool) -> None:
+    """What gives scores has no figures, but can be looked at token by token. Errors: ModelError."""
+    for one in mix.models:
+        if not one.model.normalized:
+            fault = f"{one.path} gives scores, not probabilities"
+            if not per_token:
+                raise ModelError(f"{fault}: it has no perplexity (--per-token prints its scores)")
+            console.warn(f"{fault}: what is printed is -log2 of them, and no surprisal")
 
 
 def show(values: dict[str, float]) -> None:
@@ -108,8 +134,9 @@ def show(values: dict[str, float]) -> None:
             print(f"{name}\t{value:.10g}")
 
 
-def as_object(values: dict[str, float], tally: Tally, signature: str, model: str) -> dict[str, Any]:
+def as_object(values: dict[str, float], tally: Tally, signature: str, mix: Mix) -> dict[str, Any]:
     finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+    paths = [str(one.path) for one in mix.models]
     return {
         **finite,
         "tokens": tally.tokens,
@@ -120,6 +147,6 @@ def as_object(values: dict[str, float], tally: Tally, signature: str, model: str
         "characters": tally.characters,
         "log_prob": tally.log_prob if math.isfinite(tally.log_prob) else None,
         "lower_bound": bool(tally.literal_unk),
-        "model": model,
+        **({"model": paths[0]} if len(paths) == 1 else {"models": paths, "weights": mix.weights}),
         "signature": signature,
     }

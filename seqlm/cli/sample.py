@@ -1,4 +1,4 @@
-"""`seqlm sample`: text from a language model."""
+"""`seqlm sample`: text from a language model, or from several mixed into one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Annotated
 
-from seqlm.cli import console
+from seqlm.cli import console, mixing
 from seqlm.cli.console import flag
+from seqlm.errors import UsageError
 
 
 def sample(
-    model: Annotated[str | None, console.MODEL] = None,
+    model: Annotated[list[str] | None, mixing.MODELS] = None,
+    mix: Annotated[str | None, mixing.MIX] = None,
+    cache: Annotated[int | None, mixing.CACHE] = None,
+    cache_decay: Annotated[float | None, mixing.CACHE_DECAY] = None,
     prompt: Annotated[
         str, flag("--prompt", help="Text to go on from; - reads prompts from stdin, one a line.")
     ] = "",
@@ -49,9 +53,7 @@ def sample(
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
 ) -> None:
-    """Print samples of a model, one a line, as they are generated."""
-    from seqlm.errors import UsageError
-
+    """Print samples of a model, or of a mixture of several, one a line, as they are generated."""
     console.check_choice("stop", stop, ("eos", "none"))
     if beam is not None and (temperature != 1.0 or top_k or top_p or min_p or stop == "none"):
         raise UsageError("--beam searches and does not draw: no --temperature, --top-*, --stop")
@@ -60,25 +62,22 @@ def sample(
     if beam is not None and nbest > beam:
         raise UsageError(f"--nbest {nbest} needs a --beam at least as wide")
 
-    from seqlm.runs.folder import find_run
-
-    run, save = find_run(model)
+    request = mixing.requested(model, mix, cache, cache_decay)
     if prompt == "-" and sys.stdin.isatty():
         console.say("prompts, one a line; Ctrl-D ends")
     from seqlm.decoding import sampling
     from seqlm.decoding.choose import chooser
     from seqlm.decoding.noise import Noise
-    from seqlm.models.base import LanguageModel
-    from seqlm.runs.save import load
 
     choose = partial(chooser, temperature, top_k, top_p, min_p)
     choose(Noise.of(seed, []))  # refuses what is out of range before anything is loaded
     where = console.set_up_torch(device, num_threads)
     if where.type == "mps":  # it has no float64, which drawing and ranking are done in
         where = type(where)("cpu")
-    loaded = load(run, save, where)
-    language_model, tokenizer = loaded.model, loaded.tokenizer
-    assert isinstance(language_model, LanguageModel)
+    opened = mixing.open_mix(request, where)
+    if request.size > 1 and not request.weights:
+        console.say(f"equal weights: --mix {mixing.listed(opened)}")
+    language_model, tokenizer = opened.decodable(), opened.tokenizer
     prompts: Iterable[str] = stdin_lines() if prompt == "-" else [prompt]
     if beam is not None:
         beams = sampling.best(language_model, tokenizer, prompts, beam, nbest, max_tokens)

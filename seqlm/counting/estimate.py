@@ -10,126 +10,214 @@ histories, and what no later order needs is let go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from itertools import pairwise
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seqlm.counting.arrays import blocks, histories
+from seqlm.counting.cutoffs import cut_off, per_order
+from seqlm.counting.frequencies import Change, changed, frequencies, last_suffixes
 from seqlm.counting.ngrams import NGrams, adjust, count_ngrams
-from seqlm.counting.smoothing import METHODS, Histories, Method, Options
+from seqlm.counting.smoothing import Histories, Method, Smoothing, chosen
 from seqlm.errors import DataError, UsageError
-from seqlm.models.ngram import NGram, NGramConfig, one_thread
+from seqlm.memory import IN_MEMORY, Memory
+from seqlm.models.ngram import NGram, NGramConfig
+from seqlm.parallel import in_threads, one_thread
+from seqlm.progress import Progress, silent
+from seqlm.text.vocabulary import EOS
 
-BLOCK = 1 << 15
-"""n-grams smoothed at a time, so that float64 costs no memory."""
-GPU_BLOCK = 1 << 24
+
+class Counts(NamedTuple):
+    """What smoothing starts from."""
+
+    tables: list[NGrams]  # orders 1 … n, cut off, their counts adjusted if the method asks for that
+    frequencies: list[list[int]]  # n_0 … n_9 of each order, before anything was cut off
 
 
 def estimate(
     ids: np.ndarray,
     vocab_size: int,
     order: int = 5,
-    smoothing: str = "kneser-ney",
+    smoothing: str = "modified-kneser-ney",
     context: str = "sentence",
-    add_k: float = 1.0,
-    discount_fallback: tuple[float, float, float] | None = None,
     device: torch.device | str = "cpu",
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
+    **how: Any,
 ) -> NGram:
     """An n-gram model of a stream of `ids` (N,) int32 that ends with `</s>`.
 
-    `progress` is told each stage. Errors: UsageError on a smoothing, context or order that is none;
-    DataError on an empty text, or one with counts the smoothing cannot do with.
+    `smoothing` names a method, `how` are the fields of `Smoothing`. `progress` is told each stage.
+    Errors: UsageError on a smoothing, context or order that is none; DataError on an empty text, or
+    one with counts the smoothing cannot do with.
     """
-    if smoothing not in METHODS:
-        raise UsageError(f"no smoothing {smoothing!r}: there are {', '.join(METHODS)}")
+    wanted = Smoothing(smoothing, **how)
+    check(wanted, order, context)
+    tables = count_ngrams(ids, vocab_size, order, context, home(device), progress=progress)
+    last = last_suffixes(ids, vocab_size, order) if context == "sentence" else []
+    counts = prepare(tables, wanted, last)
+    return smoothed(counts, wanted, vocab_size, context, progress).to(device)
+
+
+def check(how: Smoothing, order: int, context: str) -> None:
+    """Errors: UsageError on a smoothing, context or order that is none."""
+    chosen(how)
     if context not in ("sentence", "carried"):
         raise UsageError(f"n-grams have no context {context!r}: there are sentence and carried")
     if order < 1:
         raise UsageError(f"n-grams have no order {order}: at least 1")
-    options = Options(vocab_size, context, add_k, discount_fallback)
+    per_order(how.cutoffs, order)
+
+
+def home(device: torch.device | str) -> torch.device:
+    """Where counting for `device` is done: all but CUDA lack float64."""
     device = torch.device(device)
-    place = device if device.type == "cuda" else torch.device("cpu")  # others lack float64
-    orders = count_ngrams(ids, vocab_size, order, context, place, progress=progress)
-    config = NGramConfig(
-        vocab_size, order, smoothing, context, tuple(len(o.counts) for o in orders)
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
+def smoothed(
+    counts: Counts,
+    how: Smoothing,
+    vocab_size: int,
+    context: str = "sentence",
+    progress: Progress = silent,
+    memory: Memory = IN_MEMORY,
+) -> NGram:
+    """The model of `counts`, whose tables are emptied. Errors: DataError where they tell no
+    discounts.
+    """
+    rows = tuple(len(table.counts) for table in counts.tables)
+    config = NGramConfig(vocab_size, len(rows), how.method, context, rows)
+    return NGram.from_tensors(
+        asdict(config), smooth(counts, how, vocab_size, context, progress, memory)
     )
-    tensors = smooth(orders, METHODS[smoothing], options, progress)
-    return NGram.from_tensors(asdict(config), tensors).to(device)
 
 
-@one_thread()
+def prepare(
+    tables: list[NGrams],
+    how: Smoothing,
+    last: Sequence[Change] = (),
+    memory: Memory = IN_MEMORY,
+) -> Counts:
+    """Counts as the smoothing wants them, from tables of occurrences, which are changed.
+
+    `last` are the suffixes that lmplz enters with their occurrences, see `frequencies`.
+    """
+    method, cutoffs = chosen(how), per_order(how.cutoffs, len(tables))
+    with one_thread():
+        occurrences = [table.counts for table in tables] if any(cutoffs) else []
+        if method.adjusted:
+            adjust(tables, memory)
+        often = [frequencies(table.counts, memory) for table in tables]
+        if method.adjusted:
+            often[: len(last)] = map(changed, often, last)
+        if any(cutoffs):
+            cut_off(tables, occurrences, cutoffs)
+        return Counts(tables, often)
+
+
 def smooth(
-    orders: list[NGrams],
-    method: Method,
-    options: Options,
-    progress: Callable[[str], None] | None = None,
+    counts: Counts,
+    how: Smoothing,
+    vocab_size: int,
+    context: str = "sentence",
+    progress: Progress = silent,
+    memory: Memory = IN_MEMORY,
 ) -> dict[str, Tensor]:
-    """The model's tensors by name, from the counts of all orders. Empties `orders` on the way."""
-    tell = progress or (lambda _: None)
-    order, device = len(orders), orders[0].counts.device
-    usable = sum(len(of.counts) > 0 for of in orders)
-    if usable < order and method.adjusted and options.discount_fallback is None:
+    """The model's tensors by name. Empties the tables on the way. Errors: DataError."""
+    method = chosen(how)
+    tables, order, device = counts.tables, len(counts.tables), counts.tables[0].counts.device
+    usable = sum(sum(n[1:]) > 0 or len(t.counts) > 0 for t, n in zip(tables, counts.frequencies))
+    if usable < order and method.adjusted and how.discount_fallback is None:
         raise DataError(
             f"no line is long enough for a {usable + 1}-gram: "
-            f"use --order {usable}, --discount-fallback, or --smoothing add-k"
+            f"use --order {usable}, --discount-fallback, or --smoothing witten-bell"
         )
-    if method.adjusted:
-        adjust(orders)
-    constants = [method.constants(of.counts, k, options) for k, of in enumerate(orders, 1)]
-    whole = [_whole(orders, k, options.context) for k in range(1, order + 1)]
+    constants = [
+        torch.tensor(method.constants(n, k, how, vocab_size), dtype=torch.float64, device=device)
+        for k, n in enumerate(counts.frequencies, 1)
+    ]
+    whole = None
+    if how.method == "add-k":
+        whole = _whole(tables, context)
 
     tensors: dict[str, Tensor] = {}
-    prob = torch.tensor([1 / options.vocab_size], device=device)  # of the one n-gram of order 0
+    prob = torch.tensor([1 / vocab_size], device=device)  # of the one n-gram of order 0
     for k in range(1, order + 1):
-        tell(f"smoothing {k}-grams")
-        words, first, suffix, counts = orders.pop(0)
-        lower, prob = prob, torch.empty(len(counts), device=device)  # (U,)
-        weight = torch.ones(len(first) - 1, device=device)  # (H,)
-        for histories, grams in _blocks(first):
-            bounds = first[histories.start : histories.stop + 1].long() - grams.start
-            size = bounds.diff()
-            h = Histories(
-                counts=counts[grams],
-                lower=lower.index_select(0, suffix[grams]).double(),
-                first=bounds,
-                owner=torch.arange(len(size), device=device).repeat_interleave(size),
-                whole=whole[k - 1][histories],
-            )
-            prob[grams], found = method.estimate(h, constants[k - 1])
-            weight[histories] = torch.where(size > 0, found, 1.0).float()
+        table, lower, part = tables.pop(0), prob, whole[k - 1] if whole else None
+        tell = partial(progress, f"smoothing {k}-grams")
+        prob, weight = _smooth_order(table, lower, method, constants[k - 1], part, memory, tell)
         if k > 1:
             tensors |= {
-                f"orders.{k - 2}.log_prob": lower.log_(),
-                f"orders.{k - 2}.backoff": weight.log_(),
-                f"orders.{k - 2}.first": first,
-                f"orders.{k - 1}.words": words,
+                f"orders.{k - 2}.log_prob": _log(lower, memory),
+                f"orders.{k - 2}.backoff": _log(weight, memory),
+                f"orders.{k - 2}.first": table.first,
+                f"orders.{k - 1}.words": table.words,
             }
-    tensors[f"orders.{order - 1}.log_prob"] = prob.log_()
+    tensors[f"orders.{order - 1}.log_prob"] = _log(prob, memory)
     return tensors
 
 
-def _whole(orders: list[NGrams], k: int, context: str) -> Tensor:
-    """(H,) bool, of the histories of the k-grams: n-1 words, or back to the start of the line."""
-    histories, device = len(orders[k - 1].first) - 1, orders[0].counts.device
-    if k == len(orders) or context == "carried":
-        return torch.full((histories,), k == len(orders), device=device)
-    # In a line all other histories have one more word before them, with which they are continued.
-    whole = torch.ones(histories, dtype=torch.bool, device=device)
-    continued = orders[k].first.diff() > 0
-    whole[orders[k - 1].suffix[continued].long()] = False
+def _smooth_order(
+    table: NGrams,
+    lower: Tensor,
+    method: Method,
+    constants: Tensor,
+    whole: Tensor | None,
+    memory: Memory,
+    progress: Callable[[float], None],
+) -> tuple[Tensor, Tensor]:
+    """p (U,) of every n-gram of an order and β (H,) of every history, from p of the order below."""
+    device = table.counts.device
+    prob = memory.empty(len(table.counts), torch.float32).to(device)
+    weight = memory.empty(len(table.first) - 1, torch.float32).to(device)
+
+    def smooth_block(part: tuple[slice, slice]) -> None:
+        owners, grams = part
+        bounds = table.first[owners.start : owners.stop + 1].long() - grams.start
+        size = bounds.diff()
+        h = Histories(
+            counts=table.counts[grams],
+            lower=lower.index_select(0, table.suffix[grams]).double(),
+            first=bounds,
+            owner=torch.arange(len(size), device=device).repeat_interleave(size),
+            total=torch.zeros(len(size), dtype=torch.float64, device=device),
+            whole=None if whole is None else whole[owners],
+        )
+        total = h.sum(h.counts)
+        h = h._replace(total=total if table.lost is None else total + table.lost[owners])
+        prob[grams], found = method.combine(h, method.discount(h, constants))
+        weight[owners] = torch.where(size > 0, found, 1.0).float()
+        progress(grams.stop / max(1, len(table.counts)))
+        memory.breathe()
+
+    weight[:] = 1  # of histories without n-grams there may be no block
+    in_threads(smooth_block, histories(table.first), device)
+    return prob, weight
+
+
+def _log(values: Tensor, memory: Memory) -> Tensor:
+    """In place."""
+
+    def log_block(part: slice) -> None:
+        values[part].log_()
+        memory.breathe()
+
+    in_threads(log_block, blocks(values), values.device)
+    return values
+
+
+def _whole(tables: list[NGrams], context: str) -> list[Tensor]:
+    """An order each, (H,) bool: histories of n-1 words, or back to the start of the line."""
+    begins = torch.zeros(1, dtype=torch.bool, device=tables[0].words.device)  # the empty history
+    whole = []
+    for k, table in enumerate(tables, 1):
+        whole.append(begins if k < len(tables) else torch.ones_like(begins))
+        begins = begins.repeat_interleave(table.first.diff())
+        if k == 1 and context == "sentence":
+            begins[EOS] = True
     return whole
-
-
-def _blocks(first: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Runs of whole histories with about BLOCK n-grams in all: the histories, and the n-grams."""
-    step = BLOCK if first.device.type == "cpu" else GPU_BLOCK
-    targets = torch.arange(0, int(first[-1]), step, dtype=first.dtype, device=first.device)
-    ends = torch.tensor([0, len(first) - 1], device=first.device)
-    cuts = torch.cat([torch.searchsorted(first, targets), ends]).unique()
-    bounds = zip(cuts.tolist(), first[cuts].tolist(), strict=True)
-    for (history, row), (next_history, next_row) in pairwise(bounds):
-        yield slice(history, next_history), slice(row, next_row)

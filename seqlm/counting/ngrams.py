@@ -28,22 +28,24 @@ stands behind one more `</s>`, which is context only and not counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seqlm.counting.arrays import blocks, compact, sort_values
 from seqlm.errors import DataError
-from seqlm.models.ngram import mix, one_thread
+from seqlm.memory import IN_MEMORY, Memory
+from seqlm.models.ngram import indices, mix
+from seqlm.parallel import in_threads, one_thread
+from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 
-BLOCK = 1 << 15
-"""Positions a pass handles at a time, so that its temporaries are small and stay in the cache."""
-GPU_BLOCK = 1 << 26
+R = TypeVar("R")
+
 KEY_BITS = 63  # of a signed 64-bit integer
 
 
@@ -53,7 +55,8 @@ class NGrams(NamedTuple):
     words: Tensor  # (U,) int32, the last word, mixed; of order 1: all ids, in order
     first: Tensor  # (H + 1,) int32, context h has the rows first[h] to first[h + 1]
     suffix: Tensor  # (U,) int32, row of the suffix in the order below
-    counts: Tensor  # (U,) int32, occurrences
+    counts: Tensor  # (U,) int32 (or int64 where they need it), occurrences
+    lost: Tensor | None = None  # (H,) int64, counts of the continuations cut off
 
 
 def count_ngrams(
@@ -63,11 +66,13 @@ def count_ngrams(
     context: str = "sentence",
     device: torch.device | str = "cpu",
     key_bits: int = KEY_BITS,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
+    before: Sequence[int] = (EOS,),
 ) -> list[NGrams]:
     """The n-grams of orders 1 to `order` of a stream of `ids` (N,) that ends with `</s>`.
 
-    `key_bits` is the width of a sort key: a narrower one makes more and smaller chunks.
+    `key_bits` is the width of a sort key: a narrower one makes more and smaller chunks. `before`
+    (P < order,) stands before the text: n-grams reach into it, and count nothing if they end there.
     Errors: DataError on an empty text, or one that 31 bits cannot number.
     """
     if len(ids) == 0:
@@ -75,20 +80,20 @@ def count_ngrams(
     if len(ids) >= 2**31 - 1:
         raise DataError(f"{len(ids):,} tokens are too many to count at once: at most 2^31 - 2")
     assert 0 <= ids.min() <= ids.max() < vocab_size, "an id outside the vocabulary"
-    tell = progress or (lambda _: None)
     threads = torch.get_num_threads()
     with one_thread():
-        tell("counting 1-grams")
-        text = torch.full((len(ids) + 1,), EOS, dtype=torch.int32)  # (N,)
-        text.numpy()[1:] = ids
+        progress("counting 1-grams")
+        text = torch.empty(len(before) + len(ids), dtype=torch.int32)  # (P + N,)
+        text[: len(before)] = torch.tensor(before)
+        text.numpy()[len(before) :] = ids
         text = text.to(device)
-        orders = [_unigrams(text[1:], vocab_size)]
+        orders = [_unigrams(text[len(before) :], vocab_size)]
         if order == 1:
             return orders
         frontier = _Frontier(text, vocab_size, key_bits, threads)
         del text  # which is `frontier.words` now
         for k in range(2, order + 1):
-            tell(f"counting {k}-grams")
+            progress(f"counting {k}-grams")
             words = orders[-1].words
             frontier.drop_ended(words, lines_end=context == "sentence" and k > 2)
             keys = frontier.pack()
@@ -99,19 +104,35 @@ def count_ngrams(
             orders.append(frontier.table(keys, new, contexts=len(words)))
             if k < order:
                 frontier.step(keys, new)
+                ended = frontier.rows[k - 1 : len(before)].long()
+                orders[-1].counts.index_add_(0, ended, -torch.ones_like(ended).int())
             del keys, new
     return orders
 
 
-def adjust(orders: list[NGrams]) -> None:
+def adjust(orders: list[NGrams], memory: Memory = IN_MEMORY) -> None:
     """Makes `counts` of all orders but the highest the number of different words before an n-gram.
 
     A word before a k-gram makes a (k+1)-gram of which it is the suffix. What nothing ever precedes,
     because it begins with `</s>`, keeps its occurrences (Chen & Goodman, 1998).
     """
     for k, (below, above) in enumerate(pairwise(orders)):
-        before = torch.bincount(above.suffix, minlength=len(below.counts)).int()
-        orders[k] = below._replace(counts=torch.where(before > 0, before, below.counts))
+        before = _occurrences(above.suffix, len(below.counts), memory)
+        for part in blocks(before):
+            before[part] = torch.where(before[part] > 0, before[part], below.counts[part])
+            memory.breathe()
+        orders[k] = below._replace(counts=before)
+
+
+def _occurrences(rows: Tensor, size: int, memory: Memory) -> Tensor:
+    """(size,) int32, how often each row is in `rows` (U,)."""
+    if memory.limit is None:
+        return torch.bincount(rows, minlength=size).int()
+    found = memory.zeros(size, torch.int32)
+    for part in blocks(rows):
+        found.index_add_(0, rows[part], torch.ones_like(rows[part]))
+        memory.breathe()
+    return found
 
 
 def _unigrams(text: Tensor, vocab_size: int) -> NGrams:
@@ -143,10 +164,13 @@ class _Frontier:
         self.contexts = torch.zeros_like(text)
         keys = self.pack()
         sort_values([keys], threads)
-        for part in _blocks(keys):
+
+        def unpack(part: slice) -> None:
             self.places[part] = self._places(keys[part])
             self.contexts[part] = self._words(keys[part])
             self.words[part] = mix(self.words[part], vocab_size)
+
+        self._each(unpack, keys)
         self.end = int(mix(torch.tensor([EOS]), vocab_size))
 
     def drop_ended(self, last: Tensor, lines_end: bool) -> None:
@@ -155,18 +179,19 @@ class _Frontier:
         `last` (H,) is the last word of each n-gram of the order just counted. As a context of one
         word `</s>` is no end but a start, so that lines first end contexts of two.
         """
-        kept = 0
-        for part in _blocks(self.places):
-            place, context = self.places[part], self.contexts[part]
-            goes_on = place < len(self.words) - 1
+        goes_on = torch.empty(len(self.places), dtype=torch.bool, device=self.places.device)
+
+        def mark(part: slice) -> None:
+            torch.lt(self.places[part], len(self.words) - 1, out=goes_on[part])
             if lines_end:
-                goes_on &= last.index_select(0, context) != self.end
-            at = goes_on.nonzero()[:, 0]
-            block = slice(kept, kept + len(at))  # never ahead of what has been read
-            self.places[block] = place.index_select(0, at)
-            self.contexts[block] = context.index_select(0, at)
-            kept = block.stop
-        self.places, self.contexts = self.places[:kept], self.contexts[:kept]
+                goes_on[part] &= last.index_select(0, self.contexts[part]) != self.end
+
+        self._each(mark, goes_on)
+        self.places, self.contexts = compact(goes_on, (self.places, self.contexts), self.threads)
+
+    def _each(self, work: Callable[[slice], R], over: Tensor) -> list[R]:
+        """`work` on every block of `over`."""
+        return in_threads(work, blocks(over), over.device, self.threads)
 
     # -- keys, (M,) int64
 
@@ -174,12 +199,15 @@ class _Frontier:
         """The keys of the n-grams that end one word after `places`."""
         keys = torch.empty(len(self.places), dtype=torch.int64, device=self.places.device)
         low = (1 << self.row_bits) - 1
-        for part in _blocks(keys):
+
+        def pack_block(part: slice) -> None:
             place = self.places[part] + 1
             key = (self.contexts[part] & low).long() << self.word_bits
             key |= self.words.index_select(0, place)
             key <<= self.place_bits
-            keys[part] = key.bitwise_or_(place)
+            torch.bitwise_or(key, place, out=keys[part])
+
+        self._each(pack_block, keys)
         return keys
 
     def _places(self, keys: Tensor) -> Tensor:
@@ -202,77 +230,56 @@ class _Frontier:
     def changes(self, keys: Tensor) -> Tensor:
         """(M,) bool: where another n-gram begins, of another context or another word."""
         new = torch.ones(len(keys), dtype=torch.bool, device=keys.device)
-        for part in _blocks(keys[1:]):
+
+        def compare(part: slice) -> None:
             after = slice(part.start + 1, part.stop + 1)
             new[after] = (keys[after] ^ keys[part]) >> self.place_bits != 0
             new[after] |= self.contexts[after] != self.contexts[part]
+
+        self._each(compare, keys[1:])
         return new
 
     # -- what the sorted keys say
 
     def table(self, keys: Tensor, new: Tensor, contexts: int) -> NGrams:
         """The distinct n-grams; `contexts` is H, the number of those of the order below."""
-        size = int(new.count_nonzero())
-        words = torch.empty(size, dtype=torch.int32, device=keys.device)
+        parts = list(blocks(keys))
+        begin = self._starts(new)  # of the n-grams of each part
+        words = torch.empty(begin[-1], dtype=torch.int32, device=keys.device)
         suffix = torch.empty_like(words)
-        starts = torch.full((size + 1,), len(keys), dtype=torch.int32, device=keys.device)
+        starts = torch.full((begin[-1] + 1,), len(keys), dtype=torch.int32, device=keys.device)
         first = torch.zeros(contexts + 1, dtype=torch.int32, device=keys.device)
-        done = 0
-        for part in _blocks(keys):
-            start = new[part].nonzero()[:, 0]
-            if len(start) == 0:
-                continue
-            block = slice(done, done + len(start))
+
+        def read(number: int) -> tuple[int, Tensor]:
+            """Fills in a part; its lowest context, and how many n-grams that and the next have."""
+            part, block = parts[number], slice(begin[number], begin[number + 1])
+            start = indices(new[part])
             key = keys[part].index_select(0, start)
             words[block] = self._words(key)
             suffix[block] = self.rows.index_select(0, self._places(key))
-            starts[block] = start + part.start
+            torch.add(start, part.start, out=starts[block])
             context = self.contexts[part].index_select(0, start)
-            lowest = int(context[0])
-            continuations = torch.bincount(context - lowest)
-            first[1 + lowest :][: len(continuations)] += continuations
-            done = block.stop
-        for part in _blocks(words):  # in place: an n-gram occurs until the next one starts
-            starts[part] = starts[part.start + 1 : part.stop + 1] - starts[part]
-        return NGrams(words, first.cumsum_(0), suffix, starts[:-1])
+            lowest = int(context[0]) if len(context) else 0
+            return lowest, torch.bincount(context - lowest)
+
+        for lowest, sizes in in_threads(read, range(len(parts)), keys.device, self.threads):
+            first[1 + lowest :][: len(sizes)] += sizes
+        # An n-gram occurs until the next one starts.
+        return NGrams(words, first.cumsum_(0), suffix, starts[1:] - starts[:-1])
+
+    def _starts(self, new: Tensor) -> list[int]:
+        """How many n-grams begin before each block, and in all."""
+        return [0, *accumulate(self._each(lambda part: int(new[part].count_nonzero()), new))]
 
     def step(self, keys: Tensor, new: Tensor) -> None:
         """Makes the n-grams of `keys` the contexts to go on from."""
-        row = torch.tensor([-1], dtype=torch.int32, device=keys.device)
-        for part in _blocks(keys):
+        parts, begin = list(blocks(keys)), self._starts(new)
+
+        def go_on(number: int) -> None:
+            part = parts[number]
             place = self._places(keys[part])
-            row = new[part].cumsum(0, dtype=torch.int32) + row[-1]
+            row = new[part].cumsum(0, dtype=torch.int32) + (begin[number] - 1)
             self.places[part], self.contexts[part] = place, row
-            put(self.rows, place, row)
+            self.rows.scatter_(0, place.long(), row)
 
-
-# ------------------------------------------------------------------------------------------ arrays
-
-
-def _blocks(tensor: Tensor) -> Iterator[slice]:
-    """The stretches in which a pass goes over a tensor."""
-    step = BLOCK if tensor.device.type == "cpu" else GPU_BLOCK
-    for start in range(0, len(tensor), step):
-        yield slice(start, min(start + step, len(tensor)))
-
-
-def sort_values(parts: list[Tensor], threads: int) -> None:
-    """Sorts each of `parts` in place.
-
-    On a CPU with numpy's vector sort, which is several times as fast as `torch.sort` (that makes
-    indices too), takes no memory, and lets other threads run.
-    """
-    if parts and parts[0].device.type != "cpu":
-        for part in parts:
-            part.copy_(torch.sort(part).values)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda part: part.numpy().sort(), sorted(parts, key=len, reverse=True)))
-
-
-def put(target: Tensor, index: Tensor, values: Tensor) -> None:
-    """target[index] = values, on a CPU through numpy in a quarter of the time."""
-    if target.device.type != "cpu":
-        target[index.long()] = values
-    else:
-        np.put(target.numpy(), index.numpy(), values.numpy())
+        in_threads(go_on, range(len(parts)), keys.device, self.threads)

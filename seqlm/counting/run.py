@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from seqlm import __version__
-from seqlm.counting.estimate import estimate
-from seqlm.runs.folder import RunFolder, now, write_text
+from seqlm.counting.estimate import home, smoothed
+from seqlm.counting.settings import Settings, refuse_contradictions
+from seqlm.counting.sources import Known, from_files, from_spark, from_text
+from seqlm.memory import Memory
+from seqlm.models.ngram import NGram
+from seqlm.models.pruning import prune, prune_to
+from seqlm.progress import Progress, silent
+from seqlm.runs.folder import CHECKPOINTS, RunFolder, now, write_text
 from seqlm.runs.save import write_save
-from seqlm.runs.vocabulary import given_tokenizer
-from seqlm.text.corpus import read_corpus
 from seqlm.text.reading import absolute, title
-from seqlm.text.tokenizer import Kind
-
-
-@dataclass(frozen=True)
-class Settings:
-    order: int = 5
-    smoothing: str = "kneser-ney"
-    add_k: float = 1.0
-    discount_fallback: tuple[float, float, float] | None = None
-    context: str | None = None
-    """None is carried for characters, sentence for words and BPE."""
-    tokenizer: Kind = "word"
-    vocab: str | None = None
-    vocab_size: int | None = None
-    min_count: int | None = None
 
 
 def count(
@@ -41,71 +30,93 @@ def count(
     device: torch.device,
     command: Sequence[str],
     overwrite: bool = False,
-    errors: str = "strict",
-    announce: Callable[[str], None] = lambda message: None,
+    progress: Progress = silent,
 ) -> RunFolder:
     """Counts the n-grams of `sources`, smooths them, and returns the finished run.
 
-    Errors: DataError (no text; counts too regular for Kneser-Ney), UsageError.
+    Errors: DataError (no text; counts too regular for the smoothing), UsageError.
     """
     if output is not None:
         RunFolder.check_free(output, overwrite)
-    corpus = read_corpus(
-        sources,
-        tokenizer=given_tokenizer(settings.vocab, settings.tokenizer),
-        kind=settings.tokenizer,
-        vocab_size=settings.vocab_size,
-        min_count=settings.min_count,
-        errors=errors,
-    )
-    kind = corpus.tokenizer.kind  # a given vocabulary brings its own
-    context = settings.context or ("carried" if kind == "char" else "sentence")
-    settings = replace(settings, tokenizer=kind, context=context)
-    tokens, lines = len(corpus.ids), corpus.lines
-    announce(f"corpus: {tokens:,} tokens in {lines:,} lines, {len(corpus.tokenizer):,} types")
-    model = estimate(
-        corpus.ids,
-        len(corpus.tokenizer),
-        settings.order,
-        smoothing=settings.smoothing,
-        context=context,
-        add_k=settings.add_k,
-        discount_fallback=settings.discount_fallback,
-        device=device,
-        progress=announce,
-    )
-    run = RunFolder.create(
-        output or RunFolder.fresh(f"{settings.order}gram-{title(sources[0])}"), overwrite
-    )
-    run.write_tokenizer(corpus.tokenizer)
+    refuse_contradictions(settings)
+    memory = Memory(settings.memory, scratch(output), home(device))
+    if settings.from_counts:
+        source = from_files(sources, settings, memory, progress)
+    elif settings.master is not None:
+        if settings.write_counts is None:
+            name = output or f"{title(sources[0])}.counts"
+            settings = replace(settings, write_counts=f"{absolute(str(name))}.parquet")
+        source = from_spark(sources, settings, progress)
+    else:
+        source = from_text(sources, settings, memory, home(device), progress)
+    counts, known, settings = source
+    how, size = settings.smoothing, len(known.tokenizer)
+    model = smoothed(counts, how, size, str(settings.context), progress, memory)
+    if settings.prune is not None:
+        progress("pruning")
+        model = prune(model, settings.prune)
+    if settings.prune_to is not None:
+        progress("pruning")
+        model = prune_to(model, settings.prune_to)
+    if settings.arpa is not None:
+        from seqlm.runs.export import write_arpa
+
+        write_arpa(model, known.tokenizer, settings.arpa, progress)
+    path = output or RunFolder.fresh(f"{settings.order}gram-{title(sources[0])}")
+    run = save(model.to(device), known, settings, path, overwrite, sources, command, memory)
+    progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {settings.order}")
+    return run
+
+
+def save(
+    model: NGram,
+    known: Known,
+    settings: Settings,
+    path: Path,
+    overwrite: bool,
+    sources: Sequence[str],
+    command: Sequence[str],
+    memory: Memory,
+) -> RunFolder:
+    run = RunFolder.create(path, overwrite)
+    run.write_tokenizer(known.tokenizer)
     config = {
         "seqlm": __version__,
         "task": "lm",
         "arch": "ngram",
-        "context": context,
+        "context": settings.context,
         "model": plain(model.settings()),
         "counting": plain(asdict(settings)),
         "data": {
-            "corpus": [absolute(source) for source in sources],
-            "sha256": corpus.digest,
-            "tokens": tokens,
-            "lines": lines,
+            "corpus": [absolute(name) for name in sources],
+            "sha256": known.digest,
+            "tokens": known.tokens,
+            "lines": known.lines,
         },
         "command": shlex.join(command),
         "finished": None,
     }
-    write_save(run, tokens, model, best=True)
+    write_save(run, known.tokens, model, best=True, memory=memory)
     config["finished"] = now()
     run.write_config(config)
     write_text(run / "README.md", readme(config, model.config.rows))
-    announce(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {settings.order}")
     run.unlock()
     return run
 
 
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """As YAML holds them: tuples are lists."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+def scratch(output: Path | None) -> Path:
+    """An existing folder on the disk the run will be on."""
+    place = (output or CHECKPOINTS).absolute()
+    return next(folder for folder in place.parents if folder.is_dir())
+
+
+def plain(value: Any) -> Any:
+    """As YAML holds it: tuples are lists, paths text."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    return [plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 def readme(config: Mapping[str, Any], rows: Sequence[int]) -> str:

@@ -16,6 +16,7 @@ characters and BPE, tokens joined by one space for words. Sums are in float64.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,12 +26,13 @@ import numpy as np
 
 from seqlm import __version__
 from seqlm.errors import DataError, UsageError, did_you_mean
-from seqlm.evaluation.scoring import Scorer, Scores
-from seqlm.models.base import LanguageModel
-from seqlm.runs.save import Loaded
+from seqlm.evaluation.mixing import Mix, MixScorer
+from seqlm.evaluation.scoring import Scores
+from seqlm.evaluation.tuning import not_held_out
 from seqlm.text.reading import Block, blocks
-from seqlm.text.tokenizer import Spans, Tokenizer
+from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
+from seqlm.text.words import Tokens
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Tally:
     known_log_prob: float = 0.0
     """Of the tokens not scored as `<unk>`."""
 
-    def add_text(self, tokenizer: Tokenizer, block: Block, ids: np.ndarray, spans: Spans) -> None:
+    def add_text(self, tokenizer: Tokenizer, block: Block, ids: np.ndarray, spans: Tokens) -> None:
         """Counts what a block tells without a model. `ids` (N,) and `spans` are its encoding."""
         data = np.frombuffer(block.data, np.uint8)
         ends = ids == EOS
@@ -126,52 +128,67 @@ class Scored(NamedTuple):
 
     block: Block
     ids: np.ndarray  # (N,)
-    spans: Spans
+    spans: Tokens
     scores: Scores
 
 
 def evaluate(
-    loaded: Loaded,
+    mix: Mix,
     sources: Sequence[str],
     tally: Tally,
     batch_size: int = 64,
     errors: str = "strict",
     orders: bool = False,
+    held_out: str | None = None,
 ) -> Iterator[Scored]:
     """Scores `sources`, each a text of its own, block by block, and adds them up in `tally`.
 
-    `orders` asks for the n-gram order each token was scored with, where the model has one.
+    `orders` asks for the n-gram order each token was scored with, where there is one model that has
+    it. `held_out` is the SHA-256 of the text the weights were tuned on.
 
-    Errors: DataError where there is no token.
+    Errors: DataError where there is no token; UsageError where a source is the held-out text.
     """
-    model, tokenizer = loaded.model, loaded.tokenizer
-    assert isinstance(model, LanguageModel)
-    scorer = Scorer(model, loaded.config["context"], batch_size, orders)
+    tokenizer, scorer = mix.tokenizer, MixScorer(mix, batch_size, orders)
     for source in sources:
         scorer.restart()
+        digest = hashlib.sha256()
         for block in blocks([source], errors):
+            if held_out is not None:
+                digest.update(block.data)
             ids = tokenizer.encode(block)
             spans = tokenizer.spans(block, ids)
             scores = scorer(ids)
             tally.add_text(tokenizer, block, ids, spans)
             tally.add_scores(ids, scores.log_probs)
             yield Scored(block, ids, spans, scores)
+        if digest.hexdigest() == held_out:
+            raise not_held_out(source)
     if tally.tokens == tally.lines:
         raise DataError(f"no text to evaluate in {', '.join(sources)}: nothing but empty lines")
 
 
-def signature(loaded: Loaded) -> str:
+def signature(mix: Mix) -> str:
     """What a figure depends on besides the text: only figures with equal signatures compare."""
-    tokenizer, config = loaded.tokenizer, loaded.config
-    parts = {
+    tokenizer = mix.tokenizer
+    text = {
         "unit": tokenizer.kind,
         "vocab": f"{len(tokenizer)}.{tokenizer.digest}",
         "oov": "as-unk",
-        "context": config["context"],
-        "eos": "scored",
-        "mode": "static",
-        "arch": config["arch"],
-        "weights": loaded.weights,
-        "seqlm": __version__,
     }
+    rules = {"eos": "scored", "mode": "static"}
+    if len(mix.models) == 1:
+        [one] = mix.models
+        text |= {"context": one.config["context"]}
+        which = {"arch": one.config["arch"], "weights": one.weights}
+    else:
+        which = {"mix": components(mix)}
+    parts = text | rules | which | {"seqlm": __version__}
     return "|".join(f"{name}:{value}" for name, value in parts.items())
+
+
+def components(mix: Mix) -> str:
+    """'0.9*ngram.sentence.5210e78007d6+0.1*cache.carried.500,0.008'."""
+    return "+".join(
+        f"{weight:.6g}*{one.config['arch']}.{one.config['context']}.{one.weights}"
+        for one, weight in zip(mix.models, mix.weights)
+    )

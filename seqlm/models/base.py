@@ -80,7 +80,7 @@ def unpack(like: S, packed: Mapping[str, Tensor], name: str = "state") -> S:
 class SequenceModel(nn.Module, ABC):
     """What every model of sequences can be asked, whatever it is made of."""
 
-    normalized: ClassVar[bool] = True
+    normalized: bool = True
     """False where the numbers are scores and not probabilities."""
     restarts: bool = False
     """True where the state after `</s>` is the start state, so that lines never see each other."""

@@ -183,6 +183,19 @@ def now() -> str:
 # ------------------------------------------------------------------------------- finding a run
 
 
+def find_model(model: str | None) -> Path:
+    """What `-m` names: the folder of a run, a save in it, or a file.
+
+    Without `-m`: SEQLM_MODEL, else the run in ./checkpoints that finished last.
+    Errors: those of `find_run`.
+    """
+    model = model or os.environ.get("SEQLM_MODEL")
+    if model is not None and Path(model).is_file():
+        return Path(model)
+    run, save = find_run(model)
+    return run / "saves" / save if save else run.path
+
+
 def find_run(model: str | None) -> tuple[RunFolder, str | None]:
     """The run `-m` names, and the save if it names one.
 

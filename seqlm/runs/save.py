@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from seqlm.errors import ModelError, SeqlmError
+from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models import model_class
 from seqlm.models.base import SequenceModel
 from seqlm.runs.folder import RunFolder, sync_folder, write_text
@@ -48,7 +49,8 @@ class Loaded(NamedTuple):
     model: SequenceModel
     tokenizer: Tokenizer
     config: dict[str, Any]
-    run: RunFolder
+    path: Path
+    """The run folder, or the file."""
     weights: str
     """First 12 digits of the weights' SHA-256."""
 
@@ -62,8 +64,12 @@ def write_save(
     model: SequenceModel,
     training: TrainingState | None = None,
     best: bool = False,
+    memory: Memory = IN_MEMORY,
 ) -> None:
-    """Errors: SeqlmError where the disk refuses; the run's earlier saves are left as they were."""
+    """`memory` is where the model's tensors are.
+
+    Errors: SeqlmError where the disk refuses; the run's earlier saves are left as they were.
+    """
     saves = run / "saves"
     draft, name = saves / f".tmp-{step:08d}", f"{step:08d}"
     place = saves / name
@@ -74,7 +80,7 @@ def write_save(
             return
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        write_tensors(draft / "model.safetensors", model.state_dict())
+        write_tensors(draft / "model.safetensors", model.state_dict(), memory)
         if training is not None:
             write_tensors(draft / "training.safetensors", training.tensors)
             (draft / "training.json").write_text(json.dumps(training.values, indent=1))
@@ -108,8 +114,31 @@ def point(run: RunFolder, name: str, best: bool) -> None:
             shutil.rmtree(save, ignore_errors=True)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path)
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory = IN_MEMORY) -> None:
+    on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    if memory.limit is None:
+        save_file(on_cpu, path)
+        return
+    stream_tensors(path, on_cpu, memory)
+
+
+def stream_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory) -> None:
+    """The same file piece by piece; the library has all of it in memory at once."""
+    kinds = {torch.float32: "F32", torch.int32: "I32"}
+    ordered = sorted(tensors.items(), key=lambda item: (kinds[item[1].dtype], item[0]))
+    header, end = {}, 0
+    for name, tensor in ordered:
+        start, end = end, end + tensor.nbytes
+        shape, kind = [*tensor.shape], kinds[tensor.dtype]
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+    told = json.dumps(header, separators=(",", ":")).encode()
+    told += b" " * (-len(told) % 8)
+    with path.open("wb") as file:
+        file.write(len(told).to_bytes(8, "little") + told)
+        for _, tensor in ordered:
+            for part in tensor.split(1 << 22):
+                file.write(part.numpy().data)
+                memory.breathe()
 
 
 def digest(path: Path) -> str:
@@ -141,7 +170,7 @@ def load(run: RunFolder, save: str | None = None, device: torch.device | str = "
             f"{run.path}: the model has {size} types, tokenizer.json has {len(tokenizer)}"
         )
     weights = read_manifest(place)["model.safetensors"]["sha256"][:12]
-    return Loaded(model.to(device), tokenizer, config, run, weights)
+    return Loaded(model.to(device), tokenizer, config, run.path, weights)
 
 
 def load_training(run: RunFolder) -> tuple[dict[str, Tensor], TrainingState]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +14,13 @@ import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from seqlm.errors import DataError, UsageError
+from seqlm.memory import IN_MEMORY, Memory
+from seqlm.parallel import ahead
+from seqlm.progress import Progress, silent
 from seqlm.text.reading import STDIN, Block, blocks, file_blocks
-from seqlm.text.tokenizer import Kind, Tokenizer, code_points, unspell, word_ids
+from seqlm.text.tokenizer import Kind, Tokenizer, code_points, refuse_sentinels, unspell
 from seqlm.text.vocabulary import EOS, RESERVED, UNK, ordered
+from seqlm.text.words import Tokens, WordIndex, split
 
 BPE_SIZE = 4000
 """Types of a BPE vocabulary where none is asked for."""
@@ -32,7 +34,7 @@ class Corpus(NamedTuple):
 
     @property
     def lines(self) -> int:
-        return int(np.count_nonzero(self.ids == EOS))
+        return sum(int(np.count_nonzero(block == EOS)) for block in stretches(self.ids))
 
 
 def read_corpus(
@@ -44,12 +46,15 @@ def read_corpus(
     errors: str = "strict",
     rare: int = 1,
     held_out: float = 0.0,
+    memory: Memory = IN_MEMORY,
+    progress: Progress = silent,
 ) -> Corpus:
     """Reads `sources` once, with the vocabulary of `tokenizer` or a new one of `kind`.
 
     `vocab_size` counts the two reserved entries. `min_count` is the fewest occurrences of a type;
     None takes `rare`, or 1 where the text marks its own unknown words with `<unk>`. Types that only
-    the last `held_out` part of the tokens has are unknown, as in a text of their own.
+    the last `held_out` part of the tokens has are unknown, as in a text of their own. `memory` says
+    where the ids go.
     Errors: DataError where there is no text, or nothing but empty lines; UsageError on a size.
     """
     if not sources:
@@ -59,25 +64,26 @@ def read_corpus(
     if kind == "bpe" and vocab_size is not None and vocab_size < 256:
         raise UsageError(f"--vocab-size {vocab_size}: a BPE vocabulary begins with the 256 bytes")
     seen = hashlib.sha256()
-    text = hashed(blocks(sources, errors), seen)
+    text = hashed(blocks(sources, errors, progress), seen)
     if tokenizer is not None:
-        ids = joined([tokenizer.encode(block) for block in text])
+        ids = memory.joined(ids for _, ids in ahead(tokenizer.encode, text))
     elif kind == "bpe":
         if any(map(once_only, sources)):
-            tokenizer, ids = learn_bpe_from_stream(text, vocab_size, min_count or 1)
+            tokenizer, ids = learn_bpe_from_stream(text, vocab_size, min_count or 1, memory)
         else:
-            merged = learn_bpe(blocks(sources, errors), vocab_size, min_count or 1)
-            tokenizer, ids = by_frequency(merged, joined([merged.encode(b) for b in text]))
+            merged = learn_bpe(blocks(sources, errors, progress), vocab_size, min_count or 1)
+            tokenizer, ids = by_frequency(merged, memory.joined(map(merged.encode, text)))
     else:
         learner = WordLearner() if kind == "word" else CharacterLearner()
-        pieces = [learner.encode(block) for block in text]
-        tokenizer, ids = learner.finish(joined(pieces), vocab_size, min_count, rare, held_out)
+        ids = memory.joined(learner.encode(text))
+        tokenizer = learner.finish(ids, vocab_size, min_count, rare, held_out)
     named = ", ".join("<stdin>" if source == STDIN else source for source in sources)
     if len(ids) == 0:
         raise DataError(f"the corpus is empty: no text in {named}")
-    if not (ids != EOS).any():
+    corpus = Corpus(ids, tokenizer, seen.hexdigest())
+    if corpus.lines == len(ids):
         raise DataError(f"the corpus is nothing but empty lines: {named}")
-    return Corpus(ids, tokenizer, seen.hexdigest())
+    return corpus
 
 
 def once_only(source: str) -> bool:
@@ -103,18 +109,6 @@ def tail(ids: np.ndarray, fraction: float) -> int:
     return int(ends[min(place, len(ends) - 2)])
 
 
-def joined(pieces: list[np.ndarray]) -> np.ndarray:
-    """The concatenation, each piece freed as soon as it is copied."""
-    ids = np.empty(sum(map(len, pieces)), np.int32)
-    at = 0
-    pieces.reverse()
-    while pieces:
-        piece = pieces.pop()
-        ids[at : at + len(piece)] = piece
-        at += len(piece)
-    return ids
-
-
 # ----------------------------------------------------------------------- vocabularies from counts
 
 
@@ -123,8 +117,8 @@ class Learner:
 
     kind: Kind
 
-    def encode(self, block: Block) -> np.ndarray:
-        """(N,) provisional ids; the reserved entries already have theirs."""
+    def encode(self, text: Iterable[Block]) -> Iterator[np.ndarray]:
+        """(N,) provisional ids of each block; the reserved entries already have theirs."""
         raise NotImplementedError
 
     def types(self) -> list[bytes]:
@@ -138,18 +132,19 @@ class Learner:
         min_count: int | None,
         rare: int,
         held_out: float,
-    ) -> tuple[Tokenizer, np.ndarray]:
+    ) -> Tokenizer:
+        """The tokeniser; `ids` become its own."""
         types = self.types()
         known = ids[: tail(ids, held_out)] if held_out and len(ids) else ids
-        counts = np.bincount(known, minlength=len(types))
+        counts = occurrences(known, len(types))
         if min_count is None:
             min_count = 1 if counts[UNK] else rare
         frequent = [(types[id], int(counts[id])) for id in range(2, len(types))]
         kept = ordered((t, n) for t, n in frequent if n >= max(min_count, 1))
         if vocab_size is not None:
             kept = kept[: max(0, vocab_size - 2)]
-        renumbered = renumbering(types, kept).take(ids, out=ids, mode="clip")
-        return Tokenizer(self.kind, RESERVED + kept), renumbered
+        renumber(ids, renumbering(types, kept))
+        return Tokenizer(self.kind, RESERVED + kept)
 
 
 def renumbering(types: list[bytes], kept: list[bytes]) -> np.ndarray:
@@ -158,19 +153,47 @@ def renumbering(types: list[bytes], kept: list[bytes]) -> np.ndarray:
     return np.array([UNK, EOS, *(final.get(type_, UNK) for type_ in types[2:])], np.int32)
 
 
+STRETCH = 1 << 20
+
+
+def stretches(ids: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of `ids` that are handled one after the other, so that copies are small."""
+    for start in range(0, len(ids), STRETCH):
+        yield ids[start : start + STRETCH]
+
+
+def occurrences(ids: np.ndarray, size: int) -> np.ndarray:
+    """(size,) int64, how often each id is in `ids`."""
+    counts = np.zeros(size, np.int64)
+    for block in stretches(ids):
+        counts += np.bincount(block, minlength=size)
+    return counts
+
+
+def renumber(ids: np.ndarray, final: np.ndarray) -> None:
+    """ids = final[ids], in place."""
+    for block in stretches(ids):
+        final.take(block, out=block, mode="clip")
+
+
 class WordLearner(Learner):
     kind: Kind = "word"
 
     def __init__(self) -> None:
-        self.ids: defaultdict[bytes, int] = defaultdict(count().__next__)
-        for reserved in RESERVED:
-            self.ids[reserved]
+        self.index = WordIndex(RESERVED)
 
-    def encode(self, block: Block) -> np.ndarray:
-        return word_ids(block, self.ids)
+    def encode(self, text: Iterable[Block]) -> Iterator[np.ndarray]:
+        for block, (tokens, ids) in ahead(self.look_up, text):
+            self.index.learn(block.data, tokens, ids)
+            yield ids
+
+    def look_up(self, block: Block) -> tuple[Tokens, np.ndarray]:
+        refuse_sentinels(block)
+        tokens = split(block.data)
+        return tokens, self.index.look_up(block.data, tokens)
 
     def types(self) -> list[bytes]:
-        return list(self.ids)
+        return list(self.index.ids)
 
 
 class CharacterLearner(Learner):
@@ -181,13 +204,13 @@ class CharacterLearner(Learner):
         self.table[ord("\n")] = EOS
         self.found = [UNK, EOS]
 
-    def encode(self, block: Block) -> np.ndarray:
-        points = code_points(block.data)
-        new = np.unique(points[self.table[points] < 0])
-        self.table[new] = np.arange(len(self.found), len(self.found) + len(new))
-        self.found.extend(new.tolist())
-        ids: np.ndarray = self.table[points]
-        return ids
+    def encode(self, text: Iterable[Block]) -> Iterator[np.ndarray]:
+        for block in text:
+            points = code_points(block.data)
+            new = np.unique(points[self.table[points] < 0])
+            self.table[new] = np.arange(len(self.found), len(self.found) + len(new))
+            self.found.extend(new.tolist())
+            yield self.table[points]
 
     def types(self) -> list[bytes]:
         return RESERVED + [chr(point).encode() for point in self.found[2:]]
@@ -222,14 +245,14 @@ def learn_bpe(text: Iterable[Block], vocab_size: int | None, min_count: int) -> 
 def by_frequency(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[Tokenizer, np.ndarray]:
     """The same merges with ids by falling count of the encoded corpus."""
     types = tokenizer.types
-    counts = np.bincount(ids, minlength=len(types))
+    counts = occurrences(ids, len(types))
     order = ordered((type_, int(counts[id])) for id, type_ in enumerate(types) if id > EOS)
-    renumbered = renumbering(types, order).take(ids, out=ids, mode="clip")
-    return Tokenizer("bpe", RESERVED + order, tokenizer.merges), renumbered
+    renumber(ids, renumbering(types, order))
+    return Tokenizer("bpe", RESERVED + order, tokenizer.merges), ids
 
 
 def learn_bpe_from_stream(
-    text: Iterable[Block], vocab_size: int | None, min_count: int
+    text: Iterable[Block], vocab_size: int | None, min_count: int, memory: Memory
 ) -> tuple[Tokenizer, np.ndarray]:
     """Merges need a first reading and the ids a second; a stream is kept on disk between them."""
     with tempfile.NamedTemporaryFile(prefix="seqlm-") as spool:
@@ -238,4 +261,4 @@ def learn_bpe_from_stream(
         spool.flush()
         again: Callable[[], Iterator[Block]] = lambda: file_blocks(spool.name, "strict")  # noqa: E731
         merged = learn_bpe(again(), vocab_size, min_count)
-        return by_frequency(merged, joined([merged.encode(block) for block in again()]))
+        return by_frequency(merged, memory.joined(map(merged.encode, again())))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from seqlm.errors import DataError, nearest
+from seqlm.progress import Progress, silent
 
 BLOCK = 1 << 20  # bytes read at once
 STDIN = "-"
@@ -57,18 +58,21 @@ def absolute(source: str) -> str:
     return source if source == STDIN else str(Path(source).absolute())
 
 
-def blocks(sources: Sequence[str | Path], errors: str = "strict") -> Iterator[Block]:
+def blocks(
+    sources: Sequence[str | Path], errors: str = "strict", progress: Progress = silent
+) -> Iterator[Block]:
     """The text of all `sources` ('-' is standard input), one after the other.
 
     `errors` is 'strict' (invalid UTF-8 is refused) or 'replace' (U+FFFD stands in for it).
     Errors: DataError naming file, line and byte offset.
     """
     for source in sources:
-        yield from file_blocks(str(source), errors)
+        yield from file_blocks(str(source), errors, progress)
 
 
-def file_blocks(source: str, errors: str) -> Iterator[Block]:
+def file_blocks(source: str, errors: str, progress: Progress = silent) -> Iterator[Block]:
     name = "<stdin>" if source == STDIN else source
+    size = 0 if source == STDIN or not Path(source).is_file() else Path(source).stat().st_size
     with open_source(source, name) as raw, decompressed(raw, name) as stream:
         line, offset, rest, opened, warned = 1, 0, b"", False, False
         while True:
@@ -90,6 +94,7 @@ def file_blocks(source: str, errors: str) -> Iterator[Block]:
             if b"\0" in clean and not warned:
                 warned = True
                 warnings.warn(f"{name} holds NUL bytes; they are kept", stacklevel=2)
+            progress(f"reading {name}", raw.tell() / size if size else None)
             yield Block(clean, name, line)
             line += clean.count(b"\n")
             offset += len(data)

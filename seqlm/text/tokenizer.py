@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import tokenizers
@@ -26,22 +26,15 @@ from tokenizers import decoders, models, pre_tokenizers
 from seqlm.errors import DataError, ModelError
 from seqlm.text.reading import Block, blocks
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
+from seqlm.text.words import NEW, Tokens, WordIndex, split
 
 Kind = Literal["word", "char", "bpe"]
 KINDS: tuple[Kind, ...] = ("word", "char", "bpe")
 
-SPACE = b" \t\r\x0b\x0c"
 SENTINEL = re.compile(rb"(?<![^ \t\r\n\x0b\x0c])</?s>(?![^ \t\r\n\x0b\x0c])")
 # Byte-level BPE spells bytes as printable characters. Two of them cannot occur inside a line of
 # UTF-8 text, and so may stand for the reserved entries: 0xFF, in no UTF-8, and the newline.
 BPE_RESERVED = ["ÿ", "Ċ"]
-
-
-class Spans(NamedTuple):
-    """Where the tokens of a block stand in it."""
-
-    start: np.ndarray  # (N,) byte offsets
-    length: np.ndarray  # (N,) bytes
 
 
 class Tokenizer:
@@ -61,7 +54,9 @@ class Tokenizer:
         Errors: DataError where a *word* is literally `<s>` or `</s>`.
         """
         if self.kind == "word":
-            return word_ids(block, self.index)
+            refuse_sentinels(block)
+            found = self.words.look_up(block.data, split(block.data))
+            return np.where(found == NEW, UNK, found)
         if self.kind == "char":
             ids: np.ndarray = self.by_code_point[code_points(block.data)]
             return ids
@@ -78,23 +73,16 @@ class Tokenizer:
         except UnicodeEncodeError:  # bytes of the command line that were no text
             raise DataError(f"the prompt {text!r} is invalid UTF-8") from None
 
-    def spans(self, block: Block, ids: np.ndarray) -> Spans:
+    def spans(self, block: Block, ids: np.ndarray) -> Tokens:
         """Where each of `ids`, the encoding of `block`, stands in it; `</s>` is its newline."""
         if self.kind == "word":
-            data = np.frombuffer(block.data, np.uint8)
-            newline = data == ord("\n")
-            inside = ~(np.isin(data, np.frombuffer(SPACE, np.uint8)) | newline)
-            before, after = np.roll(inside, 1), np.roll(inside, -1)
-            before[:1] = after[-1:] = False
-            start = np.flatnonzero((inside & ~before) | newline)
-            end = np.flatnonzero((inside & ~after) | newline) + 1
-            return Spans(start, end - start)
+            return split(block.data)
         if self.kind == "char":
             data = np.frombuffer(block.data, np.uint8)
             start = np.flatnonzero(data & 0xC0 != 0x80)
-            return Spans(start, np.diff(start, append=len(data)))
+            return Tokens(start, np.diff(start, append=len(data)))
         length = self.lengths[ids]
-        return Spans(np.cumsum(length) - length, length)
+        return Tokens(np.cumsum(length) - length, length)
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """The text of `ids`: `</s>` is a newline, and words are joined by one space."""
@@ -109,7 +97,11 @@ class Tokenizer:
 
     @cached_property
     def index(self) -> dict[bytes, int]:
-        return Known((type_, id) for id, type_ in enumerate(self.types))
+        return {type_: id for id, type_ in enumerate(self.types)}
+
+    @cached_property
+    def words(self) -> WordIndex:
+        return WordIndex(self.types)
 
     @cached_property
     def by_code_point(self) -> np.ndarray:
@@ -169,13 +161,6 @@ class Tokenizer:
         return hashlib.sha256(b"\n".join([self.kind.encode(), *self.types])).hexdigest()[:12]
 
 
-class Known(dict[bytes, int]):
-    """A vocabulary in which everything else is `<unk>`."""
-
-    def __missing__(self, type_: bytes) -> int:
-        return UNK
-
-
 def read_types(path: Path, kind: Kind) -> list[bytes]:
     """A vocabulary from a file with one type a line; the reserved ones may be in it.
 
@@ -195,13 +180,6 @@ def read_types(path: Path, kind: Kind) -> list[bytes]:
     if not types:
         raise DataError(f"{path} holds no types")
     return RESERVED + list(types)
-
-
-def word_ids(block: Block, index: Mapping[bytes, int]) -> np.ndarray:
-    """(N,) int32, what `index` says of each word and of each `</s>`. Errors: DataError."""
-    refuse_sentinels(block)
-    words = block.data.replace(b"\n", b" </s> ").split()
-    return np.fromiter(map(index.__getitem__, words), np.int32, len(words))
 
 
 def refuse_sentinels(block: Block) -> None:

@@ -1,4 +1,4 @@
-"""`model` is each language model in turn, `net` each that is a network."""
+"""`model` is each language model in turn, `saved` each that runs hold, `net` each network."""
 
 import pytest
 import torch
@@ -9,6 +9,12 @@ from tests.contract.models import LANGUAGE_MODELS, Instance
 
 @pytest.fixture(params=LANGUAGE_MODELS, ids=str)
 def model(request: pytest.FixtureRequest) -> LanguageModel:
+    instance: Instance = request.param
+    return instance.build()
+
+
+@pytest.fixture(params=[one for one in LANGUAGE_MODELS if one.is_saved], ids=str)
+def saved(request: pytest.FixtureRequest) -> LanguageModel:
     instance: Instance = request.param
     return instance.build()
 

@@ -13,6 +13,8 @@ import torch
 
 from seqlm.models import model_class
 from seqlm.models.base import LanguageModel
+from seqlm.models.cache import CacheConfig, UnigramCache
+from seqlm.models.mixture import Mixture
 from seqlm.text.vocabulary import EOS
 
 VOCAB_SIZE = 6
@@ -23,6 +25,8 @@ class Instance(NamedTuple):
     variant: str
     build: Callable[[], LanguageModel]
     is_network: bool = True
+    is_saved: bool = True
+    """Kept in runs, and so in the registry."""
 
     def __str__(self) -> str:
         return f"{self.arch} {self.variant}".strip()
@@ -57,14 +61,41 @@ def ngram(variant: str, order: int = 3, **options: Any) -> Instance:
     return Instance("ngram", variant, build, is_network=False)
 
 
+def cache(variant: str, **settings: Any) -> Instance:
+    def build() -> LanguageModel:
+        return UnigramCache(CacheConfig(VOCAB_SIZE, **settings)).eval()
+
+    return Instance("cache", variant, build, is_network=False, is_saved=False)
+
+
+def mixture(*parts: Instance) -> Instance:
+    """The second and later ones number the types in another way than the first."""
+
+    def build() -> LanguageModel:
+        here = torch.arange(VOCAB_SIZE)
+        there = torch.cat([here[: EOS + 1], here[EOS + 1 :].flip(0)])
+        ids = torch.stack([here, *[there] * (len(parts) - 1)])
+        weights = [1 / len(parts)] * len(parts)
+        return Mixture([part.build() for part in parts], weights, ids).eval()
+
+    variant = "of " + " and ".join(part.arch for part in parts)
+    return Instance("mixture", variant, build, is_network=False, is_saved=False)
+
+
 LANGUAGE_MODELS = [
-    ngram("kneser-ney", smoothing="kneser-ney"),
-    ngram("kneser-ney carried", smoothing="kneser-ney", context="carried"),
-    ngram("kneser-ney unigram", order=1, smoothing="kneser-ney"),
+    ngram("modified-kneser-ney", smoothing="modified-kneser-ney"),
+    ngram("modified-kneser-ney carried", smoothing="modified-kneser-ney", context="carried"),
+    ngram("modified-kneser-ney unigram", order=1, smoothing="modified-kneser-ney"),
     ngram("add-k", smoothing="add-k"),
     ngram("mle", smoothing="mle"),
     network("rnn", width=5, layers=1, dropout_output=0.5),
     network("lstm", width=5, layers=2, dropout_embedding=0.3, dropout_hidden=0.5),
     network("lstm", "untied", width=5, layers=2, embedding=3, tied=False, dropout_input=0.5),
     network("gru", width=5, layers=2, embedding=3),
+    cache("", size=5, decay=0.3),
+    cache("that forgets nothing", size=40, decay=0.0),
+    cache("of one", size=1),
+    mixture(ngram("", smoothing="modified-kneser-ney"), network("lstm", width=5)),
+    mixture(ngram("", smoothing="modified-kneser-ney"), cache("", size=5, decay=0.3)),
+    mixture(network("gru", width=5), ngram("", smoothing="mle"), cache("", size=3)),
 ]

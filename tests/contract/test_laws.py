@@ -149,12 +149,12 @@ def test_a_packed_state_is_unpacked_as_it_was(model: LanguageModel, tokens: Tens
 # ------------------------------------------------------------------------------- tensors, devices
 
 
-def test_save_and_load_change_nothing(model: LanguageModel, tokens: Tensor) -> None:
-    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    loaded = type(model).from_tensors(model.settings(), tensors)
+def test_save_and_load_change_nothing(saved: LanguageModel, tokens: Tensor) -> None:
+    tensors = {name: tensor.clone() for name, tensor in saved.state_dict().items()}
+    loaded = type(saved).from_tensors(saved.settings(), tensors)
     assert not loaded.training
-    assert loaded.settings() == model.settings()
-    expected, got = model.score(model.start(B), tokens), loaded.score(loaded.start(B), tokens)
+    assert loaded.settings() == saved.settings()
+    expected, got = saved.score(saved.start(B), tokens), loaded.score(loaded.start(B), tokens)
     assert torch.equal(got[0], expected[0])
 
 

@@ -1,13 +1,14 @@
-"""Counting and smoothing the slow way: dictionaries of tuples, formulas as they are printed.
+"""Counting the slow way: dictionaries of tuples.
 
-A stream stands behind one `</s>`; ids are the model's, `<unk>` 0 and `</s>` 1.
+A text stands behind one `</s>`; ids are the model's, `<unk>` 0 and `</s>` 1. What is made of the
+counts is in `formulas.py`.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +20,22 @@ from seqlm.text.vocabulary import EOS
 Gram = tuple[int, ...]
 
 
+def stream(lines: list[list[int]]) -> list[int]:
+    return [token for line in lines for token in [*line, EOS]]
+
+
+def array(ids: list[int]) -> np.ndarray:
+    return np.array(ids, np.int32)
+
+
+# -------------------------------------------------------------------------------------- counting
+
+
 def occurrences(ids: list[int], k: int, context: str) -> Iterator[Gram]:
     """Every k-gram of the text, as often as it occurs."""
-    stream = [EOS, *ids]
-    for end in range(max(1, k - 1), len(stream)):
-        gram = tuple(stream[end - k + 1 : end + 1])
+    text = [EOS, *ids]
+    for end in range(max(1, k - 1), len(text)):
+        gram = tuple(text[end - k + 1 : end + 1])
         if context == "carried" or EOS not in gram[1:-1]:
             yield gram
 
@@ -43,91 +55,63 @@ def adjusted_counts(ids: list[int], order: int, context: str) -> dict[int, dict[
     return adjusted
 
 
-def history(read: list[int], order: int, context: str) -> Gram:
-    """What a model knows after reading: at most n-1 words, back to the start of the line."""
-    stream = [EOS, *read]
-    if context == "sentence":
-        last = max(i for i, token in enumerate(stream) if token == EOS)
-        stream = stream[last:]
-    return tuple(stream[max(0, len(stream) - (order - 1)) :])
+def last_in_suffix_order(ids: list[int], order: int) -> Gram:
+    """The highest n-gram that is last when the last words are compared first, up to its `<s>`.
+
+    Words compare by their first appearance, `<s>` comes before all.
+    """
+    rank = {EOS: -1}  # as a last word `</s>` is lower than all others too
+    for word in ids:
+        rank.setdefault(word, len(rank))
+    grams = list(occurrences(ids, order, "sentence"))
+    for k in range(2, order):  # shorter ones only from the start of a line
+        grams += [gram for gram in occurrences(ids, k, "sentence") if gram[0] == EOS]
+    return max(grams, key=lambda gram: [rank[word] for word in reversed(gram)])
 
 
-class KneserNey:
-    """Interpolated modified Kneser-Ney. Undefined discounts become `fallback`, or ValueError."""
-
-    def __init__(
-        self,
-        ids: list[int],
-        vocab_size: int,
-        order: int,
-        context: str,
-        fallback: tuple[float, float, float] | None = None,
-    ) -> None:
-        self.vocab_size = vocab_size
-        counts = adjusted_counts(ids, order, context)
-        self.discounts = {k: discounts(list(counts[k].values()), fallback) for k in counts}
-        self.continuations: dict[Gram, dict[int, int]] = defaultdict(dict)
-        for of in counts.values():
-            for gram, count in of.items():
-                self.continuations[gram[:-1]][gram[-1]] = count
-
-    def prob(self, word: int, h: Gram) -> float:
-        lower = self.prob(word, h[1:]) if h else 1 / self.vocab_size
-        after = self.continuations.get(h, {})
-        if not after:
-            return lower
-        d = self.discounts[len(h) + 1]
-        total = sum(after.values())
-        weight = sum(d[min(a, 3)] for a in after.values()) / total
-        a = after.get(word, 0)
-        return (a - d[min(a, 3)]) / total + weight * lower
+class Counts(NamedTuple):
+    after: dict[Gram, dict[int, int]]  # by history, the count of every word kept
+    total: dict[Gram, int]  # by history, of all words, those cut off as well
+    often: dict[int, Counter[int]]  # by order, how many n-grams had a count before any was cut off
 
 
-def discounts(counts: list[int], fallback: tuple[float, float, float] | None) -> list[float]:
-    n = Counter(counts)
-    try:
-        y = n[1] / (n[1] + 2 * n[2])
-        d = [0.0, *(j - (j + 1) * y * n[j + 1] / n[j] for j in (1, 2, 3))]
-    except ZeroDivisionError:
-        d = [math.nan]
-    if not all(0 <= of <= j for j, of in enumerate(d)):
-        if fallback is None:
-            raise ValueError("undefined discounts")
-        d = [0.0, *fallback]
-    return d
-
-
-class MaximumLikelihood:
-    """c(hw) / c(h) after the longest history that something has followed."""
-
-    def __init__(self, ids: list[int], vocab_size: int, order: int, context: str) -> None:
-        self.continuations: dict[Gram, Counter[int]] = defaultdict(Counter)
-        for k in range(1, order + 1):
-            for gram in occurrences(ids, k, context):
-                self.continuations[gram[:-1]][gram[-1]] += 1
-
-    def prob(self, word: int, h: Gram) -> float:
-        while h and h not in self.continuations:
-            h = h[1:]
-        after = self.continuations[h]
-        return after[word] / after.total()
-
-
-class AddK(MaximumLikelihood):
-    """(c(hw) + k) / (c(h) + kV) after the whole history, seen or not."""
-
-    def __init__(
-        self, ids: list[int], vocab_size: int, order: int, context: str, k: float = 1.0
-    ) -> None:
-        super().__init__(ids, vocab_size, order, context)
-        self.k, self.vocab_size = k, vocab_size
-
-    def prob(self, word: int, h: Gram) -> float:
-        after = self.continuations.get(h, Counter())
-        return (after[word] + self.k) / (after.total() + self.k * self.vocab_size)
+def count(
+    ids: list[int],
+    order: int,
+    context: str,
+    adjusted: bool = False,
+    cutoffs: Sequence[int] = (),
+) -> Counts:
+    raw = raw_counts(ids, order, context)
+    counts = adjusted_counts(ids, order, context) if adjusted else raw
+    often = {k: Counter(counts[k].values()) for k in counts}
+    if adjusted and context == "sentence":  # as lmplz has it
+        last = last_in_suffix_order(ids, order)
+        for k in range(1, min(order - 1, len(last)) + 1):
+            suffix = last[-k:]
+            often[k][counts[k][suffix]] -= 1
+            often[k][raw[k][suffix]] += 1
+    after: dict[Gram, dict[int, int]] = defaultdict(dict)
+    total: dict[Gram, int] = Counter()
+    for k in range(1, order + 1):
+        cutoff = cutoffs[min(k, len(cutoffs)) - 1] if cutoffs else 0
+        for gram, n in counts[k].items():
+            total[gram[:-1]] += n
+            if raw[k][gram] > cutoff:
+                after[gram[:-1]][gram[-1]] = n
+    return Counts(dict(after), total, often)
 
 
 # ----------------------------------------------------------------------------------- reading models
+
+
+def history(read: list[int], order: int, context: str) -> Gram:
+    """What a model knows after reading: at most n-1 words, back to the start of the line."""
+    text = [EOS, *read]
+    if context == "sentence":
+        last = max(i for i, token in enumerate(text) if token == EOS)
+        text = text[last:]
+    return tuple(text[max(0, len(text) - (order - 1)) :])
 
 
 def spell(first: list[Tensor], words: list[Tensor], vocab_size: int) -> list[list[Gram]]:
@@ -138,6 +122,15 @@ def spell(first: list[Tensor], words: list[Tensor], vocab_size: int) -> list[lis
         ids = unmix(last, vocab_size).tolist()
         grams.append([(*context, word) for context, word in zip(contexts, ids, strict=True)])
     return grams
+
+
+def spelled(model: NGram) -> list[list[Gram]]:
+    """Every row of every table of a model as its n-gram."""
+    tables = [model.order(k) for k in range(1, model.config.order + 1)]
+    nothing = torch.empty(0, dtype=torch.int32)
+    first = [nothing, *(table.first for table in tables[:-1])]
+    words = [nothing, *(table.words for table in tables[1:])]
+    return spell(first, words, model.config.vocab_size)
 
 
 def distribution(model: NGram, read: list[int]) -> np.ndarray:

@@ -5,21 +5,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.counting import ngrams
+from seqlm.counting import arrays
 from seqlm.counting.ngrams import NGrams, adjust, count_ngrams
 from seqlm.errors import DataError
 from seqlm.text.vocabulary import EOS
-from tests.counting.oracle import adjusted_counts, raw_counts, spell
+from tests.counting.oracle import adjusted_counts, raw_counts, spell, stream
 
 V = 7
 LINES = st.lists(st.lists(st.sampled_from([0, *range(2, V)]), max_size=6), min_size=1, max_size=12)
-
-
-def stream(lines: list[list[int]]) -> list[int]:
-    return [token for line in lines for token in [*line, EOS]]
 
 
 def table(orders: list[NGrams], k: int) -> dict[tuple[int, ...], int]:
@@ -30,7 +26,11 @@ def table(orders: list[NGrams], k: int) -> dict[tuple[int, ...], int]:
     return {gram: n for gram, n in zip(grams, counts, strict=True) if n}
 
 
-@settings(deadline=None)
+def assert_equal(one: NGrams, other: NGrams) -> None:
+    for a, b in zip(one, other, strict=True):
+        assert a is b is None or torch.equal(a, b)
+
+
 @given(LINES, st.integers(1, 6), st.sampled_from(["sentence", "carried"]))
 def test_counts_are_the_dictionary_s(lines: list[list[int]], order: int, context: str) -> None:
     ids = stream(lines)
@@ -42,7 +42,6 @@ def test_counts_are_the_dictionary_s(lines: list[list[int]], order: int, context
         assert table(orders, k) == adjusted
 
 
-@settings(deadline=None)
 @given(LINES, st.sampled_from(["sentence", "carried"]))
 def test_rows_are_sorted_and_suffixes_right(lines: list[list[int]], context: str) -> None:
     orders = count_ngrams(np.array(stream(lines), np.int32), V, 4, context)
@@ -62,15 +61,14 @@ def test_narrow_keys_and_short_blocks_change_nothing(
     context: str, row_bits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = np.random.default_rng(0)
-    ids = noise.integers(0, 50, 3000).astype(np.int32)
+    ids = noise.integers(0, 50, 1500).astype(np.int32)
     ids[-1] = EOS
     whole = count_ngrams(ids, 50, 5, context)
-    monkeypatch.setattr(ngrams, "BLOCK", 7)
-    places, words = 12, 6
+    monkeypatch.setattr(arrays, "BLOCK", 7)
+    places, words = 11, 6
     cut = count_ngrams(ids, 50, 5, context, key_bits=places + words + row_bits)
     for one, other in zip(whole, cut, strict=True):
-        for a, b in zip(one, other, strict=True):
-            assert torch.equal(a, b)
+        assert_equal(one, other)
 
 
 def test_orders_longer_than_the_text_are_empty() -> None:
@@ -98,5 +96,4 @@ def test_a_gpu_counts_alike() -> None:
     for one, other in zip(
         count_ngrams(ids, 50, 4), count_ngrams(ids, 50, 4, device="cuda"), strict=True
     ):
-        for a, b in zip(one, other, strict=True):
-            assert torch.equal(a, b.cpu())
+        assert_equal(one, NGrams(*(of if of is None else of.cpu() for of in other)))

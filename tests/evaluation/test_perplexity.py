@@ -4,46 +4,27 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from seqlm.evaluation import perplexity, surprisal
+from seqlm.evaluation.mixing import Mix
 from seqlm.evaluation.perplexity import METRICS, Tally
 from seqlm.evaluation.scoring import Scorer, validation_loss
 from seqlm.models import model_class
-from seqlm.models.base import LanguageModel
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
-
-
-class Fixed(LanguageModel):
-    """The same distribution whatever came before."""
-
-    def __init__(self, probabilities: list[float]) -> None:
-        super().__init__(None)
-        self.register_buffer("p", torch.tensor(probabilities, dtype=torch.float64).log())
-
-    def start(self, rows):
-        return (torch.zeros(rows, 1),)
-
-    def log_probs(self, state):
-        return self.p.expand(len(state[0]), -1)
-
-    def advance(self, state, tokens):
-        return state
+from tests.evaluation.fixed import Fixed, loaded
 
 
 def evaluated(tmp_path, tokenizer, text: bytes, probabilities, context="carried"):
     path = tmp_path / "text.txt"
     path.write_bytes(text)
-    loaded = SimpleNamespace(
-        model=Fixed(probabilities), tokenizer=tokenizer, config={"context": context}
-    )
+    mix = Mix.of([loaded(Fixed(probabilities), tokenizer, context)])
     tally = Tally()
-    scored = list(perplexity.evaluate(loaded, [str(path)], tally))
+    scored = list(perplexity.evaluate(mix, [str(path)], tally))
     return tally, scored
 
 

@@ -21,7 +21,7 @@ V, B, T = 40, 3, 50
 FALLBACK = (0.5, 1.0, 1.5)
 KINDS = [
     pytest.param(smoothing, context, order, id=f"{smoothing} {context} {order}")
-    for smoothing in ("kneser-ney", "mle", "add-k")
+    for smoothing in ("modified-kneser-ney", "mle", "add-k")
     for context in ("sentence", "carried")
     for order in (1, 2, 4)
 ]
@@ -99,10 +99,10 @@ def test_every_distribution_sums_to_one(
 
 def test_a_line_s_end_is_a_start_unless_context_is_carried(text: list[int]) -> None:
     end = torch.tensor([[2, 3, EOS]])
-    model = build(text, "kneser-ney", "sentence", 4)
+    model = build(text, "modified-kneser-ney", "sentence", 4)
     assert model.restarts
     assert torch.equal(model.advance(model.start(1), end).rows, model.start(1).rows)
-    model = build(text, "kneser-ney", "carried", 4)
+    model = build(text, "modified-kneser-ney", "carried", 4)
     assert not model.restarts
     assert not torch.equal(model.advance(model.start(1), end).rows, model.start(1).rows)
 
@@ -111,7 +111,7 @@ def test_a_line_s_end_is_a_start_unless_context_is_carried(text: list[int]) -> N
 def test_matched_is_the_longest_n_gram_of_the_text(
     text: list[int], tokens: Tensor, context: str
 ) -> None:
-    model = build(text, "kneser-ney", context, 4)
+    model = build(text, "modified-kneser-ney", context, 4)
     seen: set[tuple[int, ...]] = set()
     for grams in raw_counts(text, 4, context).values():
         seen |= set(grams)
@@ -124,7 +124,7 @@ def test_matched_is_the_longest_n_gram_of_the_text(
 
 
 def test_no_tokens_change_nothing(text: list[int]) -> None:
-    model = build(text, "kneser-ney", "sentence", 3)
+    model = build(text, "modified-kneser-ney", "sentence", 3)
     state, none = model.start(B), torch.empty(B, 0, dtype=torch.int64)
     scores, after = model.score(state, none)
     assert scores.shape == (B, 0)
@@ -134,7 +134,7 @@ def test_no_tokens_change_nothing(text: list[int]) -> None:
 
 
 def test_rows_of_a_state_can_be_reordered(text: list[int], tokens: Tensor) -> None:
-    model = build(text, "kneser-ney", "sentence", 4)
+    model = build(text, "modified-kneser-ney", "sentence", 4)
     order = torch.tensor([2, 0, 0, 1])
     state = select(model.advance(model.start(B), tokens), order)
     assert torch.equal(state.rows, model.advance(model.start(4), tokens[order]).rows)
@@ -143,7 +143,7 @@ def test_rows_of_a_state_can_be_reordered(text: list[int], tokens: Tensor) -> No
 def test_a_search_that_guesses_badly_still_ends(
     text: list[int], tokens: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = build(text, "kneser-ney", "sentence", 4)
+    model = build(text, "modified-kneser-ney", "sentence", 4)
     expected, _ = model.score(model.start(B), tokens)
     monkeypatch.setattr(ngram, "INTERPOLATIONS", 0)
     assert torch.equal(model.score(model.start(B), tokens)[0], expected)
@@ -164,7 +164,7 @@ def test_probability_zero_stays_zero() -> None:
 
 
 def test_a_model_is_its_tensors(text: list[int], tokens: Tensor) -> None:
-    model = build(text, "kneser-ney", "sentence", 3)
+    model = build(text, "modified-kneser-ney", "sentence", 3)
     settings, tensors = model.settings(), model.state_dict()
     settings["rows"] = list(settings["rows"])  # as YAML gives them back
     again = NGram.from_tensors(settings, tensors)
@@ -179,7 +179,7 @@ def test_a_model_is_its_tensors(text: list[int], tokens: Tensor) -> None:
 
 
 def test_a_misfit_is_an_error(text: list[int]) -> None:
-    model = build(text, "kneser-ney", "sentence", 3)
+    model = build(text, "modified-kneser-ney", "sentence", 3)
     with pytest.raises(RuntimeError):
         NGram.from_tensors(model.settings() | {"rows": (V, 1, 1)}, model.state_dict())
     with pytest.raises(TypeError):

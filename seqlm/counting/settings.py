@@ -1,0 +1,63 @@
+"""What a count is told, and what it is told in vain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seqlm.counting.estimate import check
+from seqlm.counting.smoothing import Smoothing, chosen
+from seqlm.errors import UsageError
+from seqlm.text.tokenizer import Kind
+
+DEFAULT_ORDER = 5
+
+
+@dataclass(frozen=True)
+class Settings:
+    order: int | None = None
+    """None is 5 for text, and for count files all they have."""
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    tune: str | None = None
+    """Held-out text for what the smoothing learns."""
+    prune: float | None = None
+    prune_to: int | None = None
+    context: str | None = None
+    """None is carried for characters, sentence for words and BPE."""
+    tokenizer: Kind = "word"
+    vocab: str | None = None
+    vocab_size: int | None = None
+    min_count: int | None = None
+    memory: int | None = None
+    """Bytes to keep to, with the rest on disk beside the run; None for no bound."""
+    from_counts: bool = False
+    """The sources are count files."""
+    write_counts: str | None = None
+    """Where the counts are written to; by Spark, as Parquet."""
+    master: str | None = None
+    """Of the Spark cluster that counts; None to count here."""
+    arpa: Path | None = None
+    errors: str = "strict"
+
+
+def refuse_contradictions(settings: Settings) -> None:
+    """Errors: UsageError on settings that mean nothing, before any work is done."""
+    method = settings.smoothing.method
+    check(settings.smoothing, settings.order or DEFAULT_ORDER, settings.context or "sentence")
+    if settings.tune is None and method == "jelinek-mercer":
+        raise UsageError("jelinek-mercer learns its weights from held-out text: --tune FILE")
+    if settings.tune is not None and not chosen(settings.smoothing).tuned:
+        raise UsageError(f"--tune: {method} takes nothing from held-out text")
+    if settings.prune is not None and not settings.prune > 0:
+        raise UsageError(f"--prune {settings.prune:g}: the threshold is positive, as 1e-8")
+    if (settings.prune or settings.prune_to) and method == "stupid-backoff":
+        raise UsageError("--prune weighs probabilities, and stupid-backoff has none; see --cutoffs")
+    if settings.from_counts and (settings.tokenizer != "word" or settings.context == "carried"):
+        raise UsageError("--from-counts reads words, sentence by sentence")
+    if settings.from_counts and (settings.master or settings.memory):
+        raise UsageError("--from-counts counts nothing: no --engine, no --memory")
+    if settings.master is not None:
+        if settings.tune is not None or settings.memory is not None:
+            raise UsageError("--engine spark: no --tune, no --memory")
+        if settings.context == "carried":
+            raise UsageError("--engine spark counts line by line: --context sentence")

@@ -1,0 +1,85 @@
+"""Several models scored as one (Jelinek & Mercer, 1980).
+
+    l_i  =  ln Σ_m λ_m p_m(token i | what model m knows of the text before)
+
+All score the same N tokens, each in its own context convention: one may start every line afresh
+while another carries its state over lines. The models need the same types; where they number them
+differently, ids are those of the first. A single model is a mixture of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self, cast
+
+import numpy as np
+import torch
+
+from seqlm.errors import ModelError
+from seqlm.evaluation.scoring import Scorer, Scores
+from seqlm.models.base import LanguageModel
+from seqlm.models.mixture import Mixture
+from seqlm.runs.opening import common_ids
+from seqlm.runs.save import Loaded
+from seqlm.text.tokenizer import Tokenizer
+
+
+class Mix(NamedTuple):
+    """M models and their weights."""
+
+    models: Sequence[Loaded]
+    weights: Sequence[float]  # (M,) λ, not negative, 1 in all
+    ids: np.ndarray  # (M, V), what each model calls type v of the first
+
+    @classmethod
+    def of(cls, models: Sequence[Loaded], weights: Sequence[float] | None = None) -> Self:
+        """Weights are equal where none are given.
+
+        Errors: ModelError where the vocabularies differ, or one of several gives no probabilities.
+        """
+        for one in models if len(models) > 1 else ():
+            if not one.model.normalized:
+                raise ModelError(f"{one.path} gives scores, not probabilities: it cannot be mixed")
+        return cls(models, weights or [1 / len(models)] * len(models), common_ids(models))
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.models[0].tokenizer
+
+    def decodable(self) -> LanguageModel:
+        """One model that gives the same probabilities, where every text is one line."""
+        models = [cast(LanguageModel, one.model) for one in self.models]
+        if len(models) == 1:
+            return models[0]
+        mixture = Mixture(models, self.weights, torch.from_numpy(self.ids))
+        return mixture.to(models[0].device).eval()
+
+
+class MixScorer:
+    """Scores ids piece by piece, in order, under every model of a mix."""
+
+    def __init__(self, mix: Mix, batch_size: int = 64, orders: bool = False) -> None:
+        """`orders` asks for the n-gram orders used too, where one model has them."""
+        self.ids, self.weights = mix.ids, np.array(mix.weights)
+        self.scorers = [
+            Scorer(cast(LanguageModel, one.model), one.config["context"], batch_size, orders)
+            for one in mix.models
+        ]
+
+    def restart(self) -> None:
+        """The next piece begins a text of its own."""
+        for scorer in self.scorers:
+            scorer.restart()
+
+    def __call__(self, ids: np.ndarray) -> Scores:
+        """`ids` (N,) -> their N scores under the mixture."""
+        if len(self.scorers) == 1:
+            return self.scorers[0](ids)
+        with np.errstate(divide="ignore"):
+            weighted = self.each(ids) + np.log(self.weights)
+        return Scores(np.logaddexp.reduce(weighted, axis=1), None)
+
+    def each(self, ids: np.ndarray) -> np.ndarray:
+        """`ids` (N,) -> (N, M) float64 log probabilities under every model."""
+        scored = [scorer(own[ids]).log_probs for scorer, own in zip(self.scorers, self.ids)]
+        return np.stack(scored, 1)

@@ -1,0 +1,199 @@
+"""Weights by EM against a search over all of them, and the text they may be tuned on."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from seqlm.errors import DataError, ModelError, UsageError
+from seqlm.evaluation import perplexity
+from seqlm.evaluation.mixing import Mix, MixScorer
+from seqlm.evaluation.perplexity import METRICS, Tally
+from seqlm.evaluation.tuning import check_held_out, em, improved, rounded, tune
+from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import RESERVED
+from tests.evaluation.fixed import Fixed, loaded
+
+PROBABILITIES = st.integers(2, 4).flatmap(
+    lambda models: arrays(float, st.tuples(st.integers(1, 30), st.just(models)),
+                          elements=st.floats(1e-3, 1))
+)  # fmt: skip
+
+
+def log_likelihood(weights: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(np.log(probabilities @ weights).sum())
+
+
+# ----------------------------------------------------------------------------------------------- EM
+
+
+@given(PROBABILITIES)
+def test_no_step_makes_the_text_less_probable(probabilities):
+    weights = np.full(probabilities.shape[1], 1 / probabilities.shape[1])
+    for _ in range(20):
+        better = improved(weights, probabilities)
+        assert better.sum() == pytest.approx(1)
+        before, after = (log_likelihood(w, probabilities) for w in (weights, better))
+        assert after >= before - 1e-12 * abs(before)
+        weights = better
+
+
+@pytest.mark.parametrize("models", [2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_no_weights_of_a_grid_are_better(models, seed):
+    probabilities = np.random.default_rng(seed).beta(0.5, 3, (200, models)) + 1e-6
+    weights, steps = em(probabilities)
+    assert steps < 1000
+    fine = np.linspace(0, 1, 101)
+    grid = [
+        np.array([*some, 1 - sum(some)])
+        for some in itertools.product(fine, repeat=models - 1)
+        if sum(some) <= 1 + 1e-9
+    ]
+    best = max(grid, key=lambda each: log_likelihood(each.clip(0), probabilities))
+    assert log_likelihood(weights, probabilities) >= log_likelihood(best.clip(0), probabilities)
+    np.testing.assert_allclose(weights, best, atol=0.02)
+
+
+def test_a_model_that_is_always_worse_gets_nothing():
+    better = np.random.default_rng(1).uniform(0.1, 1, 50)
+    weights, _ = em(np.stack([better, better / 2], 1))
+    np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
+
+
+def test_equal_models_stay_equal_and_scale_does_not_matter():
+    p = np.random.default_rng(1).uniform(0.1, 1, (50, 1))
+    np.testing.assert_allclose(em(np.concatenate([p, p], 1))[0], [0.5, 0.5])
+    pair = np.random.default_rng(2).uniform(0.1, 1, (50, 2))
+    np.testing.assert_allclose(em(pair * p)[0], em(pair)[0], atol=1e-6)
+
+
+@given(arrays(float, st.integers(1, 6), elements=st.floats(1e-9, 1)))
+def test_what_is_printed_sums_to_one(weights):
+    short = rounded(weights / weights.sum())
+    assert math.fsum(short) == pytest.approx(1, abs=1e-12)
+    assert [float(f"{weight:.6g}") for weight in short] == short
+    assert min(short) >= 0
+
+
+# ------------------------------------------------------------------------------------------- a text
+
+WORDS = Tokenizer("word", [*RESERVED, b"a", b"b"])
+TURNED = Tokenizer("word", [*RESERVED, b"b", b"a"])
+MODELS = [
+    loaded(Fixed([0.1, 0.2, 0.6, 0.1]), WORDS, name="first"),
+    loaded(Fixed([0.1, 0.3, 0.5, 0.1]), TURNED, "sentence", name="second"),
+]
+P = {"a": (0.6, 0.1), "b": (0.1, 0.5), "\n": (0.2, 0.3), "?": (0.1, 0.1)}
+"""What the two say of each token, whatever its id."""
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "held-out.txt"
+    path.write_bytes(b"a a b ?\na b\n\na\n")
+    return path
+
+
+def test_a_text_is_scored_by_both_whatever_their_ids_and_contexts(text):
+    scorer, tokens = MixScorer(Mix.of(MODELS, [0.25, 0.75])), "aab?\nab\n\na\n"
+    ids = np.array(["?\nab".index(token) for token in tokens], np.int32)
+    expected = np.array([P[token] for token in tokens])
+    np.testing.assert_allclose(np.exp(scorer.each(ids)), expected)
+    mixed = expected @ [0.25, 0.75]
+    np.testing.assert_allclose(np.exp(scorer(ids).log_probs), mixed)
+    tally = Tally()
+    list(perplexity.evaluate(Mix.of(MODELS, [0.25, 0.75]), [str(text)], tally))
+    assert METRICS["ppl"](tally) == pytest.approx(np.exp(-np.log(mixed).mean()))
+
+
+def test_a_weight_of_one_is_that_model_exactly(text):
+    ids = np.array([2, 2, 3, 0, 1, 2], np.int32)
+    alone = MixScorer(Mix.of(MODELS[:1]))(ids).log_probs
+    assert np.array_equal(MixScorer(Mix.of(MODELS, [1.0, 0.0]))(ids).log_probs, alone)
+
+
+def test_tuning_takes_the_text_as_it_is_read(text):
+    tuned = tune(Mix.of(MODELS), str(text))
+    expected = np.array([P[token] for token in "aab?\nab\n\na\n"])
+    np.testing.assert_allclose(tuned.mix.weights, em(expected)[0], atol=1e-6)
+    assert tuned.tokens == 11
+    assert tuned.digest == hashlib.sha256(text.read_bytes()).hexdigest()
+
+
+def test_a_token_that_no_model_allows_tells_nothing_about_weights(text):
+    impossible = [loaded(Fixed([0, *p]), WORDS) for p in ([0.2, 0.7, 0.1], [0.3, 0.1, 0.6])]
+    some = tune(Mix.of(impossible), str(text)).mix.weights
+    text.write_bytes(text.read_bytes().replace(b" ?", b""))
+    assert tune(Mix.of(impossible), str(text)).mix.weights == some
+
+
+@pytest.mark.parametrize(("data", "message"), [
+    (b"\n\n", "no text to tune on in .*held-out.txt"), (b"? ?\n", "possible"),
+])  # fmt: skip
+def test_a_text_that_tells_nothing_is_refused(data, message, text):
+    text.write_bytes(data)
+    models = [loaded(Fixed([0, 0, 0.5, 0.5]), WORDS)] * 2
+    with pytest.raises(DataError, match=message):
+        tune(Mix.of(models), str(text))
+
+
+def test_the_same_file_or_the_same_text_is_not_held_out(text, tmp_path):
+    other, link, packed = tmp_path / "other", tmp_path / "link", tmp_path / "packed.gz"
+    other.write_bytes(b"b a\n")
+    link.symlink_to(text)
+    packed.write_bytes(gzip.compress(text.read_bytes().replace(b"\n", b"\r\n")))
+    check_held_out(str(text), ["-", str(other), str(packed)])
+    for same in (text, link):
+        with pytest.raises(UsageError, match="is the text of --tune"):
+            check_held_out(str(text), [str(other), str(same)])
+    with pytest.raises(UsageError, match="read once"):
+        check_held_out("-", ["-"])
+    mix, _, digest = tune(Mix.of(MODELS), str(text))
+    list(perplexity.evaluate(mix, [str(other)], Tally(), held_out=digest))
+    with pytest.raises(UsageError, match=r"packed.gz is the text of --tune"):
+        list(perplexity.evaluate(mix, [str(other), str(packed)], Tally(), held_out=digest))
+
+
+# -------------------------------------------------------------------------------- what can be mixed
+
+
+def test_other_types_are_one_error_with_sizes_and_examples():
+    more = Tokenizer("word", [*RESERVED, *(b"a", b"x", b"y", b"z", b"\xc3\xa9")])
+    other = loaded(Fixed([1 / 7] * 7), more, name="other")
+    with pytest.raises(ModelError) as error:
+        Mix.of([MODELS[0], other])
+    assert "first and other cannot be mixed" in str(error.value)
+    assert "have 4 and 7; only first has 'b' (" in str(error.value)
+    with pytest.raises(ModelError, match="have 7 and 4; only other has 'x', 'y', 'z' "):
+        Mix.of([other, MODELS[0]])
+    subset = Tokenizer("word", [*RESERVED, b"b"])
+    with pytest.raises(ModelError, match="have 3 and 4; only first has 'a' "):
+        Mix.of([loaded(Fixed([1 / 3] * 3), subset), MODELS[0]])
+
+
+def test_other_tokens_are_an_error():
+    characters = Tokenizer("char", [*RESERVED, b"a", b"b"])
+    with pytest.raises(ModelError, match="of kind word here and char there"):
+        Mix.of([MODELS[0], loaded(Fixed([0.25] * 4), characters)])
+    types = [*RESERVED, b"a", b"b", b"c", b"ab", b"bc", b"abc"]
+    merges = [["a", "b"], ["b", "c"], ["ab", "c"]]
+    some, others = (Tokenizer("bpe", types, each) for each in (merges, merges[::-1]))
+    with pytest.raises(ModelError, match="merge them in another order"):
+        Mix.of([loaded(Fixed([1 / 8] * 8), each) for each in (some, others)])
+
+
+def test_scores_cannot_be_mixed():
+    scores = Fixed([0.5] * 4)
+    scores.normalized = False
+    with pytest.raises(ModelError, match="other gives scores, not probabilities"):
+        Mix.of([MODELS[0], loaded(scores, WORDS, name="other")])

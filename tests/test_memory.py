@@ -1,0 +1,67 @@
+"""Arrays beyond the limit are arrays like any other, and leave no file."""
+
+import errno
+import gc
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqlm import memory as memory_module
+from seqlm.errors import SeqlmError
+from seqlm.memory import Memory, resident
+
+
+def test_arrays_on_disk_hold_what_is_written(tmp_path: Path) -> None:
+    memory = Memory(1, tmp_path)  # any process holds more
+    one, two = memory.empty(1000, torch.int32), memory.zeros(3, torch.float64)
+    one[:] = torch.arange(1000)
+    two += 0.5
+    memory.breathe()
+    assert torch.equal(one, torch.arange(1000, dtype=torch.int32))
+    assert two.tolist() == [0.5] * 3
+    assert torch.equal(memory.move(torch.tensor([1, 2])), torch.tensor([1, 2]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_let_go_leaves_memory(tmp_path: Path) -> None:
+    memory = Memory(1, tmp_path)
+    before = resident()
+    big = memory.empty(32 << 20, torch.int32)
+    big[:] = 7
+    assert resident() - before > 100 << 20
+    memory.breathe()
+    assert resident() - before < 30 << 20
+    assert int(big[-1]) == 7
+
+
+def test_files_end_with_their_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_module, "CHUNK", 1 << 16)
+    memory = Memory(1, tmp_path)
+    kept = [memory.empty(1 << 14, torch.int32) for _ in range(5)]
+    assert len(memory._maps) == 5
+    del kept[1:]
+    gc.collect()
+    assert len(memory._maps) == 2  # the first, and the one that the next array goes into
+
+
+def test_ids_are_joined_in_memory_and_on_disk(tmp_path: Path) -> None:
+    pieces = [np.arange(n, dtype=np.int32) for n in (3, 0, 5)]
+    expected = [0, 1, 2, 0, 1, 2, 3, 4]
+    for memory in (Memory(), Memory(1, tmp_path)):
+        ids = memory.joined(iter(pieces))
+        assert ids.tolist() == expected
+        ids[0] = 9  # both can be written to
+        assert len(memory.joined([])) == 0
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(SeqlmError, match="No space left on device"):
+        Memory(1, tmp_path).empty(10, torch.int32)
+    assert not list(tmp_path.iterdir())
