@@ -27,7 +27,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from seqlm.evaluation.scoring import Scorer
+from seqlm.evaluation.mixing import Mix
+from seqlm.evaluation.perplexity import Tally, evaluate
 from seqlm.models.ngram import NGram
 from seqlm.runs.folder import RunFolder
 from seqlm.runs.save import Loaded, load
@@ -94,10 +95,10 @@ def counting(folder: Path, kenlm: Path | None, order: int, rounds: int, words: i
 
 def score(loaded: Loaded, text: Path) -> tuple[float, np.ndarray]:
     """Seconds from text to scores, and the natural log probabilities."""
-    scorer = Scorer(loaded.model, loaded.config["context"])
     started = time.perf_counter()
-    found = [scorer(loaded.tokenizer.encode(block)).log_probs for block in blocks([str(text)])]
-    return time.perf_counter() - started, np.concatenate(found)
+    scored = evaluate(Mix.of([loaded]), [str(text)], Tally())
+    log_probs = np.concatenate([each.scores.log_probs for each in scored])
+    return time.perf_counter() - started, log_probs
 
 
 def asking(folder: Path, kenlm: Path | None) -> None:

@@ -1,9 +1,9 @@
-"""Perplexities of interpolated modified Kneser-Ney on the Penn Treebank, beside KenLM's.
+"""Every smoothing on the Penn Treebank: the table of docs/ngrams.md.
 
     python benchmarks/ngram_ptb.py FOLDER        with train.txt, valid.txt and test.txt
 
-KenLM's were measured with `lmplz -o N` and `query` on the same files, `<unk>` made a word like any
-other; its vocabulary has one `<unk>` more, so that the last digit may differ.
+Test perplexities of all 82 430 tokens, `</s>` included, `<unk>` a word like any other. What is
+tuned is tuned on valid.txt: the k of add-k, the weights of Jelinek-Mercer, that of the cache.
 """
 
 from __future__ import annotations
@@ -12,35 +12,113 @@ import argparse
 import math
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from seqlm.counting.estimate import estimate
-from seqlm.text.corpus import read_corpus
+from seqlm.counting.estimate import prepare, smoothed
+from seqlm.counting.frequencies import last_suffixes
+from seqlm.counting.ngrams import count_ngrams
+from seqlm.counting.smoothing import Smoothing, chosen
+from seqlm.counting.tuning import tuned
+from seqlm.evaluation.tuning import em
+from seqlm.models.cache import CacheConfig, UnigramCache
+from seqlm.models.ngram import NGram
+from seqlm.text.corpus import Corpus, read_corpus
 
-KENLM = {2: (199.02, 185.70), 3: (157.77, 148.28), 4: (149.90, 142.72), 5: (148.01, 141.19)}
+ORDERS = (1, 2, 3, 4, 5)
+CUT = (0, 0, 1)
+METHODS = [
+    Smoothing(),
+    Smoothing(backoff=True),
+    Smoothing(cutoffs=CUT),
+    Smoothing(backoff=True, cutoffs=CUT),
+    Smoothing("kneser-ney"),
+    Smoothing("kneser-ney", backoff=True),
+    Smoothing("absolute"),
+    Smoothing("absolute", backoff=True),
+    Smoothing("jelinek-mercer"),
+    Smoothing("good-turing"),
+    Smoothing("good-turing", cutoffs=CUT),
+    Smoothing("witten-bell"),
+    Smoothing("witten-bell", backoff=True),
+    Smoothing("add-k"),
+    Smoothing("add-k", add_k=1.0),
+    Smoothing("mle"),
+]
+
+
+class Texts(NamedTuple):
+    train: Corpus
+    valid: np.ndarray  # (N,) ids
+    test: np.ndarray
+
+
+def estimate(texts: Texts, how: Smoothing, order: int, tune: bool) -> NGram:
+    size = len(texts.train.tokenizer)
+    tables = count_ngrams(texts.train.ids, size, order)
+    if tune:
+        how = tuned(how, tables, size, "sentence", texts.valid)
+    counts = prepare(tables, how, last_suffixes(texts.train.ids, size, order))
+    return smoothed(counts, how, size)
+
+
+def log_probs(model: NGram | UnigramCache, ids: np.ndarray) -> np.ndarray:
+    """(N,) float64."""
+    scores, _ = model.score(model.start(1), torch.from_numpy(ids.astype(np.int64))[None])
+    return scores[0].double().numpy()
+
+
+def perplexity(logs: np.ndarray) -> str:
+    mean = -float(logs.mean())
+    return "∞" if math.isinf(mean) else f"{math.exp(mean):.2f}"
+
+
+def name(how: Smoothing, tune: bool) -> str:
+    parts = [how.method, *(["--backoff"] if how.backoff else [])]
+    parts += [f"--cutoffs {','.join(map(str, how.cutoffs))}"] if how.cutoffs else []
+    parts += ["--tune"] if tune else ["--add-k 1"] if how.method == "add-k" else []
+    return f"`{' '.join(parts)}`"
+
+
+def row(texts: Texts, how: Smoothing, tune: bool) -> str:
+    cells = []
+    for order in ORDERS:
+        try:
+            cells.append(perplexity(log_probs(estimate(texts, how, order, tune), texts.test)))
+        except ValueError:  # its counts tell no discounts
+            cells.append("-")
+    return f"| {name(how, tune)} | {' | '.join(cells)} |"
+
+
+def with_cache(texts: Texts, order: int) -> str:
+    model = estimate(texts, Smoothing(), order, tune=False)
+    cache = UnigramCache(CacheConfig(model.config.vocab_size))
+    both = [
+        np.stack([log_probs(model, ids), log_probs(cache, ids)], 1)
+        for ids in (texts.valid, texts.test)
+    ]
+    weights, _ = em(np.exp(both[0]))
+    return perplexity(np.log(np.exp(both[1]) @ weights))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    corpus = read_corpus([str(folder / "train.txt")])
-    texts = [
-        torch.from_numpy(read_corpus([str(folder / name)], corpus.tokenizer).ids.astype(np.int64))
-        for name in ("valid.txt", "test.txt")
-    ]
-    print("order   valid  KenLM    test  KenLM   seconds")
-    for order, (valid, test) in KENLM.items():
-        started = time.perf_counter()
-        model = estimate(corpus.ids, len(corpus.tokenizer), order)
-        seconds = time.perf_counter() - started
-        ours = []
-        for tokens in texts:
-            scores, _ = model.score(model.start(1), tokens[None])
-            ours.append(math.exp(-scores.double().mean()))
-        print(f"{order:5}  {ours[0]:.2f} {valid:6.2f}  {ours[1]:.2f} {test:6.2f}   {seconds:7.2f}")
+    train = read_corpus([str(folder / "train.txt")])
+    held_out = [read_corpus([str(folder / f)], train.tokenizer) for f in ("valid.txt", "test.txt")]
+    texts = Texts(train, held_out[0].ids, held_out[1].ids)
+    started = time.perf_counter()
+    print(f"| smoothing | {' | '.join(f'order {k}' for k in ORDERS)} |")
+    print(f"|---|{'---|' * len(ORDERS)}")
+    for number, how in enumerate(METHODS):
+        first_of_its_kind = how.method not in [each.method for each in METHODS[:number]]
+        print(row(texts, how, chosen(how).tuned and first_of_its_kind), flush=True)
+    cells = " | ".join(with_cache(texts, order) if order > 1 else "-" for order in ORDERS)
+    print(f"| `modified-kneser-ney` and `eval --cache 500 --tune` | {cells} |")
+    print(f"\n{time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -248,11 +248,11 @@ class Gathered:
         if not unigrams.any():
             raise DataError("there are no unigrams, of which the vocabulary is made")
         for id in np.flatnonzero(unigrams == 0).tolist():
-            for rows in self.orders.values():
-                there = rows.ids == id
+            for ids in chain.from_iterable(stretches(rows.ids) for rows in self.orders.values()):
+                there = ids == id
                 there[:, 0] &= id != EOS  # which stands for `<s>` here
                 if there.any():
-                    ngram = rows.ids[there.any(axis=1).argmax()].tolist()
+                    ngram = ids[there.any(axis=1).argmax()].tolist()
                     raise lacking(self._named(types, ngram), [types[id]])
         return unigrams
 

@@ -22,11 +22,9 @@ from seqlm.text.reading import Block
 from seqlm.text.words import Tokens
 
 BEGIN = b"<s>"
-LONGEST = 64
-"""Words of an n-gram."""
-LARGEST = 2**63 - 1
-"""Count."""
-PIECE = 1 << 17
+LONGEST = 64  # words of an n-gram
+LARGEST = 2**63 - 1  # count
+PIECE = 1 << 17  # bytes of text taken apart at a time
 SPACE, TAB, NEWLINE, ZERO = b" \t\n0"
 STRAY = b"\r\v\f"
 """White space of a text, with which the words of a line are not parted."""

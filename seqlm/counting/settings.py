@@ -56,8 +56,19 @@ def refuse_contradictions(settings: Settings) -> None:
         raise UsageError("--from-counts reads words, sentence by sentence")
     if settings.from_counts and (settings.master or settings.memory):
         raise UsageError("--from-counts counts nothing: no --engine, no --memory")
+    for flag, path in (("--arpa", settings.arpa), ("--write-counts", settings.write_counts)):
+        if path is not None and settings.master is None:
+            check_place(flag, Path(path))
     if settings.master is not None:
         if settings.tune is not None or settings.memory is not None:
             raise UsageError("--engine spark: no --tune, no --memory")
         if settings.context == "carried":
             raise UsageError("--engine spark counts line by line: --context sentence")
+
+
+def check_place(flag: str, path: Path) -> None:
+    """Errors: UsageError where no file can be at `path`."""
+    if path.is_dir():
+        raise UsageError(f"{flag} {path} is a folder, not a file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{flag} {path}: there is no folder {path.parent}")

@@ -111,7 +111,8 @@ def _next_order(
     keys = np.empty(len(ids), np.int64)
     for part in _stretches(len(ids)):
         contexts = _contexts(below, ids[part], mixed)
-        _require(contexts, ids[part], "context")
+        if len(missing := np.flatnonzero(contexts < 0)):
+            raise Incomplete(ids[part][missing[0]].tolist(), "context")
         keys[part] = contexts << WORD_BITS | mixed[ids[part, -1]]
     order = keys.argsort()
     keys.sort()
@@ -121,7 +122,8 @@ def _next_order(
     suffix = np.empty(len(keys), np.int32)
     for part in _stretches(len(keys)):
         suffix[part] = _suffixes(below, keys[part], ids[order[part], -1])
-        _require(suffix[part], ids[order[part]], "suffix")
+        if len(missing := np.flatnonzero(suffix[part] < 0)):
+            raise Incomplete(ids[order[part][missing[0]]].tolist(), "suffix")
     first = np.searchsorted(keys, np.arange(len(below[-1].words) + 1) << WORD_BITS)
     return _table(keys & WORD, first, suffix, counts)
 
@@ -170,13 +172,6 @@ def _find(table: NGrams, contexts: np.ndarray, words: np.ndarray) -> np.ndarray:
         hit = there[at] == keys[low:high]
         rows[order[low:high][hit]] = grams.start + at[hit]
     return rows
-
-
-def _require(rows: np.ndarray, ids: np.ndarray, part: str) -> None:
-    """Errors: Incomplete for the first of `ids` (U, k) whose part has no row."""
-    missing = np.flatnonzero(rows < 0)
-    if len(missing):
-        raise Incomplete(ids[missing[0]].tolist(), part)
 
 
 def _table(words: np.ndarray, first: np.ndarray, suffix: np.ndarray, counts: np.ndarray) -> NGrams:

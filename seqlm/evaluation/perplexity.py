@@ -29,6 +29,7 @@ from seqlm.errors import DataError, UsageError, did_you_mean
 from seqlm.evaluation.mixing import Mix, MixScorer
 from seqlm.evaluation.scoring import Scores
 from seqlm.evaluation.tuning import not_held_out
+from seqlm.parallel import ahead
 from seqlm.text.reading import Block, blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
@@ -149,14 +150,17 @@ def evaluate(
     Errors: DataError where there is no token; UsageError where a source is the held-out text.
     """
     tokenizer, scorer = mix.tokenizer, MixScorer(mix, batch_size, orders)
+
+    def encoded(block: Block) -> tuple[np.ndarray, Tokens]:
+        ids = tokenizer.encode(block)
+        return ids, tokenizer.spans(block, ids)
+
     for source in sources:
         scorer.restart()
         digest = hashlib.sha256()
-        for block in blocks([source], errors):
+        for block, (ids, spans) in ahead(encoded, blocks([source], errors)):
             if held_out is not None:
                 digest.update(block.data)
-            ids = tokenizer.encode(block)
-            spans = tokenizer.spans(block, ids)
             scores = scorer(ids)
             tally.add_text(tokenizer, block, ids, spans)
             tally.add_scores(ids, scores.log_probs)

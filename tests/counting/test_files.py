@@ -218,7 +218,9 @@ def test_equal_counts_are_equal_archives(tmp_path: Path) -> None:
     tables = counted([[b"a"]], 2, "sentence", tokenizer)
     for name in ("one.gz", "other.gz"):
         write_counts(tmp_path / name, tables, tokenizer, "sentence")
-    assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "other.gz").read_bytes()
+    data = (tmp_path / "one.gz").read_bytes()
+    assert data == (tmp_path / "other.gz").read_bytes()
+    assert data[4:8] == bytes(4)  # no time
 
 
 def test_counts_too_large_for_31_bits(place: Path) -> None:
@@ -396,6 +398,16 @@ def test_a_bad_line_is_named(place: Path, line: bytes, wrong: str) -> None:
         read_counts([str(place)])
 
 
+def test_lines_are_numbered_from_piece_to_piece(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "PIECE", 10)
+    for bad in (b"a\n", b"<s> <s>\t1\n"):
+        place.write_bytes(b"a\t1\n" * 30 + bad)
+        with pytest.raises(DataError, match="line 31: "):
+            read_counts([str(place)])
+
+
 def test_a_line_without_an_end_is_no_n_gram(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "BLOCK", 100)
     place.write_bytes(b"a\t1\n" + b"a\t1" * 1000)
@@ -414,6 +426,7 @@ def test_a_line_without_an_end_is_no_n_gram(place: Path, monkeypatch: pytest.Mon
         (b"a\t1\nb\t1\na b\t1\na b a\t1\n", "a b a", "b a"),
         (b"a\t1\nb\t1\n</s>\t1\na </s>\t1\na </s> b\t1\n", "a </s> b", "</s> b"),
         (b"a\t1\n</s>\t1\na </s>\t1\n<s> a </s>\t1\n", "<s> a </s>", "<s> a"),
+        (b"a\t1\n</s>\t1\n</s> a\t1\n</s> </s> a\t1\n", "</s> </s> a", "</s> </s>"),
     ],
 )
 def test_an_n_gram_is_named_that_lacks_a_part(
@@ -424,6 +437,14 @@ def test_an_n_gram_is_named_that_lacks_a_part(
         read_counts([str(place)])
     expected = f"{place}: {whole!r} has a count, but {part!r}, a part of it, has none;"
     assert str(error.value).startswith(expected)
+
+
+def test_the_start_of_a_line_needs_no_count(place: Path) -> None:
+    place.write_bytes(b"a\t1\n<s> a\t1\n")
+    assert as_dictionary(read_counts([str(place)]).tables, [*RESERVED, b"a"]) == {
+        (b"a",): 1,
+        (b"<s>", b"a"): 1,
+    }
 
 
 def test_files_that_are_no_counts(place: Path) -> None:
