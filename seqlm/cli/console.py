@@ -50,7 +50,7 @@ DEBUG = flag("--debug", help="Show the traceback of an error.", callback=_set_de
 DEVICE = flag("--device", help="cpu, cuda, cuda:N or mps. [default: the best there is]")
 THREADS = flag("--num-threads", help="CPU threads. [default: all cores]", min=1)
 ERRORS = flag("--errors", help="Invalid UTF-8: strict refuses it, replace puts U+FFFD.")
-MODEL = flag("-m", "--model", help="A run folder, one save in it, or an ARPA file. [default: the latest run]")
+MODEL = flag("-m", "--model", help="A run, a save of it, or an ARPA file. [default: the last run]")
 OUTPUT = flag("-o", "--output", help="The run folder to write. [default: new, in ./checkpoints]")
 OVERWRITE = flag("--overwrite", help="Replace the run at --output.")
 JSON = flag("--json", help="Print one JSON object.")

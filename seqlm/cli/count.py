@@ -124,6 +124,8 @@ def count(
     if engine == "local" and master is not None:
         raise UsageError("--master is for --engine spark")
     sources = console.inputs(corpus)
+    if tune == "-" and "-" in sources:
+        raise UsageError("- stands for standard input, which can be read once")
     where = console.set_up_torch(device, num_threads)
 
     from seqlm.counting.run import count as count_corpus

@@ -108,10 +108,11 @@ def prepare(
     `last` are the suffixes that lmplz enters with their occurrences, see `frequencies`.
     """
     method, cutoffs = chosen(how), per_order(how.cutoffs, len(tables))
+    threads = torch.get_num_threads()
     with one_thread():
         occurrences = [table.counts for table in tables] if any(cutoffs) else []
         if method.adjusted:
-            adjust(tables, memory)
+            adjust(tables, memory, threads)
         often = [frequencies(table.counts, memory) for table in tables]
         if method.adjusted:
             often[: len(last)] = map(changed, often, last)

@@ -110,18 +110,23 @@ def count_ngrams(
     return orders
 
 
-def adjust(orders: list[NGrams], memory: Memory = IN_MEMORY) -> None:
+def adjust(orders: list[NGrams], memory: Memory = IN_MEMORY, threads: int | None = None) -> None:
     """Makes `counts` of all orders but the highest the number of different words before an n-gram.
 
     A word before a k-gram makes a (k+1)-gram of which it is the suffix. What nothing ever precedes,
     because it begins with `</s>`, keeps its occurrences (Chen & Goodman, 1998).
     """
-    for k, (below, above) in enumerate(pairwise(orders)):
+
+    def adjusted(pair: tuple[NGrams, NGrams]) -> NGrams:
+        below, above = pair
         before = _occurrences(above.suffix, len(below.counts), memory)
         for part in blocks(before):
             before[part] = torch.where(before[part] > 0, before[part], below.counts[part])
             memory.breathe()
-        orders[k] = below._replace(counts=before)
+        return below._replace(counts=before)
+
+    device = orders[0].counts.device
+    orders[:-1] = in_threads(adjusted, pairwise(orders), device, threads)
 
 
 def _occurrences(rows: Tensor, size: int, memory: Memory) -> Tensor:

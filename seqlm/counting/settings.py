@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seqlm.counting.estimate import check
 from seqlm.counting.smoothing import Smoothing, chosen
-from seqlm.errors import UsageError
+from seqlm.errors import DataError, UsageError
 from seqlm.text.tokenizer import Kind
 
 DEFAULT_ORDER = 5
@@ -41,13 +41,15 @@ class Settings:
 
 
 def refuse_contradictions(settings: Settings) -> None:
-    """Errors: UsageError on settings that mean nothing, before any work is done."""
+    """Before any work is done. Errors: UsageError on settings that mean nothing, DataError."""
     method = settings.smoothing.method
     check(settings.smoothing, settings.order or DEFAULT_ORDER, settings.context or "sentence")
     if settings.tune is None and method == "jelinek-mercer":
         raise UsageError("jelinek-mercer learns its weights from held-out text: --tune FILE")
     if settings.tune is not None and not chosen(settings.smoothing).tuned:
         raise UsageError(f"--tune: {method} takes nothing from held-out text")
+    if settings.tune not in (None, "-") and not Path(settings.tune).exists():
+        raise DataError(f"--tune {settings.tune}: there is no such file")
     if settings.prune is not None and not settings.prune > 0:
         raise UsageError(f"--prune {settings.prune:g}: the threshold is positive, as 1e-8")
     if (settings.prune or settings.prune_to) and method == "stupid-backoff":

@@ -185,7 +185,7 @@ def one_discount(n: list[int], order: int, how: Smoothing, vocab_size: int) -> l
         return [0.0, *[n[1] / (n[1] + 2 * n[2])] * 3]
     if how.discount_fallback is not None:
         return [0.0, *[how.discount_fallback[0]] * 3]
-    raise undefined(f"no {order}-gram has the count {2 if n[1] else 1}")
+    raise undefined(f"no {order}-gram has the count {2 if n[1] else 1}", order)
 
 
 def three_discounts(n: list[int], order: int, how: Smoothing, vocab_size: int) -> list[float]:
@@ -209,13 +209,14 @@ def three_discounts(n: list[int], order: int, how: Smoothing, vocab_size: int) -
         problem = f"D{outside[0]} of the {order}-grams would be {d[outside[0]]:.3f}"
     if how.discount_fallback is not None:
         return [0.0, *how.discount_fallback]
-    raise undefined(problem)
+    raise undefined(problem, order)
 
 
-def undefined(problem: str) -> DataError:
+def undefined(problem: str, order: int) -> DataError:
+    shorter = f", --order {order - 1}" if order > 2 else ""
     return DataError(
         f"this text is too small or too regular for discounts from its counts: {problem}; "
-        "use --discount-fallback (0.5 1 1.5), a smaller --order, or --smoothing witten-bell"
+        f"use --discount-fallback (0.5 1 1.5){shorter}, or --smoothing witten-bell"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from seqlm.errors import ModelError
+from seqlm.models.arpa import read_arpa
 from seqlm.models.cache import DECAY, CacheConfig, UnigramCache
+from seqlm.progress import Progress, silent
 from seqlm.runs.folder import find_model, find_run
 from seqlm.runs.save import Loaded, digest, load
 
@@ -18,7 +20,7 @@ from seqlm.runs.save import Loaded, digest, load
 def open_model(
     name: str | None,
     device: torch.device | str = "cpu",
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> Loaded:
     """The model `-m` names, in eval mode; None is the latest run. A file is read as ARPA.
 
@@ -31,11 +33,7 @@ def open_model(
     return load(run, save, device)
 
 
-def open_arpa(
-    path: Path, device: torch.device | str, progress: Callable[[str], None] | None = None
-) -> Loaded:
-    from seqlm.models.arpa import read_arpa
-
+def open_arpa(path: Path, device: torch.device | str, progress: Progress = silent) -> Loaded:
     model, tokenizer = read_arpa(path, progress)
     context, settings = model.config.context, model.settings()
     config = {"task": "lm", "arch": "ngram", "context": context, "model": settings}

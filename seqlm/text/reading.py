@@ -169,6 +169,8 @@ def last_cut(pending: bytes) -> int:
 
 
 def decodable(data: bytes, name: str, line: int, offset: int, errors: str) -> bytes:
+    if data.isascii():  # told ten times as fast
+        return data
     try:
         data.decode()
         return data

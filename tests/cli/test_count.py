@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,15 +59,26 @@ def test_characters_are_carried_and_words_are_not(toy, seqlm):
         assert RunFolder(Path(tokenizer)).read_config()["context"] == context
 
 
-def test_counts_too_regular_for_kneser_ney_are_explained_with_a_way_out(seqlm, workplace):
-    result = seqlm("count", "-o", "run", stdin=DEGENERATE)
+@pytest.mark.parametrize("smoothing", ["modified-kneser-ney", "kneser-ney", "absolute"])
+def test_counts_too_regular_for_discounts_are_explained_with_a_way_out(smoothing, seqlm, workplace):
+    result = seqlm("count", "--smoothing", smoothing, "-o", "run", stdin=DEGENERATE)
     assert (result.code, result.out) == (3, "")
-    assert "--discount-fallback" in result.error
+    assert "no 1-gram has the count" in result.error
+    for remedy in ("--discount-fallback", "--smoothing witten-bell"):
+        assert remedy in result.error
     assert not (workplace / "run").exists()
-    for way in (["--discount-fallback"], ["--smoothing", "add-k"], ["--smoothing", "mle"]):
-        assert seqlm("count", "-o", "run", "--overwrite", *way, stdin=DEGENERATE).code == 0
+    for way in (["--discount-fallback"], ["--smoothing", "witten-bell"]):
+        flags = ["--smoothing", smoothing, *way]
+        assert seqlm("count", "-o", "run", "--overwrite", *flags, stdin=DEGENERATE).code == 0
         found = json.loads(seqlm("eval", "-m", "run", "--json", stdin=DEGENERATE).out)
         assert found["ppl"] is not None
+
+
+def test_counts_too_regular_for_good_turing_are_explained(seqlm, workplace):
+    result = seqlm("count", "--smoothing", "good-turing", "-o", "run", stdin=DEGENERATE)
+    assert (result.code, result.out) == (3, "")
+    assert "2-grams have the counts 1, 2, 3, 4" in result.error
+    assert "--smoothing witten-bell" in result.error
 
 
 def test_a_second_run_in_the_same_place_is_refused_and_the_first_intact(toy, seqlm, workplace):
@@ -109,6 +121,18 @@ def test_a_failed_count_leaves_its_place_free(toy, seqlm, workplace, monkeypatch
         (["--tokenizer", "chars"], "did you mean 'char'?"),
         (["--context", "carry"], "did you mean 'carried'?"),
         (["--add-k", "-1"], "--add-k"),
+        (["--smoothing", "mle", "--backoff"], "mle comes in one form; --backoff is for modified-"),
+        (["--smoothing", "good-turing", "--backoff"], "good-turing comes in one form"),
+        (["--cutoffs", "1,0"], "--cutoffs begin with 0: for single words there is --min-count"),
+        (["--cutoffs", "0,2,1"], "--cutoffs 0,2,1: from order to order they rise"),
+        (["--cutoffs", "x"], "--cutoffs x: whole numbers and commas, as 0,0,1"),
+        (["--smoothing", "jelinek-mercer"], "held-out text: --tune FILE"),
+        (["--smoothing", "kneser-ney", "--tune", "x"], "kneser-ney takes nothing from held-out"),
+        (["--prune", "0"], "--prune 0: the threshold is positive, as 1e-8"),
+        (["--prune", "nan"], "--prune nan: the threshold is positive"),
+        (["--prune", "little"], "--prune"),
+        (["--prune-to", "0"], "--prune-to"),
+        (["--smoothing", "stupid-backoff", "--prune", "1e-8"], "stupid-backoff has none"),
         (["--min-count", "0"], "--min-count"),
         (["--vocab-size", "2"], "--vocab-size"),
         (["--errors", "no"], "--errors"),
@@ -119,6 +143,141 @@ def test_what_means_nothing_is_a_mistake_of_usage(flags, message, toy, seqlm, wo
     assert (result.code, result.out) == (2, "")
     assert message in result.error
     assert not (workplace / "checkpoints").exists()
+
+
+# --------------------------------------------------------------------------------------- smoothing
+
+METHODS = {
+    "modified-kneser-ney": [],
+    "modified-kneser-ney as backoff": ["--backoff"],
+    "kneser-ney": [],
+    "kneser-ney as backoff": ["--backoff"],
+    "absolute": [],
+    "absolute as backoff": ["--backoff"],
+    "witten-bell": [],
+    "witten-bell as backoff": ["--backoff"],
+    "good-turing": ["--order", 2],
+    "jelinek-mercer": ["--tune", "held-out"],
+    "add-k": ["--tune", "held-out"],
+    "mle": ["--vocab-size", 3],
+}
+
+
+@pytest.fixture
+def held_out(toy, workplace):
+    return shutil.copy(toy.valid, workplace / "held-out")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_smoothing_makes_a_model(name, toy, seqlm, workplace, held_out):
+    method, flags = name.split()[0], ["--order", 3, *METHODS[name]]
+    result = seqlm("count", toy.train, "--smoothing", method, *flags, "-o", "run")
+    assert result.code == 0, result.err
+    config = RunFolder(workplace / "run").read_config()
+    assert config["counting"]["smoothing"]["method"] == config["model"]["smoothing"] == method
+    assert config["counting"]["smoothing"]["backoff"] == ("--backoff" in flags)
+    assert f"({method})" in (workplace / "run" / "README.md").read_text()
+    ppl = float(seqlm("eval", "-m", "run", toy.test, "-q").out)
+    assert 1 < ppl < 100
+
+
+def test_stupid_backoff_gives_scores(toy, seqlm):
+    assert seqlm("count", toy.train, "--smoothing", "stupid-backoff", "-o", "run").code == 0
+    result = seqlm("eval", "-m", "run", toy.test)
+    assert (result.code, result.out) == (4, "")
+    assert "scores, not probabilities" in result.error
+    assert seqlm("eval", "-m", "run", "--per-token", toy.test).out.count("\n") > 60
+    assert seqlm("sample", "-m", "run").out.count("\n") == 10
+
+
+def test_what_was_tuned_is_written_down(toy, seqlm, workplace, held_out):
+    flags = ["--order", 2, "--smoothing", "add-k"]
+    result = seqlm("count", toy.train, *flags, "--tune", "held-out", "-o", "tuned")
+    assert result.code == 0
+    k = RunFolder(workplace / "tuned").read_config()["counting"]["smoothing"]["add_k"]
+    assert f"tuned: --add-k {k:.4g}" in result.err
+    assert seqlm("count", toy.train, *flags, "--add-k", k, "-o", "told").code == 0
+    files = [next(Path(name).glob("saves/*/model.safetensors")) for name in ("tuned", "told")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+    flags = ["--order", 2, "--smoothing", "jelinek-mercer", "--tune", "held-out"]
+    assert seqlm("count", toy.train, *flags, "-o", "mixed").code == 0
+    weights = RunFolder(workplace / "mixed").read_config()["counting"]["smoothing"]["weights"]
+    assert len(weights) == 2
+    assert all(0 <= weight < 1 for of in weights for weight in of)
+
+
+def test_the_text_itself_is_no_held_out_text(toy, seqlm, workplace):
+    """Even under another name."""
+    (workplace / "copy").write_bytes(toy.train.read_bytes())
+    flags = ["--smoothing", "add-k", "--tune", "copy", "-o", "run"]
+    result = seqlm("count", toy.train, *flags)
+    assert (result.code, result.out) == (2, "")
+    assert "--tune copy is the corpus: held-out text is another" in result.error
+    assert not (workplace / "run").exists()
+
+
+def test_standard_input_is_one_text(toy, seqlm):
+    flags = ["--smoothing", "add-k", "--tune", "-", "-o", "run"]
+    result = seqlm("count", "-", *flags, stdin=b"a b\n")
+    assert (result.code, result.out) == (2, "")
+    assert "standard input, which can be read once" in result.error
+    assert seqlm("count", toy.train, *flags, stdin=toy.valid.read_bytes()).code == 0
+
+
+def test_held_out_text_that_is_not_there_is_missed_before_counting(toy, seqlm):
+    result = seqlm("count", toy.train, "--smoothing", "add-k", "--tune", "nowhere", "-o", "run")
+    assert result.code == 3
+    assert "nowhere" in result.error
+    assert "counting" not in result.err
+
+
+# --------------------------------------------------------------------------------- smaller models
+
+
+def rows(run: Path) -> list[int]:
+    return RunFolder(run).read_config()["model"]["rows"]
+
+
+def test_cutoffs_leave_out_what_is_rare(toy, seqlm, workplace):
+    for name, flags in {
+        "all": [],
+        "some": ["--cutoffs", "0,0,1"],
+        "0 1": ["--cutoffs", "0 1"],
+    }.items():
+        flags += ["--smoothing", "witten-bell", "--order", 3, "-o", name]
+        assert seqlm("count", toy.train, *flags).code == 0
+    whole, some, fewer = (rows(workplace / name) for name in ("all", "some", "0 1"))
+    assert whole[:2] == some[:2]
+    assert whole[2] > some[2] > 0
+    assert whole[0] == fewer[0]
+    assert whole[1] > fewer[1] > 0
+    config = RunFolder(workplace / "some").read_config()
+    assert config["counting"]["smoothing"]["cutoffs"] == [0, 0, 1]
+    assert 1 < float(seqlm("eval", "-m", "some", toy.test, "-q").out) < 100
+
+
+def test_pruning_makes_models_smaller_at_a_small_price(toy, seqlm, workplace):
+    flags = {"all": [], "some": ["--prune", "1e-4"], "few": ["--prune-to", "900"]}
+    ppl = {}
+    for name in flags:
+        result = seqlm("count", toy.train, "--order", 3, *flags[name], "-o", name)
+        assert result.code == 0
+        assert f"saved: {sum(rows(workplace / name)):,} n-grams" in result.err
+        ppl[name] = float(seqlm("eval", "-m", name, toy.train, "-q").out)
+    sizes = {name: sum(rows(workplace / name)) for name in flags}
+    assert sizes["all"] > sizes["some"] > sizes["few"]
+    assert 890 <= sizes["few"] <= 900
+    assert ppl["all"] < ppl["some"] < ppl["few"] < 100
+    assert RunFolder(workplace / "some").read_config()["counting"]["prune"] == 1e-4
+
+
+def test_a_model_cannot_be_pruned_to_less_than_its_words(toy, seqlm, workplace):
+    result = seqlm("count", toy.train, "--prune-to", 20, "-o", "run")
+    assert (result.code, result.out) == (2, "")
+    assert "--prune-to 20: the" in result.error
+    assert "single words alone are more" in result.error
+    assert not (workplace / "run").exists()
 
 
 def test_a_vocabulary_can_be_given(toy, lstm, seqlm, workplace):

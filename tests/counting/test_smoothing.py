@@ -89,7 +89,7 @@ def questions(draw: st.DrawFn) -> tuple[int, list[int], list[int]]:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@settings(max_examples=60)
+@settings(max_examples=50)
 @example((7, [EOS], [0, 0, EOS]), 3, "carried", (), FALLBACK)
 @given(
     questions(),

@@ -1,10 +1,5 @@
 """The tables of an n-gram model and the walk over them, against the slow loop and dictionaries."""
 
-import math
-import os
-from collections import Counter
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -15,13 +10,14 @@ from seqlm.models import ngram
 from seqlm.models.base import SequenceModel, select
 from seqlm.models.ngram import NGram, mix, unmix
 from seqlm.text.vocabulary import EOS, UNK
-from tests.counting.oracle import history, raw_counts
+from tests.counting.oracle import array, distribution, history, raw_counts
 
 V, B, T = 40, 3, 50
 FALLBACK = (0.5, 1.0, 1.5)
+WEIGHTS = ((0.9,), (0.7,), (0.5,), (0.3,))
 KINDS = [
     pytest.param(smoothing, context, order, id=f"{smoothing} {context} {order}")
-    for smoothing in ("modified-kneser-ney", "mle", "add-k")
+    for smoothing in ("modified-kneser-ney", "mle", "add-k", "good-turing", "jelinek-mercer")
     for context in ("sentence", "carried")
     for order in (1, 2, 4)
 ]
@@ -40,9 +36,13 @@ def tokens() -> Tensor:
     return (torch.rand(B, T, generator=torch.Generator().manual_seed(1)) ** 2 * V).long()
 
 
-def build(text: list[int], smoothing: str, context: str, order: int) -> NGram:
-    ids = np.array(text, np.int32)
-    return estimate(ids, V, order, smoothing, context, discount_fallback=FALLBACK)
+def build(
+    text: list[int], smoothing: str, context: str, order: int, cutoffs: tuple[int, ...] = ()
+) -> NGram:
+    return estimate(
+        array(text), V, order, smoothing, context,
+        cutoffs=cutoffs, discount_fallback=FALLBACK, weights=WEIGHTS,
+    )  # fmt: skip
 
 
 # -- mixing
@@ -160,6 +160,26 @@ def test_probability_zero_stays_zero() -> None:
     torch.testing.assert_close(scores.exp()[0], torch.tensor(expected), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize(("cutoffs", "longest"), [((0, 1, 2), 3), ((0, 0, 10**6), 2)])
+def test_where_the_longer_tables_have_gaps_or_nothing(
+    text: list[int], tokens: Tensor, cutoffs: tuple[int, ...], longest: int
+) -> None:
+    model = build(text, "modified-kneser-ney", "sentence", 4, cutoffs)
+    slow, _ = SequenceModel.score(model, model.start(B), tokens)
+    torch.testing.assert_close(model.score(model.start(B), tokens)[0], slow, atol=1e-5, rtol=1e-5)
+    assert model.matched(model.start(B), tokens).max() == longest
+    assert distribution(model, tokens[0].tolist()).sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_scores_that_are_no_probabilities_say_so(text: list[int], tokens: Tensor) -> None:
+    model = build(text, "stupid-backoff", "sentence", 3)
+    assert not model.normalized
+    assert build(text, "mle", "sentence", 3).normalized
+    slow, _ = SequenceModel.score(model, model.start(B), tokens)
+    torch.testing.assert_close(model.score(model.start(B), tokens)[0], slow, atol=1e-5, rtol=1e-5)
+    assert abs(distribution(model, []).sum() - 1) > 1e-3
+
+
 # -- tensors
 
 
@@ -198,45 +218,3 @@ def test_a_gpu_scores_alike(
     moved, after = there.score(there.start(B), tokens.cuda())
     torch.testing.assert_close(moved.cpu(), scores, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(there.log_probs(after).cpu(), log_probs, atol=1e-5, rtol=1e-5)
-
-
-# -- Penn Treebank, against KenLM
-
-
-def data_folder() -> Path:
-    beside = Path(__file__).parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("SEQLM_DATA", beside))
-    if not (folder / "ptb").is_dir():
-        pytest.skip(f"no Penn Treebank in {folder}; SEQLM_DATA names another place")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def treebank() -> dict[str, np.ndarray]:
-    folder = data_folder() / "ptb"
-    lines = {
-        split: [line.split() for line in (folder / f"{split}.txt").read_bytes().splitlines()]
-        for split in ("train", "valid", "test")
-    }
-    counts = Counter(word for line in lines["train"] for word in line)
-    types = sorted(counts.keys() - {b"<unk>"}, key=lambda word: (-counts[word], word))
-    ids = {word: number for number, word in enumerate([b"<unk>", b"</s>", *types])}
-    return {
-        split: np.array([ids[w] for line in of for w in [*line, b"</s>"]], np.int32)
-        for split, of in lines.items()
-    }
-
-
-@pytest.mark.parametrize(
-    ("order", "valid", "test"),
-    [(2, 199.02, 185.70), (3, 157.77, 148.28), (4, 149.90, 142.72), (5, 148.01, 141.19)],
-)
-def test_treebank_perplexities_are_kenlm_s(
-    treebank: dict[str, np.ndarray], order: int, valid: float, test: float
-) -> None:
-    ids = treebank["train"]
-    model = estimate(ids, int(ids.max()) + 1, order)
-    for split, expected in (("valid", valid), ("test", test)):
-        tokens = torch.from_numpy(treebank[split].astype(np.int64))[None]
-        scores, _ = model.score(model.start(1), tokens)
-        assert math.exp(-scores.double().mean()) == pytest.approx(expected, abs=0.01)
