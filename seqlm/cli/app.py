@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from seqlm import __version__
-from seqlm.cli import console, count, eval, sample, train
+from seqlm.cli import console, count, eval, export, sample, train
 from seqlm.errors import SeqlmError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("count")(count.count)
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
 app.command("sample")(sample.sample)
+app.command("export")(export.export)
 
 
 def show_version(value: bool) -> None:

@@ -18,6 +18,7 @@ from seqlm.memory import Memory
 from seqlm.models.ngram import NGram
 from seqlm.models.pruning import prune, prune_to
 from seqlm.progress import Progress, silent
+from seqlm.runs.export import write_arpa
 from seqlm.runs.folder import CHECKPOINTS, RunFolder, now, write_text
 from seqlm.runs.save import write_save
 from seqlm.text.reading import absolute, title
@@ -59,8 +60,6 @@ def count(
         progress("pruning")
         model = prune_to(model, settings.prune_to)
     if settings.arpa is not None:
-        from seqlm.runs.export import write_arpa
-
         write_arpa(model, known.tokenizer, settings.arpa, progress)
     path = output or RunFolder.fresh(f"{settings.order}gram-{title(sources[0])}")
     run = save(model.to(device), known, settings, path, overwrite, sources, command, memory)

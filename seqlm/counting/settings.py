@@ -58,6 +58,10 @@ def refuse_contradictions(settings: Settings) -> None:
         raise UsageError("--from-counts reads words, sentence by sentence")
     if settings.from_counts and (settings.master or settings.memory):
         raise UsageError("--from-counts counts nothing: no --engine, no --memory")
+    if settings.arpa is not None and (
+        settings.tokenizer != "word" or settings.context == "carried"
+    ):
+        raise UsageError("--arpa: ARPA knows words, sentence by sentence")
     for flag, path in (("--arpa", settings.arpa), ("--write-counts", settings.write_counts)):
         if path is not None and settings.master is None:
             check_place(flag, Path(path))

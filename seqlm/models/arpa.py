@@ -29,27 +29,25 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from seqlm.errors import DataError, ModelError
-from seqlm.models.arpa_parsing import Lines, numbers, take_apart
+from seqlm.models.arpa_parsing import Lines, Part, numbers, parts, take_apart
 from seqlm.models.arpa_tables import Repeated, Tables
 from seqlm.models.ngram import NGram
 from seqlm.parallel import ahead
 from seqlm.progress import Progress, silent
-from seqlm.text.reading import BOM, decompressed, open_source, read
+from seqlm.text.reading import decompressed, open_source
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED
-from seqlm.text.words import NEW, NEWLINE, Tokens, WordIndex
+from seqlm.text.words import NEW, Tokens, WordIndex
 
 LOG_ZERO = -99.0
 """What stands for log₁₀ 0, with all below it."""
 ORDERS = 64
 """The longest n-grams, as in `seqlm count`."""
-LONGEST = 1 << 24  # bytes of a line
-BACKSLASH = ord("\\")
 COUNT = re.compile(rb"ngram\s+(\d{1,3})\s*=\s*(\d{1,18})")
 UNKNOWN, BEGIN, END = b"<unk>", b"<s>", RESERVED[EOS]
 
 
-def read_arpa(path: str | Path, progress: Progress | None = None) -> tuple[NGram, Tokenizer]:
+def read_arpa(path: str | Path, progress: Progress = silent) -> tuple[NGram, Tokenizer]:
     """The model in a file, and its words. What the file lacks is told by a warning.
 
     Errors: ModelError with the line, its section, and what is wrong there.
@@ -57,17 +55,9 @@ def read_arpa(path: str | Path, progress: Progress | None = None) -> tuple[NGram
     name = str(path)
     try:
         with open_source(name, name) as raw, decompressed(raw, name) as stream:
-            return Reader(name, stream, progress or silent).model()
+            return Reader(name, stream, progress).model()
     except DataError as error:
         raise ModelError(str(error)) from None
-
-
-class Part(NamedTuple):
-    """Some whole lines of a file; one that begins with a backslash is a part of its own."""
-
-    data: bytes
-    line: int
-    """Number of the first, from 1."""
 
 
 class Told(NamedTuple):
@@ -121,13 +111,13 @@ class Reader:
 
     def text(self) -> Iterator[Part]:
         """The parts up to the next marker, or to the end of the file, where it is b''."""
-        for data, line in self.parts:
-            self.line = line
-            if data.startswith(b"\\"):
-                self.marker = data.rstrip()
+        for part in self.parts:
+            self.line = part.line
+            if part.is_marker:
+                self.marker = part.data.rstrip()
                 return
-            yield Part(data, line)
-            self.line = line + data.count(b"\n")
+            yield part
+            self.line += part.data.count(b"\n")
         self.marker = b""
 
     def expect(self, marker: str) -> None:
@@ -217,10 +207,13 @@ class Reader:
         start, length = lines.fields.start[fields], lines.fields.length[fields]
         words = index.look_up(lines.data, Tokens(start.ravel(), length.ravel()))
         words = words.reshape(fields.shape)
-        inner = np.zeros_like(words, bool)
-        inner[1:] = words[1:] == begin
-        inner[:-1] |= words[:-1] == EOS
-        for bad, what in ((words == NEW, "is no unigram"), (inner, "stands within an n-gram")):
+        late, early = words == begin, words == EOS
+        late[0] = early[-1] = False
+        for bad, what in (
+            (words == NEW, "is no unigram"),
+            (late, "is not the first word"),
+            (early, "is not the last word"),
+        ):
             if bad.any():
                 row = int(bad.any(0).argmax())
                 word = shown(lines.text(int(fields[bad[:, row].argmax(), row])))
@@ -261,30 +254,6 @@ class Reader:
         backoff[EOS] = begin
         index = WordIndex(word if word in rows else b"\n" + word for word in (*types, BEGIN))
         return RESERVED + types[2:], index, Tables(log_prob, backoff)
-
-
-def parts(stream: BinaryIO, name: str) -> Iterator[Part]:
-    """The whole of a file. Errors: ModelError on a line that ends nowhere."""
-    line, rest, chunk = 1, b"", read(stream, name).removeprefix(BOM)
-    while chunk or rest:
-        pending = rest + chunk if chunk else rest + b"\n"  # the last line may lack its end
-        end = pending.rfind(b"\n") + 1
-        data, rest = pending[:end], pending[end:]
-        if len(rest) > LONGEST:
-            raise ModelError(f"{name} has a line of more than {LONGEST:,} bytes")
-        start = 0
-        while start < len(data):
-            at = start
-            if data[at] != BACKSLASH:  # up to the next line that begins with one
-                while (at := data.find(b"\\", at + 1)) >= 0 and data[at - 1] != NEWLINE:
-                    pass
-                at = len(data) if at < 0 else at
-            else:
-                at = data.index(b"\n", at) + 1
-            yield Part(data[start:at], line)
-            line += data.count(b"\n", start, at)
-            start = at
-        chunk = read(stream, name) if chunk else b""
 
 
 def joined(results: Iterable[Sequence[np.ndarray]], k: int) -> list[np.ndarray]:

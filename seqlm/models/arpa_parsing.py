@@ -8,16 +8,61 @@ F fields, newlines among them · U lines that hold any · Q numbers
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from seqlm.errors import ModelError
+from seqlm.text.reading import BOM, read
 from seqlm.text.words import NEWLINE, Tokens, split
 
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 SHORT = 18
 """The most bytes of a number that is read here; the digits fit 63 bits. Others are left to Python,
 as are exponents."""
+LONGEST = 1 << 24  # bytes of a line
+
+
+class Part(NamedTuple):
+    """A marker, or some whole lines between two."""
+
+    data: bytes
+    line: int
+    """Number of the first, from 1."""
+
+    @property
+    def is_marker(self) -> bool:
+        return self.data.startswith(b"\\")
+
+
+def parts(stream: BinaryIO, name: str) -> Iterator[Part]:
+    """The whole of a file. Errors: ModelError on a line that goes on and on; DataError."""
+    line, rest, chunk = 1, b"", read(stream, name).removeprefix(BOM)
+    while chunk or rest:
+        pending = rest + chunk if chunk else rest + b"\n"  # the last line may lack its end
+        end = pending.rfind(b"\n") + 1
+        data, rest = pending[:end], pending[end:]
+        if len(rest) > LONGEST:
+            raise ModelError(f"{name} has a line of more than {LONGEST:,} bytes")
+        start = 0
+        while start < end:
+            part = Part(data[start : part_end(data, start)], line)
+            yield part
+            start += len(part.data)
+            line += part.data.count(b"\n")
+        chunk = read(stream, name) if chunk else b""
+
+
+def part_end(data: bytes, start: int) -> int:
+    """Where the part of `data` that begins at `start` ends."""
+    if data.startswith(b"\\", start):
+        return data.index(b"\n", start) + 1
+    at = start
+    while (at := data.find(b"\\", at + 1)) >= 0:
+        if data[at - 1] == NEWLINE:
+            return at
+    return len(data)
 
 
 class Lines(NamedTuple):

@@ -130,7 +130,8 @@ class Tables:
         lacking = new & is_wanted
         if lacking.any():
             self.insert(k, merged[lacking], row[lacking])
-        return row[is_wanted]
+        found: np.ndarray = row[is_wanted]
+        return found
 
     def insert(self, k: int, keys: np.ndarray, rows: np.ndarray) -> None:
         """Puts in n-grams that will be at `rows`."""

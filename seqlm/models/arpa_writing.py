@@ -21,9 +21,8 @@ of pieces (start, length) of the pool, and a block of lines is one gather.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from functools import partial
 from math import ceil, log, log10
 from typing import NamedTuple
 
@@ -32,65 +31,63 @@ import torch
 
 from seqlm.errors import ModelError
 from seqlm.models.ngram import NGram, mix
+from seqlm.parallel import ahead
+from seqlm.progress import Progress, silent
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
 BLOCK = 1 << 13
 """Lines made at a time, so that their pieces stay in the cache."""
+BEGIN = b"<s>"
 LOG_ZERO = -99.0
 """What stands for log₁₀ 0."""
 DIGITS = 16  # behind the point, at most
 GROUP = 4  # of them are looked up at once
 
 
-def arpa_text(
-    model: NGram, tokenizer: Tokenizer, progress: Callable[[str], None] | None = None
-) -> Iterator[bytes]:
-    """The file in pieces of about a megabyte, made by as many threads as torch has.
+def arpa_text(model: NGram, tokenizer: Tokenizer, progress: Progress = silent) -> Iterator[bytes]:
+    """The file in pieces of some hundred kilobytes, made by as many threads as torch has.
 
     Errors: ModelError, before the first piece, where ARPA cannot tell the model.
     """
     check(model, tokenizer)
-    return text(model, tokenizer.types, progress or (lambda _: None))
+    return text(model, tokenizer.types, progress)
 
 
 def check(model: NGram, tokenizer: Tokenizer) -> None:
     """Errors: ModelError where ARPA cannot tell the model."""
     if tokenizer.kind != "word":
         raise ModelError(
-            f"ARPA knows words between white space, and the tokens of this model are not"
-            f" ({tokenizer.kind}): count with --tokenizer word"
+            f"ARPA knows words between white space, and this model has {tokenizer.kind} tokens:"
+            " count with --tokenizer word"
         )
     if not model.restarts:
         raise ModelError(
             "ARPA knows sentences, and the context of this model is carried over lines:"
             " count with --context sentence"
         )
+    if not model.normalized:
+        raise ModelError(
+            f"ARPA holds probabilities, and {model.config.smoothing} gives scores:"
+            " count with another --smoothing"
+        )
     listed = b"\n".join(tokenizer.types)
-    if b"<s>" in tokenizer.types or b"\0" in listed or len(listed.split()) != len(tokenizer):
-        raise ModelError("ARPA cannot tell a word that is <s>, or holds white space or a NUL")
+    if BEGIN in tokenizer.types or b"\0" in listed or len(listed.split()) != len(tokenizer):
+        raise ModelError("ARPA cannot tell words that are <s>, or hold white space or NUL")
 
 
-def text(model: NGram, types: Sequence[bytes], progress: Callable[[str], None]) -> Iterator[bytes]:
+def text(model: NGram, types: Sequence[bytes], progress: Progress) -> Iterator[bytes]:
     tables = [unigrams(model), *(table(model, k) for k in range(2, model.config.order + 1))]
-    counts = [f"ngram {k}={len(t.log_prob)}\n" for k, t in enumerate(tables, 1)]
-    yield f"\\data\\\n{''.join(counts)}".encode()
+    sizes = [len(table.log_prob) for table in tables]
+    counts = "".join(f"ngram {k}={size}\n" for k, size in enumerate(sizes, 1))
+    yield f"\\data\\\n{counts}".encode()
     pool = Pool(types)
-    workers = torch.get_num_threads()
-    with ThreadPoolExecutor(workers) as threads:
-        ahead: deque[Future[bytes]] = deque()
-        for k in range(1, len(tables) + 1):
-            size = len(tables[k - 1].log_prob)
-            progress(f"writing {size:,} {k}-grams")
-            yield f"\n\\{k}-grams:".encode()
-            for start in range(0, size, BLOCK):
-                rows = np.arange(start, min(start + BLOCK, size))
-                ahead.append(threads.submit(lines, tables[:k], rows, pool))
-                if len(ahead) > 2 * workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-            yield b"\n"
+    for k, size in enumerate(sizes, 1):
+        yield f"\n\\{k}-grams:".encode()
+        for start, block in ahead(partial(lines, tables[:k], pool), range(0, size, BLOCK)):
+            progress(f"writing {size:,} {k}-grams", start / size)
+            yield block
+        yield b"\n"
     yield b"\n\\end\\\n"
 
 
@@ -155,7 +152,7 @@ class Pool:
             [b"%04d" % n for n in range(10**GROUP)],
             [b"\n" + number for number in numbers],
             [b"\t" + number for number in numbers],
-            [b"\t" + type_ for type_ in (*types, b"<s>")],
+            [b"\t" + type_ for type_ in (*types, BEGIN)],
             [b" " + type_ for type_ in by_mixed],
         ]
         lengths = [np.fromiter(map(len, kind), np.int64, len(kind)) for kind in kinds]
@@ -173,17 +170,18 @@ class Pool:
         return self.bytes.take(index).tobytes()
 
 
-def lines(tables: Sequence[Rows], rows: np.ndarray, pool: Pool) -> bytes:
-    """The lines of `rows` (U,), neighbours in the last of `tables`, each behind a newline."""
+def lines(tables: Sequence[Rows], pool: Pool, start: int) -> bytes:
+    """The lines of BLOCK rows from `start` on in the last of `tables`, each behind a newline."""
     here = tables[-1]
-    columns = number(here.log_prob[rows], pool.opening, pool.digits)
+    rows = np.arange(start, min(start + BLOCK, len(here.log_prob)))  # (U,)
+    log_prob = np.minimum(here.log_prob[rows], 0)  # a sum may be 1 and a little
+    columns = number(log_prob, pool.opening, pool.digits)
     columns += spelled(tables, rows, pool)
     if here.backoff is not None:
         backoff = here.backoff[rows]
-        for start, length in number(backoff, pool.inner, pool.digits):
-            columns.append(Pieces(start, np.where(backoff == 0, 0, length)))
-    start, length = (np.stack(parts, 1).ravel() for parts in zip(*columns))  # (U·P,)
-    return pool.joined(start, length)
+        for piece in number(backoff, pool.inner, pool.digits):
+            columns.append(piece._replace(length=np.where(backoff == 0, 0, piece.length)))
+    return pool.joined(*(np.stack(parts, 1).ravel() for parts in zip(*columns)))  # (U·P,) each
 
 
 def spelled(tables: Sequence[Rows], rows: np.ndarray, pool: Pool) -> list[Pieces]:
@@ -217,7 +215,7 @@ def decimals(exponent: int) -> int:
 
     Half a unit of the last decimal, times ln 10, has to be less than half their distance.
     """
-    if exponent in (-128, 127, 128):  # zero, infinity
+    if exponent > 126:  # infinity; and zero, which is no number in between
         return 0
     return min(DIGITS, max(1, ceil(log10(log(10)) - log10(2.0 ** (exponent - 23)))))
 

@@ -71,6 +71,23 @@ def test_narrow_keys_and_short_blocks_change_nothing(
         assert_equal(one, other)
 
 
+@pytest.mark.parametrize("context", ["sentence", "carried"])
+def test_threads_change_nothing(context: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.random.default_rng(0).integers(0, 50, 1500).astype(np.int32)
+    ids[-1] = EOS
+    whole = count_ngrams(ids, 50, 4, context)
+    adjust(whole)
+    monkeypatch.setattr(arrays, "BLOCK", 50)
+    torch.set_num_threads(4)
+    try:
+        cut = count_ngrams(ids, 50, 4, context)
+        adjust(cut)
+    finally:
+        torch.set_num_threads(1)
+    for one, other in zip(whole, cut, strict=True):
+        assert_equal(one, other)
+
+
 def test_orders_longer_than_the_text_are_empty() -> None:
     orders = count_ngrams(np.array([2, 3, EOS], np.int32), V, 6)
     assert [len(of.words) for of in orders] == [V, 3, 2, 1, 0, 0]

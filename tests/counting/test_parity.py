@@ -6,6 +6,7 @@ import gzip
 import lzma
 import math
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from itertools import islice
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from seqlm.counting.estimate import estimate
+from seqlm.errors import DataError
 from seqlm.models.ngram import NGram, unmix
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.vocabulary import EOS, UNK
@@ -175,22 +177,56 @@ def books(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def arpa_of(
+    lmplz: str, text: Path, order: int, cutoffs: tuple[int, ...], *flags: str
+) -> Path | None:
+    """What lmplz makes of a text, or None where it refuses it."""
+    made = text.with_suffix(".arpa")
+    prune = ["--prune", *map(str, cutoffs)] if cutoffs else []
+    command = [lmplz, "-o", str(order), "-S", "1G", "-T", f"{text.parent}/", *prune, *flags]
+    with text.open("rb") as source, made.open("wb") as target:
+        done = subprocess.run(command, stdin=source, stdout=target, stderr=subprocess.DEVNULL)
+    return made if done.returncode == 0 else None
+
+
 @pytest.mark.parametrize("text", ["treebank", "books"])
 @pytest.mark.parametrize(
     ("order", "cutoffs"), [(2, ()), (3, ()), (4, ()), (5, ()), (5, (0, 0, 1)), (4, (0, 1, 1, 2))]
 )
 def test_lmplz_says_the_same(
-    text: str, order: int, cutoffs: tuple[int, ...], lmplz: str, tmp_path: Path,
-    request: pytest.FixtureRequest,
-) -> None:  # fmt: skip
+    text: str, order: int, cutoffs: tuple[int, ...], lmplz: str, request: pytest.FixtureRequest
+) -> None:
     path: Path = request.getfixturevalue(text)
-    prune = ["--prune", *map(str, cutoffs)] if cutoffs else []
-    made = tmp_path / "model.arpa"
-    command = [lmplz, "-o", str(order), "-S", "1G", "-T", f"{tmp_path}/", *prune]
-    with path.open("rb") as source, made.open("wb") as target:
-        subprocess.run(command, stdin=source, stdout=target, stderr=subprocess.PIPE, check=True)
+    made = arpa_of(lmplz, path, order, cutoffs)
+    assert made is not None
     corpus = read_corpus([str(path)])
     model = estimate(corpus.ids, len(corpus.tokenizer), order, cutoffs=cutoffs)
+    with made.open(encoding="utf-8") as lines:
+        assert_equal(model, corpus, lines)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_lmplz_says_the_same_of_any_text_or_refuses_it_too(
+    seed: int, lmplz: str, tmp_path: Path
+) -> None:
+    rng = random.Random(seed)
+    order, kinds = rng.randint(1, 5), rng.choice([2, 4, 8, 30])
+    cutoffs = rng.choice([(), (0, 1), (0, 0, 1), (0, 0, 1, 2)])[:order]
+    fallback = FALLBACK if rng.random() < 0.8 else None
+    path = tmp_path / "text.txt"
+    with path.open("w", encoding="utf-8") as file:
+        print("a", file=file)  # one word at least, which seqlm wants
+        for _ in range(rng.choice([1, 3, 10, 60])):
+            words = [int(rng.paretovariate(0.8)) % kinds for _ in range(rng.randrange(9))]
+            print(*(chr(ord("a") + word) for word in words), file=file)
+    made = arpa_of(lmplz, path, order, cutoffs, *(["--discount_fallback"] if fallback else []))
+    corpus = read_corpus([str(path)])
+    size = len(corpus.tokenizer)
+    if made is None:
+        with pytest.raises(DataError):
+            estimate(corpus.ids, size, order, cutoffs=cutoffs, discount_fallback=fallback)
+        return
+    model = estimate(corpus.ids, size, order, cutoffs=cutoffs, discount_fallback=fallback)
     with made.open(encoding="utf-8") as lines:
         assert_equal(model, corpus, lines)
 

@@ -49,7 +49,7 @@ def made(
             ids, vocab_size, order, context, backoff, cutoffs, fallback
         )
     except Undefined:
-        with pytest.raises(DataError, match="too small or too regular|no line is long enough"):
+        with pytest.raises(DataError, match=r"too small or too regular|no line is long enough"):
             estimate(array(ids), vocab_size, order, method, context, **told)
         raise
     if isinstance(oracle, formulas.JelinekMercer):
@@ -213,6 +213,13 @@ def test_ratios_of_a_known_example() -> None:
     n = [0, 10, 4, 1, 0, 0, 0, 0, 0, 0]  # counts up to 2 can be discounted, not up to 3
     above = 3 * 1 / 10
     ratios = [(2 * 4 / 10 - above) / (1 - above), (3 * 1 / 4 / 2 - above) / (1 - above)]
+    assert katz_ratios(n, 2, Smoothing(), 9) == pytest.approx([0, *ratios, 1])
+
+
+def test_counts_up_to_seven_are_discounted() -> None:
+    n = [0, *(5040 // (r * (r + 1)) for r in range(1, 10))]
+    above = 8 * 70 / 2520
+    ratios = [((r + 1) / (r + 2) - above) / (1 - above) for r in range(1, 8)]
     assert katz_ratios(n, 2, Smoothing(), 9) == pytest.approx([0, *ratios, 1])
 
 

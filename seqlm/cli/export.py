@@ -1,0 +1,61 @@
+"""`seqlm export`: an n-gram model as an ARPA file, or an ARPA file as a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from seqlm.cli import console
+from seqlm.cli.console import flag
+from seqlm.errors import UsageError
+
+
+def export(
+    to: Annotated[str, flag("--to", help="arpa, or run: a folder that opens at once.")],
+    model: Annotated[str | None, console.MODEL] = None,
+    prune: Annotated[
+        float | None,
+        flag("--prune", help="Leave out n-grams that change the perplexity by less, as 1e-8."),
+    ] = None,
+    prune_to: Annotated[
+        int | None, flag("--prune-to", help="Keep this many n-grams, those worth most.", min=1)
+    ] = None,
+    output: Annotated[
+        str | None,
+        flag(
+            "-o",
+            "--output",
+            help="The ARPA file (.gz compresses), - for stdout, or the run folder to write."
+            " [default: stdout; a new run, in ./checkpoints]",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, console.OVERWRITE] = False,
+    num_threads: Annotated[int | None, console.THREADS] = None,
+    quiet: Annotated[bool, console.QUIET] = False,
+    debug: Annotated[bool, console.DEBUG] = False,
+) -> None:
+    """Write an n-gram model in another form: a run as ARPA, ARPA as a run, or either pruned.
+
+    Prints what was written, unless that goes to stdout.
+    """
+    console.check_choice("to", to, ("arpa", "run"))
+    place = None if output in (None, "-") else Path(str(output))
+    if to == "run" and output == "-":
+        raise UsageError("a run is a folder: -o names one")
+    console.set_up_torch("cpu", num_threads)
+
+    from seqlm.models.arpa_writing import arpa_text
+    from seqlm.runs.export import check_place, opened, write_arpa, write_run
+
+    progress = console.Stages()
+    check_place(to, place, overwrite)
+    source = opened(model, prune, prune_to, progress)
+    if to == "run":
+        command = ["seqlm", *sys.argv[1:]]
+        print(write_run(source, place, command, overwrite).path)
+    elif place is None:
+        sys.stdout.buffer.writelines(arpa_text(source.model, source.tokenizer, progress))
+    else:
+        write_arpa(source.model, source.tokenizer, place, progress)
+        print(place)
