@@ -164,10 +164,11 @@ def count(
 
 def whole_numbers(name: str, text: str | None) -> tuple[int, ...]:
     """'0,0,1' or '0 0 1' as numbers. Errors: UsageError."""
-    try:
-        return tuple(map(int, (text or "").replace(",", " ").split()))
-    except ValueError:
-        raise UsageError(f"{name} {text}: whole numbers and commas, as 0,0,1") from None
+    if text is None:
+        return ()
+    if not re.fullmatch(r"\d+([ ,]+\d+)*", text.strip()):
+        raise UsageError(f"{name} {text}: whole numbers and commas, as 0,0,1")
+    return tuple(map(int, text.replace(",", " ").split()))
 
 
 def size(name: str, text: str | None) -> int | None:

@@ -53,7 +53,7 @@ def refuse_contradictions(settings: Settings) -> None:
     if settings.prune is not None and not settings.prune > 0:
         raise UsageError(f"--prune {settings.prune:g}: the threshold is positive, as 1e-8")
     if (settings.prune or settings.prune_to) and method == "stupid-backoff":
-        raise UsageError("--prune weighs probabilities, and stupid-backoff has none; see --cutoffs")
+        raise UsageError("pruning weighs probabilities, and stupid-backoff has none: --cutoffs")
     if settings.from_counts and (settings.tokenizer != "word" or settings.context == "carried"):
         raise UsageError("--from-counts reads words, sentence by sentence")
     if settings.from_counts and (settings.master or settings.memory):

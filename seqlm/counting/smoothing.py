@@ -99,7 +99,7 @@ def additive(h: Histories, constants: Tensor) -> Kept:
     """
     assert h.whole is not None
     counts = torch.where(h.spread(h.whole), h.counts, 0).double()
-    return Kept(counts, h.total + torch.where(h.whole, constants[0], 0.0))
+    return Kept(counts, h.total + constants[0])
 
 
 def good_turing(h: Histories, ratios: Tensor) -> Kept:

@@ -72,7 +72,7 @@ def check(model: NGram, tokenizer: Tokenizer) -> None:
             " count with another --smoothing"
         )
     listed = b"\n".join(tokenizer.types)
-    if BEGIN in tokenizer.types or b"\0" in listed or len(listed.split()) != len(tokenizer):
+    if BEGIN in tokenizer.types or b"\0" in listed or listed.split() != tokenizer.types:
         raise ModelError("ARPA cannot tell words that are <s>, or hold white space or NUL")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 UNK, EOS = 0, 1
 """Ids of `<unk>`, the unknown type, and `</s>`, the end of a line."""
@@ -12,4 +13,5 @@ RESERVED = [b"<unk>", b"</s>"]
 
 def ordered(counts: Iterable[tuple[bytes, int]]) -> list[bytes]:
     """Types by falling count, ties by their bytes: equal text gives equal ids."""
-    return [type_ for type_, _ in sorted(counts, key=lambda item: (-item[1], item[0]))]
+    by_bytes = sorted(counts, key=itemgetter(0))
+    return [type_ for type_, _ in sorted(by_bytes, key=itemgetter(1), reverse=True)]

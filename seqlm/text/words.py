@@ -82,12 +82,18 @@ class WordIndex:
 
     def learn(self, data: bytes, tokens: Tokens, ids: np.ndarray) -> None:
         """Gives words that are NEW the next ids, in place."""
-        unknown = np.flatnonzero(ids == NEW)
-        starts = tokens.start[unknown].tolist()
-        stops = (tokens.start[unknown] + tokens.length[unknown]).tolist()
-        words = [data[start:stop] for start, stop in zip(starts, stops)]
-        self._enter([word for word in dict.fromkeys(words) if word not in self.ids])
-        ids[unknown] = [self.ids[word] for word in words]
+        unknown, batch = np.flatnonzero(ids == NEW), 1 << 10
+        while len(unknown):
+            # The others may be known by now: what is new in a text is soon said again.
+            places = Tokens(tokens.start[unknown], tokens.length[unknown])
+            ids[unknown] = self.look_up(data, places)
+            unknown = unknown[ids[unknown] == NEW]
+            now, unknown = unknown[:batch], unknown[batch:]
+            starts, lengths = tokens.start[now].tolist(), tokens.length[now].tolist()
+            words = [data[start : start + length] for start, length in zip(starts, lengths)]
+            self._enter([word for word in dict.fromkeys(words) if word not in self.ids])
+            ids[now] = [self.ids[word] for word in words]
+            batch *= 2
 
     def _enter(self, types: list[bytes]) -> None:
         first = len(self.ids)

@@ -26,7 +26,7 @@ from tests.counting import formulas
 from tests.counting.formulas import FORMS, Method, Undefined
 from tests.counting.oracle import array, distribution, history, spelled, stream
 
-MANY = 200
+MANY = 100
 FALLBACK = (0.5, 1.0, 1.5)
 WEIGHTS = ((0.9, 0.7, 0.8, 0.95), (0.2, 0.4, 0.6), (0.1, 0.3, 0.5, 0.6), (0.05,))
 CUTOFFS = [(), (0, 1), (0, 0, 1), (0, 0, 1, 2)]
@@ -123,11 +123,11 @@ def test_a_small_text(
 def zipf() -> list[int]:
     """Words as unequal as real ones, so that every order has discounts of its own."""
     noise = np.random.default_rng(0)
-    lines = [2 + noise.zipf(1.5, noise.integers(0, 12)) % (MANY - 2) for _ in range(400)]
+    lines = [2 + noise.zipf(1.5, noise.integers(0, 12)) % (MANY - 2) for _ in range(250)]
     return stream([line.tolist() for line in lines])
 
 
-@pytest.mark.parametrize("cutoffs", [(), (0, 0, 1), (0, 1, 1, 3)], ids=str)
+@pytest.mark.parametrize("cutoffs", [(), (0, 1, 1, 3)], ids=str)
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_zipfian_text(
@@ -137,7 +137,7 @@ def test_a_zipfian_text(
     zipf: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(arrays, "BLOCK", 64)
+    monkeypatch.setattr(arrays, "BLOCK", 100)
     model, oracle = made(form, zipf, MANY, 4, context, cutoffs=cutoffs)
     for k, grams in enumerate(spelled(model), 1):
         expected = [oracle.probs(gram[:-1])[gram[-1]] for gram in grams]

@@ -62,8 +62,8 @@ def score_line_slowly(
     seen = (b"<s>",)
     scores, orders = [], []
     for word in [*words, b"</s>"]:
-        known = word if (word,) in grams else b"<unk>"
-        score, matched = score_slowly(grams, seen[len(seen) - order + 1 :], known)
+        known = word if (word,) in grams or word == b"</s>" else b"<unk>"
+        score, matched = score_slowly(grams, seen[max(0, len(seen) - order + 1) :], known)
         scores.append(score)
         orders.append(matched)
         seen += (known,)
