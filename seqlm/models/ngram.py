@@ -154,7 +154,8 @@ class NGram(LanguageModel):
         return self.walk(state, tokens[:, -max(1, self.config.order - 1) :])[1]
 
     def score(self, state: NGramState, tokens: Tensor) -> tuple[Tensor, NGramState]:
-        threads, width = torch.get_num_threads(), _chunk(tokens)
+        threads = torch.get_num_threads()
+        width = _chunk(tokens, threads)
         with one_thread():
             # What a part needs to know of those before it are the last n-1 words.
             starts = range(0, tokens.shape[1], width)
@@ -167,13 +168,20 @@ class NGram(LanguageModel):
         """(B, ≤ width), of the tokens from `start` on."""
         part = tokens[:, start : start + width]
         levels, _ = self.walk(self.advance(state, tokens[:, :start]), part)
-        score = _look(self.order(1).log_prob, part.int())  # (B, ≤ width)
-        for k, (context, row) in enumerate(levels, 2):
-            passed_on = score + _look(self.order(k - 1).backoff, context).masked_fill(
-                context < 0, 0
-            )
-            score = torch.where(row >= 0, _look(self.order(k).log_prob, row), passed_on)
-        return score
+        score = torch.zeros(part.numel(), device=part.device)
+        left = torch.arange(part.numel(), device=part.device)  # (Q,) tokens not found yet
+        for k in range(self.config.order, 1, -1):
+            context, row = (of.flatten().index_select(0, left) for of in levels[k - 2])
+            found, missed = indices(row >= 0), indices(row < 0)
+            log_prob = self.order(k).log_prob.index_select(0, row.index_select(0, found))
+            score.index_add_(0, left.index_select(0, found), log_prob)
+            left, context = left.index_select(0, missed), context.index_select(0, missed)
+            known = indices(context >= 0)
+            backoff = self.order(k - 1).backoff.index_select(0, context.index_select(0, known))
+            score.index_add_(0, left.index_select(0, known), backoff)
+        words = part.flatten().index_select(0, left)
+        score.index_add_(0, left, self.order(1).log_prob.index_select(0, words))
+        return score.view(part.shape)
 
     @one_thread()
     def matched(self, state: NGramState, tokens: Tensor) -> Tensor:
@@ -277,13 +285,11 @@ class NGram(LanguageModel):
             probes += 1
 
 
-def _look(table: Tensor, rows: Tensor) -> Tensor:
-    """table[rows] for `rows` (B, T); where these are -1, of any row there is."""
-    if len(table) == 0:
-        return table.new_zeros(rows.shape)
-    return table.index_select(0, rows.clamp(min=0).flatten()).view(rows.shape)
-
-
-def _chunk(tokens: Tensor) -> int:
-    """How many tokens of each row of (B, T) make about CHUNK."""
-    return max(1, CHUNK // max(1, len(tokens)))
+def _chunk(tokens: Tensor, threads: int = 1) -> int:
+    """How many tokens of each row of (B, T) make at most CHUNK, in as many parts as keep `threads`
+    equally busy.
+    """
+    parts = -(-tokens.numel() // CHUNK)
+    if tokens.numel() > CHUNK // 8:
+        parts = -(-parts // threads) * threads
+    return max(1, -(-tokens.shape[1] // max(1, parts)))

@@ -168,6 +168,8 @@ def test_a_file_is_read_in_blocks_of_any_size(read, monkeypatch):
     for size in (1, 7, 64):
         monkeypatch.setattr(reading, "BLOCK", size)
         assert_equal(read(POND)[0], model)
+        with pytest.raises(ModelError, match=r"line 26, \\3-grams: 'pike' is no unigram"):
+            read(POND.replace(b"old frog heron", b"old frog pike"))
 
 
 def test_words_are_any_bytes_between_white_space(read):
@@ -208,6 +210,19 @@ def test_files_of_lmplz_score_as_the_slow_parser_says(fact):
         expected, matched = score_line_slowly(grams, line.split(), model.config.order)
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
         assert orders == matched
+
+
+def test_kenlm_says_the_same_of_files_of_lmplz(tmp_path):
+    kenlm = pytest.importorskip("kenlm")
+    path = tmp_path / "prose-5.arpa"
+    path.write_bytes(gzip.decompress((FACTS / "prose-5.arpa.gz").read_bytes()))
+    theirs = kenlm.Model(str(path))
+    model, tokenizer = read_arpa(path)
+    for line in (CORPORA / "prose.test.txt").read_text().split("\n")[:200]:
+        expected, lengths, _ = zip(*theirs.full_scores(line), strict=True)
+        found, orders = score_line(model, tokenizer, line.encode().split())
+        np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
+        assert orders == list(lengths)
 
 
 def test_sort_keys_too_narrow_for_all_rows_are_sorted_in_chunks(monkeypatch):
@@ -395,6 +410,10 @@ WRONG = {
     "a late <s>": (
         ("-1.5\tfrog frog", "-1.5\tfrog <s>"),
         "line 17, \\2-grams: '<s>' is not the first word",
+    ),
+    "a </s> that begins": (
+        ("-1.5\tfrog frog", "-1.5\t</s> frog"),
+        "line 17, \\2-grams: '</s>' is not the last word",
     ),
     "an early </s>": (
         ("old frog heron", "old </s> heron"),
