@@ -13,14 +13,11 @@ by adding up, so that a corpus can be counted in parts.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,11 +26,11 @@ from seqlm.counting.arrays import histories
 from seqlm.counting.lines import BEGIN, LARGEST, Lines, Spelling, pieces, refuse, take_apart
 from seqlm.counting.ngrams import NGrams
 from seqlm.counting.tables import Incomplete, from_rows, spell
-from seqlm.errors import DataError, SeqlmError, UsageError
+from seqlm.errors import DataError, UsageError
 from seqlm.models.ngram import mix
 from seqlm.parallel import ahead
 from seqlm.progress import Progress, silent
-from seqlm.runs.folder import draft, sync_folder
+from seqlm.runs.folder import write_pieces
 from seqlm.text.corpus import hashed, renumber, renumbering, stretches
 from seqlm.text.reading import STDIN, Block, blocks
 from seqlm.text.tokenizer import Tokenizer
@@ -64,30 +61,7 @@ def write_counts(
             f"this {tokenizer.kind} vocabulary has white space in its types, and white space parts"
             " the words of a count file: use --tokenizer word"
         )
-    with _replacing(path) as file:
-        file.writelines(_text(tables, tokenizer, context, progress))
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is whole and on disk. Errors: SeqlmError."""
-    try:
-        with draft(path).open("wb") as raw:
-            if path.suffix == ".gz":
-                # Without name and time, so that equal counts are equal files.
-                with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-                    yield cast(BinaryIO, packed)
-            else:
-                yield raw
-            raw.flush()
-            os.fsync(raw.fileno())
-        draft(path).replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise SeqlmError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            draft(path).unlink()
+    write_pieces(path, _text(tables, tokenizer, context, progress))
 
 
 def _text(

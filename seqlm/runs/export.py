@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from seqlm import __version__
-from seqlm.errors import ModelError, SeqlmError, UsageError
+from seqlm.errors import ModelError, UsageError
 from seqlm.models.arpa_writing import arpa_text
 from seqlm.models.ngram import NGram
 from seqlm.models.pruning import prune, prune_to
-from seqlm.parallel import ahead
 from seqlm.progress import Progress, silent
-from seqlm.runs.folder import RunFolder, draft, now, sync_folder, write_text
+from seqlm.runs.folder import RunFolder, now, write_pieces, write_text
 from seqlm.runs.opening import open_model
 from seqlm.runs.save import write_save
 from seqlm.text.reading import absolute, title
@@ -81,36 +76,7 @@ def write_arpa(model: NGram, tokenizer: Tokenizer, path: Path, progress: Progres
 
     Errors: ModelError where ARPA cannot tell the model; SeqlmError where the disk refuses.
     """
-    text = arpa_text(model, tokenizer, progress)
-    if path.suffix == ".gz":
-        # A file may have many gzip members, so that they can be made in threads.
-        packed = ahead(partial(gzip.compress, compresslevel=6, mtime=0), text)
-        text = (member for _, member in packed)
-    with replacing(path) as file:
-        file.writelines(text)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is whole and on disk. Errors: SeqlmError."""
-    # What is no file, as a pipe, has no content to replace.
-    whole = not path.exists() or path.is_file()
-    place = draft(path) if whole else path
-    try:
-        with place.open("wb") as file:
-            yield file
-            if whole:
-                file.flush()
-                os.fsync(file.fileno())
-        if whole:
-            place.replace(path)
-            sync_folder(path.parent)
-    except OSError as error:
-        raise SeqlmError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        if whole:
-            with suppress(OSError):
-                place.unlink()
+    write_pieces(path, arpa_text(model, tokenizer, progress))
 
 
 # --------------------------------------------------------------------------------------------- run

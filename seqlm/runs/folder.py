@@ -11,20 +11,23 @@ Small files are replaced whole or not at all, whatever happens in between.
 from __future__ import annotations
 
 import fcntl
+import gzip
 import json
 import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import yaml
 
 from seqlm.errors import ModelError, SeqlmError, UsageError, nearest
+from seqlm.parallel import ahead
 from seqlm.text.tokenizer import Tokenizer
 
 CHECKPOINTS = Path("checkpoints")
@@ -258,6 +261,42 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         draft(path).unlink(missing_ok=True)
         raise SeqlmError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """A file of `pieces`, compressed where its name ends in .gz, written whole or not at all.
+
+    Errors: SeqlmError where the disk refuses.
+    """
+    if path.suffix == ".gz":
+        # A file may have many gzip members, so that they can be made in threads.
+        packed = ahead(partial(gzip.compress, compresslevel=6, mtime=0), pieces)
+        pieces = (member for _, member in packed)
+    with replacing(path) as file:
+        file.writelines(pieces)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` once it is whole and on disk. Errors: SeqlmError."""
+    # What is no file, as a pipe, has no content to replace.
+    whole = not path.exists() or path.is_file()
+    place = draft(path) if whole else path
+    try:
+        with place.open("wb") as file:
+            yield file
+            if whole:
+                file.flush()
+                os.fsync(file.fileno())
+        if whole:
+            place.replace(path)
+            sync_folder(path.parent)
+    except OSError as error:
+        raise SeqlmError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        if whole:
+            with suppress(OSError):
+                place.unlink()
 
 
 def draft(path: Path) -> Path:
