@@ -23,7 +23,7 @@ done
 # Mixed, they need one vocabulary.
 run seqlm count --order 5 --vocab "$runs/lstm" corpora/prose.train.txt -o "$runs/5gram" -q
 run seqlm eval -m "$runs/5gram" -m "$runs/lstm" --tune corpora/prose.valid.txt corpora/prose.test.txt
-run seqlm export -m "$runs/trigram" --to arpa --prune 1e-6 -o "$runs/trigram.arpa"
+run seqlm export -m "$runs/trigram" --to arpa --prune 1e-7 -o "$runs/trigram.arpa"
 run seqlm eval -m "$runs/trigram.arpa" corpora/prose.test.txt -q
 for model in trigram lstm; do
     run seqlm sample -m "$runs/$model" --num-samples 5 --temperature 0.8
