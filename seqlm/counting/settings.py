@@ -68,8 +68,11 @@ def refuse_contradictions(settings: Settings) -> None:
     if settings.master is not None:
         if settings.tune is not None or settings.memory is not None:
             raise UsageError("--engine spark: no --tune, no --memory")
-        if settings.context == "carried":
+        carried = settings.context or ("carried" if settings.tokenizer == "char" else "sentence")
+        if carried == "carried":
             raise UsageError("--engine spark counts line by line: --context sentence")
+        if settings.errors != "strict":
+            raise UsageError("--engine spark refuses invalid UTF-8: no --errors replace")
 
 
 def check_place(flag: str, path: Path) -> None:

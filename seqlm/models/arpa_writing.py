@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 from seqlm.errors import ModelError
+from seqlm.models.arpa import BEGIN, LOG_ZERO
 from seqlm.models.ngram import NGram, mix
 from seqlm.parallel import ahead
 from seqlm.progress import Progress, silent
@@ -38,9 +39,6 @@ from seqlm.text.vocabulary import EOS
 
 BLOCK = 1 << 13
 """Lines made at a time, so that their pieces stay in the cache."""
-BEGIN = b"<s>"
-LOG_ZERO = -99.0
-"""What stands for log₁₀ 0."""
 DIGITS = 16  # behind the point, at most
 GROUP = 4  # of them are looked up at once
 
