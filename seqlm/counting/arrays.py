@@ -11,7 +11,7 @@ from torch import Tensor
 from seqlm.models.ngram import indices
 from seqlm.parallel import in_threads, workers
 
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 """Entries a pass handles at a time, so that its temporaries are small and stay in the cache."""
 GPU_BLOCK = 1 << 24
 

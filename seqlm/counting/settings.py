@@ -58,6 +58,8 @@ def refuse_contradictions(settings: Settings) -> None:
         raise UsageError("--from-counts reads words, sentence by sentence")
     if settings.from_counts and (settings.master or settings.memory):
         raise UsageError("--from-counts counts nothing: no --engine, no --memory")
+    if settings.arpa is not None and method == "stupid-backoff":
+        raise UsageError("--arpa: ARPA holds probabilities, and stupid-backoff gives scores")
     if settings.arpa is not None and (
         settings.tokenizer != "word" or settings.context == "carried"
     ):

@@ -22,7 +22,7 @@ from typing import BinaryIO, NamedTuple, cast
 from seqlm.errors import DataError, nearest
 from seqlm.progress import Progress, silent
 
-BLOCK = 1 << 20  # bytes read at once
+BLOCK = 1 << 21  # bytes read at once
 STDIN = "-"
 BOM = b"\xef\xbb\xbf"
 BZIP2 = re.compile(rb"BZh[1-9](1A|\x17r)")  # three letters alone might be a word
