@@ -51,6 +51,11 @@ class Memory:
     def zeros(self, size: int, dtype: torch.dtype) -> Tensor:
         return self.empty(size, dtype).zero_()
 
+    def left(self) -> int:
+        """Bytes the process may still take, with some in reserve."""
+        assert self.limit is not None
+        return max(0, int(0.85 * self.limit) - resident())
+
     def move(self, tensor: Tensor) -> Tensor:
         """The same values, where this memory keeps them."""
         return tensor if self.limit is None else self.empty(len(tensor), tensor.dtype).copy_(tensor)
@@ -81,8 +86,8 @@ class Memory:
         return np.frombuffer(mapped, np.int32)
 
     def breathe(self) -> None:
-        """Hands mapped memory back where the process holds more than the limit."""
-        if self.limit is not None and resident() > self.limit:
+        """Hands mapped memory back where the process comes near the limit."""
+        if self.limit is not None and resident() > 0.9 * self.limit:
             for mapped in list(self._maps):
                 mapped.madvise(mmap.MADV_DONTNEED)
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from seqlm.counting.arrays import blocks
 from seqlm.counting.ngrams import NGrams, count_ngrams
 from seqlm.errors import DataError
-from seqlm.memory import Memory, resident
+from seqlm.memory import Memory
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 
@@ -49,8 +49,7 @@ def count_in_pieces(
 
     `tokens` is the length of a piece; by default as much as there is memory for.
     """
-    assert memory.limit is not None
-    tokens = tokens or max(1 << 16, (memory.limit - min(resident(), memory.limit)) // BYTES)
+    tokens = tokens or max(1 << 16, memory.left() // BYTES)
     found = list(pieces(ids, tokens, order, context))
     runs: list[list[_Run]] = []
     for number, (piece, before) in enumerate(found):
