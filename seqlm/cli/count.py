@@ -13,6 +13,8 @@ from seqlm.cli import console
 from seqlm.cli.console import flag
 from seqlm.errors import UsageError
 
+FLOOR = 300 << 20  # bytes; with less, --memory cannot be held to
+
 
 def count(
     corpus: Annotated[
@@ -126,6 +128,9 @@ def count(
     sources = console.inputs(corpus)
     if tune == "-" and "-" in sources:
         raise UsageError("- stands for standard input, which can be read once")
+    limit = size("--memory", memory)
+    if limit is not None and limit < FLOOR:
+        console.warn(f"--memory {memory}: Python and its libraries alone take a quarter of 1G")
     where = console.set_up_torch(device, num_threads)
 
     from seqlm.counting.run import count as count_corpus
@@ -149,7 +154,7 @@ def count(
         vocab=vocab,
         vocab_size=vocab_size,
         min_count=min_count,
-        memory=size("--memory", memory),
+        memory=limit,
         from_counts=from_counts,
         write_counts=write_counts,
         master=master,

@@ -23,7 +23,10 @@ MODELS = flag(
 )
 MIX = flag("--mix", help="The weights of several models, as 0.4,0.6. [default: equal]")
 CACHE = flag(
-    "--cache", help="Mix in, as the last model, a unigram cache of the last SIZE tokens.", min=1
+    "--cache",
+    help="Mix in, as the last model, a unigram cache of the last SIZE tokens.",
+    min=1,
+    max=10**6,
 )
 CACHE_DECAY = flag(
     "--cache-decay",

@@ -41,7 +41,8 @@ def sample(
         float | None, flag("--min-p", help="Keep those this likely beside the likeliest.")
     ] = None,
     beam: Annotated[
-        int | None, flag("--beam", help="Do not draw: search the likeliest, this wide.", min=1)
+        int | None,
+        flag("--beam", help="Do not draw: search the likeliest, this wide.", min=1, max=1 << 16),
     ] = None,
     nbest: Annotated[
         int, flag("--nbest", help="Continuations a beam prints. [default: 1]", min=1)

@@ -29,7 +29,7 @@ def per_order(cutoffs: Sequence[int], order: int) -> list[int]:
         raise UsageError("--cutoffs begin with 0: for single words there is --min-count")
     if min(cut) < 0 or any(b < a for a, b in pairwise(cut)):
         raise UsageError(f"--cutoffs {','.join(map(str, cutoffs))}: from order to order they rise")
-    return cut
+    return [min(most, 1 << 62) for most in cut]  # more than anything occurs
 
 
 def cut_off(tables: list[NGrams], occurrences: Sequence[Tensor], cutoffs: Sequence[int]) -> None:
@@ -40,7 +40,8 @@ def cut_off(tables: list[NGrams], occurrences: Sequence[Tensor], cutoffs: Sequen
     """
     kept_below = torch.ones_like(occurrences[0], dtype=torch.bool)  # the vocabulary is not cut
     for k in range(1, len(tables)):
-        table, kept = tables[k], occurrences[k] > cutoffs[k]  # (U,)
+        most = min(cutoffs[k], torch.iinfo(occurrences[k].dtype).max)
+        table, kept = tables[k], occurrences[k] > most  # (U,)
         if not kept.all() or not kept_below.all():
             tables[k] = _select(table, kept, kept_below)
         kept_below = kept

@@ -10,7 +10,6 @@ histories, and what no later order needs is let go.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -71,8 +70,8 @@ def check(how: Smoothing, order: int, context: str) -> None:
         raise UsageError(f"n-grams have no context {context!r}: there are sentence and carried")
     if order < 1:
         raise UsageError(f"n-grams have no order {order}: at least 1")
-    if not 0 <= how.add_k < math.inf:
-        raise UsageError(f"--add-k {how.add_k:g}: a number from 0 on")
+    if not 0 <= how.add_k <= 1e100:
+        raise UsageError(f"--add-k {how.add_k:g}: a number from 0 to 1e100")
     per_order(how.cutoffs, order)
 
 

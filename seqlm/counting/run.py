@@ -12,7 +12,7 @@ import torch
 
 from seqlm import __version__
 from seqlm.counting.estimate import home, smoothed
-from seqlm.counting.settings import Settings, refuse_contradictions
+from seqlm.counting.settings import Settings, check_outputs, refuse_contradictions
 from seqlm.counting.sources import Known, from_files, from_spark, from_text
 from seqlm.memory import Memory
 from seqlm.models.ngram import NGram
@@ -40,6 +40,7 @@ def count(
     if output is not None:
         RunFolder.check_free(output, overwrite)
     refuse_contradictions(settings)
+    check_outputs(settings, sources)
     memory = Memory(settings.memory, scratch(output), home(device))
     if settings.from_counts:
         source = from_files(sources, settings, memory, progress)

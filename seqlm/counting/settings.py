@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqlm.counting.estimate import check
 from seqlm.counting.smoothing import Smoothing, chosen
 from seqlm.errors import DataError, UsageError
+from seqlm.text.reading import STDIN
 from seqlm.text.tokenizer import Kind
 
 DEFAULT_ORDER = 5
@@ -79,7 +81,19 @@ def refuse_contradictions(settings: Settings) -> None:
 
 def check_place(flag: str, path: Path) -> None:
     """Errors: UsageError where no file can be at `path`."""
+    if str(path) == STDIN:
+        raise UsageError(f"{flag} names a file, and - is none")
     if path.is_dir():
         raise UsageError(f"{flag} {path} is a folder, not a file")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"{flag} {path}: there is no folder {path.parent}")
+
+
+def check_outputs(settings: Settings, sources: Sequence[str]) -> None:
+    """Errors: UsageError where a file would be written over what is read, or over another."""
+    read = {Path(name).resolve() for name in (*sources, settings.tune or STDIN) if name != STDIN}
+    for flag, path in (("--arpa", settings.arpa), ("--write-counts", settings.write_counts)):
+        if path is not None and Path(path).resolve() in read:
+            raise UsageError(f"{flag} {path} is read too, and would be overwritten")
+        if path is not None:
+            read.add(Path(path).resolve())

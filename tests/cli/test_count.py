@@ -289,3 +289,30 @@ def test_a_vocabulary_can_be_given(toy, lstm, seqlm, workplace):
     assert result.code == 3
     result = seqlm("count", toy.train, "--vocab", toy.valid, "--tokenizer", "bpe", "-o", "other")
     assert result.code == 2
+
+
+@pytest.mark.parametrize("flag", ["--arpa", "--write-counts"])
+def test_what_is_read_is_not_written_over(flag, toy, seqlm, workplace):
+    text = toy.train.read_bytes()
+    Path("text").write_bytes(text)
+    for name in ("text", "./text"):
+        result = seqlm("count", "text", flag, name, "-o", "run")
+        assert (result.code, result.out) == (2, "")
+        assert "would be overwritten" in result.error
+    assert Path("text").read_bytes() == text
+    assert seqlm("count", "text", flag, "-", "-o", "run").code == 2
+    assert not Path("run").exists()
+
+
+def test_two_results_do_not_go_to_one_file(toy, seqlm):
+    result = seqlm("count", toy.train, "--arpa", "x", "--write-counts", "x", "-o", "run")
+    assert result.code == 2
+    assert not Path("x").exists()
+
+
+def test_a_cutoff_above_all_counts_leaves_the_vocabulary(toy, seqlm):
+    flags = ["--order", "2", "--cutoffs", "0,99999999999999999999", "-o", "run"]
+    assert seqlm("count", toy.train, *flags).code == 0
+    rows = RunFolder(Path("run")).read_config()["model"]["rows"]
+    assert rows[0] > 0
+    assert rows[1] == 0
