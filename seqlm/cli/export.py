@@ -57,5 +57,7 @@ def export(
     elif place is None:
         sys.stdout.buffer.writelines(arpa_text(source.model, source.tokenizer, progress))
     else:
+        if place.resolve() == source.path.resolve():
+            raise UsageError(f"-o {place} is the model that is read, and would be overwritten")
         write_arpa(source.model, source.tokenizer, place, progress)
         print(place)

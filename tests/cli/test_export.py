@@ -217,3 +217,11 @@ def test_a_reader_that_has_enough(ngram):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_an_arpa_file_is_not_written_over_itself(ngram, seqlm):
+    assert seqlm("export", "-m", ngram, "--to", "arpa", "-o", "pond.arpa").code == 0
+    before = Path("pond.arpa").read_bytes()
+    result = seqlm("export", "-m", "pond.arpa", "--to", "arpa", "--prune-to", 50, "-o", "pond.arpa")
+    assert (result.code, result.out) == (2, "")
+    assert Path("pond.arpa").read_bytes() == before
