@@ -53,6 +53,8 @@ ERRORS = flag("--errors", help="Invalid UTF-8: strict refuses it, replace puts U
 MODEL = flag("-m", "--model", help="A run, a save of it, or an ARPA file. [default: the last run]")
 OUTPUT = flag("-o", "--output", help="The run folder to write. [default: new, in ./checkpoints]")
 OVERWRITE = flag("--overwrite", help="Replace the run at --output.")
+PRUNE = flag("--prune", help="Leave out n-grams that change the perplexity by less, as 1e-8.")
+PRUNE_TO = flag("--prune-to", help="Keep this many n-grams, those worth most.", min=1)
 JSON = flag("--json", help="Print one JSON object.")
 
 

@@ -56,13 +56,8 @@ def count(
             help="Leave out what is seen at most so often, order by order, as 0,0,1. [default: 0]",
         ),
     ] = None,
-    prune: Annotated[
-        float | None,
-        flag("--prune", help="Leave out n-grams that change the perplexity by less, as 1e-8."),
-    ] = None,
-    prune_to: Annotated[
-        int | None, flag("--prune-to", help="Keep this many n-grams, those worth most.", min=1)
-    ] = None,
+    prune: Annotated[float | None, console.PRUNE] = None,
+    prune_to: Annotated[int | None, console.PRUNE_TO] = None,
     tokenizer: Annotated[
         str, flag("--tokenizer", help="word, char or bpe. [default: word]")
     ] = "word",

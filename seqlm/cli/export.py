@@ -14,13 +14,8 @@ from seqlm.errors import UsageError
 def export(
     to: Annotated[str, flag("--to", help="arpa, or run: a folder that opens at once.")],
     model: Annotated[str | None, console.MODEL] = None,
-    prune: Annotated[
-        float | None,
-        flag("--prune", help="Leave out n-grams that change the perplexity by less, as 1e-8."),
-    ] = None,
-    prune_to: Annotated[
-        int | None, flag("--prune-to", help="Keep this many n-grams, those worth most.", min=1)
-    ] = None,
+    prune: Annotated[float | None, console.PRUNE] = None,
+    prune_to: Annotated[int | None, console.PRUNE_TO] = None,
     output: Annotated[
         str | None,
         flag(
