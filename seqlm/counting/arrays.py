@@ -63,3 +63,10 @@ def compact(marks: Tensor, columns: Sequence[Tensor], threads: int | None = None
 
     in_threads(take, range(len(parts)), device, threads)
     return kept
+
+
+def sums(values: Tensor, first: Tensor) -> Tensor:
+    """(U,) -> (H,) int64, the sum of each history's, which are first[h] … first[h + 1]."""
+    upto = torch.zeros(len(values) + 1, dtype=torch.int64, device=values.device)
+    torch.cumsum(values, 0, dtype=torch.int64, out=upto[1:])
+    return upto.index_select(0, first).diff()

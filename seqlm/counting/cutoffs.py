@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from seqlm.counting.arrays import histories
+from seqlm.counting.arrays import histories, sums
 from seqlm.counting.ngrams import NGrams
 from seqlm.errors import UsageError
 
@@ -55,16 +55,9 @@ def _select(table: NGrams, kept: Tensor, kept_below: Tensor) -> NGrams:
     for owners, grams in histories(table.first):
         bounds = table.first[owners.start : owners.stop + 1].long() - grams.start
         there, counts = kept[grams], table.counts[grams]
-        sizes[owners] = _sums(there.long(), bounds).int()
-        lost[owners] = _sums(torch.where(there, 0, counts), bounds)
+        sizes[owners] = sums(there.long(), bounds).int()
+        lost[owners] = sums(torch.where(there, 0, counts), bounds)
     first = torch.zeros(int(kept_below.sum()) + 1, dtype=torch.int32, device=kept.device)
     first[1:] = sizes[kept_below].cumsum(0)
     suffix = renumbered.index_select(0, table.suffix[kept])
     return NGrams(table.words[kept], first, suffix, table.counts[kept], lost[kept_below])
-
-
-def _sums(values: Tensor, bounds: Tensor) -> Tensor:
-    """(U,), (H + 1,) -> (H,) int64, the sum of each history's."""
-    sums = torch.zeros(len(values) + 1, dtype=torch.int64, device=values.device)
-    torch.cumsum(values, 0, dtype=torch.int64, out=sums[1:])
-    return sums.index_select(0, bounds).diff()

@@ -16,7 +16,7 @@ from seqlm.counting.settings import Settings, check_outputs, refuse_contradictio
 from seqlm.counting.sources import Known, from_files, from_spark, from_text
 from seqlm.memory import Memory
 from seqlm.models.ngram import NGram
-from seqlm.models.pruning import prune, prune_to
+from seqlm.models.pruning import pruned
 from seqlm.progress import Progress, silent
 from seqlm.runs.export import write_arpa
 from seqlm.runs.folder import CHECKPOINTS, RunFolder, now, write_text
@@ -54,12 +54,7 @@ def count(
     counts, known, settings = source
     how, size = settings.smoothing, len(known.tokenizer)
     model = smoothed(counts, how, size, str(settings.context), progress, memory)
-    if settings.prune is not None:
-        progress("pruning")
-        model = prune(model, settings.prune)
-    if settings.prune_to is not None:
-        progress("pruning")
-        model = prune_to(model, settings.prune_to)
+    model = pruned(model, settings.prune, settings.prune_to, progress)
     if settings.arpa is not None:
         write_arpa(model, known.tokenizer, settings.arpa, progress)
     path = output or RunFolder.fresh(f"{settings.order}gram-{title(sources[0])}")

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqlm.counting.arrays import sums
 from seqlm.counting.ngrams import NGrams
 from seqlm.counting.smoothing import Smoothing, chosen
 from seqlm.models.ngram import NGram, NGramConfig
@@ -56,7 +57,7 @@ def look_up(tables: list[NGrams], vocab_size: int, context: str, ids: np.ndarray
     tokens = torch.from_numpy(ids.astype(np.int64)).to(walker.device)
     counts[0] = tables[0].counts[tokens].cpu()
     totals[0] = tables[0].counts.sum().cpu()
-    sums = list(map(_totals, tables))
+    sizes = [sums(table.counts, table.first) for table in tables]  # (H,) each, C
     state, done = walker.start(1), 0
     for part in tokens.split(1 << 16):
         levels, state = walker.walk(state, part[None])
@@ -66,7 +67,7 @@ def look_up(tables: list[NGrams], vocab_size: int, context: str, ids: np.ndarray
                 break
             found = tables[k].counts[row[0].clamp(min=0)]
             counts[k, block] = torch.where(row[0] >= 0, found, 0).double().cpu()
-            found = sums[k][context_row[0].clamp(min=0)]
+            found = sizes[k][context_row[0].clamp(min=0)]
             totals[k, block] = torch.where(context_row[0] >= 0, found, 0).double().cpu()
         done += len(part)
     place = torch.arange(size)
@@ -153,10 +154,3 @@ def _walker(tables: list[NGrams], vocab_size: int, context: str) -> NGram:
             f"orders.{k + 1}.words": above.words,
         }
     return NGram.from_tensors(asdict(config), tensors)
-
-
-def _totals(table: NGrams) -> Tensor:
-    """(H,) int64, how often each history was continued."""
-    sums = torch.zeros(len(table.counts) + 1, dtype=torch.int64, device=table.counts.device)
-    torch.cumsum(table.counts, 0, out=sums[1:])
-    return sums[table.first.long()].diff()

@@ -72,7 +72,7 @@ def indices(mask: Tensor) -> Tensor:
 
 
 def pick(mask: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """a where `mask`, else b, of 32-bit numbers; on random masks in a quarter of `where`'s time."""
+    """a where `mask`, else b, of 32-bit numbers."""
     bits = mask.int().neg_()  # all ones where true
     chosen = ((a.view(torch.int32) ^ b.view(torch.int32)) & bits) ^ b.view(torch.int32)
     return chosen.view(a.dtype)

@@ -26,8 +26,22 @@ from torch import Tensor
 from seqlm.errors import UsageError
 from seqlm.models.ngram import NGram, NGramState, unmix
 from seqlm.parallel import one_thread
+from seqlm.progress import Progress, silent
 
 BLOCK = 1 << 14  # n-grams looked up at a time
+
+
+def pruned(
+    model: NGram, threshold: float | None, ngrams: int | None, progress: Progress = silent
+) -> NGram:
+    """By `threshold`, and then to so many `ngrams`, each where it is given. Errors: UsageError."""
+    if threshold is not None:
+        progress("pruning")
+        model = prune(model, threshold)
+    if ngrams is not None:
+        progress("pruning")
+        model = prune_to(model, ngrams)
+    return model
 
 
 def prune(model: NGram, threshold: float) -> NGram:

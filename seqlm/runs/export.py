@@ -11,7 +11,7 @@ from seqlm import __version__
 from seqlm.errors import ModelError, UsageError
 from seqlm.models.arpa_writing import arpa_text
 from seqlm.models.ngram import NGram
-from seqlm.models.pruning import prune, prune_to
+from seqlm.models.pruning import pruned
 from seqlm.progress import Progress, silent
 from seqlm.runs.folder import RunFolder, now, write_pieces, write_text
 from seqlm.runs.opening import open_model
@@ -59,12 +59,7 @@ def opened(
         )
     if (threshold or ngrams) and not model.normalized:
         raise UsageError(f"{loaded.path} gives scores; --prune weighs probabilities")
-    if threshold is not None:
-        progress("pruning")
-        model = prune(model, threshold)
-    if ngrams is not None:
-        progress("pruning")
-        model = prune_to(model, ngrams)
+    model = pruned(model, threshold, ngrams, progress)
     return Source(model, loaded.tokenizer, loaded.config, loaded.path)
 
 

@@ -250,17 +250,8 @@ def latest_run() -> RunFolder:
 
 def write_text(path: Path, text: str) -> None:
     """Replaces `path` in one step that survives a crash."""
-    try:
-        # A file name in the text may be any bytes.
-        with draft(path).open("w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft(path).replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        draft(path).unlink(missing_ok=True)
-        raise SeqlmError(f"{path} cannot be written: {error.strerror}") from None
+    with replacing(path) as file:
+        file.write(text.encode(errors="surrogateescape"))  # a file name in it may be any bytes
 
 
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
