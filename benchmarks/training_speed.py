@@ -81,7 +81,7 @@ def plain_steps(stream: np.ndarray) -> Callable[[int], None]:
 def our_steps(stream: np.ndarray) -> Callable[[int], None]:
     settings = Settings(optimizer="sgd", lr=RATE, clip=CLIP, schedule="constant", epochs=10**6)
     dropouts = dict.fromkeys(("dropout_input", "dropout_hidden", "dropout_output"), DROPOUT)
-    model = LSTM(RecurrentConfig(V, D, 2, **dropouts))
+    model = LSTM(RecurrentConfig(V, width=D, layers=2, **dropouts))
     trainer = Trainer(model, StreamBatches(stream, B, T, torch.device("cpu")), settings, None)
     model.train()
 

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from seqlm.models.softmax import Head
 from seqlm.text.vocabulary import EOS as EOS
 from seqlm.text.vocabulary import UNK as UNK
 
@@ -180,6 +181,18 @@ class NetworkState(NamedTuple):
     inner: State
 
 
+class Group(NamedTuple):
+    """Parameters that are trained alike."""
+
+    parameters: list[nn.Parameter]
+    factor: float = 1.0
+    """Of the learning rate."""
+    highest: float | None = None
+    """Their rate is never above this."""
+    decays: bool = True
+    """Whether weight decay pulls at them."""
+
+
 class Network(LanguageModel):
     """A neural language model: subclasses say `initial` and `forward`, the verbs follow.
 
@@ -187,7 +200,7 @@ class Network(LanguageModel):
     last feature; a text is entered by reading one `</s>`.
     """
 
-    head: Any  # models.softmax.Softmax
+    head: Head
 
     @abstractmethod
     def initial(self, rows: int) -> State:
@@ -197,13 +210,19 @@ class Network(LanguageModel):
     def forward(self, tokens: Tensor, inner: State) -> Output:
         """Features (B, T, D) of `tokens` (B, T) read from `inner`."""
 
+    def groups(self) -> list[Group]:
+        """All parameters, each once, by how they are trained. Here: matrices decay, vectors not."""
+        matrices = [p for p in self.parameters() if p.ndim > 1]
+        vectors = [p for p in self.parameters() if p.ndim < 2]
+        return [Group(matrices), Group(vectors, decays=False)]
+
     def start(self, rows: int) -> NetworkState:
         opening = torch.full((rows, 1), EOS, device=self.device)
         features, inner, *_ = self(opening, self.initial(rows))
         return NetworkState(features[:, -1], inner)
 
     def log_probs(self, state: NetworkState) -> Tensor:
-        return cast(Tensor, self.head.log_probs(state.last))
+        return self.head.log_probs(state.last)
 
     def advance(self, state: NetworkState, tokens: Tensor) -> NetworkState:
         if tokens.shape[1] == 0:

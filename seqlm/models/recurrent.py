@@ -24,21 +24,28 @@ GRU (Cho et al. 2014, in the form of cuDNN):
 
 A stack feeds each layer's h to the next; the last one's h is the feature the softmax takes. With
 tied weights (Press & Wolf 2017) the softmax's matrix is the embedding's, and the last layer has the
-embedding's width. Dropout is locked over time between all of them (Gal & Ghahramani 2016).
+embedding's width.
+
+Regularised as in Merity, Keskar & Socher (2018, "AWD-LSTM"), in training only: dropout locked over
+time between all layers (Gal & Ghahramani 2016); *weight-drop*, one dropout mask on each U for all
+steps of a segment; and two penalties on the last layer's output,
+
+    AR   alpha mean(h~_t^2)            of the dropped output h~
+    TAR  beta  mean((h_t - h_{t-1})^2)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seqlm.models.base import Network, Output
 from seqlm.models.dropout import embed, locked
-from seqlm.models.softmax import Softmax
+from seqlm.models.heads import HeadConfig, make_head
 
 READ = 4.0
 """What an embedding is multiplied by when it is read. It is drawn from U(+-0.1), as a softmax likes
@@ -47,21 +54,24 @@ its matrix; a layer wants a larger input, without which an LSTM is slow to leave
 
 
 @dataclass(frozen=True)
-class RecurrentConfig:
-    vocab_size: int
+class RecurrentConfig(HeadConfig):
     width: int = 256
     """Hidden units of a layer."""
     layers: int = 2
     embedding: int | None = None
     """Width of the embedding; by default that of the layers."""
-    tied: bool = True
-    """The softmax shares the embedding's weight."""
     dropout_embedding: float = 0.0
     """Share of word types dropped from a segment."""
     dropout_input: float = 0.0
     dropout_hidden: float = 0.0
     """Between the layers."""
     dropout_output: float = 0.0
+    dropout_weight: float = 0.0
+    """Share of each U dropped from a segment (weight-drop)."""
+    ar: float = 0.0
+    """alpha: how the size of the output is penalised."""
+    tar: float = 0.0
+    """beta: how its change from step to step is."""
 
     def sizes(self) -> list[int]:
         """The embedding's width, then each layer's."""
@@ -71,26 +81,23 @@ class RecurrentConfig:
 
 
 class Recurrent(Network):
-    """What the three have in common; a subclass names its cell and its state."""
+    """What the three have in common; a subclass names its layer and its state."""
 
-    config_class = RecurrentConfig
-    cell: ClassVar[type[nn.RNN | nn.LSTM | nn.GRU]]
+    config_class: ClassVar[type] = RecurrentConfig
+    config: RecurrentConfig
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
         sizes = config.sizes()
-        self.head = Softmax(config.vocab_size, sizes[-1])
+        self.head = make_head(config, sizes[-1])
         if not config.tied:
             drawn = torch.empty(config.vocab_size, sizes[0]).uniform_(-0.1, 0.1)
             self.embedding = nn.Parameter(drawn)
-        self.layers = nn.ModuleList(
-            self.cell(size, into, batch_first=True) for size, into in pairwise(sizes)
-        )
-        for layer in self.layers:
-            self.initialise(layer)
+        self.layers = nn.ModuleList(self.layer(size, into) for size, into in pairwise(sizes))
 
-    def initialise(self, layer: Any) -> None:
-        """Torch draws from U(+-1/sqrt(width)); subclasses change what their paper changes."""
+    def layer(self, size: int, width: int) -> nn.Module:
+        """A layer that reads (B, T, size) and gives (B, T, width)."""
+        raise NotImplementedError
 
     def forward(self, tokens: Tensor, inner: tuple[Any, ...]) -> Output:
         config = self.config
@@ -103,27 +110,75 @@ class Recurrent(Network):
                 x = locked(x, config.dropout_hidden, self.training)
             x, state = self.run(layer, x, state)
             after.append(state)
-        return Output(locked(x, config.dropout_output, self.training), tuple(after))
+        features = locked(x, config.dropout_output, self.training)
+        return Output(features, tuple(after), self.penalty(features, x))
 
-    def run(self, layer: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def run(self, layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One layer over (B, T, D), from and to a state of (B, D) tensors."""
-        x, h = layer(x, state[None])  # torch wants (1, B, D)
+        x, h = self.recurrence(layer, x, state[None])  # torch wants (1, B, D)
         return x, h[0]
+
+    def recurrence(self, layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The layer, its U dropped out in training; torch's own function where that is so."""
+        p = self.config.dropout_weight
+        if not self.training or p == 0:
+            found: tuple[Tensor, Any] = layer(x, state)
+            return found
+        dropped = nn.functional.dropout(layer.weight_hh_l0, p)  # (gates D, D)
+        return with_recurrent_weight(layer, dropped, x, state)
+
+    def penalty(self, features: Tensor, output: Tensor) -> Tensor | None:
+        """AR and TAR: of `features` (B, T, D), the `output` (B, T, D) after dropout."""
+        config = self.config
+        if not self.training or not (config.ar or config.tar):
+            return None
+        penalty: Tensor = config.ar * features.square().mean()
+        if output.shape[1] > 1:
+            penalty = penalty + config.tar * output.diff(dim=1).square().mean()
+        return penalty
 
     def initial(self, rows: int) -> tuple[Any, ...]:
         return tuple(self.head.weight.new_zeros(rows, size) for size in self.config.sizes()[1:])
 
 
-class Elman(Recurrent):
-    cell = nn.RNN
+TORCH: dict[str, Any] = {
+    "LSTM": torch.lstm,
+    "GRU": torch.gru,
+    "RNN_TANH": torch.rnn_tanh,
+    "RNN_RELU": torch.rnn_relu,
+}
+"""What nn.LSTM and its like call, by their `mode`."""
 
-    def initialise(self, layer: Any) -> None:
-        """An orthogonal U keeps the gradient's norm over the first steps (Saxe et al. 2014)."""
-        nn.init.orthogonal_(layer.weight_hh_l0)
+
+def with_recurrent_weight(layer: Any, weight: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """`layer(x, state)` with `weight` in place of its U."""
+    weights = [layer.weight_ih_l0, weight, layer.bias_ih_l0, layer.bias_hh_l0]
+    # has biases, layers, dropout between them, training, bidirectional, batch first
+    x, *after = TORCH[layer.mode](x, state, weights, True, 1, 0.0, True, False, True)
+    return x, after[0] if len(after) == 1 else tuple(after)
+
+
+@dataclass(frozen=True)
+class ElmanConfig(RecurrentConfig):
+    activation: Literal["tanh", "relu"] = "tanh"
+
+
+class Elman(Recurrent):
+    config_class = ElmanConfig
+    config: ElmanConfig
+
+    def layer(self, size: int, width: int) -> nn.Module:
+        """An orthogonal U keeps the gradient's norm over the first steps (Saxe et al. 2014); with
+        relu it is the identity (Le, Jaitly & Hinton 2015)."""
+        layer = nn.RNN(size, width, nonlinearity=self.config.activation, batch_first=True)
+        start: Any = nn.init.orthogonal_ if self.config.activation == "tanh" else nn.init.eye_
+        start(layer.weight_hh_l0)
+        return layer
 
 
 class GRU(Recurrent):
-    cell = nn.GRU
+    def layer(self, size: int, width: int) -> nn.Module:
+        return nn.GRU(size, width, batch_first=True)
 
 
 class Cell(NamedTuple):
@@ -132,17 +187,16 @@ class Cell(NamedTuple):
 
 
 class LSTM(Recurrent):
-    cell = nn.LSTM
-
-    def initialise(self, layer: Any) -> None:
+    def layer(self, size: int, width: int) -> nn.Module:
         """b_f = 1. Torch orders the gates i, f, g, o and adds two biases: one of them is 0."""
-        width = layer.hidden_size
+        layer = nn.LSTM(size, width, batch_first=True)
         with torch.no_grad():
-            layer.bias_ih_l0[width : 2 * width] = 1.0
-            layer.bias_hh_l0[width : 2 * width] = 0.0
+            layer.get_parameter("bias_ih_l0")[width : 2 * width] = 1.0
+            layer.get_parameter("bias_hh_l0")[width : 2 * width] = 0.0
+        return layer
 
-    def run(self, layer: nn.Module, x: Tensor, state: Cell) -> tuple[Tensor, Cell]:
-        x, (h, c) = layer(x, (state.h[None], state.c[None]))
+    def run(self, layer: Any, x: Tensor, state: Cell) -> tuple[Tensor, Cell]:
+        x, (h, c) = self.recurrence(layer, x, (state.h[None], state.c[None]))
         return x, Cell(h[0], c[0])
 
     def initial(self, rows: int) -> tuple[Cell, ...]:

@@ -16,6 +16,7 @@ With e = exp(z - max z) and s = sum e, softmax is e / s, and the division is mov
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -25,8 +26,35 @@ CHUNK = 1 << 21  # logits held at once on a CPU: 8 MB, about what a core's share
 CHUNK_CUDA = 1 << 26
 
 
-class Softmax(nn.Module):
+class Head(nn.Module):
+    """An output layer: features (.., D) to a distribution over V types."""
+
+    weight: nn.Parameter
+    """(V, D), a row a type: the embedding too, where the two are tied."""
+    smooths: bool = False
+    """Whether `loss` takes a smoothing above 0."""
+
+    @abstractmethod
+    def log_probs(self, features: Tensor) -> Tensor:
+        """(.., D) -> (.., V) natural log."""
+
+    @abstractmethod
+    def score(self, features: Tensor, targets: Tensor) -> Tensor:
+        """(.., D), (..) -> (..) log probability of each target; exact, in chunks of positions."""
+
+    @abstractmethod
+    def loss(self, features: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """(.., D), (..) -> mean negative log probability of the targets, natural log.
+
+        In training mode it may be an estimate. `smoothing` is the share of a target's weight that
+        all types have in common (Szegedy et al. 2016).
+        """
+
+
+class Softmax(Head):
     """A full softmax. Its weight (V, D) may serve as the embedding too (tied)."""
+
+    smooths = True
 
     def __init__(self, vocab_size: int, width: int) -> None:
         super().__init__()
@@ -34,11 +62,9 @@ class Softmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def log_probs(self, features: Tensor) -> Tensor:
-        """(.., D) -> (.., V) natural log."""
         return nn.functional.linear(features, self.weight, self.bias).log_softmax(-1)
 
     def score(self, features: Tensor, targets: Tensor) -> Tensor:
-        """(.., D), (..) -> (..) log probability of each target; exact, in chunks of positions."""
         flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1, 1)
         scores = [
             self.log_probs(f).gather(1, y)
@@ -46,11 +72,15 @@ class Softmax(nn.Module):
         ]
         return torch.cat(scores).view(targets.shape) if scores else flat.new_zeros(targets.shape)
 
-    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """(.., D), (..) -> mean negative log probability of the targets, natural log."""
-        flat = features.reshape(-1, features.shape[-1])
-        loss: Tensor = CrossEntropy.apply(flat, self.weight, self.bias, targets.reshape(-1))
-        return loss
+    def loss(self, features: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
+        loss: Tensor = CrossEntropy.apply(flat, self.weight, self.bias, wanted)
+        if smoothing == 0:
+            return loss
+        # -(1 - e) log p(y) - e mean log p(v)  =  -log p(y) + e (z_y - mean z)
+        above = (flat * (self.weight[wanted] - self.weight.mean(0))).sum(1)
+        above = above + self.bias[wanted] - self.bias.mean()
+        return loss + smoothing * above.mean()
 
 
 def rows_at_once(weight: Tensor) -> int:
@@ -86,30 +116,47 @@ class CrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
     ) -> Tensor:
-        n = features.shape[0]
-        d_features = torch.empty_like(features)
-        d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-        total = weight.new_zeros(())
-        step = rows_at_once(weight)
-        for at in range(0, n, step):
-            f, y = features[at : at + step], targets[at : at + step, None]  # (m, D), (m, 1)
-            z = linear(f, weight, bias)  # (m, V)
-            right = z.gather(1, y)
-            most = z.amax(1, keepdim=True)
-            e = z.sub_(most).exp_()
-            s = e.sum(1, keepdim=True)  # (m, 1)
-            total += (s.log() + most - right).sum()
-            share = 1 / (n * s)
-            d_features[at : at + step] = linear(e, weight.t()).mul_(share)
-            d_weight += linear(e.t(), (f * share).t())
-            d_bias.addmv_(e.t(), share[:, 0])
-        # What the one-hot part of dL/dz adds, n positions only.
-        d_features.sub_(weight[targets], alpha=1 / n)
-        d_weight.index_add_(0, targets, features, alpha=-1 / n)
-        d_bias.index_add_(0, targets, bias.new_full((n,), -1 / n))
-        ctx.save_for_backward(d_features, d_weight, d_bias)
+        gradients = torch.empty_like(features), torch.zeros_like(weight), torch.zeros_like(bias)
+        n = max(1, len(features))
+        total = summed_cross_entropy(features, weight, bias, targets, n, *gradients)
+        ctx.save_for_backward(*gradients)
         return total / n
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         return *(d * grads[0] for d in ctx.saved_tensors), None
+
+
+def summed_cross_entropy(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    n: int,
+    d_features: Tensor,
+    d_weight: Tensor,
+    d_bias: Tensor,
+) -> Tensor:
+    """sum(-log softmax(f W' + b)[y]) of (m, D) features; -> (), and the gradients of 1/n of it.
+
+    Sets `d_features` (m, D), adds to `d_weight` (V, D) and `d_bias` (V,).
+    """
+    total = weight.new_zeros(())
+    step = rows_at_once(weight)
+    for at in range(0, len(features), step):
+        f, y = features[at : at + step], targets[at : at + step, None]  # (c, D), (c, 1)
+        z = linear(f, weight, bias)  # (c, V)
+        right = z.gather(1, y)
+        most = z.amax(1, keepdim=True)
+        e = z.sub_(most).exp_()
+        s = e.sum(1, keepdim=True)  # (c, 1)
+        total += (s.log() + most - right).sum()
+        share = 1 / (n * s)
+        d_features[at : at + step] = linear(e, weight.t()).mul_(share)
+        d_weight += linear(e.t(), (f * share).t())
+        d_bias.addmv_(e.t(), share[:, 0])
+    # What the one-hot part of dL/dz adds, m positions only.
+    d_features.sub_(weight[targets], alpha=1 / n)
+    d_weight.index_add_(0, targets, features, alpha=-1 / n)
+    d_bias.index_add_(0, targets, bias.new_full((len(features),), -1 / n))
+    return total

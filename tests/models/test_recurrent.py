@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqlm.models.recurrent import GRU, LSTM, READ, Cell, Elman, RecurrentConfig
+from seqlm.models.recurrent import GRU, LSTM, READ, Cell, Elman
 
 CELLS = {"rnn": Elman, "lstm": LSTM, "gru": GRU}
 
 
 def build(arch: str, **options) -> Elman | LSTM | GRU:
     torch.manual_seed(1)
-    return CELLS[arch](RecurrentConfig(vocab_size=11, width=5, layers=2, **options)).eval()
+    cell = CELLS[arch]
+    return cell(cell.config_class(vocab_size=11, width=5, layers=2, **options)).eval()
 
 
 def elman(layer, x, h):
@@ -124,6 +125,72 @@ class TestDropout:
         torch.testing.assert_close(
             quiet(tokens, quiet.initial(2)).features, noisy(tokens, noisy.initial(2)).features
         )
+
+
+class TestWeightDrop:
+    """What ports of AWD-LSTM broke without a word: the mask, and the way to the raw weights."""
+
+    @pytest.mark.parametrize("arch", CELLS)
+    @pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=["", "relu"])
+    def test_it_is_the_layer_with_another_u(self, arch, options, monkeypatch):
+        if options and arch != "rnn":
+            pytest.skip("an option of the Elman network")
+        model = build(arch, dropout_weight=0.5, **options).train()
+        tokens = torch.randint(11, (3, 6))
+        monkeypatch.setattr(torch.nn.functional, "dropout", lambda weight, p: 0.5 * weight)
+        found = model(tokens, model.initial(3))
+        with torch.no_grad():
+            for layer in model.layers:
+                layer.weight_hh_l0 *= 0.5
+        expected = model.eval()(tokens, model.initial(3))
+        torch.testing.assert_close(found.features, expected.features)
+        torch.testing.assert_close(found.inner, expected.inner)
+
+    @pytest.mark.parametrize("arch", CELLS)
+    def test_one_mask_a_segment_and_another_for_the_next(self, arch):
+        model = build(arch, dropout_weight=0.5).train()
+        tokens = torch.full((2, 6), 4)
+        zero = []
+        for _ in range(2):
+            model.zero_grad()
+            model(tokens, model.initial(2)).features.sum().backward()
+            zero.append(model.layers[0].weight_hh_l0.grad == 0)
+        # A dropped connection of U has no gradient at any step of any row; a kept one does.
+        assert 0.2 < zero[0].float().mean() < 0.8
+        assert not torch.equal(zero[0], zero[1])
+
+    @pytest.mark.parametrize("arch", CELLS)
+    def test_a_step_of_the_optimiser_changes_what_is_dropped_next(self, arch):
+        model = build(arch, dropout_weight=0.5).train()
+        layer = model.layers[0]
+        before = layer.weight_hh_l0.clone()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+        for _ in range(8):
+            optimizer.zero_grad()
+            model(torch.randint(11, (2, 6)), model.initial(2)).features.square().sum().backward()
+            optimizer.step()
+        assert (layer.weight_hh_l0 != before).float().mean() > 0.9
+        tokens = torch.randint(11, (2, 6))
+        trained = model.eval()(tokens, model.initial(2)).features
+        with torch.no_grad():
+            layer.weight_hh_l0.copy_(before)
+        assert not torch.allclose(trained, model(tokens, model.initial(2)).features)
+
+
+class TestPenalties:
+    def test_ar_and_tar_are_their_formulas(self):
+        model = build("lstm", ar=2.0, tar=3.0, dropout_output=0.5).train()
+        tokens = torch.randint(11, (3, 6))
+        torch.manual_seed(5)
+        dropped, _, penalty, _ = model(tokens, model.initial(3))
+        raw = build("lstm")(tokens, model.initial(3)).features
+        change = (raw[:, 1:] - raw[:, :-1]).square().mean()
+        torch.testing.assert_close(penalty, 2 * dropped.square().mean() + 3 * change)
+        assert model.eval()(tokens, model.initial(3)).penalty is None
+
+    def test_one_step_has_no_change(self):
+        model = build("lstm", tar=3.0).train()
+        assert model(torch.randint(11, (3, 1)), model.initial(3)).penalty == 0
 
 
 @pytest.mark.parametrize("arch", CELLS)

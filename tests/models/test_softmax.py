@@ -79,3 +79,16 @@ def test_score_is_the_log_probability_of_each_target(monkeypatch, shape):
 def test_log_probs_sum_to_one():
     head, features, _ = make()
     torch.testing.assert_close(head.log_probs(features).exp().sum(-1), torch.ones(23))
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_label_smoothing_is_pytorchs(smoothing):
+    head, features, targets = make()
+    inputs = (features, head.weight, head.bias)
+    loss = head.loss(features, targets, smoothing)
+    z = nn.functional.linear(features, head.weight, head.bias)
+    expected = nn.functional.cross_entropy(z, targets, label_smoothing=smoothing)
+    torch.testing.assert_close(loss, expected)
+    found, wanted = torch.autograd.grad(loss, inputs), torch.autograd.grad(expected, inputs)
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b)

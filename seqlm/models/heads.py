@@ -1,0 +1,38 @@
+"""The output layers, by name: what `--softmax` chooses, with the options all networks share.
+
+full       softmax.py     every logit, the exact distribution
+adaptive   adaptive.py    frequent words first, the rest in clusters: exact and cheaper
+sampled    sampled.py     trained against a sample of words, asked in full
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seqlm.models.adaptive import AdaptiveSoftmax
+from seqlm.models.sampled import SampledSoftmax
+from seqlm.models.softmax import Head, Softmax
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Options of every network; those of an architecture extend it."""
+
+    vocab_size: int
+    tied: bool = True
+    """The output layer's matrix is the embedding too (Press & Wolf 2017)."""
+    softmax: Literal["full", "adaptive", "sampled"] = "full"
+    cutoffs: tuple[int, ...] | None = None
+    """Adaptive: the ids at which its clusters begin; by default the cheapest under Zipf's law."""
+    samples: int = 2048
+    """Sampled: the words that a batch is trained against."""
+
+
+def make_head(config: HeadConfig, width: int) -> Head:
+    """The output layer of a network whose features are `width` wide."""
+    if config.softmax == "adaptive":
+        return AdaptiveSoftmax(config.vocab_size, width, config.cutoffs)
+    if config.softmax == "sampled":
+        return SampledSoftmax(config.vocab_size, width, config.samples)
+    return Softmax(config.vocab_size, width)
