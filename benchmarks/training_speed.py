@@ -1,15 +1,19 @@
-"""Training speed of the LSTM against a plain PyTorch loop of the same model, in one process.
+"""Training speed beside a plain PyTorch loop of the same model, in one process.
 
-    python benchmarks/training_speed.py [--runs 7] [--steps 20] [--threads 1]
+    python -m benchmarks.training_speed [--cases lstm-200 ...] [--runs 7] [--steps 20] [--threads 1]
 
-Two layers of 200 units, tied, 10 000 types, batch 20 x 35, dropout 0.2 between all layers, SGD with
-clipping: the model of PyTorch's own word-language-model example, whose loop (two-layer `nn.LSTM`,
-`log_softmax` + `nll_loss`) is written out below as the baseline. Both take the same segments of
-ids drawn with Zipf's frequencies (the time does not depend on the text), in interleaved runs; what
-is printed is the ratio of the medians, once as seqlm runs and once with its output layer on torch's
-own products (MKL) instead of oneDNN, which differ on AMD processors. The baseline's share of the
-float32 matrix-product rate, measured in the same run, tells whether it is a fair one: below 0.50
-the comparison is void.
+    lstm-200, lstm-650   two layers, tied, 10 000 types, 20 rows x 35, dropout 0.2, SGD, clipped:
+                         the model of PyTorch's own word-language-model example, whose loop
+                         (two-layer nn.LSTM, log_softmax + nll_loss) is the baseline; with the full
+                         softmax, the full one on torch's own products, and the adaptive one
+    transformer          4 layers of 128, 4 heads, 65 types, 12 rows x 64, no dropout, AdamW: the
+                         small configuration of nanoGPT, whose loop, written anew, is the baseline
+
+All read the same ids, drawn with Zipf's frequencies (the time does not depend on the text, but for
+the adaptive softmax, asked for rare words as often as Zipf says), in interleaved runs; what is
+printed is the ratio of the medians. "Torch's own products" are MKL's, where seqlm's output layer
+takes oneDNN's, which differ on AMD processors. The baseline's share of the float32 matrix-product
+rate, measured in the same run, tells whether it is a fair one.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -25,24 +29,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqlm.models import softmax
-from seqlm.models.recurrent import LSTM, RecurrentConfig
-from seqlm.text.batches import StreamBatches
+from seqlm.models.recurrent import LSTM, LSTMConfig
+from seqlm.models.transformer import Transformer, TransformerConfig
+from seqlm.text.batches import StreamBatches, WindowBatches
 from seqlm.training.loop import Trainer
 from seqlm.training.settings import Settings
 
-V, D, B, T = 10_000, 200, 20, 35
+Run = Callable[[int], None]  # so many steps
+
+# ------------------------------------------------------------------- PyTorch's word language model
+
+V, B, T = 10_000, 20, 35
 RATE, CLIP, DROPOUT = 1.0, 0.25, 0.2
 
 
 class Plain(nn.Module):
     """The example's model."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.drop = nn.Dropout(DROPOUT)
-        self.encoder = nn.Embedding(V, D)
-        self.rnn = nn.LSTM(D, D, 2, dropout=DROPOUT)
-        self.decoder = nn.Linear(D, V)
+        self.encoder = nn.Embedding(V, width)
+        self.rnn = nn.LSTM(width, width, 2, dropout=DROPOUT)
+        self.decoder = nn.Linear(width, V)
         self.decoder.weight = self.encoder.weight
         nn.init.uniform_(self.encoder.weight, -0.1, 0.1)
 
@@ -52,11 +61,11 @@ class Plain(nn.Module):
         return F.log_softmax(decoded, dim=1), hidden
 
 
-def plain_steps(stream: np.ndarray) -> Callable[[int], None]:
-    model = Plain()
+def plain_lstm(stream: np.ndarray, width: int) -> Run:
+    model = Plain(width)
     each = len(stream) // B
     data = torch.from_numpy(stream[: each * B].astype(np.int64)).view(B, each).t().contiguous()
-    hidden = (torch.zeros(2, B, D), torch.zeros(2, B, D))
+    hidden = (torch.zeros(2, B, width), torch.zeros(2, B, width))
     total = 0.0
     at = 0
 
@@ -78,12 +87,17 @@ def plain_steps(stream: np.ndarray) -> Callable[[int], None]:
     return run
 
 
-def our_steps(stream: np.ndarray) -> Callable[[int], None]:
+def our_lstm(stream: np.ndarray, width: int, head: str) -> Run:
     settings = Settings(optimizer="sgd", lr=RATE, clip=CLIP, schedule="constant", epochs=10**6)
     dropouts = dict.fromkeys(("dropout_input", "dropout_hidden", "dropout_output"), DROPOUT)
-    model = LSTM(RecurrentConfig(V, width=D, layers=2, **dropouts))
-    trainer = Trainer(model, StreamBatches(stream, B, T, torch.device("cpu")), settings, None)
-    model.train()
+    model = LSTM(LSTMConfig(V, softmax=head, width=width, layers=2, **dropouts))
+    return steps_of(
+        Trainer(model, StreamBatches(stream, B, T, torch.device("cpu")), settings, None)
+    )
+
+
+def steps_of(trainer: Trainer) -> Run:
+    trainer.network.train()
 
     def run(steps: int) -> None:
         for _ in range(steps):
@@ -92,7 +106,7 @@ def our_steps(stream: np.ndarray) -> Callable[[int], None]:
     return run
 
 
-def with_torch_products(run: Callable[[int], None]) -> Callable[[int], None]:
+def with_torch_products(run: Run) -> Run:
     def instead(steps: int) -> None:
         onednn, softmax.onednn_linear = softmax.onednn_linear, None
         try:
@@ -101,6 +115,124 @@ def with_torch_products(run: Callable[[int], None]) -> Callable[[int], None]:
             softmax.onednn_linear = onednn
 
     return instead
+
+
+def lstm_case(width: int) -> tuple[dict[str, Run], int, float]:
+    stream = zipf(V, 400_000)
+    loops = {
+        "plain": plain_lstm(stream, width),
+        "seqlm": our_lstm(stream, width, "full"),
+        "seqlm, torch's products": with_torch_products(our_lstm(stream, width, "full")),
+        "seqlm, adaptive softmax": our_lstm(stream, width, "adaptive"),
+    }
+    # Forward and backward: three products of each weight with each position.
+    return loops, B * T, 3 * 2 * B * T * (V * width + 2 * 4 * width * 2 * width)
+
+
+# ----------------------------------------------------------------------------- nanoGPT's small GPT
+
+LAYERS, HEADS, WIDTH, TYPES = 4, 4, 128, 65
+ROWS, BLOCK = 12, 64
+BETAS, DECAY, PEAK = (0.9, 0.99), 0.1, 1e-3
+
+
+class PlainBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.LayerNorm(WIDTH, bias=False)
+        self.qkv = nn.Linear(WIDTH, 3 * WIDTH, bias=False)
+        self.out = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.second = nn.LayerNorm(WIDTH, bias=False)
+        self.up = nn.Linear(WIDTH, 4 * WIDTH, bias=False)
+        self.down = nn.Linear(4 * WIDTH, WIDTH, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, steps, width = x.shape
+        parts = self.qkv(self.first(x)).split(width, 2)
+        q, k, v = (p.view(rows, steps, HEADS, width // HEADS).transpose(1, 2) for p in parts)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).contiguous().view(rows, steps, width))
+        return x + self.down(F.gelu(self.up(self.second(x))))
+
+
+class PlainGPT(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(TYPES, WIDTH), nn.Embedding(BLOCK, WIDTH)
+        self.blocks = nn.ModuleList(PlainBlock() for _ in range(LAYERS))
+        self.norm = nn.LayerNorm(WIDTH, bias=False)
+        self.head = nn.Linear(WIDTH, TYPES, bias=False)
+        self.head.weight = self.tokens.weight
+        for p in self.parameters():
+            if p.ndim > 1:
+                nn.init.normal_(p, std=0.02)
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        x = self.tokens(inputs) + self.places(torch.arange(BLOCK))
+        for block in self.blocks:
+            x = block(x)
+        return F.cross_entropy(self.head(self.norm(x)).view(-1, TYPES), targets.view(-1))
+
+
+def plain_gpt(stream: np.ndarray) -> Run:
+    model = PlainGPT()
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": DECAY},
+        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=PEAK, betas=BETAS)
+    data = torch.from_numpy(stream.astype(np.int64))
+
+    def run(steps: int) -> None:
+        for step in range(steps):
+            starts = torch.randint(len(data) - BLOCK, (ROWS,))
+            inputs = torch.stack([data[i : i + BLOCK] for i in starts])
+            targets = torch.stack([data[i + 1 : i + 1 + BLOCK] for i in starts])
+            for group in optimizer.param_groups:
+                group["lr"] = PEAK
+            loss = model(inputs, targets)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if step % 10 == 0:
+                loss.item()
+
+    return run
+
+
+def our_gpt(stream: np.ndarray) -> Run:
+    settings = Settings(
+        optimizer="adamw", lr=PEAK, beta2=BETAS[1], weight_decay=DECAY, clip=1.0,
+        schedule="constant", epochs=10**6,
+    )  # fmt: skip
+    model = Transformer(
+        TransformerConfig(TYPES, width=WIDTH, layers=LAYERS, heads=HEADS, horizon=BLOCK, bias=False)
+    )
+    batches = WindowBatches(stream, ROWS, BLOCK, 1, torch.device("cpu"))
+    return steps_of(Trainer(model, batches, settings, None))
+
+
+def transformer_case() -> tuple[dict[str, Run], int, float]:
+    stream = zipf(TYPES, 400_000)
+    loops = {"plain": plain_gpt(stream), "seqlm": our_gpt(stream)}
+    weights = LAYERS * 12 * WIDTH**2 + TYPES * WIDTH
+    scores = LAYERS * 2 * BLOCK * WIDTH  # queries by keys and weights by values, all positions
+    return loops, ROWS * BLOCK, 3 * 2 * ROWS * BLOCK * (weights + scores)
+
+
+# ---------------------------------------------------------------------------------------- measuring
+
+CASES = {
+    "lstm-200": lambda: lstm_case(200),
+    "lstm-650": lambda: lstm_case(650),
+    "transformer": transformer_case,
+}
+
+
+def zipf(types: int, tokens: int) -> np.ndarray:
+    p = 1 / np.arange(1, types + 1)
+    return np.random.default_rng(1).choice(types, tokens, p=p / p.sum()).astype(np.int32)
 
 
 def product_rate() -> float:
@@ -114,49 +246,49 @@ def product_rate() -> float:
     return 2 * 2048**3 / min(times)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=20, help="segments a run")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(1)
-    rng = np.random.default_rng(1)
-    zipf = 1 / np.arange(1, V + 1)
-    stream = rng.choice(V, 400_000, p=zipf / zipf.sum()).astype(np.int32)
-
-    loops = {
-        "plain": plain_steps(stream),
-        "seqlm": our_steps(stream),
-        "seqlm, torch's products": with_torch_products(our_steps(stream)),
-    }
+def measured(
+    loops: Mapping[str, Run], runs: int, steps: int
+) -> tuple[dict[str, list[float]], float]:
+    """Seconds a step of every run of every loop, and the product rate."""
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     rates = []
     for run in loops.values():
         run(5)
-    for _ in range(options.runs):
+    for _ in range(runs):
         rates.append(product_rate())
         for name, run in loops.items():
             started = time.perf_counter()
-            run(options.steps)
-            seconds[name].append((time.perf_counter() - started) / options.steps)
+            run(steps)
+            seconds[name].append((time.perf_counter() - started) / steps)
+    return seconds, statistics.median(rates)
 
-    median = {name: statistics.median(times) for name, times in seconds.items()}
-    # Forward and backward: three products of each weight with each position.
-    flop = 3 * 2 * B * T * (V * D + 2 * 4 * D * (D + D))
-    print(
-        f"float32 product: {statistics.median(rates) / 1e9:.0f} Gflop/s, {options.threads} threads"
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, each in median.items():
-        share = flop / each / statistics.median(rates)
-        print(f"{name}: {B * T / each:,.0f} tokens/s, {share:.2f} of the product rate")
-    for name in list(loops)[1:]:
-        pairs = sorted(p / s for p, s in zip(seconds["plain"], seconds[name], strict=True))
-        print(
-            f"{name}: {median['plain'] / median[name]:.2f} x plain"
-            f" (pairs {pairs[0]:.2f} to {pairs[-1]:.2f}, {options.runs} interleaved runs)"
-        )
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES])
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=20, help="steps a run")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    for case in options.cases:
+        torch.manual_seed(1)
+        loops, tokens, flop = CASES[case]()
+        seconds, rate = measured(loops, options.runs, options.steps)
+        median = {name: statistics.median(times) for name, times in seconds.items()}
+        threads = f"{options.threads} thread{'s' * (options.threads > 1)}"
+        print(f"{case}: float32 product {rate / 1e9:.0f} Gflop/s, {threads}")
+        share = flop / median["plain"] / rate
+        print(f"  plain: {tokens / median['plain']:,.0f} tokens/s, {share:.2f} of the product rate")
+        for name in [*loops][1:]:
+            pairs = sorted(p / s for p, s in zip(seconds["plain"], seconds[name]))
+            print(
+                f"  {name}: {tokens / median[name]:,.0f} tokens/s,"
+                f" {median['plain'] / median[name]:.2f} x plain"
+                f" (pairs {pairs[0]:.2f} to {pairs[-1]:.2f}, {options.runs} interleaved runs)"
+            )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import typer
 
 from seqlm import __version__
 from seqlm.cli import console, count, eval, export, sample, train
+from seqlm.cli.settings import Sectioned
 from seqlm.errors import SeqlmError
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("count")(count.count)
-app.command("train")(train.train)
+app.command("train", cls=Sectioned)(train.train)
 app.command("eval")(eval.evaluate)
 app.command("sample")(sample.sample)
 app.command("export")(export.export)

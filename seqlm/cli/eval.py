@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqlm.cli import console, mixing
+from seqlm.cli import adapting, console, mixing
 from seqlm.cli.console import flag
 from seqlm.errors import ModelError, UsageError
 
@@ -25,18 +25,33 @@ def evaluate(
     model: Annotated[list[str] | None, mixing.MODELS] = None,
     mix: Annotated[str | None, mixing.MIX] = None,
     tune: Annotated[
-        str | None, flag("--tune", help="Held-out text to find the weights on, by EM.")
+        str | None,
+        flag("--tune", help="Held-out text to find weights and constants on that no flag gives."),
     ] = None,
     cache: Annotated[int | None, mixing.CACHE] = None,
     cache_decay: Annotated[float | None, mixing.CACHE_DECAY] = None,
+    softmax_temperature: Annotated[float | None, adapting.TEMPERATURE] = None,
+    neural_cache: Annotated[int | None, adapting.NEURAL_CACHE] = None,
+    neural_cache_weight: Annotated[float | None, adapting.CACHE_WEIGHT] = None,
+    neural_cache_flatness: Annotated[float | None, adapting.CACHE_FLATNESS] = None,
+    dynamic: Annotated[int | None, adapting.DYNAMIC] = None,
+    dynamic_statistics: Annotated[str | None, adapting.DYNAMIC_STATISTICS] = None,
+    dynamic_rate: Annotated[float | None, adapting.DYNAMIC_RATE] = None,
+    dynamic_decay: Annotated[float | None, adapting.DYNAMIC_DECAY] = None,
     metric: Annotated[
         list[str] | None,
         flag(
             "--metric",
             help="ppl, ppl-excluding, cross-entropy, bits-per-token, bits-per-char or"
-            " bits-per-byte; several with commas. [default: ppl]",
+            " bits-per-byte; beside an --oracle kl-true-prefix, kl-own-prefix or exposure; several"
+            " with commas. [default: ppl]",
         ),
     ] = None,
+    oracle: Annotated[
+        str | None,
+        flag("--oracle", help="A model that knows more, to measure exposure bias by."),
+    ] = None,
+    seed: Annotated[int, flag("--seed", help="Of the model's own prefixes. [default: 1]")] = 1,
     per_token: Annotated[
         bool, flag("--per-token", help="Print the surprisal of every token, in bits, as TSV.")
     ] = False,
@@ -60,37 +75,61 @@ def evaluate(
     if per_token and (json or metric):
         raise UsageError("--per-token prints its own table; leave out --metric and --json")
     request = mixing.requested(model, mix, cache, cache_decay)
+    adaptation = adapting.requested(
+        temperature=softmax_temperature,
+        window=neural_cache,
+        weight=neural_cache_weight,
+        flatness=neural_cache_flatness,
+        segment=dynamic,
+        statistics=dynamic_statistics,
+        rate=dynamic_rate,
+        decay=dynamic_decay,
+    )
     if tune is not None and request.weights:
         raise UsageError("--tune finds the weights that --mix gives: leave out one of them")
-    if tune is not None and request.size == 1:
-        raise UsageError("--tune weighs several models: -m names another, --cache adds one")
     where = console.set_up_torch(device, num_threads)
 
-    from seqlm.evaluation import perplexity, surprisal, tuning
+    import numpy as np
+
+    from seqlm.evaluation import exposure, perplexity, surprisal, tuning
+    from seqlm.runs.opening import open_model
 
     wanted = perplexity.check_metrics(metric or ["ppl"])
-    if tune is not None:
-        tuning.check_held_out(tune, sources)
-    models = mixing.open_mix(request, where)
+    of_exposure = [name for name in wanted if name in exposure.FIGURES]
+    if bool(of_exposure) != (oracle is not None):
+        raise UsageError(
+            f"--metric {of_exposure[0]} is measured against an --oracle, a model that knows more"
+            if of_exposure
+            else "--oracle is what --metric exposure is measured against"
+        )
+    for name, other in (("--tune", tune), ("--dynamic-statistics", dynamic_statistics)):
+        if other is not None:
+            tuning.check_held_out(other, sources, name)
+    models = adapting.adapted(mixing.open_mix(request, where), adaptation, errors)
+    judge = open_model(oracle, where, console.Stages()) if oracle is not None else None
     check_probabilities(models, per_token)
-    digest = None
+    statistics = models.adaptation.statistics_digest
+    held_out = {statistics: "--dynamic-statistics"} if statistics else {}
     if tune is not None:
-        models, tokens, digest = tuning.tune(models, tune, batch_size, errors)
-        console.say(f"tuned on {tokens:,} tokens of {tune}: --mix {mixing.listed(models)}")
+        models, tokens, digest = tuning.tune(models, tune, batch_size, errors, console.Stages())
+        held_out[digest] = "--tune"
+        console.say(f"tuned on {tokens:,} tokens of {tune}: {adapting.flags(models)}")
     elif request.size > 1 and not request.weights:
         console.say(f"equal weights: --mix {mixing.listed(models)}; --tune finds better ones")
 
     tally = perplexity.Tally()
-    scored = perplexity.evaluate(models, sources, tally, batch_size, errors, per_token, digest)
+    scored = perplexity.evaluate(models, sources, tally, batch_size, errors, per_token, held_out)
     if per_token:
         print("\t".join(surprisal.COLUMNS))
         for row in surprisal.rows(scored, models.tokenizer):
             print("\t".join(f"{v:.9g}" if isinstance(v, float) else str(v) for v in row))
-    else:
-        for _ in scored:
-            pass
+    read = [each.ids for each in scored if judge is not None]
     signature = perplexity.signature(models)
-    values = {name: perplexity.METRICS[name](tally) for name in wanted}
+    figures = {name: perplexity.METRICS[name](tally) for name in wanted if name not in of_exposure}
+    if judge is not None:
+        figures |= exposure.measure(models, judge, np.concatenate(read), seed)
+        signature += f"|oracle:{judge.config['arch']}.{judge.weights}|seed:{seed}"
+    values = {name: figures[name] for name in wanted}
     if json:
         print(json_module.dumps(as_object(values, tally, signature, models)))
     elif not per_token:
@@ -148,5 +187,7 @@ def as_object(values: dict[str, float], tally: Tally, signature: str, mix: Mix) 
         "log_prob": tally.log_prob if math.isfinite(tally.log_prob) else None,
         "lower_bound": bool(tally.literal_unk),
         **({"model": paths[0]} if len(paths) == 1 else {"models": paths, "weights": mix.weights}),
+        "mode": "adaptive" if mix.is_adaptive else "static",
+        **({"constants": constants} if (constants := mix.adaptation.settled().values()) else {}),
         "signature": signature,
     }

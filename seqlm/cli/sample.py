@@ -40,6 +40,17 @@ def sample(
     min_p: Annotated[
         float | None, flag("--min-p", help="Keep those this likely beside the likeliest.")
     ] = None,
+    repetition_penalty: Annotated[
+        float,
+        flag(
+            "--repetition-penalty",
+            help="Above 1, what the text has held is less likely; 1.2 is usual. [default: 1]",
+        ),
+    ] = 1.0,
+    no_repeat_ngram: Annotated[
+        int | None,
+        flag("--no-repeat-ngram", help="No N tokens in a row occur twice, the prompt's included."),
+    ] = None,
     beam: Annotated[
         int | None,
         flag("--beam", help="Do not draw: search the likeliest, this wide.", min=1, max=1 << 16),
@@ -47,6 +58,10 @@ def sample(
     nbest: Annotated[
         int, flag("--nbest", help="Continuations a beam prints. [default: 1]", min=1)
     ] = 1,
+    length_penalty: Annotated[
+        float,
+        flag("--length-penalty", help="Above 0, a beam prefers longer ones. [default: 0]", min=0),
+    ] = 0.0,
     seed: Annotated[int, flag("--seed", help="Equal seeds give equal samples. [default: 1]")] = 1,
     json: Annotated[bool, console.JSON] = False,
     device: Annotated[str | None, console.DEVICE] = None,
@@ -58,8 +73,8 @@ def sample(
     console.check_choice("stop", stop, ("eos", "none"))
     if beam is not None and (temperature != 1.0 or top_k or top_p or min_p or stop == "none"):
         raise UsageError("--beam searches and does not draw: no --temperature, --top-*, --stop")
-    if beam is None and nbest > 1:
-        raise UsageError("--nbest is how many of a --beam to print")
+    if beam is None and (nbest > 1 or length_penalty):
+        raise UsageError("--nbest and --length-penalty are about what a --beam finds")
     if beam is not None and nbest > beam:
         raise UsageError(f"--nbest {nbest} needs a --beam at least as wide")
 
@@ -69,9 +84,10 @@ def sample(
     from seqlm.decoding import sampling
     from seqlm.decoding.choose import chooser
     from seqlm.decoding.noise import Noise
+    from seqlm.decoding.repetition import repetition
 
-    choose = partial(chooser, temperature, top_k, top_p, min_p)
-    choose(Noise.of(seed, []))  # refuses what is out of range before anything is loaded
+    choose = partial(chooser, temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram)
+    choose(noise=Noise.of(seed, []))  # refuses what is out of range before anything is loaded
     where = console.set_up_torch(device, num_threads)
     if where.type == "mps":  # it has no float64, which drawing and ranking are done in
         where = type(where)("cpu")
@@ -81,7 +97,10 @@ def sample(
     language_model, tokenizer = opened.decodable(), opened.tokenizer
     prompts: Iterable[str] = stdin_lines() if prompt == "-" else [prompt]
     if beam is not None:
-        beams = sampling.best(language_model, tokenizer, prompts, beam, nbest, max_tokens)
+        avoid = partial(repetition, repetition_penalty, no_repeat_ngram)
+        beams = sampling.best(
+            language_model, tokenizer, prompts, beam, nbest, max_tokens, length_penalty, avoid
+        )
         found = (each for ranked in beams for each in ranked)
         if json:
             print(

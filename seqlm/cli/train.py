@@ -13,6 +13,7 @@ import typer
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
+from seqlm.cli.settings import takes_settings
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -20,130 +21,33 @@ if TYPE_CHECKING:
     from seqlm.training.loop import Trainer
 
 
-NO_SETTINGS = {
-    *("corpus", "valid", "errors", "config", "output", "overwrite", "resume"),
-    *("device", "num_threads", "quiet", "debug"),
-}
-"""Parameters of the command that are not settings of the run."""
-
-
+@takes_settings
 def train(
     flags: typer.Context,
     corpus: Annotated[
         list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
     ] = None,
-    # text
     valid: Annotated[list[str] | None, flag("--valid", help="Text to validate on.")] = None,
-    valid_fraction: Annotated[
-        float | None, flag("--valid-fraction", help="Or this part of the corpus, from its end.")
-    ] = None,
-    tokenizer: Annotated[
-        str | None, flag("--tokenizer", help="word, char or bpe. [default: word]")
-    ] = None,
-    vocab: Annotated[
-        str | None, flag("--vocab", help="Take the vocabulary of a run, or of a file of types.")
-    ] = None,
-    vocab_size: Annotated[int | None, flag("--vocab-size", help="The most types kept.")] = None,
-    min_count: Annotated[
-        int | None,
-        flag("--min-count", help="Occurrences of a type. [words: 2, or 1 if the text has <unk>]"),
-    ] = None,
-    context: Annotated[
-        str | None,
-        flag("--context", help="carried over lines, or sentence by sentence. [default: carried]"),
-    ] = None,
-    errors: Annotated[str, console.ERRORS] = "strict",
-    # model
-    arch: Annotated[str | None, flag("--arch", help="rnn, lstm or gru. [default: lstm]")] = None,
-    width: Annotated[int | None, flag("--width", help="Units of a layer. [default: 256]")] = None,
-    layers: Annotated[int | None, flag("--layers", help="Layers. [default: 2]")] = None,
-    embedding: Annotated[
-        int | None,
-        flag("--embedding", help="Width of the embedding. [default: that of the layers]"),
-    ] = None,
-    tied: Annotated[
-        bool | None,
-        flag("--tied/--untied", help="Softmax and embedding share weights. [default: tied]"),
-    ] = None,
-    dropout: Annotated[
-        float | None, flag("--dropout", help="Locked dropout, everywhere but on word types.")
-    ] = None,
-    dropout_input: Annotated[
-        float | None, flag("--dropout-input", help="Before the first layer. [default: 0.1]")
-    ] = None,
-    dropout_hidden: Annotated[
-        float | None, flag("--dropout-hidden", help="Between layers. [default: 0.1]")
-    ] = None,
-    dropout_output: Annotated[
-        float | None, flag("--dropout-output", help="After the last. [default: 0.2]")
-    ] = None,
-    dropout_embedding: Annotated[
-        float | None, flag("--dropout-embedding", help="Share of word types dropped. [default: 0]")
-    ] = None,
-    # training
     config: Annotated[
         str | None, flag("--config", help="YAML of settings, or a recipe: ptb-lstm, char-lstm.")
     ] = None,
-    epochs: Annotated[
-        int | None, flag("--epochs", help="Passes over the corpus. [default: 6]")
-    ] = None,
-    steps: Annotated[int | None, flag("--steps", help="Or updates.")] = None,
-    batch_size: Annotated[
-        int | None, flag("--batch-size", help="Rows trained side by side. [default: 32]")
-    ] = None,
-    length: Annotated[
-        int | None, flag("--length", help="Tokens the gradient goes back. [default: 35]")
-    ] = None,
-    optimizer: Annotated[
-        str | None, flag("--optimizer", help="adamw or sgd. [default: adamw]")
-    ] = None,
-    lr: Annotated[
-        float | None, flag("--lr", help="Peak rate. [default: adamw 0.005, sgd 20]")
-    ] = None,
-    schedule: Annotated[
-        str | None,
-        flag("--schedule", help="one-cycle, cosine, constant or plateau. [default: one-cycle]"),
-    ] = None,
-    warmup: Annotated[
-        float | None,
-        flag("--warmup", help="Part of the steps over which the rate rises. [default: 0]"),
-    ] = None,
-    clip: Annotated[
-        float | None,
-        flag("--clip", help="Largest norm of a gradient; 0 clips nothing. [default: 0.25]"),
-    ] = None,
-    weight_decay: Annotated[
-        float | None, flag("--weight-decay", help="Decay of the weights. [default: 0]")
-    ] = None,
-    valid_every: Annotated[
-        int | None, flag("--valid-every", help="Steps between validations. [default: an epoch]")
-    ] = None,
-    patience: Annotated[
-        int | None,
-        flag("--patience", help="Validations without a gain before stopping. [default: 3]"),
-    ] = None,
-    tolerance: Annotated[
-        float | None, flag("--tolerance", help="Nats a token that make a gain. [default: 0]")
-    ] = None,
-    seed: Annotated[
-        int | None, flag("--seed", help="Equal seeds give equal weights. [default: 1]")
-    ] = None,
-    # run
     output: Annotated[Path | None, console.OUTPUT] = None,
     overwrite: Annotated[bool, console.OVERWRITE] = False,
     resume: Annotated[
         str | None, flag("--resume", help="Go on with this run, with its corpus and settings.")
     ] = None,
+    errors: Annotated[str, console.ERRORS] = "strict",
     device: Annotated[str | None, console.DEVICE] = None,
     num_threads: Annotated[int | None, console.THREADS] = None,
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
+    **settings: Any,
 ) -> None:
     """Train a neural language model on CORPUS.
 
     Prints the run's folder. Ctrl-C saves and says how to resume.
     """
-    given = {k: v for k, v in flags.params.items() if k not in NO_SETTINGS and v is not None}
+    given = {name: value for name, value in settings.items() if value is not None}
     console.check_choice("errors", errors, ("strict", "replace"))
 
     from seqlm.errors import UsageError
@@ -160,11 +64,11 @@ def train(
         stored = run.resumable(resumed)
         device, num_threads = device or stored["device"], num_threads or stored["threads"]
     else:
-        settings, options = resolve(read_recipe(config) if config else {}, given)
+        own, options = resolve(read_recipe(config) if config else {}, given)
         sources = console.inputs(corpus)
         if "-" in sources and "-" in (valid or []):
             raise UsageError("standard input is the corpus; --valid needs a file")
-        if valid and settings.valid_fraction:
+        if valid and own.valid_fraction:
             raise UsageError("--valid and --valid-fraction are two answers to one question")
     where = console.set_up_torch(device, num_threads)
     progress = Progress()
@@ -174,7 +78,7 @@ def train(
         else:
             command = ["seqlm", *sys.argv[1:]]
             done = run.train(
-                sources, valid or [], settings, options, output, where, progress, command,
+                sources, valid or [], own, options, output, where, progress, command,
                 overwrite, errors, console.say,
             )  # fmt: skip
     finally:

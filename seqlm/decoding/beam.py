@@ -2,21 +2,22 @@
 
     X      the source, S positions (a language model has none)
     Y      a hypothesis, |Y| tokens
+    q      log p(Y | X); where something is done against repetition, the sum of what that leaves
     p_ij   attention on source position i behind token j
 
-    score(X, Y) = log p(Y | X) / lp(Y) + cp(X, Y)               Wu et al. 2016, equation 14
+    score(X, Y) = q(Y) / lp(Y) + cp(X, Y)                       Wu et al. 2016, equation 14
     lp(Y) = ((5 + |Y|) / 6)^alpha
     cp(X, Y) = beta sum_i log(min(sum_j p_ij, 1))
 
 Each step extends the prefixes by every token and looks at the 2 `width` best results. Those among
 the first `width` that end are finished; the best `width` that do not end are the next prefixes, and
 there always are enough, as each prefix ends in one way only. Prefixes, all of one length, compete
-by log p; finished hypotheses by their score.
+by q; finished hypotheses by their score.
 
-A source is done when its n best hypotheses are proven. What a prefix leads to has a lower log p, a
+A source is done when its n best hypotheses are proven. What a prefix leads to has a lower q, a
 larger lp and at best cp = 0, so it cannot score above
 
-    log p(prefix) / lp(longest)
+    q(prefix) / lp(longest)
 
 and once the n-th best finished score is no lower than that of the best prefix, searching on to the
 limit would return the same n.
@@ -31,13 +32,14 @@ import torch
 from torch import Tensor
 
 from seqlm.decoding.choose import highest
+from seqlm.decoding.repetition import Adjust
 from seqlm.errors import UsageError
 from seqlm.models.base import S, SequenceModel, State, select, transform
 
 
 class Hypothesis(NamedTuple):
     tokens: Tensor  # (t,), the last one `end` unless the search was cut at its limit
-    log_prob: float  # natural log
+    log_prob: float  # natural log, as the model has it
     score: float
     alignment: Tensor | None  # (t, S)
 
@@ -53,6 +55,7 @@ def beam_search(
     length_penalty: float = 0.0,
     coverage_penalty: float = 0.0,
     source_lengths: Tensor | None = None,
+    adjust: Adjust | None = None,
     nbest: int | None = None,
 ) -> list[list[Hypothesis]]:
     """The best hypotheses for each of the B rows of `state`, best first.
@@ -61,6 +64,7 @@ def beam_search(
     length_penalty: alpha. With 0, a beam of width 1 is the greedy choice.
     coverage_penalty: beta, for models that tell their alignment; on others it has no effect.
     source_lengths: (B,) positions of each source that are no padding, for the coverage.
+    adjust: what is done against repetition; nothing it gives may be above 0.
     nbest: how many are wanted, by default `width`; fewer are proven sooner.
 
     Hypotheses that ended come before those cut at the limit. Fewer than `nbest` come back only
@@ -87,9 +91,9 @@ def beam_search(
         # Sources that are done leave the search; at their limit they leave what is alive as well.
         prefixes = search.prefixes
         cut = search.limit <= prefixes.tokens.shape[2]
-        proven = search.best[:, -1] >= ranking.bound(prefixes.log_prob[:, 0], search.limit)
+        proven = search.best[:, -1] >= ranking.bound(prefixes.q[:, 0], search.limit)
         scores = ranking.scores(prefixes, search.length)
-        collect(found, search.number, prefixes, scores, cut[:, None] & prefixes.log_prob.isfinite())
+        collect(found, search.number, prefixes, scores, cut[:, None] & prefixes.q.isfinite())
         going = (~(cut | proven)).nonzero()[:, 0]
         if len(going) == 0:
             break
@@ -99,15 +103,19 @@ def beam_search(
         # Every prefix by every token, and the best of that.
         last = prefixes.tokens[..., -1:].flatten(0, 1)  # (A L, 1), or (A, 0) at first
         state = model.advance(select(state, prefixes.row.flatten()), last)
-        log_probs = model.log_probs(state).view(*prefixes.row.shape, vocab_size)
-        totals = (prefixes.log_prob[..., None] + log_probs).flatten(1)  # (A, L V)
-        first = highest(totals, min(2 * width, totals.shape[1]))  # (A, n)
+        log_probs = model.log_probs(state)  # (A L, V)
+        adjusted = log_probs if adjust is None else adjust(log_probs, prefixes.tokens.flatten(0, 1))
+        totals = (prefixes.q[..., None] + adjusted.view(*prefixes.row.shape, -1)).flatten(1)
+        first = highest(totals, min(2 * width, totals.shape[1]))  # (A, n) of L V
         parents, tokens = first // vocab_size, first % vocab_size
-        longer = prefixes.extended(parents, tokens, totals.gather(1, first), model.alignment(state))
+        added = log_probs.view_as(totals).gather(1, first)
+        longer = prefixes.extended(
+            parents, tokens, added, totals.gather(1, first), model.alignment(state)
+        )
 
         # What ended is filed, what did not goes on.
         ended = tokens == end
-        finished = ended & longer.log_prob.isfinite()
+        finished = ended & longer.q.isfinite()
         finished[:, width:] = False
         scores = ranking.scores(longer, search.length)
         collect(found, search.number, longer, scores, finished)
@@ -127,6 +135,7 @@ class Prefixes(NamedTuple):
 
     row: Tensor  # (A, L) the row of the model's state that has read all but the last token
     log_prob: Tensor  # (A, L) float64
+    q: Tensor  # (A, L) float64, what they compete by
     tokens: Tensor  # (A, L, t)
     attention: Tensor | None  # (A, L, t, S)
 
@@ -136,21 +145,26 @@ class Prefixes(NamedTuple):
         return cls(
             torch.arange(sources, device=device)[:, None],
             torch.zeros(sources, 1, dtype=torch.float64, device=device),
+            torch.zeros(sources, 1, dtype=torch.float64, device=device),
             torch.empty(sources, 1, 0, dtype=torch.long, device=device),
             None if attention is None else attention[:, None, None][:, :, :0],
         )
 
     def extended(
-        self, ranks: Tensor, tokens: Tensor, log_prob: Tensor, attention: Tensor | None
+        self, ranks: Tensor, tokens: Tensor, added: Tensor, q: Tensor, attention: Tensor | None
     ) -> Prefixes:
-        """Those at `ranks` (A, n), `tokens` (A, n) after them, `attention` (A L, S) behind that."""
+        """Those at `ranks` (A, n), `tokens` (A, n) after them, `attention` (A L, S) behind that.
+
+        `added` (A, n) is the log-probability of the tokens, `q` (A, n) that of the longer prefixes.
+        """
         row = torch.arange(self.row.numel(), device=ranks.device).view_as(self.row)
         behind = self.attention
         if behind is not None and attention is not None:
             attention = attention.view(*self.row.shape, -1)  # (A, L, S)
             behind = torch.cat([behind, attention[:, :, None]], 2)
-        row, history, behind = take((row, self.tokens, behind), ranks)
-        return Prefixes(row, log_prob, torch.cat([history, tokens[..., None]], 2), behind)
+        row, log_prob, history, behind = take((row, self.log_prob, self.tokens, behind), ranks)
+        history = torch.cat([history, tokens[..., None]], 2)
+        return Prefixes(row, log_prob + added, q, history, behind)
 
 
 class Search(NamedTuple):
@@ -171,7 +185,7 @@ class Ranking(NamedTuple):
 
     def scores(self, prefixes: Prefixes, length: Tensor | None) -> Tensor:
         """(A, L) float64; `length` (A,) positions of each source."""
-        scores = prefixes.log_prob / self.lp(torch.tensor(prefixes.tokens.shape[2]))
+        scores = prefixes.q / self.lp(torch.tensor(prefixes.tokens.shape[2]))
         if self.beta == 0 or prefixes.attention is None:
             return scores
         coverage = prefixes.attention.double().sum(2)  # (A, L, S)
@@ -182,8 +196,8 @@ class Ranking(NamedTuple):
             logs = logs.masked_fill(padding[:, None], 0)
         return scores + self.beta * logs.sum(2)
 
-    def bound(self, log_prob: Tensor, limit: Tensor) -> Tensor:
-        return log_prob / self.lp(limit)
+    def bound(self, q: Tensor, limit: Tensor) -> Tensor:
+        return q / self.lp(limit)
 
     def lp(self, tokens: Tensor) -> Tensor:
         return ((5 + tokens.double()) / 6) ** self.alpha

@@ -1,6 +1,7 @@
 """The next token, from what the model thinks of it: pure functions on (B, V) log-probabilities.
 
-`chooser` puts them together. Temperature comes first and gives the *tempered* distribution; then
+`chooser` puts them together. What is done against repetition (`repetition.py`) comes first: it
+belongs to the text and not to the draw. Temperature then gives the *tempered* distribution, and
 top-k, top-p and min-p each cut the tail off it. Nothing is renormalised between them, so that all
 three look at the same distribution, their order does not matter, and a token is kept where each one
 by itself would keep it: the most probable always is. What is cut is -inf, and is never drawn.
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from seqlm.decoding.noise import Noise
+from seqlm.decoding.repetition import repetition
 from seqlm.errors import UsageError
 
 Choose = Callable[[Tensor, Tensor], Tensor]
@@ -27,10 +29,14 @@ def chooser(
     top_k: int | None = None,
     top_p: float | None = None,
     min_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    no_repeat_ngram: int | None = None,
     noise: Noise | None = None,
+    prompt: Tensor | None = None,
 ) -> Choose:
     """A way to choose. Temperature 0 is greedy and needs no noise; None cuts nothing.
 
+    `prompt` (P,) is what was read before the first token: it counts as text that may be repeated.
     Errors: UsageError for a value outside its range.
     """
     if not 0 <= temperature < math.inf:
@@ -41,12 +47,13 @@ def chooser(
         raise UsageError(f"top-p must be above 0 and at most 1, not {top_p}")
     if min_p is not None and not 0 <= min_p <= 1:
         raise UsageError(f"min-p must be between 0 and 1, not {min_p}")
+    adjust = repetition(repetition_penalty, no_repeat_ngram, prompt)
     if temperature == 0:
-        return lambda log_probs, history: greedy(log_probs)
+        return lambda log_probs, history: greedy(adjust(log_probs, history))
     assert noise is not None, "a temperature above 0 draws, and needs noise to draw with"
 
     def choose(log_probs: Tensor, history: Tensor) -> Tensor:
-        log_probs = temper(log_probs.double(), temperature)
+        log_probs = temper(adjust(log_probs.double(), history), temperature)
         if top_k is not None:
             log_probs = keep_top_k(log_probs, top_k)
         if top_p is not None and top_p < 1:

@@ -17,6 +17,7 @@ from seqlm.decoding.beam import beam_search
 from seqlm.decoding.choose import Choose
 from seqlm.decoding.generate import generate
 from seqlm.decoding.noise import Noise
+from seqlm.decoding.repetition import Adjust, repetition
 from seqlm.models.base import LanguageModel, State, select
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
@@ -36,7 +37,7 @@ def sample(
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     each: int,
-    chooser: Callable[[Noise], Choose],
+    chooser: Callable[..., Choose],
     seed: int,
     max_tokens: int,
     stop: bool = True,
@@ -45,23 +46,27 @@ def sample(
     """`each` samples of every prompt, piece by piece, sample after sample.
 
     A sample goes on from its prompt and ends at `</s>` (where `stop`) or after `max_tokens`.
+    `chooser(noise=, prompt=)` gives the way to choose for a batch of samples of one prompt.
     """
     for place, prompt in enumerate(prompts):
-        start = read_prompt(model, tokenizer, prompt)
+        start, ids = read_prompt(model, tokenizer, prompt)
         for first in range(0, each, batch_size):
             numbers = range(place * each + first, place * each + min(first + batch_size, each))
             state = select(start, torch.zeros(len(numbers), dtype=torch.long, device=model.device))
-            choose = chooser(Noise.of(seed, numbers))
+            choose = chooser(noise=Noise.of(seed, numbers), prompt=ids)
             tokens = generate(model, state, choose, max_tokens, end=EOS if stop else None)
             for row, text, done in in_order(tokens, len(numbers), tokenizer, prompt, stop):
                 yield Piece(numbers[row], text, done)
 
 
 @torch.inference_mode()
-def read_prompt(model: LanguageModel, tokenizer: Tokenizer, prompt: str) -> State:
-    """The state, of one row, after the prompt. Errors: DataError on a literal `</s>`."""
-    ids = torch.from_numpy(tokenizer.encode_text(prompt)).long()
-    return model.advance(model.start(1), ids[None].to(model.device))
+def read_prompt(model: LanguageModel, tokenizer: Tokenizer, prompt: str) -> tuple[State, Tensor]:
+    """The state, of one row, after the prompt, and its ids (P,).
+
+    Errors: DataError on a literal `</s>`.
+    """
+    ids = torch.from_numpy(tokenizer.encode_text(prompt)).long().to(model.device)
+    return model.advance(model.start(1), ids[None]), ids
 
 
 def in_order(
@@ -102,11 +107,25 @@ def best(
     width: int,
     nbest: int,
     max_tokens: int,
+    length_penalty: float = 0.0,
+    avoid: Callable[..., Adjust] = repetition,
 ) -> Iterator[list[Ranked]]:
-    """The `nbest` most probable continuations of each prompt that a beam of `width` finds."""
+    """The `nbest` best continuations of each prompt that a beam of `width` finds.
+
+    `avoid(prompt=)` gives what is done against repetition.
+    """
     for prompt in prompts:
-        state = read_prompt(model, tokenizer, prompt)
-        (found,) = beam_search(model, state, width, max_tokens, EOS, nbest=nbest)
+        state, ids = read_prompt(model, tokenizer, prompt)
+        (found,) = beam_search(
+            model,
+            state,
+            width,
+            max_tokens,
+            EOS,
+            length_penalty=length_penalty,
+            adjust=avoid(prompt=ids),
+            nbest=nbest,
+        )
         ranked = []
         for hypothesis in found:
             writer = Writer(tokenizer, prompt)

@@ -5,6 +5,9 @@
 All score the same N tokens, each in its own context convention: one may start every line afresh
 while another carries its state over lines. The models need the same types; where they number them
 differently, ids are those of the first. A single model is a mixture of one.
+
+The networks among them may be adapted while they score (`adaptive`), all in the same way; n-gram
+models beside them stay as they are.
 """
 
 from __future__ import annotations
@@ -16,9 +19,13 @@ import numpy as np
 import torch
 
 from seqlm.errors import ModelError
-from seqlm.evaluation.scoring import Scorer, Scores
-from seqlm.models.base import LanguageModel
+from seqlm.evaluation.adaptive import Roots, check, known, roots_over, scorer_of
+from seqlm.evaluation.constants import Adaptation
+from seqlm.evaluation.scoring import Scores
+from seqlm.models.base import LanguageModel, Network
 from seqlm.models.mixture import Mixture
+from seqlm.models.temperature import tempered
+from seqlm.models.windowed import unbounded
 from seqlm.runs.opening import common_ids
 from seqlm.runs.save import Loaded
 from seqlm.text.tokenizer import Tokenizer
@@ -30,6 +37,8 @@ class Mix(NamedTuple):
     models: Sequence[Loaded]
     weights: Sequence[float]  # (M,) λ, not negative, 1 in all
     ids: np.ndarray  # (M, V), what each model calls type v of the first
+    adaptation: Adaptation = Adaptation()
+    roots: Sequence[Roots | None] = ()  # (M,), of networks whose steps gradient statistics scale
 
     @classmethod
     def of(cls, models: Sequence[Loaded], weights: Sequence[float] | None = None) -> Self:
@@ -46,9 +55,44 @@ class Mix(NamedTuple):
     def tokenizer(self) -> Tokenizer:
         return self.models[0].tokenizer
 
+    def adapted(self, adaptation: Adaptation, statistics: np.ndarray | None = None) -> Mix:
+        """The mix whose networks are adapted so.
+
+        `statistics` (N,) are the ids of the text whose gradients scale the steps of learning.
+        Errors: UsageError where these models cannot be adapted so.
+        """
+        check(adaptation, self.models)
+        roots: list[Roots | None] = []
+        if statistics is not None and adaptation.segment is not None:
+            for one, ids in zip(self.models, self.ids):
+                network = one.model if isinstance(one.model, Network) else None
+                own = ids[statistics]
+                roots.append(roots_over(network, own, adaptation.segment) if network else None)
+        return self._replace(adaptation=adaptation, roots=roots)
+
+    @property
+    def each_roots(self) -> Sequence[Roots | None]:
+        """(M,) of every model."""
+        return self.roots or [None] * len(self.models)
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether figures depend on more of the text than the models' own contexts."""
+        caches = any(one.config["arch"] == "cache" for one in self.models)
+        return caches or self.adaptation.adapts
+
     def decodable(self) -> LanguageModel:
-        """One model that gives the same probabilities, where every text is one line."""
-        models = [cast(LanguageModel, one.model) for one in self.models]
+        """One model that gives the same probabilities, where every text is one line.
+
+        Of the adaptation it has the temperature: what learns is no model.
+        """
+        temperature = known(self.adaptation.settled().temperature)
+        models = [
+            unbounded(tempered(one.model, temperature))
+            if isinstance(one.model, Network)
+            else cast(LanguageModel, one.model)
+            for one in self.models
+        ]
         if len(models) == 1:
             return models[0]
         mixture = Mixture(models, self.weights, torch.from_numpy(self.ids))
@@ -61,9 +105,17 @@ class MixScorer:
     def __init__(self, mix: Mix, batch_size: int = 64, orders: bool = False) -> None:
         """`orders` asks for the n-gram orders used too, where one model has them."""
         self.ids, self.weights = mix.ids, np.array(mix.weights)
+        constants = mix.adaptation.settled()
         self.scorers = [
-            Scorer(cast(LanguageModel, one.model), one.config["context"], batch_size, orders)
-            for one in mix.models
+            scorer_of(
+                cast(LanguageModel, one.model),
+                one.config["context"],
+                constants,
+                own,
+                batch_size,
+                orders,
+            )
+            for one, own in zip(mix.models, mix.each_roots)
         ]
 
     def restart(self) -> None:

@@ -18,14 +18,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from seqlm import __version__
 from seqlm.errors import DataError, UsageError, did_you_mean
+from seqlm.evaluation import exposure
 from seqlm.evaluation.mixing import Mix, MixScorer
 from seqlm.evaluation.scoring import Scores
 from seqlm.evaluation.tuning import not_held_out
@@ -113,11 +115,12 @@ def exp(nats: float) -> float:
 def check_metrics(names: Sequence[str]) -> list[str]:
     """Names split at commas. Errors: UsageError with the nearest name."""
     wanted = [name.strip() for given in names for name in given.split(",") if name.strip()]
+    every = [*METRICS, *exposure.FIGURES]
     for name in wanted:
-        if name not in METRICS:
-            raise UsageError(f"no metric {name!r}{did_you_mean(name, METRICS)}")
+        if name not in every:
+            raise UsageError(f"no metric {name!r}{did_you_mean(name, every)}")
     if not wanted:
-        raise UsageError(f"no metric named; there are {', '.join(METRICS)}")
+        raise UsageError(f"no metric named; there are {', '.join(every)}")
     return list(dict.fromkeys(wanted))
 
 
@@ -140,12 +143,12 @@ def evaluate(
     batch_size: int = 64,
     errors: str = "strict",
     orders: bool = False,
-    held_out: str | None = None,
+    held_out: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Scored]:
     """Scores `sources`, each a text of its own, block by block, and adds them up in `tally`.
 
     `orders` asks for the n-gram order each token was scored with, where there is one model that has
-    it. `held_out` is the SHA-256 of the text the weights were tuned on.
+    it. `held_out` maps the SHA-256 of each text that constants come from to the flag that named it.
 
     Errors: DataError where there is no token; UsageError where a source is the held-out text.
     """
@@ -159,14 +162,14 @@ def evaluate(
         scorer.restart()
         digest = hashlib.sha256()
         for block, (ids, spans) in ahead(encoded, blocks([source], errors)):
-            if held_out is not None:
+            if held_out:
                 digest.update(block.data)
             scores = scorer(ids)
             tally.add_text(tokenizer, block, ids, spans)
             tally.add_scores(ids, scores.log_probs)
             yield Scored(block, ids, spans, scores)
-        if digest.hexdigest() == held_out:
-            raise not_held_out(source)
+        if digest.hexdigest() in held_out:
+            raise not_held_out(source, held_out[digest.hexdigest()])
     if tally.tokens == tally.lines:
         raise DataError(f"no text to evaluate in {', '.join(sources)}: nothing but empty lines")
 
@@ -179,7 +182,10 @@ def signature(mix: Mix) -> str:
         "vocab": f"{len(tokenizer)}.{tokenizer.digest}",
         "oov": "as-unk",
     }
-    rules = {"eos": "scored", "mode": "static"}
+    rules = {"eos": "scored", "mode": "adaptive" if mix.is_adaptive else "static"}
+    constants = mix.adaptation.settled()
+    if constants.values():
+        rules |= {"constants": constants.digest()}
     if len(mix.models) == 1:
         [one] = mix.models
         text |= {"context": one.config["context"]}

@@ -1,8 +1,10 @@
 """Ids to their log probabilities under a model, in bounded memory.
 
 *Carried* context is one row and one stream: `</s>` is history like any token, and no token is
-dropped. *Sentence* context starts every line afresh and batches lines of like length, padded on
-the right, where a causal model cannot see. No figure depends on how the text was cut.
+dropped. *Window* context is the same stream under a model that has a horizon: it is read in windows
+(`models.windowed`). *Sentence* context starts every line afresh and batches lines of like length,
+padded on the right, where a causal model cannot see; a line beyond the horizon goes on in windows.
+No figure depends on how the text was cut.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 
 from seqlm.models.base import LanguageModel, State
+from seqlm.models.windowed import unbounded
 from seqlm.text.batches import StreamBatches, pad
 from seqlm.text.vocabulary import EOS
 
@@ -25,17 +28,28 @@ class Scores(NamedTuple):
 class Scorer:
     """Scores ids piece by piece, in order, under a run's context.
 
-    'carried': one row, whose state goes on from piece to piece until `restart`. 'sentence': every
-    line starts afresh, `batch_size` lines together; only a line that a piece cuts in two is carried
-    on. A model that restarts by itself needs no lines: as a stream it is the same.
+    'carried', 'window': one row, whose state goes on from piece to piece until `restart`.
+    'sentence': every line starts afresh, `batch_size` lines together; only a line that a piece cuts
+    in two is carried on. A model that restarts by itself needs no lines: as a stream it is the
+    same.
     """
 
     def __init__(
-        self, model: LanguageModel, context: str, batch_size: int = 64, orders: bool = False
+        self,
+        model: LanguageModel,
+        context: str,
+        batch_size: int = 64,
+        orders: bool = False,
+        stride: int | None = None,
     ) -> None:
-        """`orders` asks for the n-gram orders used too, where the model has them."""
-        self.model, self.batch_size, self.orders = model, batch_size, orders
-        self.carried = context == "carried" or model.restarts
+        """`orders` asks for the n-gram orders used too, where the model has them.
+
+        `stride` is that of the windows of a model with a horizon, by default half of it.
+        Errors: UsageError where it is longer than the horizon.
+        """
+        self.model = unbounded(model, stride)
+        self.batch_size, self.orders = batch_size, orders
+        self.carried = context != "sentence" or model.restarts
         self.state: State = None
         """None at the start of a text, and of a line."""
 
@@ -97,13 +111,15 @@ NOTHING = Scores(np.empty(0), None)
 def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: int) -> float:
     """Nats a token, for use inside training only: carried text is cut into `rows` rows.
 
-    The model is left in the mode it came in. Draws from no random generator.
+    A model with a horizon is asked as it is trained: on cold blocks that do not overlap, the first
+    token of each predicted from one. No token is left out. The model is left in the mode it came
+    in. Draws from no random generator.
     """
     mode = model.training
     model.eval()
     try:
-        if context == "sentence" or model.restarts:
-            scores = Scorer(model, context, rows)(ids)
+        if context == "sentence" or model.restarts or model.horizon is not None:
+            scores = Scorer(model, context, rows, stride=model.horizon)(ids)
             return -float(scores.log_probs.mean())
         total = count = 0.0
         state = None

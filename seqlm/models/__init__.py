@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 REGISTRY = {
     ("lm", "ngram"): "seqlm.models.ngram:NGram",
+    ("lm", "ffnn"): "seqlm.models.feedforward:FeedForward",
     ("lm", "rnn"): "seqlm.models.recurrent:Elman",
     ("lm", "lstm"): "seqlm.models.recurrent:LSTM",
     ("lm", "gru"): "seqlm.models.recurrent:GRU",
+    ("lm", "transformer"): "seqlm.models.transformer:Transformer",
+    ("lm", "s4d"): "seqlm.models.s4d:S4D",
+    ("lm", "mamba"): "seqlm.models.mamba:Mamba",
 }
 
 

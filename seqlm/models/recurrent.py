@@ -15,6 +15,7 @@ LSTM (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000):
     h_t = o_t * tanh(c_t)
 
     b_f starts at 1 (Jozefowicz et al. 2015): a cell that forgets by default learns nothing old.
+    Peepholes and coupled gates are in `gated.py`.
 
 GRU (Cho et al. 2014, in the form of cuDNN):
 
@@ -45,6 +46,7 @@ from torch import Tensor, nn
 
 from seqlm.models.base import Network, Output
 from seqlm.models.dropout import embed, locked
+from seqlm.models.gated import GatedLayer
 from seqlm.models.heads import HeadConfig, make_head
 
 READ = 4.0
@@ -152,6 +154,10 @@ TORCH: dict[str, Any] = {
 
 def with_recurrent_weight(layer: Any, weight: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     """`layer(x, state)` with `weight` in place of its U."""
+    if isinstance(layer, GatedLayer):
+        h, c = state
+        x, h, c = layer.run(x, h[0], c[0], weight)
+        return x, (h[None], c[None])
     weights = [layer.weight_ih_l0, weight, layer.bias_ih_l0, layer.bias_hh_l0]
     # has biases, layers, dropout between them, training, bidirectional, batch first
     x, *after = TORCH[layer.mode](x, state, weights, True, 1, 0.0, True, False, True)
@@ -186,13 +192,28 @@ class Cell(NamedTuple):
     c: Tensor  # (B, D)
 
 
+@dataclass(frozen=True)
+class LSTMConfig(RecurrentConfig):
+    peephole: bool = False
+    """Gates see their cell (Gers & Schmidhuber 2000)."""
+    coupled_gates: bool = False
+    """The input gate is what the forget gate leaves, i = 1 - f (Greff et al. 2015)."""
+
+
 class LSTM(Recurrent):
+    config_class = LSTMConfig
+    config: LSTMConfig
+
     def layer(self, size: int, width: int) -> nn.Module:
         """b_f = 1. Torch orders the gates i, f, g, o and adds two biases: one of them is 0."""
-        layer = nn.LSTM(size, width, batch_first=True)
+        config = self.config
+        layer: nn.Module = nn.LSTM(size, width, batch_first=True)
+        if config.peephole or config.coupled_gates:
+            layer = GatedLayer(size, width, config.peephole, config.coupled_gates)
+        f = slice(0, width) if config.coupled_gates else slice(width, 2 * width)
         with torch.no_grad():
-            layer.get_parameter("bias_ih_l0")[width : 2 * width] = 1.0
-            layer.get_parameter("bias_hh_l0")[width : 2 * width] = 0.0
+            layer.get_parameter("bias_ih_l0")[f] = 1.0
+            layer.get_parameter("bias_hh_l0")[f] = 0.0
         return layer
 
     def run(self, layer: Any, x: Tensor, state: Cell) -> tuple[Tensor, Cell]:

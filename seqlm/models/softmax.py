@@ -32,7 +32,7 @@ class Head(nn.Module):
     weight: nn.Parameter
     """(V, D), a row a type: the embedding too, where the two are tied."""
     smooths: bool = False
-    """Whether `loss` takes a smoothing above 0."""
+    """Whether it knows `spread`."""
 
     @abstractmethod
     def log_probs(self, features: Tensor) -> Tensor:
@@ -43,12 +43,20 @@ class Head(nn.Module):
         """(.., D), (..) -> (..) log probability of each target; exact, in chunks of positions."""
 
     @abstractmethod
-    def loss(self, features: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         """(.., D), (..) -> mean negative log probability of the targets, natural log.
 
-        In training mode it may be an estimate. `smoothing` is the share of a target's weight that
-        all types have in common (Szegedy et al. 2016).
+        In training mode it may be an estimate.
         """
+
+    def spread(self, features: Tensor, targets: Tensor) -> Tensor:
+        """What label smoothing (Szegedy et al. 2016) adds to the loss, for each unit of smoothing.
+
+        Where all types together have the share e of a target's weight,
+
+            -(1 - e) log p(y) - e mean log p(v)  =  -log p(y) + e (z_y - mean z)
+        """
+        raise NotImplementedError
 
 
 class Softmax(Head):
@@ -72,15 +80,14 @@ class Softmax(Head):
         ]
         return torch.cat(scores).view(targets.shape) if scores else flat.new_zeros(targets.shape)
 
-    def loss(self, features: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
         loss: Tensor = CrossEntropy.apply(flat, self.weight, self.bias, wanted)
-        if smoothing == 0:
-            return loss
-        # -(1 - e) log p(y) - e mean log p(v)  =  -log p(y) + e (z_y - mean z)
-        above = (flat * (self.weight[wanted] - self.weight.mean(0))).sum(1)
-        above = above + self.bias[wanted] - self.bias.mean()
-        return loss + smoothing * above.mean()
+        return loss
+
+    def spread(self, features: Tensor, targets: Tensor) -> Tensor:
+        above = (features * (self.weight[targets] - self.weight.mean(0))).sum(-1)
+        return (above + self.bias[targets] - self.bias.mean()).mean()
 
 
 def rows_at_once(weight: Tensor) -> int:

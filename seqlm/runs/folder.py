@@ -66,7 +66,8 @@ class RunFolder:
         run.lock()
         for name in OURS:  # the configuration first: without it, the rest is no run
             (run / name).unlink(missing_ok=True)
-        shutil.rmtree(run / "saves", ignore_errors=True)
+        for folder in ("saves", "tensorboard"):
+            shutil.rmtree(run / folder, ignore_errors=True)
         return run
 
     @classmethod
@@ -97,7 +98,7 @@ class RunFolder:
     def begun(self) -> bool:
         """Holds no more than a run that was killed before its configuration was written."""
         there = {path.name for path in self.path.iterdir()}
-        ours = {"lock", "saves", *OURS, *(draft(self / name).name for name in OURS)}
+        ours = {"lock", "saves", "tensorboard", *OURS, *(draft(self / name).name for name in OURS)}
         return not there or ("lock" in there and there <= ours)
 
     # -- one writer at a time

@@ -186,6 +186,12 @@ def load_training(run: RunFolder) -> tuple[dict[str, Tensor], TrainingState]:
     return read_tensors(place / "model.safetensors"), TrainingState(tensors, values)
 
 
+def load_best(run: RunFolder) -> tuple[dict[str, Tensor], int]:
+    """The model's tensors of the best save, or of the latest where none is; and its step."""
+    place = find_save(run, pointer(run, "best") or pointer(run, "latest"))
+    return read_tensors(place / "model.safetensors"), int(place.name)
+
+
 def find_save(run: RunFolder, wanted: str | None, exact: bool = False) -> Path:
     """The folder of the wanted save, or of the newest sound one where that is damaged."""
     saves = run / "saves"

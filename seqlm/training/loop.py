@@ -1,9 +1,13 @@
 """The training loop: segments in, weights out, and a state that resumes exactly.
 
 Truncated back-propagation through time: the gradient of a segment stops at its first token, the
-state goes on (detached) into the next. Whatever the next step depends on is in `Trainer.state()`:
-weights, optimiser moments, carried state, position in the data, random state, schedule and
-early-stopping counters. A run killed and resumed is the unbroken run, bit for bit, on a CPU.
+state goes on (detached) into the next. An update takes the gradient of one segment, or of several
+in a row: the mean over all their tokens (`accumulate`). What is validated and saved is the average
+of the weights where one is kept.
+
+Whatever the next step depends on is in `Trainer.state()`: weights, optimiser moments, averages,
+carried state, position in the data, random state, schedule and early-stopping counters. A run
+killed and resumed is the unbroken run, bit for bit, on a CPU.
 """
 
 from __future__ import annotations
@@ -11,18 +15,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqlm.errors import SeqlmError
+from seqlm.errors import ModelError, SeqlmError
 from seqlm.models.base import Network, State, pack, unpack
 from seqlm.runs.save import TrainingState
 from seqlm.text.batches import Batch, Batches
+from seqlm.training.averaging import make_average
+from seqlm.training.compiling import compile_objective
 from seqlm.training.objective import Objective
-from seqlm.training.optim import PLATEAU, factor, optimizer
+from seqlm.training.optim import make_optimizer, moments, restore_moments, set_rate
+from seqlm.training.precision import Precision
+from seqlm.training.scheduled_sampling import true_share
+from seqlm.training.schedules import PLATEAU, cycled, factor
 from seqlm.training.settings import Settings
 
 CHECK_EVERY = 50
@@ -53,14 +62,21 @@ class Progress:
     """What plateaus have made of the rate."""
     seconds: float = 0.0
     tokens: int = 0
-    loss_sum: float = 0.0
-    """Of the segments since the last validation."""
-    losses: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    """Of the figures of each step since the last validation, the loss among them."""
+    looked: int = 0
+    """Steps in those sums."""
+    validations: list[float] = field(default_factory=list)
+    """The losses of all so far."""
     phase_step: int = 0
     """Where the present schedule began; a resumed run with new flags begins a new one."""
     phase_epoch: int = 0
     phase_index: int = 0
     done: bool = False
+
+
+Figures = dict[str, Tensor]
+"""What a step reports, on its device: its `loss`, and what the network names."""
 
 
 class Trainer:
@@ -74,11 +90,14 @@ class Trainer:
         """`validate` gives the validation loss in nats a token."""
         self.network, self.batches, self.settings = network, batches, settings
         self.validate = validate
-        self.objective = Objective(network)
         self.rate = settings.peak_rate
-        self.optimizer = optimizer(
-            settings.optimizer, network.parameters(), self.rate, settings.weight_decay
-        )
+        self.precision = Precision(settings.precision, network.device)
+        self.objective = Objective(network, settings.label_smoothing, self.precision)
+        self.optimizer = make_optimizer(settings.optimizer, network, settings.beta1, settings.beta2)
+        self.average = make_average(
+            settings.average, network, settings.average_decay, settings.average_wait,
+            settings.average_last,
+        )  # fmt: skip
         self.progress = Progress()
         self.inner: State = None
         self.epoch: Sequence[Batch] | None = None  # the one that `progress.epoch` numbers
@@ -88,17 +107,26 @@ class Trainer:
         """The step at which training ends."""
         if self.settings.steps is not None:
             return self.settings.steps
-        epochs = self.settings.epochs - self.progress.phase_epoch
-        before = self.progress.phase_step - self.progress.phase_index
-        return before + epochs * len(self.batches)
+        progress, together = self.progress, self.settings.accumulate
+        before = progress.phase_step - -(-progress.phase_index // together)
+        epochs = self.settings.epochs - progress.phase_epoch
+        return before + epochs * -(-len(self.batches) // together)
+
+    @property
+    def part_done(self) -> float:
+        """Of the phase."""
+        start = self.progress.phase_step
+        return (self.progress.step - start) / max(1, self.steps - start)
+
+    def factor(self) -> float:
+        """Of the peak rate, by the schedule."""
+        settings, schedule = self.settings, self.settings.schedule
+        if schedule == "one-cycle" and self.progress.phase_step > 0:
+            schedule = "cosine"  # a cycle goes up once
+        return factor(schedule, self.part_done, settings.warmup, settings.cooldown)
 
     def current_rate(self) -> float:
-        at, start = self.progress.step, self.progress.phase_step
-        done = (at - start) / max(1, self.steps - start)
-        schedule = self.settings.schedule
-        if schedule == "one-cycle" and start > 0:
-            schedule = "cosine"  # a cycle goes up once
-        return self.rate * self.progress.slowed * factor(schedule, done, self.settings.warmup)
+        return self.rate * self.progress.slowed * self.factor()
 
     # -- the loop
 
@@ -115,7 +143,10 @@ class Trainer:
         """
         started = time.perf_counter() - self.progress.seconds
         self.network.train()
-        unseen: list[Tensor] = []  # losses since the last look at them
+        if self.settings.compile:
+            first = self.batches.epoch(0)[0]
+            compile_objective(self.objective, first, dynamic=self.settings.context == "sentence")
+        unseen: list[Figures] = []  # of the steps since the last look at them
         looks = 1 if self.network.device.type == "cpu" else CHECK_EVERY
         while not self.progress.done:
             unseen.append(self.step())
@@ -134,72 +165,102 @@ class Trainer:
                     save(self, False)
                 return
 
-    def step(self) -> Tensor:
-        """One segment, one update; -> its loss, still on its device."""
-        progress = self.progress
+    def step(self) -> Figures:
+        """One update, from as many segments as are accumulated (fewer at the end of an epoch)."""
+        progress, settings = self.progress, self.settings
         if progress.index == 0 or self.epoch is None:
             self.epoch = self.batches.epoch(progress.epoch)
-        batch = self.epoch[progress.index]
+        end = min(progress.index + settings.accumulate, len(self.epoch))
+        segments = [self.epoch[index] for index in range(progress.index, end)]
+        tokens = sum(segment.tokens for segment in segments)
+        share = true_share(
+            settings.scheduled_sampling, self.part_done, settings.scheduled_sampling_last
+        )
         self.optimizer.zero_grad()
-        loss, self.inner, report = self.objective(batch, self.inner)
-        loss.backward()
-        if self.settings.clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-        rate = self.current_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"], group["weight_decay"] = rate, self.settings.weight_decay
-        self.optimizer.step()
+        figures: Figures = {}
+        for segment in segments:
+            loss, inner, report = self.objective(segment, self.inner, share)
+            self.inner = None if settings.context in ("sentence", "window") else inner
+            part = segment.tokens / tokens
+            self.precision.backward(loss if part == 1 else loss * part)
+            for name, figure in report.items():
+                own = figure if part == 1 else figure * part
+                figures[name] = figures[name] + own if name in figures else own
+        self.update(segments)
+        self.average.stepped()
         progress.step += 1
-        progress.tokens += batch.tokens
-        progress.index += 1
-        if progress.index == len(self.epoch):
+        progress.tokens += tokens
+        progress.index = end
+        if end == len(self.epoch):
             progress.epoch, progress.index = progress.epoch + 1, 0
-        seen: Tensor = report["loss"]
-        return seen
+        return figures
+
+    def update(self, segments: Sequence[Batch]) -> None:
+        """A step of the optimiser with the gradients as they are."""
+        settings, rate = self.settings, self.current_rate()
+        if settings.variable_length:  # a short segment has a noisy gradient (Merity et al. 2018)
+            read = sum(segment.inputs.shape[1] for segment in segments)
+            rate *= read / (settings.length * len(segments))
+        beta1 = None
+        if settings.beta1_lowest is not None:
+            usual = self.optimizer.defaults["betas"][0]
+            beta1 = cycled(usual, settings.beta1_lowest, self.factor())
+        set_rate(self.optimizer, rate, settings.weight_decay, beta1)
+        self.precision.update(self.optimizer, settings.clip)
 
     def validation_due(self) -> bool:
         progress, every = self.progress, self.settings.valid_every
         at_mark = progress.index == 0 if every is None else progress.step % every == 0
         return at_mark or progress.step >= self.steps
 
-    def look(self, losses: list[Tensor]) -> float:
-        """Adds up `losses`, empties them, and gives the last.
+    def look(self, unseen: list[Figures]) -> float:
+        """Adds up what steps reported, empties the list, and gives the last loss.
 
         Errors: SeqlmError where one is not finite, naming its step.
         """
-        values: list[float] = torch.stack(losses).tolist()
-        losses.clear()
-        for step, value in enumerate(values, self.progress.step - len(values) + 1):
-            if not math.isfinite(value):
+        progress = self.progress
+        values: dict[str, list[float]] = {
+            name: torch.stack([figures[name] for figures in unseen]).tolist() for name in unseen[0]
+        }
+        unseen.clear()
+        losses = values["loss"]
+        for step, loss in enumerate(losses, progress.step - len(losses) + 1):
+            if not math.isfinite(loss):
                 raise SeqlmError(
-                    f"the loss is {value} at step {step}; the saves before it are untouched."
+                    f"the loss is {loss} at step {step}; the saves before it are untouched."
                     f" Lower --lr (now {self.rate:g}) or --clip (now {self.settings.clip:g})"
                 )
-            self.progress.loss_sum += value
-            self.progress.losses += 1
-        return values[-1]
+        for name, own in values.items():
+            progress.sums[name] = sum(own, progress.sums.get(name, 0.0))
+        progress.looked += len(losses)
+        return losses[-1]
 
     def validation(self) -> tuple[dict[str, Any], bool]:
         """A row of figures, and whether they are the best so far."""
         progress, settings = self.progress, self.settings
         progress.done = progress.step >= self.steps
-        train_loss = progress.loss_sum / progress.losses
-        progress.loss_sum, progress.losses = 0.0, 0
+        means = {name: total / progress.looked for name, total in progress.sums.items()}
+        progress.sums, progress.looked = {}, 0
         row: dict[str, Any] = {
             "step": progress.step,
             "epoch": progress.epoch,
-            "train_loss": train_loss,
+            "train_loss": means.pop("loss"),
             "lr": self.current_rate(),
             "tokens": progress.tokens,
             "seconds": round(progress.seconds, 3),
+            **means,
         }
+        self.average.validating()
         if self.validate is None:
             if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
                 raise SeqlmError(f"a weight is not finite after step {progress.step}; lower --lr")
             return row, False
-        row["valid_loss"] = loss = self.validate()
+        with self.average.shown():
+            row["valid_loss"] = loss = self.validate()
         if not math.isfinite(loss):
             raise SeqlmError(f"the validation loss is {loss} at step {progress.step}")
+        progress.validations.append(loss)
+        self.average.validated(progress.validations)
         best = progress.best is None or loss < progress.best
         improved = progress.best is None or loss < progress.best - settings.tolerance
         progress.best = loss if best else progress.best
@@ -213,34 +274,43 @@ class Trainer:
     # -- what resuming needs
 
     def state(self) -> TrainingState:
-        tensors = {
-            f"optimizer.{number}.{name}": value
-            for number, moments in self.optimizer.state_dict()["state"].items()
-            for name, value in moments.items()
-            if isinstance(value, Tensor)
-        }
+        """All but the tensors of the model as it is saved, which are the averages."""
+        tensors = named("optimizer", moments(self.optimizer, self.network))
+        tensors |= named("average", self.average.tensors())
+        if self.average.average:
+            tensors |= named("weights", {n: p.clone() for n, p in self.average.weights.items()})
         tensors["random.cpu"] = torch.get_rng_state()
         if self.network.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.network.device)
         if self.inner is not None:
             tensors |= pack(self.inner, "inner")
-        return TrainingState(tensors, {"progress": asdict(self.progress), "rate": self.rate})
+        values = {
+            "progress": asdict(self.progress),
+            "rate": self.rate,
+            "average": {"kind": self.settings.average, **self.average.values()},
+            "scaler": self.precision.scaler.state_dict(),
+        }
+        return TrainingState(tensors, values)
 
-    def restore(self, weights: Mapping[str, Tensor], state: TrainingState) -> None:
-        """Stands where `state` was taken."""
-        device = self.network.device
-        with torch.no_grad():
-            for name, tensor in self.network.state_dict().items():
-                tensor.copy_(weights[name])
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in state.tensors.items():
-            if name.startswith("optimizer."):
-                _, number, key = name.split(".", 2)
-                moments.setdefault(int(number), {})[key] = tensor.clone()
-        stored = self.optimizer.state_dict() | {"state": moments}
-        self.optimizer.load_state_dict(stored)
-        self.progress = Progress(**state.values["progress"])
-        self.rate = state.values["rate"]
+    def restore(self, model: Mapping[str, Tensor], state: TrainingState) -> None:
+        """Stands where `state` was taken. `model` has the tensors saved as the model.
+
+        Where the settings keep another average than that run, training goes on from `model`, and
+        not from the weights that were averaged.
+        """
+        device, values = self.network.device, state.values
+        if "average" not in values:
+            raise ModelError("the run is of an older seqlm, which alone can go on with it")
+        if values["average"]["kind"] == self.settings.average:
+            self.put({**model, **under("weights", state.tensors)})
+            self.average.restore(under("average", state.tensors), values["average"])
+        else:
+            self.put(model)
+        restore_moments(self.optimizer, self.network, under("optimizer", state.tensors))
+        if values["scaler"]:
+            self.precision.scaler.load_state_dict(values["scaler"])
+        self.progress = Progress(**values["progress"])
+        self.rate = values["rate"]
         if any(name.startswith("inner") for name in state.tensors):
             like = self.network.initial(self.batches.rows)
             self.inner = unpack(like, {n: t.clone() for n, t in state.tensors.items()}, "inner")
@@ -248,10 +318,25 @@ class Trainer:
         if device.type == "cuda" and "random.cuda" in state.tensors:
             torch.cuda.set_rng_state(state.tensors["random.cuda"].clone(), device)
 
-    def begin_phase(self, settings: Settings, rate: float) -> None:
+    @torch.no_grad()
+    def put(self, tensors: Mapping[str, Tensor]) -> None:
+        """Gives the network's tensors these values."""
+        for name, tensor in self.network.state_dict().items():
+            tensor.copy_(tensors[name])
+
+    def begin_phase(self, rate: float) -> None:
         """A new schedule from here on, with `rate` as its peak."""
-        self.settings, self.rate = settings, rate
-        progress = self.progress
+        self.rate, progress = rate, self.progress
         progress.phase_step, progress.phase_epoch = progress.step, progress.epoch
         progress.phase_index = progress.index
         progress.slowed, progress.stalled, progress.done = 1.0, 0, False
+
+
+def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `named`: those that have the prefix, without it."""
+    mark = f"{prefix}."
+    return {n.removeprefix(mark): t for n, t in tensors.items() if n.startswith(mark)}

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import Network, State, detach
+from seqlm.models.base import Network, Output, State, detach, transform
 from seqlm.text.batches import IGNORED, Batch
+from seqlm.training.precision import Precision
+from seqlm.training.scheduled_sampling import mixed
 
 
 class Objective(nn.Module):
     """Mean negative log probability (nats) of a segment's targets, plus the network's penalties."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(
+        self, network: Network, smoothing: float = 0.0, precision: Precision | None = None
+    ) -> None:
+        """`smoothing` is the share of a target's weight that all types have in common."""
         super().__init__()
-        self.network = network
+        self.network, self.smoothing = network, smoothing
+        self.read: Callable[[Tensor, State], Output] = network.__call__
+        """The network, which `compiling.py` may replace by a faster function."""
+        self.precision = precision or Precision("float32", network.device)
 
-    def forward(self, batch: Batch, inner: State) -> tuple[Tensor, State, dict[str, Tensor]]:
+    def forward(
+        self, batch: Batch, inner: State, true_share: float = 1.0
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """-> the loss to differentiate, the state to carry on (detached), figures to report.
 
-        `inner` is the state before the batch, None at the very start.
+        `inner` is the state before the batch, None at the very start. `true_share` is what
+        scheduled sampling leaves of the inputs. The reported `loss` is without smoothing and
+        penalties.
         """
+        network, head = self.network, self.network.head
         if batch.fresh or inner is None:
-            inner = self.network.initial(batch.inputs.shape[0])
-        features, inner, penalty, report = self.network(batch.inputs, inner)
-        targets = batch.targets
+            inner = network.initial(batch.inputs.shape[0])
+        inputs, targets = batch.inputs, batch.targets
+        if true_share < 1:
+            inputs = mixed(network, inputs, inner, true_share)
+        with self.precision.autocast():
+            features, inner, penalty, report = self.read(inputs, inner)
+        features = features.to(head.weight.dtype)  # (B, T, D)
         if batch.tokens < targets.numel():
-            real = targets != IGNORED
-            features, targets = features[real], targets[real]
-        loss = self.network.head.loss(features, targets)
-        report = {"loss": loss.detach(), **report}
-        return loss if penalty is None else loss + penalty, detach(inner), report
+            # Where targets are real, found without asking the device how many they are.
+            real = (targets != IGNORED).flatten()
+            places = real.byte().argsort(descending=True, stable=True)[: batch.tokens]
+            features, targets = features.flatten(0, 1)[places], targets.flatten()[places]
+        loss = head.loss(features, targets)
+        seen = loss.detach()
+        if self.smoothing:
+            loss = loss + self.smoothing * head.spread(features, targets)
+        if penalty is not None:
+            loss = loss + penalty
+        inner = transform(detach(inner), lambda part: lifted(part, head.weight.dtype))
+        return loss, inner, {"loss": seen, **report}
+
+
+def lifted(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """The state of a segment computed in 16 bits, as the next one is given it."""
+    return part.to(dtype) if part.dtype in (torch.float16, torch.bfloat16) else part

@@ -1,76 +1,86 @@
-"""Optimisers and learning-rate schedules.
+"""Optimisers.
 
-A schedule is a function of x, the part of the phase that is done (0 at its first step, 1 at its
-end), and gives a factor of the peak rate. Every one may begin with a linear warm-up.
+    w parameter · g gradient · r rate · m, v running means of g and g^2, corrected for their start
+
+    sgd       w <- w - r g                         Robbins & Monro 1951
+    adam      w <- w - r m / (sqrt v + eps)        Kingma & Ba 2015; beta_1, beta_2 are the means'
+    adamw     the same, and w <- w - r decay w     Loshchilov & Hutter 2019
+    rmsprop   adam with beta_1 = 0, so that m = g  Tieleman & Hinton 2012, in the form of Melis,
+                                                   Dyer & Blunsom 2018
+
+Weight decay is added to the gradient in the others. beta_2 is 0.99 in Adam, as recurrent gradients
+change fast. All are fused, one pass over the parameters, on a CPU as on a GPU. A network says which
+of its parameters decay, and which learn at a rate of their own (`Network.groups`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 
-import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-DEFAULT_RATE = {"adamw": 5e-3, "sgd": 20.0}
+from seqlm.errors import ModelError
+from seqlm.models.base import Network
+
+DEFAULT_RATE = {"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0}
 """Peak rates for recurrent networks; SGD's goes with gradients clipped to 0.25."""
 
-
-def optimizer(
-    name: str, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    """'adamw' (Loshchilov & Hutter 2019; beta2 0.99, as recurrent gradients change fast) or 'sgd'.
-
-    Both fused: one pass over the parameters, on CPU as on GPU.
-    """
-    if name == "adamw":
-        return torch.optim.AdamW(
-            parameters, lr=rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
-        )
-    return torch.optim.SGD(parameters, lr=rate, weight_decay=weight_decay, fused=True)
+BETAS = {"adamw": (0.9, 0.99), "adam": (0.9, 0.99), "rmsprop": (0.0, 0.999)}
 
 
-Schedule = Callable[[float], float]
-
-LOWEST = 1e-3
-"""The factor that the falling schedules end at."""
-
-
-def constant(x: float) -> float:
-    return 1.0
-
-
-def cosine(x: float) -> float:
-    """Loshchilov & Hutter 2017, eq. 5, one period."""
-    return LOWEST + (1 - LOWEST) * (1 + math.cos(math.pi * min(x, 1.0))) / 2
-
-
-UP = 0.3
-"""The part of a cycle that rises, where `--warmup` does not say."""
+def make_optimizer(
+    name: str, network: Network, beta1: float | None = None, beta2: float | None = None
+) -> Optimizer:
+    """One of the four above; None is the optimiser's own beta. `set_rate` goes before each step."""
+    groups = [group._asdict() for group in network.groups() if group.parameters]
+    for group in groups:
+        group["params"] = group.pop("parameters")
+    if name == "sgd":
+        made: Optimizer = SGD(groups, fused=True)
+    else:
+        own1, own2 = BETAS[name]
+        betas = (own1 if beta1 is None else beta1, own2 if beta2 is None else beta2)
+        made = (AdamW if name == "adamw" else Adam)(groups, betas=betas, fused=True)
+    assert set(trained(made)) == set(network.parameters()), "a parameter is in no group"
+    return made
 
 
-def one_cycle(x: float, up: float = UP) -> float:
-    """Smith 2018, with cosine slopes: up from 1/25 of the peak, then down."""
-    if x < up:
-        return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * x / up)) / 2
-    return cosine((x - up) / (1 - up) if up < 1 else 1.0)
+def set_rate(optimizer: Optimizer, rate: float, decay: float, beta1: float | None = None) -> None:
+    """The rate and the weight decay from here on, as far as each group takes part in them."""
+    for group in optimizer.param_groups:
+        own = rate * group["factor"]
+        group["lr"] = own if group["highest"] is None else min(own, group["highest"])
+        group["weight_decay"] = decay if group["decays"] else 0.0
+        if beta1 is not None:
+            group["betas"] = (beta1, group["betas"][1])
 
 
-SCHEDULES: dict[str, Schedule] = {
-    "constant": constant,
-    "cosine": cosine,
-    "one-cycle": one_cycle,
-    "plateau": constant,  # the loop divides the rate when validation stalls
-}
-
-PLATEAU = 0.25
-"""What a stall multiplies the rate by, under 'plateau'."""
+def trained(optimizer: Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def factor(schedule: str, done: float, warmup: float) -> float:
-    """The factor of the peak rate when `done` of the phase is behind, `warmup` of it rising."""
-    if schedule == "one-cycle":  # which rises by itself
-        return one_cycle(done, warmup or UP)
-    if done < warmup:
-        return (done + 1e-3) / (warmup + 1e-3)
-    return SCHEDULES[schedule]((done - warmup) / (1 - warmup) if warmup < 1 else 1.0)
+# ------------------------------------------------------------------------------------- for resuming
+
+
+def moments(optimizer: Optimizer, network: Network) -> dict[str, Tensor]:
+    """What the optimiser remembers of each parameter, under `parameter.moment`."""
+    return {
+        f"{name}.{moment}": value
+        for name, parameter in network.named_parameters()
+        for moment, value in optimizer.state.get(parameter, {}).items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_moments(optimizer: Optimizer, network: Network, stored: Mapping[str, Tensor]) -> None:
+    """The inverse of `moments`. Errors: ModelError where they are of other parameters."""
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    places = {names[parameter]: place for place, parameter in enumerate(trained(optimizer))}
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in stored.items():
+        name, moment = key.rsplit(".", 1)
+        if name not in places:
+            raise ModelError(f"the saved optimiser knows a parameter {name}, which the model lacks")
+        state.setdefault(places[name], {})[moment] = value.clone()
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})

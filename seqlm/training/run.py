@@ -6,6 +6,7 @@ import math
 import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,15 +20,24 @@ from seqlm.evaluation.scoring import validation_loss
 from seqlm.models import model_class
 from seqlm.models.base import Network
 from seqlm.runs.folder import RunFolder, now, write_text
-from seqlm.runs.save import load_training, read_tensors, write_save, write_tensors
+from seqlm.runs.save import load_best, load_training, read_tensors, write_save, write_tensors
 from seqlm.runs.vocabulary import given_tokenizer
-from seqlm.text.batches import Batches, LineBatches, StreamBatches
+from seqlm.text.batches import (
+    Batches,
+    LineBatches,
+    StreamBatches,
+    VariableBatches,
+    WindowBatches,
+)
 from seqlm.text.corpus import Corpus, once_only, read_corpus, tail
 from seqlm.text.reading import absolute, title
 from seqlm.text.vocabulary import UNK
 from seqlm.training.loop import Trainer, Watcher
+from seqlm.training.precision import check_precision
 from seqlm.training.settings import CHANGEABLE, SCHEDULE, Settings, resolve
 from seqlm.training.signals import Stopped, catching_signals
+from seqlm.training.tensorboard import Scalars, check_tensorboard
+from seqlm.training.watchers import Recorder, Watchers
 
 RARE = 2
 """`--min-count` for words where the text marks no unknown ones: `<unk>` must be trained on some."""
@@ -81,6 +91,7 @@ def train(
         {"vocab_size": len(corpus.tokenizer), **model_options}
     )
     assert isinstance(model, Network)
+    settings = fitted(settings, model, device)
     announce(f"{settings.arch}: {sum(p.numel() for p in model.parameters()):,} parameters")
 
     run = RunFolder.create(
@@ -118,6 +129,32 @@ def train(
     return fit(run, config, trainer(model.to(device), texts, settings), watcher)
 
 
+def fitted(settings: Settings, model: Network, device: torch.device) -> Settings:
+    """The settings with the model's context, where they name none.
+
+    Errors: UsageError where the model or the device does not do what they ask for.
+    """
+    check_precision(settings.precision, device)
+    if settings.label_smoothing and not model.head.smooths:
+        raise UsageError("--label-smoothing needs the full softmax, which spreads over all types")
+    if settings.tensorboard:
+        check_tensorboard()
+    bounded = model.horizon is not None
+    context = settings.context or ("window" if bounded else "carried")
+    if context == "carried" and bounded:
+        raise UsageError(
+            f"--context carried: {settings.arch} reads {model.horizon} tokens at most;"
+            " window or sentence"
+        )
+    if context == "window" and not bounded:
+        raise UsageError(
+            f"--context window: {settings.arch} has no window to fill; carried or sentence"
+        )
+    if settings.variable_length and context != "carried":
+        raise UsageError(f"--variable-length is for carried context; this one is {context}")
+    return replace(settings, context=context)
+
+
 def resume(
     run: RunFolder,
     given: Mapping[str, Any],
@@ -135,25 +172,31 @@ def resume(
     for name in given:
         if name not in CHANGEABLE:
             raise UsageError(f"--{name.replace('_', '-')} cannot change in a resumed run")
-    settings = Settings(**config["settings"])
     run.lock()
     weights, state = load_training(run)
-    texts = texts_of(run, config, settings)
     model = model_class("lm", config["arch"]).from_settings(config["model"]).to(device)
     assert isinstance(model, Network)
-    going = trainer(model, texts, settings)
+    before = fitted(Settings(**config["settings"]), model, device)
+    texts = texts_of(run, config, before)
+    going = trainer(model, texts, before)
     going.restore(weights, state)
+    rate = going.current_rate()
     if given:
         by_epochs = {"steps": None} if "epochs" in given and "steps" not in given else {}
-        settings, _ = resolve(asdict(settings) | by_epochs | given)
+        settings, _ = resolve(asdict(before) | by_epochs | given)
+        settings = fitted(settings, model, device)
         config["settings"] = asdict(settings)
-    if SCHEDULE & given.keys():
-        rate = float(given.get("lr") or going.current_rate())
-        if rate < settings.peak_rate / 100:
-            warnings.warn(f"the rate has come down to {rate:g}; --lr raises it", stacklevel=2)
-        going.begin_phase(settings, rate)
-        announce(f"a new phase from step {going.progress.step}, from rate {rate:g}")
-    going.settings = settings
+        if settings.average != before.average:
+            weights, best = load_best(run)
+            announce(f"the weights are those of step {best}, averaged by {settings.average}")
+        going = trainer(model, texts, settings)
+        going.restore(weights, state)
+        if SCHEDULE & given.keys():
+            rate = float(given.get("lr") or rate)
+            if rate < settings.peak_rate / 100:
+                warnings.warn(f"the rate has come down to {rate:g}; --lr raises it", stacklevel=2)
+            going.begin_phase(rate)
+            announce(f"a new phase from step {going.progress.step}, from rate {rate:g}")
     over = going.progress.done or going.progress.step >= going.steps
     if over and config.get("finished"):
         raise UsageError(f"{run.path} is finished; --epochs or --steps beyond it goes on")
@@ -176,11 +219,17 @@ def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watch
     """Trains, saves after each validation, and writes down what came of it."""
 
     def save(trainer: Trainer, best: bool) -> None:
-        write_save(run, trainer.progress.step, trainer.network, trainer.state(), best)
+        state = trainer.state()
+        with trainer.average.shown():
+            write_save(run, trainer.progress.step, trainer.network, state, best)
 
+    watchers = [Recorder(run), watcher]
     try:
-        with catching_signals() as caught:
-            trainer.fit(Recorded(run, watcher), save, interrupted=lambda: bool(caught))
+        with ExitStack() as closing_after, catching_signals() as caught:
+            if trainer.settings.tensorboard:
+                scalars = Scalars(run / "tensorboard", trainer.progress.step)
+                watchers.append(closing_after.enter_context(closing(scalars)))
+            trainer.fit(Watchers(watchers), save, interrupted=lambda: bool(caught))
         if not trainer.progress.done:
             raise Stopped(
                 f"stopped at step {trainer.progress.step} of {trainer.steps}, which is saved;"
@@ -197,34 +246,27 @@ def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watch
     return run
 
 
-class Recorded:
-    """A watcher that also writes metrics.jsonl."""
-
-    def __init__(self, run: RunFolder, watcher: Watcher) -> None:
-        self.run, self.watcher = run, watcher
-
-    def stepped(self, trainer: Trainer, loss: float) -> None:
-        self.watcher.stepped(trainer, loss)
-
-    def validated(self, trainer: Trainer, row: Mapping[str, Any], best: bool) -> None:
-        self.run.append_metrics(dict(row))
-        self.watcher.validated(trainer, row, best)
-
-
 def trainer(model: Network, texts: Texts, settings: Settings) -> Trainer:
-    device = model.device
-    batches: Batches
-    if settings.context == "sentence":
-        batches = LineBatches(texts.train, settings.batch_size, settings.seed, device)
-    else:
-        batches = StreamBatches(texts.train, settings.batch_size, settings.length, device)
-    valid = texts.valid
+    valid, context = texts.valid, settings.context
+    assert context is not None
 
     def validate() -> float:
         assert valid is not None
-        return validation_loss(model, valid, settings.context, settings.batch_size)
+        return validation_loss(model, valid, context, settings.batch_size)
 
+    batches = batches_of(texts.train, model, settings)
     return Trainer(model, batches, settings, validate if valid is not None else None)
+
+
+def batches_of(ids: np.ndarray, model: Network, settings: Settings) -> Batches:
+    rows, length, seed, device = settings.batch_size, settings.length, settings.seed, model.device
+    if settings.context == "sentence":
+        return LineBatches(ids, rows, seed, device, longest=model.horizon)
+    if settings.context == "window":
+        return WindowBatches(ids, rows, length, seed, device)
+    if settings.variable_length:
+        return VariableBatches(ids, rows, length, seed, device)
+    return StreamBatches(ids, rows, length, device)
 
 
 # -------------------------------------------------------------------------------------------- text

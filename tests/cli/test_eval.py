@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from seqlm.evaluation.constants import FLAGS
 from seqlm.text import reading
 from tests.command import Result
 
@@ -199,6 +201,143 @@ def test_a_zero_probability_is_an_infinite_perplexity_and_said(toy, seqlm):
     assert "probability 0" in result.warnings[0]
     found = json.loads(seqlm("eval", "-m", "mle", "--json", stdin=b"otter otter otter\n").out)
     assert found["ppl"] is None
+
+
+# --------------------------------------------------------------------------------------- adaptation
+
+ADAPTED = [
+    ["--softmax-temperature", "1.3"],
+    ["--neural-cache", "50"],
+    ["--dynamic", "10", "--dynamic-rate", "0.05"],
+    ["--dynamic", "10", "--neural-cache", "50", "--softmax-temperature", "1.1"],
+]
+
+
+@pytest.mark.parametrize("flags", ADAPTED, ids=" ".join)
+def test_adapted_figures_are_marked_and_depend_on_nothing_else(
+    flags, lstm, toy, figures, seqlm, monkeypatch
+):
+    static = json.loads(seqlm("eval", "-m", lstm, "--json", toy.test).out)
+    found = json.loads(seqlm("eval", "-m", lstm, "--json", *flags, toy.test).out)
+    mode = "static" if flags[0] == "--softmax-temperature" else "adaptive"
+    assert (static["mode"], found["mode"]) == ("static", mode)
+    assert f"|mode:{mode}|constants:" in found["signature"]
+    assert "constants" not in static
+    assert "|mode:static|arch:" in static["signature"]
+    assert found["ppl"] != pytest.approx(static["ppl"], rel=1e-4)
+    assert found["constants"].get("window") == (50 if "--neural-cache" in flags else None)
+    monkeypatch.setattr(reading, "BLOCK", 50)
+    again = figures(lstm, *flags, toy.test, "--batch-size", 7)
+    assert again["ppl"] == pytest.approx(found["ppl"], rel=1e-6)
+
+
+def test_other_constants_are_another_digest(lstm, toy, seqlm):
+    def constants(*flags: str) -> str:
+        signature = json.loads(seqlm("eval", "-m", lstm, "--json", *flags, toy.test).out)[
+            "signature"
+        ]
+        return signature.split("|constants:")[1].split("|")[0]
+
+    some = [
+        constants("--neural-cache", "50"),
+        constants("--neural-cache", "60"),
+        constants("--neural-cache", "50", "--neural-cache-weight", "0.2"),
+        constants("--dynamic", "50"),
+        constants("--dynamic", "50", "--dynamic-statistics", str(toy.train)),
+    ]
+    assert len(set(some)) == len(some)
+    assert constants("--neural-cache", "50", "--neural-cache-weight", "0.1") == some[0]
+
+
+def test_what_is_tuned_can_be_given_again_and_is_no_worse(lstm, toy, seqlm, monkeypatch):
+    monkeypatch.setattr("seqlm.evaluation.tuning.CLIMBED", 200)
+    flags = ["--neural-cache", "80", "--dynamic", "20", "--dynamic-statistics", toy.train]
+    result = seqlm("eval", "-m", lstm, "--json", *flags, "--tune", toy.valid, toy.test)
+    assert result.code == 0, result.err
+    (line,) = [line for line in result.err.splitlines() if line.startswith("tuned on ")]
+    given = shlex.split(line.split(": ", 1)[1])
+    assert {word for word in given if word.startswith("--")} == {*FLAGS.values()}
+    again = json.loads(seqlm("eval", "-m", lstm, "--json", *given, toy.test).out)
+    found = json.loads(result.out)
+    assert again["ppl"] == pytest.approx(found["ppl"], rel=1e-6)
+    assert again["signature"] == found["signature"]
+    tuned, plain = (
+        json.loads(seqlm("eval", "-m", lstm, "--json", *some, toy.valid).out)["ppl"]
+        for some in (given, flags)
+    )
+    assert tuned <= plain * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--neural-cache-weight", "0.1"], "--neural-cache-weight is what a --neural-cache weighs"),
+        (["--neural-cache-flatness", "1"], "--neural-cache-flatness is how"),
+        (["--dynamic-rate", "1"], "--dynamic-rate is how fast --dynamic learns"),
+        (["--dynamic-decay", "1"], "--dynamic-decay is how --dynamic forgets"),
+        (["--dynamic-statistics", "text"], "--dynamic-statistics is what scales the steps"),
+        (["--dynamic", "5", "--dynamic-statistics", "-"], "--dynamic-statistics names a file"),
+        (["--dynamic", "5", "--dynamic-decay", "1.5"], "must be between 0 and 1, not 1.5"),
+        (["--dynamic", "5", "--dynamic-rate", "nan"], "--dynamic-rate must be 0 or more, not nan"),
+        (["--dynamic", "0"], "--dynamic"),
+        (["--neural-cache", "9", "--neural-cache-weight", "1"], "must be at least 0 and below 1"),
+        (["--softmax-temperature", "0"], "--softmax-temperature must be above 0, not 0"),
+        (["--softmax-temperature", "1", "--tune", "held-out"], "all is given"),
+        (["--oracle", "other"], "--oracle is what --metric exposure is measured against"),
+        (["--metric", "exposure"], "--metric exposure is measured against an --oracle"),
+    ],
+)
+def test_adaptation_that_means_nothing(flags, message, lstm, toy, seqlm):
+    result = seqlm("eval", "-m", lstm, *flags, toy.test)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.error
+
+
+def test_what_cannot_adapt_is_named(ngram, models, toy, seqlm):
+    for model, flag, message in (
+        (ngram, "--neural-cache", "is no network: it has no temperature, cache or gradient"),
+        (models("gru-word-sentence"), "--dynamic", "starts every line afresh"),
+    ):
+        result = seqlm("eval", "-m", model, flag, "9", toy.test)
+        assert (result.code, result.out) == (2, "")
+        assert f"{model} {message}" in result.error
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_gradients_of_the_evaluated_text_are_refused(copied, lstm, toy, seqlm, workplace):
+    text = toy.test
+    if copied:
+        text = workplace / "copy"
+        text.write_bytes(toy.test.read_bytes())
+    flags = ["--dynamic", "9", "--dynamic-statistics", text]
+    result = seqlm("eval", "-m", lstm, *flags, toy.test)
+    assert (result.code, result.out) == (2, "")
+    assert f"{toy.test} is the text of --dynamic-statistics" in result.error
+
+
+def test_exposure_is_measured_against_an_oracle(lstm, toy, seqlm):
+    oracle = ["--discount-fallback", "--order", "3", "--vocab", lstm]
+    assert seqlm("count", toy.train, *oracle, "-o", "oracle").code == 0
+    flags = [
+        "--json",
+        "--oracle",
+        "oracle",
+        "--metric",
+        "exposure,ppl,kl-true-prefix,kl-own-prefix",
+    ]
+    found = json.loads(seqlm("eval", "-m", lstm, *flags, toy.test).out)
+    assert list(found)[:2] == ["exposure", "ppl"]
+    own, true = found["kl-own-prefix"], found["kl-true-prefix"]
+    assert min(own, true) > 0
+    assert found["exposure"] == pytest.approx(100 * (own / true - 1))
+    assert "|oracle:ngram." in found["signature"]
+    assert json.loads(seqlm("eval", "-m", lstm, *flags, toy.test).out) == found
+    other = json.loads(seqlm("eval", "-m", lstm, *flags, "--seed", "2", toy.test).out)
+    assert other["kl-own-prefix"] != own
+    assert other["kl-true-prefix"] == true
+    learns = seqlm("eval", "-m", lstm, *flags, "--dynamic", "9", toy.test)
+    assert learns.code == 2
+    assert "no --neural-cache, no --dynamic" in learns.error
 
 
 # ----------------------------------------------------------------------------------------- choosing

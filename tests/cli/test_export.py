@@ -119,6 +119,9 @@ def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
     result = seqlm("export", "-m", models("lstm-word"), "--to", "arpa", "-o", "no.arpa")
     assert (result.code, result.out) == (4, "")
     assert "is a network (lstm): only n-gram models are exported" in result.error
+    result = seqlm("export", "-m", models("lstm-word"), "--to", "hf", "-o", "no")
+    assert (result.code, result.out) == (4, "")
+    assert result.error.endswith("is a model of arch lstm: only transformer has a twin")
     result = seqlm("export", "-m", models("ngram-char"), "--to", "arpa", "-o", "no.arpa")
     assert (result.code, result.out) == (4, "")
     assert result.error.endswith("this model has char tokens: count with --tokenizer word")
@@ -137,8 +140,12 @@ def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
 
 def test_flags_that_mean_nothing(ngram, seqlm, workplace):
     for flags, message in {
-        ("--to", "onnx"): "--to 'onnx'; there are arpa, run",
+        ("--to", "onnx"): "--to 'onnx'; there are arpa, run, hf",
         ("--to", "run", "-o", "-"): "a run is a folder: -o names one",
+        ("--to", "hf"): "--to hf writes a folder: -o names it",
+        ("--to", "hf", "-o", "-"): "--to hf writes a folder: -o names it",
+        ("--to", "hf", "-o", "new", "--prune", "1e-4"): "--prune is for n-gram models",
+        ("--to", "hf", "-o", ngram): f"{ngram} is a folder with other things in it",
         ("--to", "arpa", "-o", "."): ". is a folder, not a file",
         ("--to", "arpa", "-o", "no/pond.arpa"): "no/pond.arpa: there is no folder no",
         ("--to", "run", "-o", ngram): f"{ngram} holds a run already; --overwrite replaces it,",

@@ -137,15 +137,17 @@ def test_tuned_weights_can_be_given_again_and_are_better_than_others(runs, toy, 
     result = seqlm("eval", "--json", *models, "--tune", toy.valid, toy.test)
     (line,) = [line for line in result.err.splitlines() if line.startswith("tuned on ")]
     found = json.loads(result.out)
-    given = line.split("--mix ")[1]
-    assert [float(weight) for weight in given.split(",")] == found["weights"]
-    again = figures(*models, "--mix", given, toy.test)
+    *constants, mix, weights = line.split(": ", 1)[1].split()
+    assert constants[::2] == ["--softmax-temperature"]
+    assert mix == "--mix"
+    assert [float(weight) for weight in weights.split(",")] == found["weights"]
+    again = figures(*models, *constants, "--mix", weights, toy.test)
     assert again["ppl"] == pytest.approx(found["ppl"], rel=1e-12)
     assert again["signature"] == found["signature"]
 
-    held_out = figures(*models, "--mix", given, toy.valid)["ppl"]
+    held_out = figures(*models, *constants, "--mix", weights, toy.valid)["ppl"]
     for other in ("0.5,0.3,0.2", "0.9,0.05,0.05", "0.2,0.7,0.1", "1,0,0", "0,1,0"):
-        assert figures(*models, "--mix", other, toy.valid)["ppl"] >= held_out
+        assert figures(*models, *constants, "--mix", other, toy.valid)["ppl"] >= held_out
     equal = seqlm("eval", *models, toy.test)
     assert "equal weights: --mix 0.333333,0.333333,0.333333" in equal.err
 

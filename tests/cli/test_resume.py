@@ -102,6 +102,12 @@ KINDS = {
     ],
     "dropout": [*VALID, "--dropout", "0.4", "--dropout-embedding", "0.1", "--layers", "2"],
     "bpe": [*VALID, "--tokenizer", "bpe", "--vocab-size", "270", "--schedule", "cosine"],
+    "transformer": [*VALID, "--arch", "transformer", "--heads", "2", "--average", "last"],
+    "all at once": [
+        *VALID, "--optimizer", "rmsprop", "--schedule", "wsd", "--average", "ema", "--accumulate",
+        "2", "--variable-length", "--label-smoothing", "0.1", "--scheduled-sampling", "linear",
+        "--dropout-weight", "0.2", "--ar", "1", "--tar", "1", "--weight-decay", "0.01",
+    ],
 }  # fmt: skip
 
 
@@ -233,6 +239,23 @@ def test_a_flag_begins_a_new_phase_and_says_so(flags, training, seqlm, workplace
     config = RunFolder(workplace / "run").read_config()
     assert config["settings"]["steps"] == int(flags[1])
     assert config["finished"]
+
+
+def test_finetuning_averages_all_steps_from_the_best_weights(training, seqlm, workplace):
+    arguments, _ = training("lstm")
+    flags = ["--average", "nt-asgd", "--average-wait", "1", "--lr", "5"]
+    assert seqlm(*arguments, *flags, "-o", "run").code == 0
+    run = RunFolder(workplace / "run")
+    best = pointer(run, "best")
+    result = seqlm("train", "--resume", "run", "--average", "asgd", "--steps", "100")
+    assert result.code == 0, result.err
+    assert f"the weights are those of step {int(best)}, averaged by asgd" in result.err
+    assert "a new phase from step 60, from rate 5" in result.err
+    losses = {row["step"]: row["valid_loss"] for row in metrics(workplace / "run")}
+    assert list(losses) == [20, 40, 60, 80, 100]
+    assert min(losses[80], losses[100]) < losses[int(best)]
+    state = json.loads((run / "saves" / "00000100" / "training.json").read_text())
+    assert state["average"] == {"kind": "asgd", "begun": True, "count": 40}
 
 
 def test_a_finished_run_is_not_resumed_without_more_to_do(training, seqlm):

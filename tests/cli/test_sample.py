@@ -152,6 +152,58 @@ def test_a_beam_finds_the_best_and_prints_as_many_as_asked(family, sample):
     assert scores == sorted(scores, reverse=True)
 
 
+# --------------------------------------------------------------------------------------- repetition
+
+
+def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
+    words = text.split()
+    return [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
+
+
+@pytest.mark.parametrize("flags", [["-t", "0"], ["--top-k", "3"], ["--beam", "3", "--nbest", "3"]])
+def test_no_ngram_occurs_twice_in_a_text_and_its_prompt(flags, lstm, sample):
+    prompt = "the frog sees the frog"
+    lines = sample(lstm, *flags, "--no-repeat-ngram", 2, "--prompt", prompt).splitlines()
+    for line in lines:
+        after = ngrams(line, 2)[3:]  # of its own prompt "the frog" comes twice
+        assert len(set(after)) == len(after)
+        assert ("frog", "sees") not in after[1:]
+        assert ("the", "frog") not in after[1:]
+
+
+def test_a_penalty_leaves_fewer_words_that_come_again(lstm, sample):
+    def repeated(*flags: object) -> int:
+        lines = sample(lstm, "--stop", "none", "-n", 1, "--max-tokens", 300, *flags)
+        return len(lines.split()) - len(set(lines.split()))
+
+    assert repeated("--repetition-penalty", 2) < repeated()
+    assert sample(lstm, "--repetition-penalty", 1) == sample(lstm)
+
+
+def test_a_length_penalty_prefers_longer_texts(ngram, sample):
+    flags = ["--beam", 8, "--max-tokens", 30, "--json", "--length-penalty"]
+    plain, longer = (json.loads(sample(ngram, *flags, alpha))["found"][0] for alpha in (0, 5))
+    assert len(longer["text"].split()) > len(plain["text"].split())
+    assert longer["log_prob"] < plain["log_prob"]
+    assert plain["score"] == plain["log_prob"]
+
+
+def test_a_beam_tells_the_probability_of_the_model_whatever_was_held_against_it(ngram, sample):
+    flags = ["--beam", 6, "--nbest", 6, "--prompt", "the frog sees", "--json"]
+    plain, found = (
+        {one["text"]: one for one in json.loads(sample(ngram, *flags, *more))["found"]}
+        for more in ([], ["--repetition-penalty", 1.02])
+    )
+    both = {text for text in plain.keys() & found.keys() if text.count("frog") > 1}
+    assert both
+    for text in both:
+        assert found[text]["log_prob"] == plain[text]["log_prob"]
+        assert found[text]["score"] < plain[text]["score"]
+
+
+# ----------------------------------------------------------------------------------------- mistakes
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -163,6 +215,11 @@ def test_a_beam_finds_the_best_and_prints_as_many_as_asked(family, sample):
         (["--top-p", "0"], "top-p must be above 0"),
         (["--top-p", "1.1"], "top-p must be above 0"),
         (["--min-p", "-0.1"], "min-p must be between 0 and 1"),
+        (["--repetition-penalty", "0.5"], "repetition-penalty must be 1 or more"),
+        (["--repetition-penalty", "nan"], "repetition-penalty must be 1 or more"),
+        (["--no-repeat-ngram", "0"], "no-repeat-ngram must be 1 or more"),
+        (["--beam", "2", "--length-penalty", "-1"], "--length-penalty"),
+        (["--length-penalty", "1"], "--nbest and --length-penalty are about what a --beam finds"),
         (["-n", "0"], "--num-samples"),
         (["--max-tokens", "0"], "--max-tokens"),
         (["--stop", "non"], "did you mean 'none'?"),

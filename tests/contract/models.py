@@ -12,9 +12,12 @@ import numpy as np
 import torch
 
 from seqlm.models import model_class
-from seqlm.models.base import LanguageModel
+from seqlm.models.base import LanguageModel, Network
 from seqlm.models.cache import CacheConfig, UnigramCache
 from seqlm.models.mixture import Mixture
+from seqlm.models.neural_cache import NeuralCache, NeuralCacheConfig
+from seqlm.models.temperature import tempered
+from seqlm.models.windowed import Windowed
 from seqlm.text.vocabulary import EOS
 
 VOCAB_SIZE = 6
@@ -68,6 +71,26 @@ def cache(variant: str, **settings: Any) -> Instance:
     return Instance("cache", variant, build, is_network=False, is_saved=False)
 
 
+def windowed(part: Instance, stride: int) -> Instance:
+    def build() -> LanguageModel:
+        network = part.build()
+        assert isinstance(network, Network)
+        return Windowed(network, stride).eval()
+
+    variant = f"{part} by {stride}"
+    return Instance("windowed", variant, build, is_network=False, is_saved=False)
+
+
+def neural_cache(variant: str, of: Instance, temperature: float = 1.0, **settings: Any) -> Instance:
+    def build() -> LanguageModel:
+        network = of.build()
+        assert isinstance(network, Network)
+        config = NeuralCacheConfig(**settings)
+        return NeuralCache(tempered(network, temperature), config).eval()
+
+    return Instance("neural-cache", variant, build, is_network=False, is_saved=False)
+
+
 def mixture(*parts: Instance) -> Instance:
     """The second and later ones number the types in another way than the first."""
 
@@ -92,16 +115,57 @@ LANGUAGE_MODELS = [
     ngram("add-k", smoothing="add-k"),
     ngram("stupid-backoff", smoothing="stupid-backoff"),
     ngram("mle", smoothing="mle"),
+    network("ffnn", width=5, order=3, direct=True, dropout_input=0.5),
+    network("ffnn", "untied", width=5, order=4, embedding=3, tied=False, dropout_output=0.5),
     network("rnn", width=5, layers=1, dropout_output=0.5),
     network("lstm", width=5, layers=2, dropout_embedding=0.3, dropout_hidden=0.5),
     network("lstm", "untied", width=5, layers=2, embedding=3, tied=False, dropout_input=0.5),
     network("lstm", "adaptive softmax", width=5, softmax="adaptive", cutoffs=(2, 4)),
     network("lstm", "sampled softmax", width=5, softmax="sampled", samples=3),
     network("lstm", "weight-drop", width=5, dropout_weight=0.5, ar=1.0, tar=1.0),
+    network("lstm", "peephole", width=5, layers=2, peephole=True),
+    network("lstm", "coupled gates", width=5, peephole=True, coupled_gates=True),
     network("gru", width=5, layers=2, embedding=3),
+    network("transformer", width=8, layers=2, heads=2, horizon=40, dropout_hidden=0.5),
+    network(
+        "transformer",
+        "like Llama",
+        width=8,
+        layers=2,
+        heads=4,
+        kv_heads=2,
+        horizon=40,
+        norm="rms",
+        positions="rotary",
+        activation="swiglu",
+        bias=False,
+        tied=False,
+    ),
+    network(
+        "transformer",
+        "with experts",
+        width=8,
+        layers=1,
+        heads=2,
+        horizon=40,
+        experts=3,
+        norm_first=False,
+        positions="sinusoidal",
+        activation="relu",
+    ),
+    windowed(network("transformer", width=8, layers=1, heads=2, horizon=5), stride=2),
+    windowed(network("transformer", width=8, layers=1, heads=2, horizon=4), stride=4),
+    windowed(network("transformer", width=8, layers=2, heads=2, horizon=3), stride=1),
+    network("s4d", width=5, layers=2, state=6, dropout_hidden=0.5),
+    network("s4d", "untied", width=4, layers=1, state=2, tied=False, dropout_embedding=0.3),
+    network("mamba", width=6, layers=2, state=4, head_width=3, dropout_hidden=0.5),
+    network("mamba", "untied", width=5, layers=1, head_width=5, conv=2, tied=False),
     cache("", size=5, decay=0.3),
     cache("that forgets nothing", size=40, decay=0.0),
     cache("of one", size=1),
+    neural_cache("", network("lstm", width=5), window=4, weight=0.5, flatness=1.0),
+    neural_cache("of all", network("gru", width=5), window=50, weight=0.3, flatness=0.0),
+    neural_cache("of one", network("lstm", width=5), temperature=1.7, window=1, weight=0.9),
     mixture(ngram("", smoothing="modified-kneser-ney"), network("lstm", width=5)),
     mixture(ngram("", smoothing="modified-kneser-ney"), cache("", size=5, decay=0.3)),
     mixture(network("gru", width=5), ngram("", smoothing="mle"), cache("", size=3)),

@@ -1,4 +1,4 @@
-"""Weights by EM against a search over all of them, and the text they may be tuned on."""
+"""Weights and constants against a search over all of them, and the text they may be tuned on."""
 
 from __future__ import annotations
 
@@ -6,19 +6,39 @@ import gzip
 import hashlib
 import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.evaluation import perplexity
+from seqlm.evaluation.adaptive import AdaptiveScorer, Reader, Rule
+from seqlm.evaluation.candidates import TEMPERATURES, Candidates, Columns, read
+from seqlm.evaluation.constants import Adaptation
 from seqlm.evaluation.mixing import Mix, MixScorer
 from seqlm.evaluation.perplexity import METRICS, Tally
-from seqlm.evaluation.tuning import check_held_out, em, improved, rounded, tune
+from seqlm.evaluation.scoring import Scorer
+from seqlm.evaluation.tuning import (
+    check_held_out,
+    climb,
+    em,
+    fit,
+    improved,
+    rounded,
+    search,
+    tune,
+)
+from seqlm.models import model_class
+from seqlm.models.base import Network
+from seqlm.models.neural_cache import NeuralCacheConfig
+from seqlm.models.temperature import tempered
+from seqlm.text.reading import blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
 from tests.evaluation.fixed import Fixed, loaded
@@ -138,7 +158,7 @@ def test_a_token_that_no_model_allows_tells_nothing_about_weights(text):
 
 
 @pytest.mark.parametrize(("data", "message"), [
-    (b"\n\n", "no text to tune on in .*held-out.txt"), (b"? ?\n", "possible"),
+    (b"\n\n", "no text to learn from in .*held-out.txt"), (b"? ?\n", "possible"),
 ])  # fmt: skip
 def test_a_text_that_tells_nothing_is_refused(data, message, text):
     text.write_bytes(data)
@@ -159,9 +179,118 @@ def test_the_same_file_or_the_same_text_is_not_held_out(text, tmp_path):
     with pytest.raises(UsageError, match="read once"):
         check_held_out("-", ["-"])
     mix, _, digest = tune(Mix.of(MODELS), str(text))
-    list(perplexity.evaluate(mix, [str(other)], Tally(), held_out=digest))
+    list(perplexity.evaluate(mix, [str(other)], Tally(), held_out={digest: "--tune"}))
     with pytest.raises(UsageError, match=r"packed.gz is the text of --tune"):
-        list(perplexity.evaluate(mix, [str(other), str(packed)], Tally(), held_out=digest))
+        list(
+            perplexity.evaluate(
+                mix, [str(other), str(packed)], Tally(), held_out={digest: "--tune"}
+            )
+        )
+
+
+# -------------------------------------------------------------------------- constants of networks
+
+
+def network(seed: int = 1, arch: str = "lstm") -> Network:
+    torch.manual_seed(seed)
+    model = model_class("lm", arch).from_settings({"vocab_size": 4, "width": 5})
+    assert isinstance(model, Network)
+    for parameter in model.parameters():
+        parameter.data.uniform_(-1, 1)
+    return model.double().eval()
+
+
+IDS = np.random.default_rng(5).integers(0, 4, 300).astype(np.int32)
+
+
+@pytest.mark.parametrize("rule", [None, Rule(7, 0.1, 0.05)])
+def test_every_column_is_what_its_constants_say(rule):
+    """One reading with all candidates, and a scorer of its own for each."""
+    model = network()
+    caches = [NeuralCacheConfig(window, 0.0, flatness) for window in (5, 40) for flatness in (0, 2)]
+    spoken, recalled = read(Reader(model, rule), IDS, Candidates((0.5, 1.0, 2.0), caches))
+    for column, temperature in zip(spoken.T, (0.5, 1.0, 2.0)):
+        expected = AdaptiveScorer(tempered(model, temperature), rule)(IDS).log_probs
+        np.testing.assert_allclose(column, expected, rtol=1e-9)
+    for column, cache in zip(recalled.T, caches):
+        half = NeuralCacheConfig(cache.window, 0.5, cache.flatness)
+        expected = AdaptiveScorer(model, rule, half)(IDS).log_probs
+        mixed = np.log(0.5 * np.exp(spoken[1:, 1]) + 0.5 * column[1:])
+        np.testing.assert_allclose(mixed, expected[1:], rtol=1e-9)
+    assert np.isnan(recalled[0]).all()
+
+
+def columns_of(rng: np.random.Generator, tokens: int, caches: int) -> Columns:
+    return Columns(np.log(rng.beta(0.5, 3, (tokens, 3)) + 1e-6), rng.beta(0.4, 3, (tokens, caches)))
+
+
+@pytest.mark.parametrize("share", [None, 0.2])
+def test_no_weights_and_no_share_of_a_grid_are_better(share):
+    """Two networks whose caches share one λ, and a model without a cache."""
+    rng = np.random.default_rng(1)
+    plain = Columns(columns_of(rng, 150, 0).spoken[:, :1], np.empty((150, 0)))
+    found = [columns_of(rng, 150, 1), plain, columns_of(rng, 150, 1)]
+    best = fit(found, share=share)
+
+    def log_prob(weights: Sequence[float], λ: float) -> float:
+        parts = [
+            w * (np.exp(each.spoken[:, 0]) * (1 - λ) + λ * each.recalled[:, 0])
+            if each.recalled.size
+            else w * np.exp(each.spoken[:, 0])
+            for w, each in zip(weights, found)
+        ]
+        return float(np.log(sum(parts)).sum())
+
+    assert best.weights.sum() == pytest.approx(1)
+    assert best.log_prob == pytest.approx(log_prob(best.weights, best.share))
+    assert share is None or best.share == share
+    fine = np.linspace(0, 1, 21)
+    for a, b in itertools.product(fine, fine):
+        for λ in fine[:-1] if share is None else [share]:
+            if a + b <= 1:
+                assert log_prob((a, b, 1 - a - b), λ) <= best.log_prob + 1e-6
+
+
+def test_the_search_finds_the_best_of_all_candidates():
+    found = [columns_of(np.random.default_rng(seed), 200, 4) for seed in (1, 2)]
+    best, temperature, recalled = search(found)
+    every = {(t, c): fit(found, t, c).log_prob for t in range(3) for c in range(4)}
+    # One after the other may miss the best pair, and never stands where one change is better.
+    for t in range(3):
+        assert every[t, recalled] <= best.log_prob + 1e-3
+    for c in range(4):
+        assert every[temperature, c] <= best.log_prob + 1e-3
+
+
+@pytest.mark.parametrize("best", [0.003, 0.02, 0.1, 0.7])
+def test_climbing_ends_within_a_factor_of_the_best(best):
+    found = climb(0.02, lambda value: math.log(value / best) ** 2)
+    assert best / 1.5 < found < best * 1.5
+
+
+def test_a_network_is_tuned_alone_and_what_is_given_stays(text):
+    mix = Mix.of([loaded(network(), WORDS)])
+    plain, tokens, _ = tune(mix, str(text))
+    ids = np.concatenate([WORDS.encode(block) for block in blocks([str(text)])])
+    by_temperature = {
+        T: Scorer(tempered(network(), T), "carried")(ids).log_probs.sum() for T in TEMPERATURES
+    }
+    assert plain.adaptation.temperature == max(by_temperature, key=by_temperature.__getitem__)
+    assert (tokens, plain.weights) == (11, [1.0])
+    given = Adaptation(window=4, flatness=0.7, segment=3, decay=0.5)
+    found = tune(mix.adapted(given), str(text)).mix.adaptation
+    assert (found.flatness, found.segment, found.decay) == (0.7, 3, 0.5)
+    assert found.window in (4, 2, 1)
+    assert None not in (found.temperature, found.weight, found.rate)
+    with pytest.raises(UsageError, match="all is given"):
+        tune(mix.adapted(found), str(text))
+
+
+def test_lines_have_a_temperature_too(text):
+    by_line = tune(Mix.of([loaded(network(), WORDS, "sentence"), MODELS[0]]), str(text)).mix
+    assert by_line.adaptation.temperature in TEMPERATURES
+    again = tune(by_line, str(text)).mix
+    assert again.weights == pytest.approx(by_line.weights, abs=1e-6)
 
 
 # -------------------------------------------------------------------------------- what can be mixed

@@ -61,11 +61,12 @@ def test_forward_is_the_equations(arch, options):
         torch.testing.assert_close(tuple(found), tuple(expected))
 
 
-def test_the_forget_gate_is_open_at_first():
-    layer = build("lstm").layers[0]
-    gates = (layer.bias_ih_l0 + layer.bias_hh_l0).detach().chunk(4)
-    torch.testing.assert_close(gates[1], torch.ones(5))
-    assert all((gate.abs() < 1).all() for gate in (gates[0], *gates[2:]))
+@pytest.mark.parametrize("options", [{}, {"peephole": True}, {"coupled_gates": True}], ids=str)
+def test_the_forget_gate_is_open_at_first(options):
+    layer = build("lstm", **options).layers[0]
+    *others, f, g, o = (layer.bias_ih_l0 + layer.bias_hh_l0).detach().split(5)
+    torch.testing.assert_close(f, torch.ones(5))
+    assert all((gate.abs() < 1).all() for gate in (*others, g, o))
 
 
 def test_tied_weights_are_one_parameter_and_both_ends_train_it():
@@ -130,11 +131,19 @@ class TestDropout:
 class TestWeightDrop:
     """What ports of AWD-LSTM broke without a word: the mask, and the way to the raw weights."""
 
-    @pytest.mark.parametrize("arch", CELLS)
-    @pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=["", "relu"])
+    @pytest.mark.parametrize(
+        ("arch", "options"),
+        [
+            ("rnn", {}),
+            ("rnn", {"activation": "relu"}),
+            ("gru", {}),
+            ("lstm", {}),
+            ("lstm", {"peephole": True}),
+            ("lstm", {"coupled_gates": True}),
+        ],
+        ids=str,
+    )
     def test_it_is_the_layer_with_another_u(self, arch, options, monkeypatch):
-        if options and arch != "rnn":
-            pytest.skip("an option of the Elman network")
         model = build(arch, dropout_weight=0.5, **options).train()
         tokens = torch.randint(11, (3, 6))
         monkeypatch.setattr(torch.nn.functional, "dropout", lambda weight, p: 0.5 * weight)

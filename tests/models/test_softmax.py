@@ -85,7 +85,7 @@ def test_log_probs_sum_to_one():
 def test_label_smoothing_is_pytorchs(smoothing):
     head, features, targets = make()
     inputs = (features, head.weight, head.bias)
-    loss = head.loss(features, targets, smoothing)
+    loss = head.loss(features, targets) + smoothing * head.spread(features, targets)
     z = nn.functional.linear(features, head.weight, head.bias)
     expected = nn.functional.cross_entropy(z, targets, label_smoothing=smoothing)
     torch.testing.assert_close(loss, expected)

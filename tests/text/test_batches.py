@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.text import batches
-from seqlm.text.batches import IGNORED, LineBatches, StreamBatches
+from seqlm.text.batches import IGNORED, LineBatches, StreamBatches, WindowBatches
 from seqlm.text.vocabulary import EOS
 
 CPU = torch.device("cpu")
@@ -49,6 +49,63 @@ def test_the_inputs_of_a_stream_are_the_token_before(length, rows, segment):
     for row, wanted in zip(inputs, torch.cat([batch.targets for batch in batches], 1)):
         assert row.tolist() == [before[int(target)] for target in wanted]
     assert [batch.fresh for batch in batches] == [True] + [False] * (len(batches) - 1)
+
+
+# ------------------------------------------------------------------------------------------ windows
+
+
+@given(
+    length=st.integers(1, 80), rows=st.integers(1, 5), window=st.integers(1, 9), epoch=st.integers()
+)
+def test_windows_tile_the_text_from_some_offset(length, rows, window, epoch):
+    ids = np.arange(2, 2 + length, dtype=np.int32)
+    made = WindowBatches(ids, rows, window, 1, CPU)
+    batches = list(made.epoch(abs(epoch)))
+    assert len(batches) == len(made)
+    assert {len(batch.targets) for batch in batches[:-1]} <= {rows}
+    before = dict(zip(ids.tolist(), [EOS, *ids.tolist()]))
+    starts = []
+    for batch in batches:
+        assert batch.fresh
+        assert batch.targets.shape[1] == min(window, length)
+        assert batch.tokens == batch.targets.numel()
+        for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist()):
+            assert inputs == [before[target] for target in targets]
+            assert targets == list(range(targets[0], targets[0] + len(targets)))
+            starts.append(targets[0])
+    starts.sort()
+    size = min(window, length)
+    assert starts == list(range(starts[0], starts[0] + size * len(starts), size))
+    assert length - size * len(starts) < 2 * size
+
+
+@pytest.mark.parametrize(("length", "window"), [(1, 1), (7, 9), (8, 4), (9, 4), (60, 7)])
+def test_no_token_and_no_place_of_it_in_a_window_is_lost_over_the_epochs(length, window):
+    ids = np.arange(2, 2 + length, dtype=np.int32)
+    made = WindowBatches(ids, 3, window, 1, CPU)
+    seen: dict[int, set[int]] = {}
+    for number in range(200):
+        for batch in made.epoch(number):
+            for targets in batch.targets.tolist():
+                for place, target in enumerate(targets):
+                    seen.setdefault(target, set()).add(place)
+    assert sorted(seen) == ids.tolist()
+    for index, id in enumerate(ids.tolist()):
+        if window <= index < length - window:
+            assert seen[id] == set(range(window))
+
+
+def test_windows_come_in_another_order_every_epoch_and_the_same_for_a_seed():
+    ids = np.arange(2, 200, dtype=np.int32)
+
+    def order(seed: int, epoch: int) -> list[int]:
+        batches = WindowBatches(ids, 4, 7, seed, CPU).epoch(epoch)
+        return [first for batch in batches for first in batch.targets[:, 0].tolist()]
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+    assert order(1, 0) != sorted(order(1, 0))
 
 
 # ----------------------------------------------------------------------------------------- sentence
@@ -93,13 +150,16 @@ def test_lines_of_like_length_share_a_batch():
 # ----------------------------------------------------------------------------------------- resuming
 
 
-@pytest.mark.parametrize("kind", ["stream", "lines"])
+@pytest.mark.parametrize("kind", ["stream", "lines", "windows"])
 def test_any_batch_of_an_epoch_can_be_had_by_its_index(kind):
     ids = text([3, 0, 5, 1] * 6)
 
     def epoch() -> list:
-        made = StreamBatches(ids, 3, 4, CPU) if kind == "stream" else LineBatches(ids, 3, 1, CPU)
-        return made.epoch(2)
+        if kind == "stream":
+            return StreamBatches(ids, 3, 4, CPU).epoch(2)
+        if kind == "lines":
+            return LineBatches(ids, 3, 1, CPU).epoch(2)
+        return WindowBatches(ids, 3, 4, 1, CPU).epoch(2)
 
     walked = list(epoch())
     assert len(walked) == len(epoch())

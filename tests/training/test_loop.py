@@ -8,88 +8,146 @@ import numpy as np
 import pytest
 import torch
 
-from seqlm.errors import SeqlmError
-from seqlm.models import model_class
-from seqlm.text.batches import LineBatches, StreamBatches
-from seqlm.training.loop import Trainer
-from seqlm.training.optim import SCHEDULES, factor
+from seqlm.errors import ModelError, SeqlmError
+from seqlm.models.base import Output
+from seqlm.text.batches import StreamBatches
+from seqlm.training.schedules import SCHEDULES, factor
 from seqlm.training.settings import Settings
+from tests.training.toy import CPU, finish, make
 
-CPU = torch.device("cpu")
-
-
-class Silent:
-    def __init__(self) -> None:
-        self.rows: list[dict] = []
-
-    def stepped(self, trainer, loss) -> None:
-        pass
-
-    def validated(self, trainer, row, best) -> None:
-        self.rows.append({**row, "best": best})
+LOSSES = [2.0, 3.0, 2.5, 3.0] * 9
 
 
-def corpus(tokens: int = 600) -> np.ndarray:
-    ids = np.random.default_rng(1).integers(1, 12, tokens).astype(np.int32)
-    ids[-1] = 1
-    return ids
+def validations():
+    losses = iter(LOSSES)
+    return lambda: next(losses)
 
 
-def make(settings: Settings, validate=None, dropout: float = 0.3, width: int = 6) -> Trainer:
-    torch.manual_seed(settings.seed)
-    model = model_class("lm", settings.arch).from_settings(
-        {"vocab_size": 12, "width": width, "layers": 2, "dropout_hidden": dropout}
-    )
-    if settings.context == "sentence":
-        batches = LineBatches(corpus(), settings.batch_size, settings.seed, CPU)
-    else:
-        batches = StreamBatches(corpus(), settings.batch_size, settings.length, CPU)
-    return Trainer(model, batches, settings, validate)
+OPTIONS = {
+    "cosine": {"schedule": "cosine", "warmup": 0.1},
+    "sgd, plateau": {"optimizer": "sgd", "schedule": "plateau"},
+    "rmsprop, wsd": {"optimizer": "rmsprop", "schedule": "wsd", "cooldown": 0.5},
+    "adam, cycled": {"optimizer": "adam", "beta1": 0.8, "beta1_lowest": 0.7},
+    "gru": {"arch": "gru"},
+    "rnn, sentences": {"arch": "rnn", "context": "sentence"},
+    "transformer": {"arch": "transformer", "context": "window"},
+    "transformer, sentences": {"arch": "transformer", "context": "sentence"},
+    "variable length": {"variable_length": True, "length": 20},
+    "accumulated": {"accumulate": 3},
+    "accumulated lines": {"accumulate": 2, "context": "sentence"},
+    "ema": {"average": "ema", "average_decay": 0.9},
+    "asgd": {"average": "asgd", "optimizer": "sgd"},
+    "nt-asgd": {"average": "nt-asgd", "average_wait": 1, "valid_every": 7},
+    "last": {"average": "last", "average_last": 2, "valid_every": 7},
+    "smoothed": {"label_smoothing": 0.1},
+    "scheduled sampling": {"scheduled_sampling": "linear"},
+    "bfloat16": {"precision": "bfloat16"},
+}
 
 
-def finish(trainer: Trainer, saves=None, stop_at: int | None = None) -> Silent:
-    watcher = Silent()
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_resumed_run_is_the_unbroken_one(name):
+    usual = {"epochs": 3, "batch_size": 4, "length": 7, "lr": 0.1, "weight_decay": 0.01}
+    settings = Settings(**usual | {"context": "carried", "patience": None} | OPTIONS[name])
+    unbroken = make(settings, validations())
+    finish(unbroken, ends := [])
 
-    def save(trainer, best):
-        if saves is not None:
-            weights = {n: t.clone() for n, t in trainer.network.state_dict().items()}
-            state = trainer.state()
-            tensors = {name: tensor.clone() for name, tensor in state.tensors.items()}
-            saves.append((weights, state._replace(tensors=tensors)))
-
-    trainer.fit(watcher, save, lambda: trainer.progress.step == stop_at)
-    return watcher
-
-
-@pytest.mark.parametrize("arch", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize("context", ["carried", "sentence"])
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"), [("adamw", "one-cycle"), ("sgd", "plateau"), ("adamw", "cosine")]
-)
-def test_a_resumed_run_is_the_unbroken_one(arch, context, optimizer, schedule):
-    settings = Settings(
-        arch=arch, context=context, optimizer=optimizer, schedule=schedule, epochs=3,
-        batch_size=4, length=7, lr=0.1, warmup=0.1, weight_decay=0.01, patience=None,
-    )  # fmt: skip
-    losses = iter([2.0, 3.0, 2.5, 3.0] * 9)
-    unbroken = make(settings, lambda: next(losses))
-    finish(unbroken)
-
-    losses = iter([2.0, 3.0, 2.5, 3.0] * 9)
-    broken, saves = make(settings, lambda: next(losses)), []
-    stop_at = len(broken.batches) + 3  # within the second epoch
-    finish(broken, saves, stop_at)
+    losses = validations()
+    broken, saves = make(settings, losses), []
+    updates = broken.steps // 3
+    finish(broken, saves, stop_at=updates + 2)  # within the second epoch
     assert not broken.progress.done
     torch.manual_seed(99)  # what another process would have drawn
-    resumed = make(Settings(**{**vars(settings), "seed": 5}), lambda: next(losses))
-    resumed.settings = settings
-    resumed.batches = broken.batches
+    resumed = make(settings, losses)
+    torch.manual_seed(99)
     resumed.restore(*saves[-1])
-    finish(resumed)
+    finish(resumed, ends_again := [])
 
     assert resumed.progress.step == unbroken.progress.step == unbroken.steps
-    for name, tensor in unbroken.network.state_dict().items():
-        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+    (model, state), (model_again, state_again) = ends[-1], ends_again[-1]
+    for name, tensor in (model | state.tensors).items():
+        assert torch.equal(tensor, (model_again | state_again.tensors)[name]), name
+    state.values["progress"]["seconds"] = state_again.values["progress"]["seconds"]
+    assert state.values == state_again.values
+
+
+def test_a_state_of_before_is_refused():
+    trainer, saves = make(Settings(epochs=1, batch_size=4)), []
+    finish(trainer, saves)
+    model, state = saves[-1]
+    del state.values["average"]
+    with pytest.raises(ModelError, match="older seqlm"):
+        trainer.restore(model, state)
+
+
+# ------------------------------------------------------------------------------- several at a time
+
+
+def test_accumulated_segments_are_one_of_all_their_tokens():
+    """Carried on through twice as many tokens, but for the gradient across the cut."""
+    one = make(Settings(epochs=1, batch_size=4, length=2, accumulate=3), dropout=0.0)
+    segments = [one.batches[index] for index in range(3)]
+    inner, loss = None, 0.0
+    for segment in segments:
+        own, inner, _ = one.objective(segment, inner)
+        loss = loss + own * segment.tokens / sum(segment.tokens for segment in segments)
+    gradients = torch.autograd.grad(loss, list(one.network.parameters()))
+    seen = one.step()["loss"]
+    assert seen.item() == pytest.approx(loss.item(), rel=1e-6)
+    clip = min(1.0, 0.25 / math.sqrt(sum(float(g.square().sum()) for g in gradients)))
+    for parameter, gradient in zip(one.network.parameters(), gradients):
+        torch.testing.assert_close(parameter.grad, gradient * clip)
+    assert (one.progress.step, one.progress.index) == (1, 3)
+
+
+def test_lines_of_any_length_count_by_their_tokens():
+    trainer = make(Settings(epochs=1, batch_size=4, context="sentence", accumulate=4), dropout=0.0)
+    segments = list(trainer.batches.epoch(0))[:4]
+    scores = []
+    for segment in segments:
+        features, *_ = trainer.network(segment.inputs, trainer.network.initial(4))
+        scores.append(trainer.network.head.score(features, segment.targets.clamp(min=0)))
+        scores[-1] = scores[-1][segment.targets >= 0]
+    expected = -torch.cat(scores).mean()
+    assert trainer.step()["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_an_epoch_ends_with_what_is_left_of_it():
+    trainer = make(Settings(epochs=2, batch_size=4, length=7, accumulate=5))
+    segments = len(trainer.batches)  # 22
+    assert (segments % 5, trainer.steps) == (2, 2 * 5)
+    rows = finish(trainer).rows
+    assert [row["step"] for row in rows] == [5, 10]
+    assert [row["tokens"] for row in rows] == [600, 1200]
+
+
+def test_the_rate_follows_the_length_of_a_segment():
+    settings = Settings(
+        epochs=1, batch_size=4, length=20, variable_length=True, schedule="constant", lr=0.1
+    )
+    trainer = make(settings)
+    for length in trainer.batches.epoch(0).cuts[1:] - trainer.batches.epoch(0).cuts[:-1]:
+        trainer.step()
+        assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * length / 20)
+
+
+# ----------------------------------------------------------------------------------------- figures
+
+
+def test_what_a_network_reports_is_averaged_between_validations(monkeypatch):
+    trainer = make(Settings(epochs=2, batch_size=4, length=7))
+    read, seen = trainer.network.forward, []
+
+    def reports(tokens, inner):
+        features, inner, penalty, _ = read(tokens, inner)
+        seen.append(float(len(seen)))
+        return Output(features, inner, penalty, {"usage": torch.tensor(seen[-1])})
+
+    monkeypatch.setattr(trainer.network, "forward", reports)
+    rows = finish(trainer).rows
+    each = len(trainer.batches)
+    assert rows[0]["usage"] == pytest.approx(np.mean(seen[:each]))
+    assert rows[1]["usage"] == pytest.approx(np.mean(seen[each:]))
 
 
 def test_training_lowers_the_loss_below_the_unigram_entropy():
@@ -122,18 +180,21 @@ def test_a_plateau_slows_the_rate():
     assert trainer.current_rate() == pytest.approx(0.025)
 
 
+# --------------------------------------------------------------------------------------- schedules
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_stay_within_the_peak_and_rise_through_their_warm_up(name):
-    rates = [factor(name, x / 100, 0.1) for x in range(101)]
+    rates = [factor(name, x / 100, 0.1, 0.2) for x in range(101)]
     assert max(rates) <= 1.0 + 1e-9
     assert min(rates) > 0
     assert rates[:10] == sorted(rates[:10])
-    if name in ("cosine", "one-cycle"):
+    if name in ("cosine", "one-cycle", "wsd"):
         assert rates[-1] == pytest.approx(1e-3)
 
 
 def test_one_cycle_peaks_at_thirty_per_cent():
-    rates = [factor("one-cycle", x / 1000, 0.0) for x in range(1001)]
+    rates = [factor("one-cycle", x / 1000, 0.0, 0.1) for x in range(1001)]
     assert rates.index(max(rates)) == 300
     assert rates[0] == pytest.approx(1 / 25)
 
@@ -143,8 +204,8 @@ def test_a_loss_that_is_not_finite_names_its_step():
     finish_at = trainer.step
 
     def poisoned():
-        loss = finish_at()
-        return loss * math.nan if trainer.progress.step == 5 else loss
+        figures = finish_at()
+        return {"loss": figures["loss"] * math.nan} if trainer.progress.step == 5 else figures
 
     trainer.step = poisoned
     with pytest.raises(SeqlmError, match="nan at step 5;"):
@@ -160,7 +221,8 @@ def test_steps_end_training_in_the_middle_of_an_epoch():
 def test_a_new_phase_starts_from_the_rate_it_is_given():
     trainer = make(Settings(epochs=2, batch_size=4, schedule="constant", lr=0.1))
     finish(trainer)
-    trainer.begin_phase(Settings(epochs=3, batch_size=4, schedule="cosine"), 0.03)
+    trainer.settings = Settings(epochs=3, batch_size=4, schedule="cosine")
+    trainer.begin_phase(0.03)
     assert trainer.current_rate() == pytest.approx(0.03)
     before = trainer.progress.step
     finish(trainer)
@@ -171,7 +233,8 @@ def test_a_new_phase_starts_from_the_rate_it_is_given():
 def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch():
     trainer = make(Settings(epochs=2, batch_size=4, length=7))
     finish(trainer, [], stop_at=len(trainer.batches) + 3)
-    trainer.begin_phase(Settings(epochs=4, batch_size=4, length=7), 0.01)
+    trainer.settings = Settings(epochs=4, batch_size=4, length=7)
+    trainer.begin_phase(0.01)
     finish(trainer)
     assert trainer.progress.step == 4 * len(trainer.batches)
     assert (trainer.progress.epoch, trainer.progress.index) == (4, 0)
@@ -180,7 +243,8 @@ def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch():
 def test_a_cycle_that_is_continued_only_falls():
     trainer = make(Settings(epochs=1, batch_size=4, length=7))
     finish(trainer)
-    trainer.begin_phase(Settings(epochs=2, batch_size=4, length=7), 0.01)
+    trainer.settings = Settings(epochs=2, batch_size=4, length=7)
+    trainer.begin_phase(0.01)
     rates = []
     while trainer.progress.step < trainer.steps:
         rates.append(trainer.current_rate())
@@ -190,6 +254,27 @@ def test_a_cycle_that_is_continued_only_falls():
 
 
 def test_the_warm_up_of_a_cycle_is_its_rise():
-    rates = [factor("one-cycle", x / 1000, 0.1) for x in range(1001)]
+    rates = [factor("one-cycle", x / 1000, 0.1, 0.1) for x in range(1001)]
     assert rates.index(max(rates)) == 100
     assert rates[:101] == sorted(rates[:101])
+
+
+def test_warmup_stable_decay_is_stable_and_then_decays():
+    rates = [factor("wsd", x / 1000, 0.1, 0.2) for x in range(1001)]
+    assert rates[100:801] == [1.0] * 701
+    assert rates[800:] == sorted(rates[800:], reverse=True)
+    assert rates[850] == pytest.approx(1 - 0.999 * 0.5)  # a quarter of it: the root is a half
+
+
+def test_beta1_goes_down_as_the_rate_goes_up_and_back():
+    settings = Settings(
+        epochs=1, batch_size=4, length=7, optimizer="adamw", beta1=0.8, beta1_lowest=0.7
+    )
+    trainer, betas, factors = make(settings), [], []
+    while trainer.progress.step < trainer.steps:
+        factors.append(trainer.factor())
+        trainer.step()
+        betas.append(trainer.optimizer.param_groups[-1]["betas"])
+    assert min(betas)[0] == pytest.approx(0.7, abs=5e-3)
+    assert [0.8 - 0.1 * factor for factor in factors] == pytest.approx([b for b, _ in betas])
+    assert {beta2 for _, beta2 in betas} == {0.99}

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from seqlm.errors import UsageError
-from seqlm.training.settings import Settings, read_recipe, recipe_names, resolve
+from seqlm.models import architectures
+from seqlm.training.optim import DEFAULT_RATE
+from seqlm.training.settings import (
+    ARCHITECTURE_DEFAULTS,
+    Settings,
+    read_recipe,
+    recipe_names,
+    resolve,
+)
 
 
 def test_defaults_are_complete():
@@ -17,7 +25,7 @@ def test_defaults_are_complete():
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_that_ships_resolves(name):
     settings, model = resolve(read_recipe(name))
-    assert settings.arch in ("rnn", "lstm", "gru")
+    assert settings.arch in architectures()
     assert model
 
 
@@ -37,6 +45,13 @@ def test_every_recipe_that_ships_resolves(name):
         ({"dropout_input": 1.5}, "dropout_input is 1.5; it lies between"),
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"lr": float("nan")}, "lr is nan"),
+        ({"context": "lines"}, "context is 'lines'; there are carried, sentence, window"),
+        ({"cutoffs": "2000,many"}, "cutoffs is '2000,many'; it takes numbers like 2000,6000"),
+        ({"cutoffs": [2000, 2.5]}, "cutoffs is [2000, 2.5]"),
+        ({"cutoffs": "0"}, "cutoffs is 0; it lies between"),
+        ({"arch": "transformer", "norm": "batch"}, "norm is 'batch'; there are"),
+        ({"arch": "transformer", "length": 70, "horizon": 64}, "beyond the model's horizon 64"),
+        ({"optimizer": "sgd", "beta1_lowest": 0.7}, "beta1_lowest is for adam and adamw"),
     ],
 )
 def test_refusals_name_the_setting(given, message):
@@ -61,3 +76,50 @@ def test_what_is_no_plain_mapping_is_refused(tmp_path, text):
     recipe.write_text(text)
     with pytest.raises(UsageError):
         read_recipe(str(recipe))
+
+
+@pytest.mark.parametrize("value", ["2000,6000", [2000, 6000], (2000, 6000), "2000, 6000"])
+def test_several_numbers_are_a_flag_or_a_list(value):
+    assert resolve({"cutoffs": value})[1]["cutoffs"] == (2000, 6000)
+    assert resolve({"cutoffs": value}, {"cutoffs": None})[1]["cutoffs"] is None
+
+
+def test_dropout_is_all_that_the_architecture_has():
+    both = {"dropout": 0.4, "dropout_hidden": 0.1}
+    _, lstm = resolve(both)
+    assert {k: v for k, v in lstm.items() if k.startswith("dropout")} == {
+        "dropout_input": 0.4,
+        "dropout_hidden": 0.1,
+        "dropout_output": 0.4,
+    }
+    _, transformer = resolve({"arch": "transformer", **both})
+    assert (transformer["dropout_attention"], transformer["dropout_hidden"]) == (0.4, 0.1)
+    _, later = resolve({"arch": "lstm", "dropout_input": 0.2}, {"dropout": 0.3})
+    assert later["dropout_input"] == 0.3
+
+
+def test_an_architecture_has_defaults_of_its_own():
+    own = ARCHITECTURE_DEFAULTS["transformer"]
+    settings, model = resolve({"arch": "transformer"})
+    assert (settings.length, settings.lr) == (own["length"], own["lr"])
+    assert model["horizon"] == settings.length
+    assert resolve({"arch": "transformer", "length": 32})[1]["horizon"] == 32
+    given, _ = resolve({"arch": "transformer", "lr": 0.5, "clip": 3.0}, {"clip": 2.0})
+    assert (given.lr, given.clip) == (0.5, 2.0)
+    # A rate is one for its optimiser.
+    assert resolve({"arch": "transformer", "optimizer": "sgd"})[0].peak_rate == DEFAULT_RATE["sgd"]
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURE_DEFAULTS)
+def test_defaults_are_settings_of_their_architecture(arch):
+    settings, model = resolve({"arch": arch})
+    for name, value in ARCHITECTURE_DEFAULTS[arch].items():
+        assert (model | vars(settings))[name] == value
+
+
+def test_averaging_on_a_trigger_waits_for_it():
+    settings, _ = resolve({"average": "nt-asgd"})
+    assert (settings.optimizer, settings.schedule, settings.patience) == ("sgd", "constant", None)
+    assert settings.peak_rate == DEFAULT_RATE["sgd"]
+    settings, _ = resolve({"average": "nt-asgd", "patience": 20, "optimizer": "adam"})
+    assert (settings.patience, settings.peak_rate) == (20, DEFAULT_RATE["adam"])

@@ -1,0 +1,133 @@
+"""Generation with a state against generation without, and a batch of samples against one by one.
+
+    python -m benchmarks.decode_speed [--archs lstm transformer s4d mamba] [--length 512]
+
+A model that goes on from its state (an LSTM's h and c, a Transformer's keys and values, that of a
+state-space model) reads one token a step; without it each step reads all tokens so far again. Both
+generate the same greedy text of `--length` tokens. The first ratio is that of its last 16 steps,
+where the text is longest, the second that of the whole. Then 64 samples of 64 tokens are drawn as
+one batch, and one after the other. Runs are interleaved, all figures medians. The weights are
+drawn at random at the sizes below, with 10 000 types: what they are changes no time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlm.decoding.choose import chooser, greedy
+from seqlm.decoding.generate import generate
+from seqlm.decoding.noise import Noise
+from seqlm.device import choose_device, describe
+from seqlm.models import architectures, model_class
+from seqlm.models.base import EOS, Network
+
+V, SAMPLES, TOKENS, LAST = 10_000, 64, 64, 16
+SIZES: dict[str, dict[str, Any]] = {
+    "lstm": {"width": 512, "layers": 2},
+    "transformer": {"width": 256, "layers": 6, "heads": 8, "positions": "rotary"},
+    "s4d": {"width": 256, "layers": 6},
+    "mamba": {"width": 256, "layers": 6},
+}
+
+
+def build(arch: str, length: int, device: torch.device) -> Network:
+    torch.manual_seed(1)
+    horizon = {"horizon": max(length, TOKENS) + 1} if arch == "transformer" else {}
+    model = model_class("lm", arch).from_settings({"vocab_size": V, **SIZES[arch], **horizon})
+    assert isinstance(model, Network)
+    return model.to(device).eval()
+
+
+def with_state(model: Network, steps: int) -> Iterator[Tensor]:
+    with torch.inference_mode():
+        state = model.start(1)
+    return generate(model, state, chooser(temperature=0), steps)
+
+
+@torch.inference_mode()
+def without(model: Network, steps: int) -> Iterator[Tensor]:
+    text = torch.full((1, 1), EOS, device=model.device)
+    for _ in range(steps):
+        features = model(text, model.initial(1)).features
+        token = greedy(model.head.log_probs(features[:, -1]))
+        yield token
+        text = torch.cat([text, token[:, None]], 1)
+
+
+def samples(model: Network, rows: int) -> Iterator[Tensor]:
+    """SAMPLES of them, so many at a time."""
+    for first in range(0, SAMPLES, rows):
+        with torch.inference_mode():
+            state = model.start(rows)
+        yield from generate(
+            model, state, chooser(noise=Noise.of(1, range(first, first + rows))), TOKENS
+        )
+
+
+def timed(steps: Iterable[Tensor]) -> tuple[list[list[int]], list[float]]:
+    """What was generated, and when each step was done, in seconds."""
+    tokens, seconds = [], []
+    started = time.perf_counter()
+    for step in steps:
+        tokens.append(step.tolist())  # as printing it does; waits for a GPU
+        seconds.append(time.perf_counter() - started)
+    return tokens, seconds
+
+
+def report(arch: str, options: argparse.Namespace, device: torch.device) -> str:
+    model = build(arch, options.length, device)
+    names = "with", "without", "batch", "single"
+    done: dict[str, list[float]] = {name: [] for name in (*names, "last with", "last without")}
+    for _ in range(options.runs):
+        texts = []
+        for name, steps in {
+            "with": with_state(model, options.length),
+            "without": without(model, options.length),
+            "batch": samples(model, SAMPLES),
+            "single": samples(model, 1),
+        }.items():
+            tokens, seconds = timed(steps)
+            texts.append(tokens)
+            done[name].append(seconds[-1])
+            if name.startswith("with"):
+                done["last " + name].append((seconds[-1] - seconds[-1 - LAST]) / LAST)
+        assert texts[0][:LAST] == texts[1][:LAST], f"{arch}: two texts"
+    median = {name: statistics.median(each) for name, each in done.items()}
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    return (
+        f"{arch} ({millions:.1f} M):"
+        f" {median['last without'] / median['last with']:.1f} x at {options.length} tokens"
+        f" ({1e3 * median['last with']:.2f} ms a token, not {1e3 * median['last without']:.2f}),"
+        f" {median['without'] / median['with']:.1f} x over the whole text;"
+        f" {SAMPLES} samples: {median['single'] / median['batch']:.1f} x as one batch"
+        f" ({SAMPLES * TOKENS / median['batch']:,.0f} tokens/s)"
+    )
+
+
+def main() -> None:
+    there = [arch for arch in SIZES if arch in architectures()]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--archs", nargs="+", choices=there, default=there)
+    parser.add_argument("--length", type=int, default=512)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = choose_device(options.device)
+    print(f"torch {torch.__version__}, {describe(device)}, {V:,} types")
+    for arch in options.archs:
+        print(report(arch, options, device), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Multi-head attention with a memory of what was read (Vaswani et al. 2017).
+
+    q_t, k_t, v_t = W_{q,k,v} x_t                      of each of H heads, d wide
+    a_ts = softmax_s(q_t k_s / sqrt(d))                over the s that t may see: scores -> weights
+    y_t  = W_o [sum_s a_ts v_s]                        the heads side by side: weights -> mix
+
+B rows · T new positions · L positions before them · S = L + T · D width, H d = D
+
+*Grouped* heads (Ainslie et al. 2023) share keys and values: G of them, each for H / G heads of
+queries. *Rotary* positions (Su et al. 2021) turn q_t and k_s by their place, pair by pair, so that
+their product depends on t - s alone: of a head's d numbers, number i and number i + d/2 are the
+real and the imaginary part of one that is multiplied by
+
+    e^{i t θ_i},   θ_i = 10000^{-2i/d}                 (the pairing of Llama's weights)
+
+The keys and values of what was read are a value, `Past`. While nothing is differentiated they are
+views of buffers with room to grow, which `remember` fills in place: see `Room`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from seqlm.models.linear import Linear
+
+# ------------------------------------------------------------------------------------- the equation
+
+
+def attend(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None = None,
+    causal: bool = False,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Scaled dot products as scores, a softmax as weights, the mix of the values.
+
+    queries (B, H, T, d), keys and values (B, G, S, d) -> (B, H, T, d); G divides H.
+    mask (T, S) is True where t sees s; `causal` is the same for a triangle, S = T, and faster.
+    dropout: the share of weights that are zeroed.
+    """
+    grouped = queries.shape[1] != keys.shape[1]
+    return scaled_dot_product_attention(
+        queries, keys, values, mask, dropout, is_causal=causal, enable_gqa=grouped
+    )
+
+
+def lower_right(new: int, before: int, device: torch.device) -> Tensor:
+    """(T, L + T) causal mask: position t sees the L before and the new ones up to itself."""
+    return torch.ones(new, before + new, dtype=torch.bool, device=device).tril(before)
+
+
+# ---------------------------------------------------------------------------------------- positions
+
+BASE = 10000.0
+
+
+class Turns(NamedTuple):
+    """By what positions are rotated: cos and sin of t θ_i."""
+
+    cos: Tensor  # (T, d/2)
+    sin: Tensor
+
+
+def turns(new: int, before: int, width: int, device: torch.device) -> Turns:
+    """For positions L .. L + T - 1 and heads `width` wide, in float32."""
+    places = torch.arange(before, before + new, device=device, dtype=torch.float32)
+    pairs = torch.arange(0, width, 2, device=device, dtype=torch.float32)
+    angles = places[:, None] * BASE ** (-pairs / width)  # (T, d/2)
+    return Turns(angles.cos(), angles.sin())
+
+
+def rotate(x: Tensor, by: Turns) -> Tensor:
+    """x (B, T, .., d) turned by its place."""
+    cos, sin = (part.to(x.dtype)[:, None] for part in by)  # (T, 1, d/2)
+    real, imaginary = x.chunk(2, -1)  # (B, T, h, d/2)
+    return torch.cat([real * cos - imaginary * sin, imaginary * cos + real * sin], -1)
+
+
+# ------------------------------------------------------------------------------------- what is read
+
+
+class Past(NamedTuple):
+    """Keys and values of the L positions read."""
+
+    keys: Tensor  # (B, G, L, d)
+    values: Tensor  # (B, G, L, d)
+    room: Room | None = None
+
+
+class Room:
+    """Buffers (B, G, C, d), C from 64 by doubling, whose first `filled` positions are written.
+
+    States that come from one another share a room, each a view of as much of it as it has read.
+    The one that has read all that is filled may write the next positions; an older one sees that
+    others went on from it and moves to a room of its own. So does a state whose tensors are views
+    of something else, as `select` leaves them.
+    """
+
+    def __init__(self, past: Past, length: int) -> None:
+        """A copy of `past` with room for `length` positions."""
+        capacity = max(64, 1 << (length - 1).bit_length())
+        rows, heads, self.filled, width = past.keys.shape
+        self.keys, self.values = (
+            x.new_empty(rows, heads, capacity, width) for x in (past.keys, past.values)
+        )
+        self.keys[:, :, : self.filled] = past.keys
+        self.values[:, :, : self.filled] = past.values
+
+    def takes(self, past: Past, length: int) -> bool:
+        """Whether `past` may grow to `length` positions in place."""
+        return (
+            past.keys.shape[2] == self.filled
+            and length <= self.keys.shape[2]
+            and past.keys.data_ptr() == self.keys.data_ptr()
+            and past.keys.shape[0] == self.keys.shape[0]
+            and (torch.is_inference_mode_enabled() or not self.keys.is_inference())
+        )
+
+
+def remember(past: Past, keys: Tensor, values: Tensor) -> Past:
+    """`past` and the T positions after it, whose keys and values are (B, G, T, d)."""
+    before = past.keys.shape[2]
+    if before == 0:
+        return Past(keys, values)
+    if torch.is_grad_enabled():
+        return Past(torch.cat([past.keys, keys], 2), torch.cat([past.values, values], 2))
+    length, room = before + keys.shape[2], past.room
+    if room is None or not room.takes(past, length):
+        room = Room(past, length)
+    room.keys[:, :, before:length] = keys
+    room.values[:, :, before:length] = values
+    room.filled = length
+    return Past(room.keys[:, :, :length], room.values[:, :, :length], room)
+
+
+# ---------------------------------------------------------------------------------------- the layer
+
+
+class SelfAttention(nn.Module):
+    """Causal attention of a text to itself.
+
+    `qkv` holds W_q, W_k and W_v one below the other, head by head: H d, G d and G d rows.
+    """
+
+    def __init__(self, width: int, heads: int, kv_heads: int, bias: bool, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.dropout = heads, kv_heads, dropout
+        self.head_width = width // heads
+        self.qkv = Linear(width, (heads + 2 * kv_heads) * self.head_width, bias=bias)
+        self.out = Linear(width, width, bias=bias)
+
+    def initial(self, rows: int) -> Past:
+        """Nothing read."""
+        nothing = self.qkv.weight.new_zeros(rows, self.kv_heads, 0, self.head_width)
+        return Past(nothing, nothing)
+
+    def forward(
+        self, x: Tensor, past: Past, mask: Tensor | None, by: Turns | None
+    ) -> tuple[Tensor, Past]:
+        """x (B, T, D) after `past` -> y (B, T, D) and what has been read then.
+
+        mask (T, L + T) may be None where a triangle says it (L = 0), or all is seen (T = 1).
+        """
+        rows, new, width = x.shape
+        heads = self.qkv(x).view(rows, new, -1, self.head_width)  # (B, T, H + 2 G, d)
+        shared = self.kv_heads
+        if by is not None:
+            turned, values = heads.split([self.heads + shared, shared], 2)
+            queries, keys = rotate(turned, by).split([self.heads, shared], 2)
+        else:
+            queries, keys, values = heads.split([self.heads, shared, shared], 2)
+        past = remember(past, keys.transpose(1, 2), values.transpose(1, 2))
+        dropout = self.dropout if self.training else 0.0
+        causal = mask is None and new > 1
+        mix = attend(queries.transpose(1, 2), past.keys, past.values, mask, causal, dropout)
+        y: Tensor = self.out(mix.transpose(1, 2).reshape(rows, new, width))  # (B, H, T, d) -> D
+        return y, past

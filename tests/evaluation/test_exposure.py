@@ -1,0 +1,122 @@
+"""Exposure of models whose every distribution is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from seqlm.errors import DataError, ModelError, UsageError
+from seqlm.evaluation import exposure
+from seqlm.evaluation.constants import Adaptation
+from seqlm.evaluation.exposure import measure, stretches
+from seqlm.evaluation.mixing import Mix
+from seqlm.models.base import EOS, LanguageModel
+from seqlm.runs.save import Loaded
+from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import RESERVED
+from tests.evaluation.fixed import loaded
+
+V = 5
+WORDS = Tokenizer("word", [*RESERVED, b"a", b"b", b"c"])
+
+
+class Chain(LanguageModel):
+    """p(next | last) from a table; the text begins behind `</s>`."""
+
+    def __init__(self, table: np.ndarray) -> None:
+        super().__init__(None)
+        self.register_buffer("table", torch.from_numpy(table).log())  # (V, V)
+
+    def start(self, rows: int) -> tuple[Tensor]:
+        return (torch.full((rows,), EOS),)
+
+    def log_probs(self, state: tuple[Tensor]) -> Tensor:
+        return self.table[state[0]]
+
+    def advance(self, state: tuple[Tensor], tokens: Tensor) -> tuple[Tensor]:
+        return (tokens[:, -1],) if tokens.shape[1] else state
+
+
+def chain(seed: int, name: str, context: str = "carried") -> tuple[np.ndarray, Loaded]:
+    table = np.random.default_rng(seed).dirichlet(np.full(V, 0.7), V) * 0.95 + 0.05 / V
+    one = loaded(Chain(table), WORDS, context, name)
+    return table, one._replace(weights=name)
+
+
+MODEL, OURS = chain(1, "ours")
+ORACLE, THEIRS = chain(2, "theirs")
+KL = (ORACLE * np.log(ORACLE / MODEL)).sum(1)  # (V,), behind each token
+IDS = np.random.default_rng(3).integers(0, V, 900).astype(np.int32)
+
+
+def test_behind_true_prefixes_it_is_the_mean_over_the_text():
+    figures = measure(Mix.of([OURS]), THEIRS, IDS)
+    starts, lengths = stretches(IDS, by_line=False)
+    places = np.concatenate([np.arange(s, s + n - 1) for s, n in zip(starts, lengths)])
+    assert figures["kl-true-prefix"] == pytest.approx(KL[IDS[places]].mean())
+
+
+def test_behind_its_own_it_is_the_mean_over_what_it_says(monkeypatch):
+    monkeypatch.setattr(exposure, "STRETCHES", 10**4)
+    monkeypatch.setattr(exposure, "LENGTH", 6)
+    ids = np.tile(np.array([2, EOS], np.int32), 4000)
+    figures = measure(Mix.of([OURS]), THEIRS, ids)
+    at, expected = np.eye(V)[EOS], []
+    for _ in range(5):
+        at = at @ MODEL
+        expected.append(at @ KL)
+    assert figures["kl-own-prefix"] == pytest.approx(np.mean(expected), rel=0.03)
+    true, own = (figures[name] for name in ("kl-true-prefix", "kl-own-prefix"))
+    assert figures["exposure"] == pytest.approx(100 * (own / true - 1))
+
+
+def test_lines_end_where_they_end(monkeypatch):
+    """Sampled ones too: nothing behind the first `</s>` counts."""
+    monkeypatch.setattr(exposure, "STRETCHES", 10**4)
+    monkeypatch.setattr(exposure, "LENGTH", 6)
+    _, ours = chain(1, "ours", "sentence")
+    ids = np.tile(np.array([2, 3, EOS, 4, EOS], np.int32), 2000)
+    figures = measure(Mix.of([ours]), THEIRS, ids)
+    assert figures["kl-true-prefix"] == pytest.approx((KL[2] + KL[3] + KL[4]) / 3)
+    alive, nats, places = np.eye(V)[EOS], 0.0, 0.0
+    for _ in range(5):
+        alive = alive @ MODEL
+        alive[EOS] = 0.0  # has ended
+        nats, places = nats + alive @ KL, places + alive.sum()
+    assert figures["kl-own-prefix"] == pytest.approx(nats / places, rel=0.03)
+
+
+def test_rows_together_seeds_and_numbers_of_types(monkeypatch):
+    mix = Mix.of([OURS])
+    figures = measure(mix, THEIRS, IDS, seed=3)
+    assert measure(mix, THEIRS, IDS, seed=3) == figures
+    assert measure(mix, THEIRS, IDS, seed=4)["kl-own-prefix"] != figures["kl-own-prefix"]
+    monkeypatch.setattr(exposure, "AT_ONCE", 3 * V)
+    assert measure(mix, THEIRS, IDS, seed=3) == pytest.approx(figures)
+    turned = Tokenizer("word", [*RESERVED, b"c", b"b", b"a"])
+    order = [0, 1, 4, 3, 2]
+    other = loaded(Chain(ORACLE[order][:, order].copy()), turned, name="turned")
+    assert measure(mix, other, IDS, seed=3) == pytest.approx(figures)
+
+
+def test_a_model_as_good_as_the_oracle_has_no_excess():
+    twin = loaded(Chain(ORACLE), WORDS, name="twin")
+    figures = measure(Mix.of([twin]), THEIRS, IDS)
+    assert figures["kl-true-prefix"] == pytest.approx(0, abs=1e-9)
+    assert figures["kl-own-prefix"] == pytest.approx(0, abs=1e-9)
+
+
+def test_what_cannot_be_measured_is_refused():
+    mix = Mix.of([OURS])
+    with pytest.raises(UsageError, match="ours is the model itself"):
+        measure(mix, OURS, IDS)
+    with pytest.raises(UsageError, match="no --neural-cache"):
+        measure(mix._replace(adaptation=Adaptation(window=5)), THEIRS, IDS)
+    _, lines = chain(2, "lines", "sentence")
+    with pytest.raises(DataError, match="nothing but empty lines"):
+        measure(mix, lines, np.full(5, EOS, np.int32))
+    few = loaded(Chain(np.full((2, 2), 0.5)), Tokenizer("word", list(RESERVED)), name="few")
+    with pytest.raises(ModelError, match="they need the same types"):
+        measure(mix, few, IDS)

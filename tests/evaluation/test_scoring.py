@@ -1,0 +1,82 @@
+"""Models with a horizon, scored: streams and lines longer than they can read."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from seqlm.errors import UsageError
+from seqlm.evaluation.scoring import Scorer, validation_loss
+from seqlm.models.transformer import Transformer, TransformerConfig
+from seqlm.text.vocabulary import EOS
+from tests.models.test_windowed import slow
+
+W, V = 8, 9
+
+
+@pytest.fixture(scope="module")
+def model() -> Transformer:
+    torch.manual_seed(1)
+    config = TransformerConfig(V, width=8, layers=1, heads=2, horizon=W, dropout_hidden=0.5)
+    made = Transformer(config).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.uniform_(-1, 1)
+    return made
+
+
+def text(length: int) -> np.ndarray:
+    """Lines of up to some forty tokens, beyond the horizon."""
+    p = [0.05, 0.1, *[0.85 / 7] * 7]
+    return np.random.default_rng(1).choice(V, length, p=p).astype(np.int32)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("stride", [None, 1, 3, W])
+@pytest.mark.parametrize("context", ["window", "sentence"])
+def test_scores_are_those_of_windows_however_the_text_is_cut(model, context, stride):
+    ids = text(300)
+    whole = Scorer(model, context, stride=stride)(ids).log_probs
+    texts = [ids]
+    if context == "sentence":
+        texts = np.split(ids, np.flatnonzero(ids == EOS) + 1)
+        assert max(map(len, texts)) > 2 * W
+    expected = [score for part in texts for score in slow(model, part.tolist(), stride or W // 2)]
+    np.testing.assert_allclose(whole, expected, atol=1e-5)
+    for batch_size in (1, 64):
+        scorer = Scorer(model, context, batch_size, stride=stride)
+        pieces = [scorer(ids[a:b]).log_probs for a, b in pairwise([0, 1, 40, 41, 200, 299, 300])]
+        np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
+
+
+def test_a_stride_beyond_the_horizon_is_refused(model):
+    with pytest.raises(UsageError, match="1 to 8 do"):
+        Scorer(model, "window", stride=9)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("length", [5, 10 * W, 10 * W + 3])
+def test_validation_asks_for_cold_blocks_and_for_every_token(model, length):
+    ids = torch.from_numpy(text(length).astype(np.int64))
+    stream = torch.cat([torch.tensor([EOS]), ids])
+    total = 0.0
+    for begin in range(0, length, W):  # as nanoGPT evaluates, and the short block at the end
+        block = stream[begin : begin + W + 1]
+        features = model(block[None, :-1], model.initial(1)).features
+        total += float(model.head.loss(features[0], block[1:])) * (len(block) - 1)
+    loss = validation_loss(model, ids.numpy(), "window", rows=4)
+    assert loss == pytest.approx(total / length, abs=1e-5)
+
+
+def test_validation_leaves_no_trace(model):
+    ids = text(100)
+    quiet = validation_loss(model, ids, "window", rows=4)
+    before = torch.get_rng_state()
+    model.train()
+    assert validation_loss(model, ids, "window", rows=4) == quiet
+    assert model.training
+    assert torch.equal(before, torch.get_rng_state())
+    model.eval()
