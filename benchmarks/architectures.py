@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,7 @@ def perplexity(run: Path, text: Path) -> float:
 def counted(ptb: Path, folder: Path) -> Row:
     run = folder / "ngram"
     said = seqlm("count", "--order", "5", str(ptb / "train.txt"), "-o", str(run)).stderr
-    ngrams = next((line.strip() for line in said.splitlines() if "n-grams" in line), "")
+    [ngrams] = re.findall(r"saved: ([\d,]+) n-grams", said)
     valid, test = (perplexity(run, ptb / f"{part}.txt") for part in ("valid", "test"))
     return Row("ngram (Kneser-Ney 5)", ngrams, "", "", valid, test)
 

@@ -114,6 +114,7 @@ FAMILIES = {
     "gru-word-sentence": ["train", "--arch", "gru", "--epochs", "1", "--context", "sentence"],
     "rnn-char": ["train", "--arch", "rnn", "--steps", "40", "--tokenizer", "char"],
     "lstm-bpe": ["train", "--steps", "40", "--tokenizer", "bpe", "--vocab-size", "300"],
+    "transformer-char": ["train", "--arch", "transformer", "--steps", "40", "--tokenizer", "char"],
     "ngram-word": ["count", "--order", "3"],
     "ngram-char": ["count", "--order", "4", "--tokenizer", "char"],
 }

@@ -38,6 +38,15 @@ def evaluate(
     dynamic_statistics: Annotated[str | None, adapting.DYNAMIC_STATISTICS] = None,
     dynamic_rate: Annotated[float | None, adapting.DYNAMIC_RATE] = None,
     dynamic_decay: Annotated[float | None, adapting.DYNAMIC_DECAY] = None,
+    stride: Annotated[
+        int | None,
+        flag(
+            "--stride",
+            help="Read windows that begin this far apart; as far as they are long is cold blocks."
+            " [default: half of that]",
+            min=1,
+        ),
+    ] = None,
     metric: Annotated[
         list[str] | None,
         flag(
@@ -106,6 +115,8 @@ def evaluate(
         if other is not None:
             tuning.check_held_out(other, sources, name)
     models = adapting.adapted(mixing.open_mix(request, where), adaptation, errors)
+    if stride is not None:
+        models = models.in_windows(stride)
     judge = open_model(oracle, where, console.Stages()) if oracle is not None else None
     check_probabilities(models, per_token)
     statistics = models.adaptation.statistics_digest

@@ -186,13 +186,14 @@ def scorer_of(
     roots: Roots | None = None,
     batch_size: int = 64,
     orders: bool = False,
+    stride: int | None = None,
 ) -> Scorer | AdaptiveScorer:
     """What scores a text under a model, adapted by settled `constants` where it is a network."""
     if isinstance(model, Network):
         model = tempered(model, known(constants.temperature))
         if constants.adapts:
             return AdaptiveScorer(model, rule_of(constants, roots), cache_of(constants))
-    return Scorer(model, context, batch_size, orders)
+    return Scorer(model, context, batch_size, orders, stride)
 
 
 def rule_of(constants: Adaptation, roots: Roots | None) -> Rule | None:

@@ -18,7 +18,7 @@ from typing import NamedTuple, Self, cast
 import numpy as np
 import torch
 
-from seqlm.errors import ModelError
+from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.adaptive import Roots, check, known, roots_over, scorer_of
 from seqlm.evaluation.constants import Adaptation
 from seqlm.evaluation.scoring import Scores
@@ -39,6 +39,8 @@ class Mix(NamedTuple):
     ids: np.ndarray  # (M, V), what each model calls type v of the first
     adaptation: Adaptation = Adaptation()
     roots: Sequence[Roots | None] = ()  # (M,), of networks whose steps gradient statistics scale
+    stride: int | None = None
+    """Of the windows of models with a horizon; None is half of that."""
 
     @classmethod
     def of(cls, models: Sequence[Loaded], weights: Sequence[float] | None = None) -> Self:
@@ -69,6 +71,31 @@ class Mix(NamedTuple):
                 own = ids[statistics]
                 roots.append(roots_over(network, own, adaptation.segment) if network else None)
         return self._replace(adaptation=adaptation, roots=roots)
+
+    def in_windows(self, stride: int) -> Mix:
+        """The mix whose models with a horizon are read in windows that overlap by W - `stride`.
+
+        Errors: UsageError where there is none, where it is longer than that, or where they learn.
+        """
+        horizons = [one.model.horizon for one in self.models if one.model.horizon is not None]
+        if not horizons:
+            raise UsageError("--stride is for models that read windows, as a Transformer does")
+        if stride > min(horizons):
+            raise UsageError(f"--stride {stride} is longer than the window of {min(horizons)}")
+        if self.adaptation.adapts:
+            raise UsageError("--stride is for static figures: what learns reads half a window")
+        return self._replace(stride=stride)
+
+    @property
+    def contexts(self) -> list[str]:
+        """(M,) 'carried', 'sentence', or the window and its stride: 'window-64/32'."""
+        told = []
+        for one in self.models:
+            context, horizon = one.config["context"], one.model.horizon
+            if horizon is not None:
+                context += f"-{horizon}/{self.stride or max(1, horizon // 2)}"
+            told.append(context)
+        return told
 
     @property
     def each_roots(self) -> Sequence[Roots | None]:
@@ -114,6 +141,7 @@ class MixScorer:
                 own,
                 batch_size,
                 orders,
+                mix.stride,
             )
             for one, own in zip(mix.models, mix.each_roots)
         ]

@@ -188,7 +188,7 @@ def signature(mix: Mix) -> str:
         rules |= {"constants": constants.digest()}
     if len(mix.models) == 1:
         [one] = mix.models
-        text |= {"context": one.config["context"]}
+        text |= {"context": mix.contexts[0]}
         which = {"arch": one.config["arch"], "weights": one.weights}
     else:
         which = {"mix": components(mix)}
@@ -199,6 +199,6 @@ def signature(mix: Mix) -> str:
 def components(mix: Mix) -> str:
     """'0.9*ngram.sentence.5210e78007d6+0.1*cache.carried.500,0.008'."""
     return "+".join(
-        f"{weight:.6g}*{one.config['arch']}.{one.config['context']}.{one.weights}"
-        for one, weight in zip(mix.models, mix.weights)
+        f"{weight:.6g}*{one.config['arch']}.{context}.{one.weights}"
+        for one, context, weight in zip(mix.models, mix.contexts, mix.weights)
     )

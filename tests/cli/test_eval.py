@@ -385,3 +385,35 @@ def test_no_text_is_a_fault_of_the_data(lstm, seqlm):
     result = seqlm("eval", "-m", lstm, stdin=b"")
     assert (result.code, result.out) == (3, "")
     assert "no text to evaluate" in result.error
+
+
+# ------------------------------------------------------------------------------------------ windows
+
+
+def test_windows_overlap_by_what_stride_leaves(seqlm, models, toy):
+    """By default by half; wider overlaps give each token more to go by, cold blocks least."""
+    run = models("transformer-char")
+    figures, signatures = {}, {}
+    for stride in (None, 64, 128, 16):
+        flags = [] if stride is None else ["--stride", stride]
+        result = seqlm("eval", "-m", run, *flags, toy.test)
+        assert result.code == 0, result.err
+        figures[stride], signatures[stride] = float(result.out), result.err.splitlines()[-1]
+    assert figures[None] == figures[64]
+    assert figures[128] != figures[64]
+    assert "|context:window-128/64|" in signatures[None]
+    assert "|context:window-128/16|" in signatures[16]
+
+
+@pytest.mark.parametrize(
+    ("family", "flags", "message"),
+    [
+        ("lstm-word", ["--stride", "8"], "is for models that read windows"),
+        ("transformer-char", ["--stride", "129"], "--stride 129 is longer than the window of 128"),
+        ("transformer-char", ["--stride", "8", "--neural-cache", "9"], "is for static figures"),
+    ],
+)
+def test_a_stride_that_means_nothing_is_refused(seqlm, models, toy, family, flags, message):
+    result = seqlm("eval", "-m", models(family), *flags, toy.test)
+    assert result.code == 2
+    assert message in result.error

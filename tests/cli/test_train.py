@@ -121,7 +121,7 @@ def test_a_recipe_may_spell_its_keys_like_flags(trained, workplace):
         ("lr: [1]", "lr is [1]; it takes float"),
         ("lr: .nan", "lr is nan; it lies between"),
         ("dropout_input: 1", "dropout_input is 1.0; it lies between 0 and 0.99"),
-        ("optimizer: adamx", "optimizer is 'adamx'; did you mean 'adamw'?"),
+        ("optimizer: adamx", "optimizer is 'adamx'; did you mean 'adam'?"),
         ("schedule: cosin", "did you mean 'cosine'?"),
         ("arch: lstn", "no architecture 'lstn'; did you mean 'lstm'?"),
         ("arch: ngram", "seqlm count"),
