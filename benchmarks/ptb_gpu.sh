@@ -19,7 +19,7 @@ if [ ! -f "$run/README.md" ]; then
         timeout -s INT "$seconds" "$seqlm" train --resume "$run" || code=$?
     else
         timeout -s INT "$seconds" "$seqlm" train --config ptb-awd-lstm \
-            --valid "$ptb/valid.txt" "$ptb/train.txt" -o "$run" "$@" || code=$?
+            --valid "$ptb/valid.txt" "$ptb/train.txt" -o "$run" --overwrite "$@" || code=$?
     fi
 fi
 case $code in
@@ -31,4 +31,5 @@ esac
 cat "$run/README.md"
 "$seqlm" eval -m "$run" "$ptb/test.txt"
 "$seqlm" eval -m "$run" --neural-cache 500 --tune "$ptb/valid.txt" "$ptb/test.txt"
-"$seqlm" eval -m "$run" --neural-cache 500 --dynamic --tune "$ptb/valid.txt" "$ptb/test.txt"
+"$seqlm" eval -m "$run" --neural-cache 500 --dynamic 20 \
+    --dynamic-statistics "$ptb/train.txt" --tune "$ptb/valid.txt" "$ptb/test.txt"

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqlm.models import softmax
+from seqlm.models import linear
 from seqlm.models.recurrent import LSTM, LSTMConfig
 from seqlm.models.transformer import Transformer, TransformerConfig
 from seqlm.text.batches import StreamBatches, WindowBatches
@@ -108,11 +108,11 @@ def steps_of(trainer: Trainer) -> Run:
 
 def with_torch_products(run: Run) -> Run:
     def instead(steps: int) -> None:
-        onednn, softmax.onednn_linear = softmax.onednn_linear, None
+        onednn, linear.onednn_linear = linear.onednn_linear, None
         try:
             run(steps)
         finally:
-            softmax.onednn_linear = onednn
+            linear.onednn_linear = onednn
 
     return instead
 

@@ -19,7 +19,7 @@ NEURAL_CACHE = flag(
     help="Remember the last WINDOW features of a network; --tune may take fewer.",
     metavar="WINDOW",
     min=1,
-    max=10**6,
+    max=10**5,
 )
 CACHE_WEIGHT = flag("--neural-cache-weight", help="What it weighs in the sum. [default: 0.1]")
 CACHE_FLATNESS = flag(

@@ -96,6 +96,8 @@ def evaluate(
     )
     if tune is not None and request.weights:
         raise UsageError("--tune finds the weights that --mix gives: leave out one of them")
+    if tune is not None and stride is not None:
+        raise UsageError("--tune reads windows that begin half of them apart: leave out --stride")
     where = console.set_up_torch(device, num_threads)
 
     import numpy as np

@@ -29,7 +29,8 @@ def train(
     ] = None,
     valid: Annotated[list[str] | None, flag("--valid", help="Text to validate on.")] = None,
     config: Annotated[
-        str | None, flag("--config", help="YAML of settings, or a recipe: ptb-lstm, char-lstm.")
+        str | None,
+        flag("--config", help="YAML of settings, or a recipe, as ptb-lstm."),
     ] = None,
     output: Annotated[Path | None, console.OUTPUT] = None,
     overwrite: Annotated[bool, console.OVERWRITE] = False,

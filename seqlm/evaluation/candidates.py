@@ -27,8 +27,8 @@ from seqlm.models.softmax import rows_at_once
 from seqlm.models.temperature import tempered
 from seqlm.runs.save import Loaded
 
-TEMPERATURES = tuple(round(0.8 + 0.05 * step, 2) for step in range(11))
-FLATNESSES = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
+FLATNESSES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 
 
 class Candidates(NamedTuple):
@@ -47,14 +47,16 @@ class Columns(NamedTuple):
         return Columns(self.spoken[places], self.recalled[places])
 
 
-def candidates(constants: Adaptation) -> Candidates:
-    """All there are for what is on; one where it is given. Windows are the one given, and less."""
+def candidates(constants: Adaptation, tokens: int) -> Candidates:
+    """All there are for what is on; one where it is given. Windows are the one given, and less, as
+    far as a text of so many `tokens` can tell them apart."""
     given, window = constants.temperature, constants.window
     temperatures = TEMPERATURES if given is None else (given,)
     if window is None:
         return Candidates(temperatures, ())
     flatnesses = FLATNESSES if constants.flatness is None else (constants.flatness,)
     windows = [size for size in (window, window // 2, window // 4) if size]
+    windows = [size for size in windows if size == window or size < tokens]
     caches = [NeuralCacheConfig(size, 0.5, θ) for size in windows for θ in flatnesses]
     return Candidates(temperatures, caches)
 

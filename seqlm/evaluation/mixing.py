@@ -88,7 +88,7 @@ class Mix(NamedTuple):
 
     @property
     def contexts(self) -> list[str]:
-        """(M,) 'carried', 'sentence', or the window and its stride: 'window-64/32'."""
+        """(M,) 'carried', 'sentence', and how far a horizon and its stride are: 'window-64/32'."""
         told = []
         for one in self.models:
             context, horizon = one.config["context"], one.model.horizon
@@ -115,7 +115,7 @@ class Mix(NamedTuple):
         """
         temperature = known(self.adaptation.settled().temperature)
         models = [
-            unbounded(tempered(one.model, temperature))
+            unbounded(tempered(one.model, temperature), self.stride)
             if isinstance(one.model, Network)
             else cast(LanguageModel, one.model)
             for one in self.models

@@ -80,7 +80,7 @@ def tune(
     ids, digest = read_text(mix, held_out, errors)
     if adaptation.segment is not None:
         adaptation = climbed(mix, ids[:CLIMBED], progress)
-    every, found = candidates(adaptation), []
+    every, found = candidates(adaptation, len(ids)), []
     for one, own, roots in zip(mix.models, mix.ids, mix.each_roots):
         progress(f"reading {held_out} with {one.path}")
         constants = adaptation.settled()
@@ -138,6 +138,8 @@ def climbed(mix: Mix, ids: np.ndarray, progress: Progress = silent) -> Adaptatio
 
     @cache
     def loss(rate: float, decay: float) -> float:
+        if decay > 1:
+            return math.inf
         tried, total = replace(start, rate=rate, decay=decay), 0.0
         for one, own, roots in zip(mix.models, mix.ids, mix.each_roots):
             if isinstance(one.model, Network):

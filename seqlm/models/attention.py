@@ -77,9 +77,10 @@ def turns(new: int, before: int, width: int, device: torch.device) -> Turns:
 
 def rotate(x: Tensor, by: Turns) -> Tensor:
     """x (B, T, .., d) turned by its place."""
-    cos, sin = (part.to(x.dtype)[:, None] for part in by)  # (T, 1, d/2)
-    real, imaginary = x.chunk(2, -1)  # (B, T, h, d/2)
-    return torch.cat([real * cos - imaginary * sin, imaginary * cos + real * sin], -1)
+    cos, sin = (part[:, None] for part in by)  # (T, 1, d/2)
+    real, imaginary = x.chunk(2, -1)  # (B, T, h, d/2), in 16 bits raised to the float32 of cos
+    turned = torch.cat([real * cos - imaginary * sin, imaginary * cos + real * sin], -1)
+    return turned.to(x.dtype)
 
 
 # ------------------------------------------------------------------------------------- what is read

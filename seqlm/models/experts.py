@@ -33,7 +33,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class FeedForward(nn.Module):
+class PositionWise(nn.Module):
     """D -> F -> D, the same at every position. Gated, `into` holds W_g above W_1."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Experts(nn.Module):
     """E experts behind a router without a bias, k of them at every position."""
 
     def __init__(
-        self, experts: list[FeedForward], active: int, width: int, balance: float, z_loss: float
+        self, experts: list[PositionWise], active: int, width: int, balance: float, z_loss: float
     ) -> None:
         """`balance` is β and `z_loss` ζ."""
         super().__init__()

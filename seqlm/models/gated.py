@@ -38,9 +38,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from seqlm.models.softmax import linear
-
-State = tuple[Tensor, Tensor]
+from seqlm.models.linear import linear
 
 
 class GatedLayer(nn.Module):
@@ -63,7 +61,9 @@ class GatedLayer(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(width**-0.5), width**-0.5)
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """(B, T, E) and h, c, each (1, B, D) -> (B, T, D) and the last h, c."""
         x, h, c = self.run(x, state[0][0], state[1][0], self.weight_hh_l0)
         return x, (h[None], c[None])

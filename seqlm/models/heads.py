@@ -1,8 +1,10 @@
 """The output layers, by name: what `--softmax` chooses, with the options all networks share.
 
-full       softmax.py     every logit, the exact distribution
-adaptive   adaptive.py    frequent words first, the rest in clusters: exact and cheaper
-sampled    sampled.py     trained against a sample of words, asked in full
+    full       softmax.py             every logit, the exact distribution
+    adaptive   adaptive_softmax.py    frequent words first, the rest in clusters: exact and cheaper
+    sampled    sampled_softmax.py     trained against a sample of words, asked in full
+
+All keep one matrix, a row a type, which may be the embedding too.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from seqlm.models.adaptive import AdaptiveSoftmax
-from seqlm.models.sampled import SampledSoftmax
+from seqlm.models.adaptive_softmax import AdaptiveSoftmax
+from seqlm.models.sampled_softmax import SampledSoftmax
 from seqlm.models.softmax import Head, Softmax
 
 

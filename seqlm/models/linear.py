@@ -1,10 +1,10 @@
-"""A linear layer whose products run on oneDNN on a CPU, forward and backward.
+"""Linear layers whose products run on oneDNN on a CPU, forward and backward.
 
     y = x W' + b            x (.., I) · W (O, I) · y (.., O)
     dx = dy W      dW = dy' x      db = sum dy
 
-`softmax.linear` says why: torch's own float32 products stop at AVX2 on AMD processors. Measured on
-one Zen core at 768 rows and a width of 128: 2.2 times the rate forward, 2.2 and 1.8 backward.
+Torch's own float32 products go to MKL, which on AMD processors stops at AVX2: half the rate of
+oneDNN there (`benchmarks/training_speed.py`), the same on Intel.
 """
 
 from __future__ import annotations
@@ -14,7 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.softmax import linear as product
+# The operator torch.compile lowers linear layers to; not public, hence the way round it below.
+onednn_linear = (
+    getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if torch.backends.mkldnn.is_available()
+    else None
+)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W' + b, of which oneDNN's form has no gradient."""
+    on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0
+    if on_cpu and onednn_linear is not None:
+        product: Tensor = onednn_linear(x, weight, bias, "none", [], "")
+        return product
+    return nn.functional.linear(x, weight, bias)
 
 
 class Linear(nn.Linear):
@@ -31,7 +45,7 @@ class Linear(nn.Linear):
         if torch.is_grad_enabled():
             y: Tensor = Product.apply(x, self.weight, self.bias)
             return y
-        return product(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
 
 class Product(torch.autograd.Function):
@@ -40,14 +54,14 @@ class Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return product(x, weight, bias)
+        return linear(x, weight, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         rows, d_rows = x.flatten(0, -2), dy.flatten(0, -2)  # (n, I), (n, O)
-        dx = product(d_rows, weight.t()).view(x.shape) if ctx.needs_input_grad[0] else None
-        dw = product(d_rows.t(), rows.t()) if ctx.needs_input_grad[1] else None
+        dx = linear(d_rows, weight.t()).view(x.shape) if ctx.needs_input_grad[0] else None
+        dw = linear(d_rows.t(), rows.t()) if ctx.needs_input_grad[1] else None
         db = d_rows.sum(0) if ctx.needs_input_grad[2] else None
         return dx, dw, db

@@ -37,6 +37,8 @@ steps of a segment; and two penalties on the last layer's output,
 
 from __future__ import annotations
 
+import warnings
+from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -97,9 +99,9 @@ class Recurrent(Network):
             self.embedding = nn.Parameter(drawn)
         self.layers = nn.ModuleList(self.layer(size, into) for size, into in pairwise(sizes))
 
+    @abstractmethod
     def layer(self, size: int, width: int) -> nn.Module:
         """A layer that reads (B, T, size) and gives (B, T, width)."""
-        raise NotImplementedError
 
     def forward(self, tokens: Tensor, inner: tuple[Any, ...]) -> Output:
         config = self.config
@@ -121,7 +123,7 @@ class Recurrent(Network):
         return x, h[0]
 
     def recurrence(self, layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The layer, its U dropped out in training; torch's own function where that is so."""
+        """The layer; in training with U dropped out, which torch's function is called with."""
         p = self.config.dropout_weight
         if not self.training or p == 0:
             found: tuple[Tensor, Any] = layer(x, state)
@@ -134,8 +136,10 @@ class Recurrent(Network):
         config = self.config
         if not self.training or not (config.ar or config.tar):
             return None
-        penalty: Tensor = config.ar * features.square().mean()
-        if output.shape[1] > 1:
+        penalty = features.new_zeros(())
+        if config.ar:
+            penalty = penalty + config.ar * features.square().mean()
+        if config.tar and output.shape[1] > 1:
             penalty = penalty + config.tar * output.diff(dim=1).square().mean()
         return penalty
 
@@ -159,8 +163,10 @@ def with_recurrent_weight(layer: Any, weight: Tensor, x: Tensor, state: Any) -> 
         x, h, c = layer.run(x, h[0], c[0], weight)
         return x, (h[None], c[None])
     weights = [layer.weight_ih_l0, weight, layer.bias_ih_l0, layer.bias_hh_l0]
-    # has biases, layers, dropout between them, training, bidirectional, batch first
-    x, *after = TORCH[layer.mode](x, state, weights, True, 1, 0.0, True, False, True)
+    with warnings.catch_warnings():  # cuDNN's, that these lie apart and are copied together
+        warnings.filterwarnings("ignore", "RNN module weights")
+        # has biases, layers, dropout between them, training, bidirectional, batch first
+        x, *after = TORCH[layer.mode](x, state, weights, True, 1, 0.0, True, False, True)
     return x, after[0] if len(after) == 1 else tuple(after)
 
 
@@ -207,9 +213,11 @@ class LSTM(Recurrent):
     def layer(self, size: int, width: int) -> nn.Module:
         """b_f = 1. Torch orders the gates i, f, g, o and adds two biases: one of them is 0."""
         config = self.config
-        layer: nn.Module = nn.LSTM(size, width, batch_first=True)
+        layer: nn.Module
         if config.peephole or config.coupled_gates:
             layer = GatedLayer(size, width, config.peephole, config.coupled_gates)
+        else:
+            layer = nn.LSTM(size, width, batch_first=True)
         f = slice(0, width) if config.coupled_gates else slice(width, 2 * width)
         with torch.no_grad():
             layer.get_parameter("bias_ih_l0")[f] = 1.0

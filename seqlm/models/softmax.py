@@ -22,6 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqlm.models.linear import linear
+
 CHUNK = 1 << 21  # logits held at once on a CPU: 8 MB, about what a core's share of cache holds
 CHUNK_CUDA = 1 << 26
 
@@ -94,26 +96,6 @@ def rows_at_once(weight: Tensor) -> int:
     """Positions of a chunk: at least D, so that its logits cost more than the weight's gradient."""
     types, width = weight.shape
     return max(width, (CHUNK_CUDA if weight.is_cuda else CHUNK) // types)
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x weight' + bias. On a CPU by oneDNN, which torch's own float32 products do not use.
-
-    They go to MKL, which on AMD processors stops at AVX2: half the rate of oneDNN there (2.2 x
-    measured on a Zen 5 core, `benchmarks/training_speed.py`), the same on Intel.
-    """
-    if x.device.type == "cpu" and x.dtype == torch.float32 and onednn_linear is not None:
-        product: Tensor = onednn_linear(x, weight, bias, "none", [], "")
-        return product
-    return nn.functional.linear(x, weight, bias)
-
-
-# The operator torch.compile lowers linear layers to; not public, hence the way round it above.
-onednn_linear = (
-    getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if torch.backends.mkldnn.is_available()
-    else None
-)
 
 
 class CrossEntropy(torch.autograd.Function):

@@ -21,6 +21,7 @@ Dropout is locked over time.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -46,16 +47,16 @@ class StateSpaceConfig(HeadConfig):
     dropout_output: float = 0.0
 
 
-class Layer(nn.Module):
+class Layer(nn.Module, ABC):
     """A recurrence and what surrounds it; the state is that of the recurrence."""
 
+    @abstractmethod
     def initial(self, rows: int) -> Any:
         """The state before anything is read, rows on axis 0."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, u: Tensor, state: Any) -> tuple[Tensor, Any]:
         """(B, T, D) -> (B, T, D), and the state after it."""
-        raise NotImplementedError
 
 
 class StateSpace(Network):

@@ -50,7 +50,7 @@ from seqlm.errors import ModelError, UsageError
 from seqlm.models.attention import Past, SelfAttention, Turns, lower_right, turns
 from seqlm.models.base import Network, Output
 from seqlm.models.dropout import embed
-from seqlm.models.experts import Experts, FeedForward, Routing, usage
+from seqlm.models.experts import Experts, PositionWise, Routing, usage
 from seqlm.models.heads import HeadConfig, make_head
 
 SPREAD = 0.02
@@ -105,7 +105,9 @@ class TransformerConfig(HeadConfig):
                 f"rotary positions need heads of even width; {self.width} / {self.heads} is odd"
             )
         if self.experts and not 1 <= self.experts_active <= self.experts:
-            raise UsageError(f"{self.experts_active} of {self.experts} experts cannot be active")
+            raise UsageError(
+                f"--experts-active {self.experts_active} of {self.experts} experts cannot be active"
+            )
 
     @property
     def shared(self) -> int:
@@ -133,7 +135,7 @@ class Block(nn.Module):
         )
         self.routed = config.experts > 0
         feeds = [
-            FeedForward(width, config.hidden, config.activation, bias, self.routed)
+            PositionWise(width, config.hidden, config.activation, bias, self.routed)
             for _ in range(max(1, config.experts))
         ]
         active, balance, z_loss = config.experts_active, config.experts_balance, config.experts_z

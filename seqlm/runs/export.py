@@ -55,7 +55,8 @@ def opened(
     model = loaded.model
     if not isinstance(model, NGram):
         raise ModelError(
-            f"{loaded.path} is a network ({loaded.config['arch']}): only n-gram models are exported"
+            f"{loaded.path} is a network ({loaded.config['arch']}): only n-gram models have this"
+            " form (--to hf is for Transformers)"
         )
     if (threshold or ngrams) and not model.normalized:
         raise UsageError(f"{loaded.path} gives scores; --prune weighs probabilities")

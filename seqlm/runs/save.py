@@ -117,7 +117,10 @@ def point(run: RunFolder, name: str, best: bool) -> None:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory = IN_MEMORY) -> None:
     on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     if memory.limit is None:
+        path.touch()  # the library's own file would be for nobody but its owner
+        mode = path.stat().st_mode
         save_file(on_cpu, path)
+        path.chmod(mode)
         return
     stream_tensors(path, on_cpu, memory)
 
@@ -203,7 +206,10 @@ def find_save(run: RunFolder, wanted: str | None, exact: bool = False) -> Path:
     elif exact:
         raise ModelError(f"{saves} holds no save {wanted}")
     if not there:
-        raise ModelError(f"{run.path} holds no save; its training has not come that far")
+        raise ModelError(
+            f"{run.path} holds no save; its training has not come that far;"
+            " --overwrite starts it again"
+        )
     first = f"{saves / wanted} is missing" if wanted and wanted not in there else None
     for name in there[:1] if exact else there:
         fault = damage(saves / name)

@@ -25,7 +25,7 @@ from seqlm.errors import ModelError, SeqlmError
 from seqlm.models.base import Network, State, pack, unpack
 from seqlm.runs.save import TrainingState
 from seqlm.text.batches import Batch, Batches
-from seqlm.training.averaging import make_average
+from seqlm.training.averaging import Average, make_average
 from seqlm.training.compiling import compile_objective
 from seqlm.training.objective import Objective
 from seqlm.training.optim import make_optimizer, moments, restore_moments, set_rate
@@ -93,14 +93,20 @@ class Trainer:
         self.rate = settings.peak_rate
         self.precision = Precision(settings.precision, network.device)
         self.objective = Objective(network, settings.label_smoothing, self.precision)
-        self.optimizer = make_optimizer(settings.optimizer, network, settings.beta1, settings.beta2)
-        self.average = make_average(
-            settings.average, network, settings.average_decay, settings.average_wait,
-            settings.average_last,
-        )  # fmt: skip
+        self.optimizer = make_optimizer(
+            settings.optimizer, network, settings.beta1, settings.beta2, settings.epsilon
+        )
+        self.average = self.new_average()
         self.progress = Progress()
         self.inner: State = None
         self.epoch: Sequence[Batch] | None = None  # the one that `progress.epoch` numbers
+
+    def new_average(self) -> Average:
+        settings = self.settings
+        return make_average(
+            settings.average, self.network, settings.average_decay, settings.average_wait,
+            settings.average_last,
+        )  # fmt: skip
 
     @property
     def steps(self) -> int:
@@ -325,7 +331,9 @@ class Trainer:
             tensor.copy_(tensors[name])
 
     def begin_phase(self, rate: float) -> None:
-        """A new schedule from here on, with `rate` as its peak."""
+        """A new schedule from here on, with `rate` as its peak; a plain mean begins anew."""
+        if self.settings.average == "asgd":
+            self.average = self.new_average()
         self.rate, progress = rate, self.progress
         progress.phase_step, progress.phase_epoch = progress.step, progress.epoch
         progress.phase_index = progress.index

@@ -26,13 +26,20 @@ from seqlm.models.base import Network
 DEFAULT_RATE = {"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0}
 """Peak rates for recurrent networks; SGD's goes with gradients clipped to 0.25."""
 
+EPSILON = 1e-8
+"""Kingma & Ba's eps."""
+
 BETAS = {"adamw": (0.9, 0.99), "adam": (0.9, 0.99), "rmsprop": (0.0, 0.999)}
 
 
 def make_optimizer(
-    name: str, network: Network, beta1: float | None = None, beta2: float | None = None
+    name: str,
+    network: Network,
+    beta1: float | None = None,
+    beta2: float | None = None,
+    epsilon: float | None = None,
 ) -> Optimizer:
-    """One of the four above; None is the optimiser's own beta. `set_rate` goes before each step."""
+    """One of the four above; None is the optimiser's own. `set_rate` goes before each step."""
     groups = [group._asdict() for group in network.groups() if group.parameters]
     for group in groups:
         group["params"] = group.pop("parameters")
@@ -41,7 +48,9 @@ def make_optimizer(
     else:
         own1, own2 = BETAS[name]
         betas = (own1 if beta1 is None else beta1, own2 if beta2 is None else beta2)
-        made = (AdamW if name == "adamw" else Adam)(groups, betas=betas, fused=True)
+        made = (AdamW if name == "adamw" else Adam)(
+            groups, betas=betas, eps=epsilon or EPSILON, fused=True
+        )
     assert set(trained(made)) == set(network.parameters()), "a parameter is in no group"
     return made
 

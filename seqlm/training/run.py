@@ -91,7 +91,7 @@ def train(
         {"vocab_size": len(corpus.tokenizer), **model_options}
     )
     assert isinstance(model, Network)
-    settings = fitted(settings, model, device)
+    settings = fitted(settings, model, device, texts.valid is not None)
     announce(f"{settings.arch}: {sum(p.numel() for p in model.parameters()):,} parameters")
 
     run = RunFolder.create(
@@ -129,8 +129,8 @@ def train(
     return fit(run, config, trainer(model.to(device), texts, settings), watcher)
 
 
-def fitted(settings: Settings, model: Network, device: torch.device) -> Settings:
-    """The settings with the model's context, where they name none.
+def fitted(settings: Settings, model: Network, device: torch.device, validated: bool) -> Settings:
+    """The settings with the model's context, where they name none. `validated`: there is a text.
 
     Errors: UsageError where the model or the device does not do what they ask for.
     """
@@ -139,6 +139,11 @@ def fitted(settings: Settings, model: Network, device: torch.device) -> Settings
         raise UsageError("--label-smoothing needs the full softmax, which spreads over all types")
     if settings.tensorboard:
         check_tensorboard()
+    for waiting, name in ((settings.average, "nt-asgd"), (settings.schedule, "plateau")):
+        if waiting == name and not validated:
+            raise UsageError(f"{name} waits for validations: --valid or --valid-fraction")
+    if settings.scheduled_sampling != "none" and device.type == "mps":
+        raise UsageError("--scheduled-sampling draws in float64, which mps has not: --device cpu")
     bounded = model.horizon is not None
     context = settings.context or ("window" if bounded else "carried")
     if context == "carried" and bounded:
@@ -176,15 +181,16 @@ def resume(
     weights, state = load_training(run)
     model = model_class("lm", config["arch"]).from_settings(config["model"]).to(device)
     assert isinstance(model, Network)
-    before = fitted(Settings(**config["settings"]), model, device)
+    validated = config["data"]["valid_tokens"] > 0
+    before = fitted(Settings(**config["settings"]), model, device, validated)
     texts = texts_of(run, config, before)
     going = trainer(model, texts, before)
     going.restore(weights, state)
     rate = going.current_rate()
     if given:
         by_epochs = {"steps": None} if "epochs" in given and "steps" not in given else {}
-        settings, _ = resolve(asdict(before) | by_epochs | given)
-        settings = fitted(settings, model, device)
+        settings, _ = resolve(asdict(before) | by_epochs | given, idle=True)
+        settings = fitted(settings, model, device, validated)
         config["settings"] = asdict(settings)
         if settings.average != before.average:
             weights, best = load_best(run)

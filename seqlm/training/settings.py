@@ -9,11 +9,9 @@ architecture's own configuration.
 
 from __future__ import annotations
 
-import contextlib
-import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +21,7 @@ import yaml
 from seqlm.errors import UsageError, did_you_mean
 from seqlm.models import architectures, model_class
 from seqlm.training.optim import DEFAULT_RATE
+from seqlm.training.values import checked
 
 RECIPES = files("seqlm.training") / "recipes"
 
@@ -53,6 +52,7 @@ class Settings:
     beta1: float | None = None
     beta2: float | None = None
     beta1_lowest: float | None = None
+    epsilon: float | None = None
     schedule: Literal["constant", "cosine", "one-cycle", "plateau", "wsd"] = "one-cycle"
     warmup: float = 0.0
     cooldown: float = 0.1
@@ -80,7 +80,12 @@ class Settings:
         return self.lr if self.lr is not None else DEFAULT_RATE[self.optimizer]
 
 
-SCHEDULE = frozenset({"epochs", "steps", "lr", "schedule", "warmup", "cooldown", "average"})
+SCHEDULE = frozenset(
+    {
+        *("epochs", "steps", "lr", "schedule", "warmup", "cooldown"),
+        *("average", "average_decay", "average_wait", "average_last"),
+    }
+)
 """Settings that begin a new phase of a resumed run."""
 CHANGEABLE = SCHEDULE | {
     *("clip", "weight_decay", "label_smoothing", "precision", "compile", "tensorboard"),
@@ -106,66 +111,23 @@ ARCHITECTURE_DEFAULTS: dict[str, dict[str, Any]] = {
     "s4d": {"length": 64, "lr": 8e-3, "clip": 1.0},
     "mamba": {"length": 64, "lr": 6e-3, "clip": 1.0},
 }  # fmt: skip
-"""Settings and model options of an architecture that differ from those above and in `Settings`. The
-rate is one for its optimiser, and left out where another is chosen."""
+"""Settings and model options of an architecture that differ from those above and in `Settings`."""
+
+OF_OPTIMIZER = ("lr", "weight_decay", "epsilon")
+"""Those of them that are left out where another optimiser is chosen."""
+
+RECURRENT = ("rnn", "lstm", "gru")
+"""What SGD's usual rate is for."""
 
 AVERAGED: dict[str, Any] = {"optimizer": "sgd", "schedule": "constant", "patience": None}
 """Defaults where `average` is nt-asgd: it waits for validations without a gain."""
 
-RANGES: dict[str, tuple[float, float]] = {
-    "valid_fraction": (0.0, 0.5),
-    "epochs": (1, 10**9),
-    "steps": (1, 10**12),
-    "batch_size": (1, 10**7),
-    "length": (1, 10**7),
-    "accumulate": (1, 10**6),
-    "lr": (0.0, 10**6),
-    "beta1": (0.0, 0.9999),
-    "beta2": (0.0, 0.999999),
-    "beta1_lowest": (0.0, 0.9999),
-    "warmup": (0.0, 1.0),
-    "cooldown": (0.0, 1.0),
-    "clip": (0.0, 10**9),
-    "weight_decay": (0.0, 10**3),
-    "label_smoothing": (0.0, 0.99),
-    "scheduled_sampling_last": (0.01, 0.98),
-    "average_decay": (0.0, 0.9999999),
-    "average_wait": (1, 10**6),
-    "average_last": (1, 10**3),
-    "valid_every": (1, 10**12),
-    "patience": (1, 10**9),
-    "tolerance": (0.0, 10**3),
-    "vocab_size": (3, 2**31),
-    "min_count": (1, 2**31),
-    "width": (1, 10**6),
-    "layers": (1, 10**3),
-    "embedding": (1, 10**6),
-    "order": (2, 10**4),
-    "heads": (1, 10**4),
-    "kv_heads": (1, 10**4),
-    "feed_forward": (1, 10**6),
-    "horizon": (1, 10**7),
-    "experts": (0, 10**4),
-    "experts_active": (1, 10**4),
-    "experts_balance": (0.0, 10**3),
-    "experts_z": (0.0, 10**3),
-    "state": (1, 10**6),
-    "expand": (1, 10**3),
-    "head_width": (1, 10**6),
-    "conv": (1, 10**4),
-    "cutoffs": (1, 2**31),
-    "samples": (1, 2**31),
-    "ar": (0.0, 10**3),
-    "tar": (0.0, 10**3),
-    "seed": (0, 2**63 - 1),
-}
 
-
-def resolve(*layers: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
+def resolve(*layers: Mapping[str, Any], idle: bool = False) -> tuple[Settings, dict[str, Any]]:
     """Settings, and the model's own options without its vocabulary. Later layers win.
 
     `dropout` stands for all of DROPOUTS that its layer does not name. A model with a horizon reads
-    segments of `length`.
+    segments of `length`. `idle` lets settings stand that have no use beside the others.
     Errors: UsageError on a name no setting has (with the nearest), or a value that does not fit.
     """
     arch = next((layer["arch"] for layer in reversed(layers) if "arch" in layer), Settings.arch)
@@ -184,16 +146,56 @@ def resolve(*layers: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
         elif name in options:
             model[name] = checked(name, value, options[name])
         elif name in given:
-            near = did_you_mean(name, [*hints, *options])
-            raise UsageError(f"no setting {name!r} for --arch {arch}{near}")
+            raise unknown(name, arch, [*hints, *options])
     settings = Settings(**mine)
+    if not idle:
+        check_use(given, asdict(settings) | model)
     if "horizon" in options:
+        if "length" not in given:
+            shorter = min(settings.length, model.get("horizon", settings.length))
+            settings = replace(settings, length=shorter)
         horizon = model.setdefault("horizon", settings.length)
         if settings.length > horizon:
-            raise UsageError(f"length {settings.length} goes beyond the model's horizon {horizon}")
-    if settings.beta1_lowest is not None and settings.optimizer not in ("adam", "adamw"):
-        raise UsageError("beta1_lowest is for adam and adamw")
+            raise UsageError(
+                f"length {settings.length} is beyond the model's horizon {horizon}; as long at most"
+            )
+    if settings.optimizer == "sgd" and settings.lr is None and arch not in RECURRENT:
+        raise UsageError(f"--optimizer sgd has no usual rate for --arch {arch}: --lr gives one")
     return settings, model
+
+
+def unknown(name: str, arch: str, known: list[str]) -> UsageError:
+    """What is wrong with a setting that `arch` does not know."""
+    owners = [a for a in architectures() if a != "ngram" and name in model_options(a)]
+    if owners:
+        return UsageError(f"{name} is an option of {', '.join(owners)}, and not of {arch}")
+    return UsageError(f"no setting {name!r} for --arch {arch}{did_you_mean(name, known)}")
+
+
+USES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "cooldown": ("schedule", ("wsd",)),
+    "beta1": ("optimizer", ("adam", "adamw", "rmsprop")),
+    "beta2": ("optimizer", ("adam", "adamw", "rmsprop")),
+    "epsilon": ("optimizer", ("adam", "adamw", "rmsprop")),
+    "beta1_lowest": ("optimizer", ("adam", "adamw")),
+    "average_decay": ("average", ("ema",)),
+    "average_wait": ("average", ("nt-asgd",)),
+    "average_last": ("average", ("last",)),
+    "scheduled_sampling_last": (
+        "scheduled_sampling",
+        ("linear", "exponential", "inverse-sigmoid"),
+    ),
+    "cutoffs": ("softmax", ("adaptive",)),
+    "samples": ("softmax", ("sampled",)),
+}
+"""Settings that mean something beside some values of another."""
+
+
+def check_use(given: Mapping[str, Any], all_: Mapping[str, Any]) -> None:
+    """Errors: UsageError where one that is `given` has no use beside the others."""
+    for name, (other, values) in USES.items():
+        if given.get(name) is not None and all_.get(other) not in values:
+            raise UsageError(f"{name} is for {other} {' or '.join(values)}")
 
 
 def defaults(arch: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,7 +205,7 @@ def defaults(arch: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("average") == "nt-asgd":
         own |= AVERAGED
     if given.get("optimizer", own.get("optimizer", usual)) != usual:
-        own.pop("lr", None)
+        own = {name: value for name, value in own.items() if name not in OF_OPTIMIZER}
     return own
 
 
@@ -216,56 +218,6 @@ def model_options(arch: str) -> dict[str, Any]:
         raise UsageError(f"no architecture {arch!r}{near}")
     hints = typing.get_type_hints(model_class("lm", arch).config_class)
     return {name: kind for name, kind in hints.items() if name != "vocab_size"}
-
-
-# ------------------------------------------------------------------------------------------ values
-
-
-def checked(name: str, value: Any, kind: Any) -> Any:
-    """`value` as `kind`: bool, int, float, str, Literal[...], tuple[int, ...], or several with |.
-
-    Errors: UsageError that says what was expected.
-    """
-    union = typing.get_origin(kind) in (types.UnionType, typing.Union)
-    kinds = typing.get_args(kind) if union else (kind,)
-    if value is None and types.NoneType in kinds:
-        return None
-    for each in kinds:
-        if typing.get_origin(each) is Literal:
-            choices = typing.get_args(each)
-            if value in choices:
-                return value
-            raise UsageError(f"{name} is {value!r}{did_you_mean(str(value), choices)}")
-        if typing.get_origin(each) is tuple:
-            return whole_numbers(name, value)
-    if type(value) in (int, str) and float in kinds:  # YAML 1.1 takes 1e-3 for a string
-        with contextlib.suppress(ValueError):
-            value = float(value)
-    if not any(type(value) is each for each in kinds):
-        wanted = " or ".join(each.__name__ for each in kinds if each is not types.NoneType)
-        raise UsageError(f"{name} is {value!r}; it takes {wanted}")
-    check_range(name, value)
-    return value
-
-
-def whole_numbers(name: str, value: Any) -> tuple[int, ...]:
-    """A YAML list, or '2000,6000' as a flag has it."""
-    parts = value.split(",") if isinstance(value, str) else value
-    try:
-        numbers = tuple(int(str(part)) for part in parts)
-    except (TypeError, ValueError):
-        raise UsageError(f"{name} is {value!r}; it takes numbers like 2000,6000") from None
-    for number in numbers:
-        check_range(name, number)
-    return numbers
-
-
-def check_range(name: str, value: Any) -> None:
-    low, high = RANGES.get(name, (-float("inf"), float("inf")))
-    if name.startswith("dropout"):
-        low, high = 0.0, 0.99
-    if type(value) in (int, float) and not low <= value <= high:
-        raise UsageError(f"{name} is {value}; it lies between {low:g} and {high:g}")
 
 
 # ----------------------------------------------------------------------------------------- recipes

@@ -118,7 +118,7 @@ def test_thresholds_that_are_none(ngram, seqlm):
 def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
     result = seqlm("export", "-m", models("lstm-word"), "--to", "arpa", "-o", "no.arpa")
     assert (result.code, result.out) == (4, "")
-    assert "is a network (lstm): only n-gram models are exported" in result.error
+    assert "is a network (lstm): only n-gram models have this form" in result.error
     result = seqlm("export", "-m", models("lstm-word"), "--to", "hf", "-o", "no")
     assert (result.code, result.out) == (4, "")
     assert result.error.endswith("is a model of arch lstm: only transformer has a twin")

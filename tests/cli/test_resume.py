@@ -313,7 +313,7 @@ def test_what_cannot_be_resumed_is_said(seqlm, ngram, toy, stopped, workplace):
     result = seqlm("train", "--resume", "run")
     assert (result.code, result.error) == (
         4,
-        "run holds no save; its training has not come that far",
+        "run holds no save; its training has not come that far; --overwrite starts it again",
     )
 
 

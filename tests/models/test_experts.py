@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from seqlm.models.experts import Experts, FeedForward, usage
+from seqlm.models.experts import Experts, PositionWise, usage
 from seqlm.models.transformer import Transformer, TransformerConfig
 
 B, T, D, E = 3, 7, 6, 4
@@ -14,7 +14,7 @@ B, T, D, E = 3, 7, 6, 4
 def mixture(active: int, balance: float = 0.01, z_loss: float = 0.001) -> Experts:
     torch.manual_seed(1)
     made = Experts(
-        [FeedForward(D, 5, "gelu", True, True) for _ in range(E)], active, D, balance, z_loss
+        [PositionWise(D, 5, "gelu", True, True) for _ in range(E)], active, D, balance, z_loss
     )
     torch.nn.init.normal_(made.router)
     return made

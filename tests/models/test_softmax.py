@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from seqlm.models import softmax
+from seqlm.models import linear, softmax
 from seqlm.models.softmax import Softmax
 
 
 @pytest.fixture(params=["onednn", "torch"])
 def products(request, monkeypatch):
     if request.param == "torch":
-        monkeypatch.setattr(softmax, "onednn_linear", None)
-    elif softmax.onednn_linear is None:
+        monkeypatch.setattr(linear, "onednn_linear", None)
+    elif linear.onednn_linear is None:
         pytest.skip("this torch has no oneDNN")
 
 

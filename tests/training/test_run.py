@@ -23,7 +23,7 @@ from tests.training.toy import CPU, corpus, network
 )
 def test_the_context_is_the_models_unless_it_is_said(arch, given, context, kind):
     model = network(arch)
-    settings = fitted(Settings(arch=arch, length=7, batch_size=4, **given), model, CPU)
+    settings = fitted(Settings(arch=arch, length=7, batch_size=4, **given), model, CPU, True)
     assert settings.context == context
     batches = batches_of(corpus(), model, settings)
     assert type(batches) is kind
@@ -48,4 +48,12 @@ def test_the_context_is_the_models_unless_it_is_said(arch, given, context, kind)
 )
 def test_what_does_not_fit_is_refused(arch, options, given, message):
     with pytest.raises(UsageError, match=message):
-        fitted(Settings(arch=arch, **given), network(arch, **options), CPU)
+        fitted(Settings(arch=arch, **given), network(arch, **options), CPU, True)
+
+
+@pytest.mark.parametrize("given", [{"average": "nt-asgd"}, {"schedule": "plateau"}], ids=str)
+def test_what_waits_for_validations_needs_a_text_for_them(given):
+    settings = Settings(arch="lstm", **given)
+    assert fitted(settings, network("lstm"), CPU, True).context == "carried"
+    with pytest.raises(UsageError, match="waits for validations: --valid or --valid-fraction"):
+        fitted(settings, network("lstm"), CPU, False)

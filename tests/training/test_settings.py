@@ -51,7 +51,18 @@ def test_every_recipe_that_ships_resolves(name):
         ({"cutoffs": "0"}, "cutoffs is 0; it lies between"),
         ({"arch": "transformer", "norm": "batch"}, "norm is 'batch'; there are"),
         ({"arch": "transformer", "length": 70, "horizon": 64}, "beyond the model's horizon 64"),
-        ({"optimizer": "sgd", "beta1_lowest": 0.7}, "beta1_lowest is for adam and adamw"),
+        (
+            {"optimizer": "sgd", "beta1_lowest": 0.7},
+            "beta1_lowest is for optimizer adam or adamw",
+        ),
+        ({"cooldown": 0.3}, "cooldown is for schedule wsd"),
+        ({"cutoffs": "7"}, "cutoffs is for softmax adaptive"),
+        ({"heads": 4}, "heads is an option of transformer, and not of lstm"),
+        ({"arch": "transformer", "optimizer": "sgd"}, "has no usual rate for --arch transformer"),
+        (
+            {"arch": "transformer", "length": 9, "horizon": 5},
+            "length 9 is beyond the model's horizon 5",
+        ),
     ],
 )
 def test_refusals_name_the_setting(given, message):
@@ -80,8 +91,9 @@ def test_what_is_no_plain_mapping_is_refused(tmp_path, text):
 
 @pytest.mark.parametrize("value", ["2000,6000", [2000, 6000], (2000, 6000), "2000, 6000"])
 def test_several_numbers_are_a_flag_or_a_list(value):
-    assert resolve({"cutoffs": value})[1]["cutoffs"] == (2000, 6000)
-    assert resolve({"cutoffs": value}, {"cutoffs": None})[1]["cutoffs"] is None
+    given = {"softmax": "adaptive", "cutoffs": value}
+    assert resolve(given)[1]["cutoffs"] == (2000, 6000)
+    assert resolve(given, {"cutoffs": None})[1]["cutoffs"] is None
 
 
 def test_dropout_is_all_that_the_architecture_has():
@@ -106,8 +118,11 @@ def test_an_architecture_has_defaults_of_its_own():
     assert resolve({"arch": "transformer", "length": 32})[1]["horizon"] == 32
     given, _ = resolve({"arch": "transformer", "lr": 0.5, "clip": 3.0}, {"clip": 2.0})
     assert (given.lr, given.clip) == (0.5, 2.0)
-    # A rate is one for its optimiser.
-    assert resolve({"arch": "transformer", "optimizer": "sgd"})[0].peak_rate == DEFAULT_RATE["sgd"]
+    # A rate and a decay are those of an optimiser.
+    adam, _ = resolve({"arch": "transformer", "optimizer": "adam"})
+    assert (adam.peak_rate, adam.weight_decay) == (DEFAULT_RATE["adam"], 0)
+    short, model = resolve({"arch": "transformer", "horizon": 5})
+    assert (short.length, model["horizon"]) == (5, 5)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURE_DEFAULTS)

@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 
 from seqlm.errors import UsageError
 from seqlm.models import softmax
-from seqlm.models.adaptive import AdaptiveSoftmax, cheapest
+from seqlm.models.adaptive_softmax import AdaptiveSoftmax, cheapest
 
 TYPES, WIDTH = 41, 6
 

@@ -82,7 +82,10 @@ class AdaptiveSoftmax(Head):
         return weight, torch.cat([self.bias[: self.short], self.cluster_bias])
 
     def parts(self, targets: Tensor) -> list[Part]:
-        """What the targets (n,) ask for: everyone the short list, some a cluster."""
+        """What the targets (n,) ask for: everyone the short list, some a cluster.
+
+        On a GPU this waits once a cluster, to learn how many ask for it.
+        """
         first = targets.clone()
         parts = []
         for cluster, (begin, end) in enumerate(pairwise(self.edges[1:])):

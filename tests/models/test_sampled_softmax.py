@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from seqlm.models.sampled import SampledSoftmax
+from seqlm.models.sampled_softmax import SampledSoftmax
 from seqlm.models.softmax import Softmax
 
 TYPES, WIDTH = 50, 4
