@@ -125,6 +125,9 @@ class Recurrent(Network):
     def recurrence(self, layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The layer; in training with U dropped out, which torch's function is called with."""
         p = self.config.dropout_weight
+        one = x.shape[1] == 1 and x.device.type == "cpu" and not isinstance(layer, GatedLayer)
+        if one and not self.training:
+            return step(layer, x, state)
         if not self.training or p == 0:
             found: tuple[Tensor, Any] = layer(x, state)
             return found
@@ -154,6 +157,24 @@ TORCH: dict[str, Any] = {
     "RNN_RELU": torch.rnn_relu,
 }
 """What nn.LSTM and its like call, by their `mode`."""
+
+
+def step(layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """`layer(x, state)` for one token. oneDNN's layers prepare their weights anew in every call,
+    which costs ten times what one token does."""
+    weights = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
+    if layer.mode == "LSTM":
+        h, c = torch.lstm_cell(x[:, 0], [state[0][0], state[1][0]], *weights)
+        return h[:, None], (h[None], c[None])
+    h = CELLS[layer.mode](x[:, 0], state[0], *weights)
+    return h[:, None], h[None]
+
+
+CELLS: dict[str, Any] = {
+    "GRU": torch.gru_cell,
+    "RNN_TANH": torch.rnn_tanh_cell,
+    "RNN_RELU": torch.rnn_relu_cell,
+}
 
 
 def with_recurrent_weight(layer: Any, weight: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -61,6 +61,22 @@ def test_forward_is_the_equations(arch, options):
         torch.testing.assert_close(tuple(found), tuple(expected))
 
 
+@pytest.mark.parametrize("arch", CELLS)
+@pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=["", "relu"])
+def test_a_step_is_the_layer(arch, options):
+    if options and arch != "rnn":
+        options = {}
+    model = build(arch, **options)
+    tokens = torch.randint(11, (3, 6))
+    whole = model(tokens, model.initial(3))
+    inner, features = model.initial(3), []
+    for token in tokens.split(1, 1):
+        feature, inner, *_ = model(token, inner)
+        features.append(feature)
+    torch.testing.assert_close(torch.cat(features, 1), whole.features)
+    torch.testing.assert_close(inner, whole.inner)
+
+
 @pytest.mark.parametrize("options", [{}, {"peephole": True}, {"coupled_gates": True}], ids=str)
 def test_the_forget_gate_is_open_at_first(options):
     layer = build("lstm", **options).layers[0]
