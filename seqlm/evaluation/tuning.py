@@ -156,10 +156,14 @@ def climbed(mix: Mix, ids: np.ndarray, progress: Progress = silent) -> Adaptatio
     return replace(given, rate=rate, decay=decay)
 
 
+GAIN = 1e-4
+"""Nats a token that are worth another reading of the text."""
+
+
 def climb(value: float, loss: Callable[[float], float]) -> float:
-    """The value, short to print, from which no factor of 2 lessens the loss."""
+    """The value, short to print, from which no factor of 2 lessens the loss by GAIN."""
     for factor in (2.0, 0.5):
-        while loss(further := float(f"{value * factor:.6g}")) < loss(value):
+        while loss(further := float(f"{value * factor:.6g}")) < loss(value) - GAIN:
             value = further
     return value
 
