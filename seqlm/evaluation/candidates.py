@@ -55,8 +55,7 @@ def candidates(constants: Adaptation, tokens: int) -> Candidates:
     if window is None:
         return Candidates(temperatures, ())
     flatnesses = FLATNESSES if constants.flatness is None else (constants.flatness,)
-    windows = [size for size in (window, window // 2, window // 4) if size]
-    windows = [size for size in windows if size == window or size < tokens]
+    windows = [window, *(size for size in (window // 2, window // 4) if 0 < size < tokens)]
     caches = [NeuralCacheConfig(size, 0.5, θ) for size in windows for θ in flatnesses]
     return Candidates(temperatures, caches)
 

@@ -65,9 +65,7 @@ def measure(mix: Mix, oracle: Loaded, ids: np.ndarray, seed: int = 1) -> dict[st
         one.config["context"] == "sentence" and not one.model.restarts
         for one in (*mix.models, oracle)
     )
-    model, judge = (
-        unbounded(each) for each in (mix.decodable(), cast(LanguageModel, oracle.model))
-    )
+    model, judge = mix.decodable(), unbounded(cast(LanguageModel, oracle.model))
     starts, lengths = stretches(ids, by_line)
     sums = np.zeros((2, 2))  # of nats and of places, behind true prefixes and its own
     for rows in np.array_split(np.arange(len(starts)), -(-len(starts) * len(types) // AT_ONCE)):

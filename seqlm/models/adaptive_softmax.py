@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from seqlm.errors import UsageError
-from seqlm.models.softmax import Head, rows_at_once, summed_cross_entropy
+from seqlm.models.softmax import Head, drawn, rows_at_once, summed_cross_entropy
 
 OVERHEAD = 50
 """What one more cluster costs, in logits a position: gathering the positions that ask for it."""
@@ -40,7 +40,7 @@ class AdaptiveSoftmax(Head):
             told = ",".join(map(str, cutoffs))
             raise UsageError(f"--cutoffs {told} do not rise between 1 and {vocab_size - 1}")
         self.edges = [0, *cutoffs, vocab_size]
-        self.weight = nn.Parameter(torch.empty(vocab_size, width).uniform_(-0.1, 0.1))
+        self.weight = drawn(vocab_size, width)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.cluster_weight = nn.Parameter(torch.zeros(len(cutoffs), width))
         self.cluster_bias = nn.Parameter(torch.zeros(len(cutoffs)))

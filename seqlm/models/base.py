@@ -201,6 +201,8 @@ class Network(LanguageModel):
     """
 
     head: Head
+    embedding: nn.Parameter
+    """(V, E), where it is not the output layer's matrix."""
 
     @abstractmethod
     def initial(self, rows: int) -> State:
@@ -209,6 +211,10 @@ class Network(LanguageModel):
     @abstractmethod
     def forward(self, tokens: Tensor, inner: State) -> Output:
         """Features (B, T, D) of `tokens` (B, T) read from `inner`."""
+
+    def embedded(self) -> nn.Parameter:
+        """(V, E), what tokens are read as: the output layer's matrix where the two are tied."""
+        return self.head.weight if self.config.tied else self.embedding
 
     def groups(self) -> list[Group]:
         """All parameters, each once, by how they are trained. Here: matrices decay, vectors not."""
@@ -233,9 +239,13 @@ class Network(LanguageModel):
     def score(self, state: NetworkState, tokens: Tensor) -> tuple[Tensor, NetworkState]:
         scores = [tokens.new_zeros((tokens.shape[0], 0), dtype=state.last.dtype)]
         for segment in tokens.split(SEGMENT, dim=1) if tokens.shape[1] else ():
-            features, inner, *_ = self(segment, state.inner)  # (B, T, D)
-            # Position t is predicted by what was read before it.
-            before = torch.cat([state.last[:, None], features[:, :-1]], 1)
+            before, state = self.read(state, segment)
             scores.append(self.head.score(before, segment))
-            state = NetworkState(features[:, -1], inner)
         return torch.cat(scores, 1), state
+
+    def read(self, state: NetworkState, tokens: Tensor) -> tuple[Tensor, NetworkState]:
+        """The features (B, T, D) that predict `tokens` (B, T), each from what was read before it,
+        and the state after them."""
+        features, inner, *_ = self(tokens, state.inner)
+        before = torch.cat([state.last[:, None], features[:, :-1]], 1)
+        return before, NetworkState(features[:, -1], inner)

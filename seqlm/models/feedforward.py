@@ -23,13 +23,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqlm.errors import UsageError
 from seqlm.models.base import EOS, Network, Output
 from seqlm.models.dropout import embed, locked
 from seqlm.models.heads import HeadConfig, make_head
 from seqlm.models.linear import Linear
+from seqlm.models.softmax import drawn
 
 READ = 10.0
 """What an embedding, drawn from U(+-0.1), is multiplied by when it is read: n-1 of them then reach
@@ -72,8 +73,7 @@ class FeedForward(Network):
             self.head = make_head(config, embedding)
         else:
             self.head = make_head(config, features)
-            drawn = torch.empty(config.vocab_size, embedding).uniform_(-0.1, 0.1)
-            self.embedding = nn.Parameter(drawn)
+            self.embedding = drawn(config.vocab_size, embedding)
 
     def initial(self, rows: int) -> Tensor:
         return torch.full((rows, self.config.order - 1), EOS, device=self.device)
@@ -82,8 +82,7 @@ class FeedForward(Network):
         """`inner` (B, n-1): the words before."""
         config, before = self.config, self.config.order - 1
         words = torch.cat([inner, tokens], 1)  # (B, n-1 + T)
-        table = self.head.weight if config.tied else self.embedding
-        embedded = READ * embed(words, table, config.dropout_embedding, self.training)
+        embedded = READ * embed(words, self.embedded(), config.dropout_embedding, self.training)
         # The window that ends with the token read at t begins n-2 words before it.
         windows = [embedded[:, k : k + tokens.shape[1]] for k in range(1, before + 1)]
         x = torch.cat(windows, 2)  # (B, T, (n-1) E)

@@ -67,7 +67,7 @@ class NeuralCache(LanguageModel):
 
     def advance(self, state: NeuralCacheState, tokens: Tensor) -> NeuralCacheState:
         for piece in tokens.split(SEGMENT, 1) if tokens.shape[1] else ():
-            before, network = self._read(state.network, piece)
+            before, network = self.network.read(state.network, piece)
             text = behind(state.memory, before, piece)
             state = NeuralCacheState(network, self._newest(text))
         return state
@@ -75,17 +75,11 @@ class NeuralCache(LanguageModel):
     def score(self, state: NeuralCacheState, tokens: Tensor) -> tuple[Tensor, NeuralCacheState]:
         scores = [state.network.last.new_zeros(len(tokens), 0)]
         for piece in tokens.split(SEGMENT, 1) if tokens.shape[1] else ():
-            before, network = self._read(state.network, piece)
+            before, network = self.network.read(state.network, piece)
             some, memory = self.follow(state.memory, before, piece)
             scores.append(some)
             state = NeuralCacheState(network, memory)
         return torch.cat(scores, 1), state
-
-    def _read(self, state: NetworkState, tokens: Tensor) -> tuple[Tensor, NetworkState]:
-        """The features (B, T, D) that predict `tokens`, and the state after them."""
-        features, inner, *_ = self.network(tokens, state.inner)
-        before = torch.cat([state.last[:, None], features[:, :-1]], 1)
-        return before, NetworkState(features[:, -1], inner)
 
     # -- the cache, apart from where the features come from
 

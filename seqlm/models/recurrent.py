@@ -50,6 +50,7 @@ from seqlm.models.base import Network, Output
 from seqlm.models.dropout import embed, locked
 from seqlm.models.gated import GatedLayer
 from seqlm.models.heads import HeadConfig, make_head
+from seqlm.models.softmax import drawn
 
 READ = 4.0
 """What an embedding is multiplied by when it is read. It is drawn from U(+-0.1), as a softmax likes
@@ -95,8 +96,7 @@ class Recurrent(Network):
         sizes = config.sizes()
         self.head = make_head(config, sizes[-1])
         if not config.tied:
-            drawn = torch.empty(config.vocab_size, sizes[0]).uniform_(-0.1, 0.1)
-            self.embedding = nn.Parameter(drawn)
+            self.embedding = drawn(config.vocab_size, sizes[0])
         self.layers = nn.ModuleList(self.layer(size, into) for size, into in pairwise(sizes))
 
     @abstractmethod
@@ -105,8 +105,7 @@ class Recurrent(Network):
 
     def forward(self, tokens: Tensor, inner: tuple[Any, ...]) -> Output:
         config = self.config
-        embedding = self.head.weight if config.tied else self.embedding
-        x = embed(tokens, embedding, config.dropout_embedding, self.training)  # (B, T, D)
+        x = embed(tokens, self.embedded(), config.dropout_embedding, self.training)  # (B, T, D)
         x = locked(READ * x, config.dropout_input, self.training)
         after = []
         for depth, (layer, state) in enumerate(zip(self.layers, inner)):

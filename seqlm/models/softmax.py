@@ -40,9 +40,14 @@ class Head(nn.Module):
     def log_probs(self, features: Tensor) -> Tensor:
         """(.., D) -> (.., V) natural log."""
 
-    @abstractmethod
     def score(self, features: Tensor, targets: Tensor) -> Tensor:
         """(.., D), (..) -> (..) log probability of each target; exact, in chunks of positions."""
+        flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1, 1)
+        scores = [
+            self.log_probs(f).gather(1, y)
+            for f, y in zip(*(x.split(rows_at_once(self.weight)) for x in (flat, wanted)))
+        ]
+        return torch.cat(scores).view(targets.shape) if scores else flat.new_zeros(targets.shape)
 
     @abstractmethod
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
@@ -61,6 +66,11 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
+def drawn(vocab_size: int, width: int) -> nn.Parameter:
+    """(V, D) from U(+-0.1): an output layer's matrix, or an embedding of its own."""
+    return nn.Parameter(torch.empty(vocab_size, width).uniform_(-0.1, 0.1))
+
+
 class Softmax(Head):
     """A full softmax. Its weight (V, D) may serve as the embedding too (tied)."""
 
@@ -68,19 +78,11 @@ class Softmax(Head):
 
     def __init__(self, vocab_size: int, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(vocab_size, width).uniform_(-0.1, 0.1))
+        self.weight = drawn(vocab_size, width)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def log_probs(self, features: Tensor) -> Tensor:
         return nn.functional.linear(features, self.weight, self.bias).log_softmax(-1)
-
-    def score(self, features: Tensor, targets: Tensor) -> Tensor:
-        flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1, 1)
-        scores = [
-            self.log_probs(f).gather(1, y)
-            for f, y in zip(*(x.split(rows_at_once(self.weight)) for x in (flat, wanted)))
-        ]
-        return torch.cat(scores).view(targets.shape) if scores else flat.new_zeros(targets.shape)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1)

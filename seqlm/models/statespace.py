@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from seqlm.models.base import Network, Output, State
 from seqlm.models.dropout import embed, locked
 from seqlm.models.heads import HeadConfig, make_head
+from seqlm.models.softmax import drawn
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,7 @@ class StateSpace(Network):
         super().__init__(config)
         self.head = make_head(config, config.width)
         if not config.tied:
-            drawn = torch.empty(config.vocab_size, config.width).uniform_(-0.1, 0.1)
-            self.embedding = nn.Parameter(drawn)
+            self.embedding = drawn(config.vocab_size, config.width)
         self.layers = nn.ModuleList(layers)
         self.norms = nn.ModuleList(norm(config.width) for _ in range(config.layers))
         self.norm = norm(config.width)
@@ -85,8 +85,7 @@ class StateSpace(Network):
 
     def forward(self, tokens: Tensor, inner: tuple[State, ...]) -> Output:
         config = self.config
-        table = self.head.weight if config.tied else self.embedding
-        r = embed(tokens, table, config.dropout_embedding, self.training)  # (B, T, D)
+        r = embed(tokens, self.embedded(), config.dropout_embedding, self.training)  # (B, T, D)
         r = locked(math.sqrt(config.width) * r, config.dropout_input, self.training)
         after = []
         for layer, norm, state in zip(self.layers, self.norms, inner):

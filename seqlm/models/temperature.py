@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
 from seqlm.models.base import Network
-from seqlm.models.softmax import Head, rows_at_once
+from seqlm.models.softmax import Head
 
 
 class Tempered(Head):
@@ -31,13 +30,6 @@ class Tempered(Head):
 
     def log_probs(self, features: Tensor) -> Tensor:
         return (self.head.log_probs(features) / self.temperature).log_softmax(-1)
-
-    def score(self, features: Tensor, targets: Tensor) -> Tensor:
-        flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1, 1)
-        scores = [flat.new_zeros(0, 1)]
-        for f, y in zip(*(x.split(rows_at_once(self.weight)) for x in (flat, wanted))):
-            scores.append(self.log_probs(f).gather(1, y))
-        return torch.cat(scores).view(targets.shape)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         return self.head.loss(features, targets)

@@ -206,10 +206,6 @@ class Transformer(Network):
             for parameter in self.head.parameters():
                 parameter.requires_grad_(parameter.ndim > 1)
 
-    def embedded(self) -> nn.Parameter:
-        """E (V, D)."""
-        return self.head.weight if self.config.tied else self.embedding
-
     def initial(self, rows: int) -> tuple[Past, ...]:
         blocks = cast(Iterable[Block], self.blocks)
         return tuple(block.attention.initial(rows) for block in blocks)
@@ -226,7 +222,7 @@ class Transformer(Network):
         by = None
         if config.positions == "rotary":
             by = turns(new, before, config.width // config.heads, device)
-        x = self.read(tokens, before)  # (B, T, D)
+        x = self.enter(tokens, before)  # (B, T, D)
         after, routings = [], []
         for block, past in zip(self.blocks, inner):
             x, past, routing = block(x, past, mask, by)
@@ -239,7 +235,7 @@ class Transformer(Network):
         shares = torch.stack([routing.shares for routing in routings])  # (layers, E)
         return Output(features, tuple(after), penalty, usage(shares))
 
-    def read(self, tokens: Tensor, before: int) -> Tensor:
+    def enter(self, tokens: Tensor, before: int) -> Tensor:
         """x_0 (B, T, D) of `tokens` (B, T) at the places from `before` on."""
         config = self.config
         x = embed(tokens, self.embedded(), config.dropout_embedding, self.training)

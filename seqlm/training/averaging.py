@@ -150,5 +150,6 @@ def copies(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[st
 
 @torch.no_grad()
 def put(values: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
+    """Gives the tensors of `into` the values of those of the same names."""
     for name, value in values.items():
         into[name].copy_(value)

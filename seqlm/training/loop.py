@@ -25,7 +25,7 @@ from seqlm.errors import ModelError, SeqlmError
 from seqlm.models.base import Network, State, pack, unpack
 from seqlm.runs.save import TrainingState
 from seqlm.text.batches import Batch, Batches
-from seqlm.training.averaging import Average, make_average
+from seqlm.training.averaging import Average, make_average, put
 from seqlm.training.compiling import compile_objective
 from seqlm.training.objective import Objective
 from seqlm.training.optim import make_optimizer, moments, restore_moments, set_rate
@@ -308,10 +308,10 @@ class Trainer:
         if "average" not in values:
             raise ModelError("the run is of an older seqlm, which alone can go on with it")
         if values["average"]["kind"] == self.settings.average:
-            self.put({**model, **under("weights", state.tensors)})
+            put({**model, **under("weights", state.tensors)}, self.network.state_dict())
             self.average.restore(under("average", state.tensors), values["average"])
         else:
-            self.put(model)
+            put(model, self.network.state_dict())
         restore_moments(self.optimizer, self.network, under("optimizer", state.tensors))
         if values["scaler"]:
             self.precision.scaler.load_state_dict(values["scaler"])
@@ -323,12 +323,6 @@ class Trainer:
         torch.set_rng_state(state.tensors["random.cpu"].clone())
         if device.type == "cuda" and "random.cuda" in state.tensors:
             torch.cuda.set_rng_state(state.tensors["random.cuda"].clone(), device)
-
-    @torch.no_grad()
-    def put(self, tensors: Mapping[str, Tensor]) -> None:
-        """Gives the network's tensors these values."""
-        for name, tensor in self.network.state_dict().items():
-            tensor.copy_(tensors[name])
 
     def begin_phase(self, rate: float) -> None:
         """A new schedule from here on, with `rate` as its peak; a plain mean begins anew."""

@@ -217,7 +217,7 @@ def test_weights_are_drawn_as_in_gpt_2():
 
 def test_sinusoids_and_embeddings_are_of_one_size():
     model = build(width=64, heads=4, positions="sinusoidal", vocab_size=500)
-    x = model.read(torch.arange(500)[None], 0) - model.read(torch.zeros(1, 500).long(), 0)
+    x = model.enter(torch.arange(500)[None], 0) - model.enter(torch.zeros(1, 500).long(), 0)
     assert x.std().item() == pytest.approx(math.sqrt(2), rel=0.1)
 
 
