@@ -26,7 +26,7 @@ from seqlm.decoding.generate import generate
 from seqlm.decoding.noise import Noise
 from seqlm.device import choose_device, describe
 from seqlm.models import architectures, model_class
-from seqlm.models.base import EOS, Network
+from seqlm.models.base import EOS, LanguageNetwork
 
 V, SAMPLES, TOKENS, LAST = 10_000, 64, 64, 16
 SIZES: dict[str, dict[str, Any]] = {
@@ -37,22 +37,22 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-def build(arch: str, length: int, device: torch.device) -> Network:
+def build(arch: str, length: int, device: torch.device) -> LanguageNetwork:
     torch.manual_seed(1)
     horizon = {"horizon": max(length, TOKENS) + 1} if arch == "transformer" else {}
     model = model_class("lm", arch).from_settings({"vocab_size": V, **SIZES[arch], **horizon})
-    assert isinstance(model, Network)
+    assert isinstance(model, LanguageNetwork)
     return model.to(device).eval()
 
 
-def with_state(model: Network, steps: int) -> Iterator[Tensor]:
+def with_state(model: LanguageNetwork, steps: int) -> Iterator[Tensor]:
     with torch.inference_mode():
         state = model.start(1)
     return generate(model, state, chooser(temperature=0), steps)
 
 
 @torch.inference_mode()
-def without(model: Network, steps: int) -> Iterator[Tensor]:
+def without(model: LanguageNetwork, steps: int) -> Iterator[Tensor]:
     text = torch.full((1, 1), EOS, device=model.device)
     for _ in range(steps):
         features = model(text, model.initial(1)).features
@@ -61,7 +61,7 @@ def without(model: Network, steps: int) -> Iterator[Tensor]:
         text = torch.cat([text, token[:, None]], 1)
 
 
-def samples(model: Network, rows: int) -> Iterator[Tensor]:
+def samples(model: LanguageNetwork, rows: int) -> Iterator[Tensor]:
     """SAMPLES of them, so many at a time."""
     for first in range(0, SAMPLES, rows):
         with torch.inference_mode():

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from seqlm.errors import UsageError
 from seqlm.evaluation.constants import Adaptation
 from seqlm.evaluation.scoring import Scorer, Scores
-from seqlm.models.base import LanguageModel, Network, State, detach
+from seqlm.models.base import LanguageModel, LanguageNetwork, State, detach
 from seqlm.models.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.temperature import tempered
 from seqlm.runs.save import Loaded
@@ -78,7 +78,7 @@ class Reader:
     read again, whole, with the next.
     """
 
-    def __init__(self, network: Network, rule: Rule | None = None) -> None:
+    def __init__(self, network: LanguageNetwork, rule: Rule | None = None) -> None:
         self.rule = rule
         self.trained = [parameter.detach() for parameter in network.parameters()]
         self.network = learner(network) if rule else network
@@ -152,7 +152,10 @@ class AdaptiveScorer:
     """
 
     def __init__(
-        self, network: Network, rule: Rule | None = None, cache: NeuralCacheConfig | None = None
+        self,
+        network: LanguageNetwork,
+        rule: Rule | None = None,
+        cache: NeuralCacheConfig | None = None,
     ) -> None:
         self.reader = Reader(network, rule)
         self.cache = NeuralCache(self.reader.network, cache) if cache else None
@@ -189,7 +192,7 @@ def scorer_of(
     stride: int | None = None,
 ) -> Scorer | AdaptiveScorer:
     """What scores a text under a model, adapted by settled `constants` where it is a network."""
-    if isinstance(model, Network):
+    if isinstance(model, LanguageNetwork):
         model = tempered(model, known(constants.temperature))
         if constants.adapts:
             return AdaptiveScorer(model, rule_of(constants, roots), cache_of(constants))
@@ -215,7 +218,7 @@ def known(constant: float | None) -> float:
 
 def check(constants: Adaptation, models: Sequence[Loaded]) -> None:
     """Errors: UsageError where `constants` mean nothing to one of `models`, or to all of them."""
-    networks = [one for one in models if isinstance(one.model, Network)]
+    networks = [one for one in models if isinstance(one.model, LanguageNetwork)]
     if constants != Adaptation() and not networks:
         raise UsageError(
             f"{models[0].path} is no network: it has no temperature, cache or gradient"
@@ -236,7 +239,7 @@ def check(constants: Adaptation, models: Sequence[Loaded]) -> None:
 # -------------------------------------------------------------------------------------- gradients
 
 
-def learner(network: Network) -> Network:
+def learner(network: LanguageNetwork) -> LanguageNetwork:
     """A copy that gradients go through. It stays in eval mode: nothing is dropped."""
     copied = copy.deepcopy(network).requires_grad_(True)
     for module in copied.modules():
@@ -249,7 +252,7 @@ def gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor]:
     return torch.autograd.grad(loss, parameters, materialize_grads=True)
 
 
-def roots_over(network: Network, ids: np.ndarray, segment: int) -> list[Tensor]:
+def roots_over(network: LanguageNetwork, ids: np.ndarray, segment: int) -> list[Tensor]:
     """r of each parameter of `network` over a text `ids` (N,), its dropout off.
 
     The text runs in parallel rows, and the first segments of each are taken.

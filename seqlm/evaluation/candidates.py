@@ -21,7 +21,7 @@ from torch import Tensor
 from seqlm.evaluation.adaptive import Reader, Roots, rule_of
 from seqlm.evaluation.constants import Adaptation
 from seqlm.evaluation.scoring import Scorer
-from seqlm.models.base import LanguageModel, Network
+from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.softmax import rows_at_once
 from seqlm.models.temperature import tempered
@@ -66,7 +66,7 @@ def columns(
 ) -> Columns:  # fmt: skip
     """What a model says of `ids` (N,), which are its own; with settled `constants` it learns so."""
     model, context = cast(LanguageModel, one.model), one.config["context"]
-    if not isinstance(model, Network):
+    if not isinstance(model, LanguageNetwork):
         spoken = Scorer(model, context, batch_size)(ids).log_probs
         return Columns(spoken[:, None], np.empty((len(ids), 0)))
     if context == "sentence":  # lines have no one order to be read in

@@ -22,7 +22,7 @@ from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.adaptive import Roots, check, known, roots_over, scorer_of
 from seqlm.evaluation.constants import Adaptation
 from seqlm.evaluation.scoring import Scores
-from seqlm.models.base import LanguageModel, Network
+from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.mixture import Mixture
 from seqlm.models.temperature import tempered
 from seqlm.models.windowed import unbounded
@@ -67,7 +67,7 @@ class Mix(NamedTuple):
         roots: list[Roots | None] = []
         if statistics is not None and adaptation.segment is not None:
             for one, ids in zip(self.models, self.ids):
-                network = one.model if isinstance(one.model, Network) else None
+                network = one.model if isinstance(one.model, LanguageNetwork) else None
                 own = ids[statistics]
                 roots.append(roots_over(network, own, adaptation.segment) if network else None)
         return self._replace(adaptation=adaptation, roots=roots)
@@ -116,7 +116,7 @@ class Mix(NamedTuple):
         temperature = known(self.adaptation.settled().temperature)
         models = [
             unbounded(tempered(one.model, temperature), self.stride)
-            if isinstance(one.model, Network)
+            if isinstance(one.model, LanguageNetwork)
             else cast(LanguageModel, one.model)
             for one in self.models
         ]

@@ -35,7 +35,7 @@ from seqlm.evaluation.adaptive import AdaptiveScorer, known, rule_of
 from seqlm.evaluation.candidates import Columns, candidates, columns
 from seqlm.evaluation.constants import Adaptation
 from seqlm.evaluation.mixing import Mix
-from seqlm.models.base import Network
+from seqlm.models.base import LanguageNetwork
 from seqlm.progress import Progress, silent
 from seqlm.text.reading import STDIN, blocks
 from seqlm.text.vocabulary import EOS
@@ -72,7 +72,7 @@ def tune(
     that any model thinks possible.
     """
     adaptation = mix.adaptation
-    has_network = any(isinstance(one.model, Network) for one in mix.models)
+    has_network = any(isinstance(one.model, LanguageNetwork) for one in mix.models)
     if len(mix.models) == 1 and not has_network:
         raise UsageError("--tune weighs several models: -m names another, --cache adds one")
     if len(mix.models) == 1 and adaptation == adaptation.settled():
@@ -142,7 +142,7 @@ def climbed(mix: Mix, ids: np.ndarray, progress: Progress = silent) -> Adaptatio
             return math.inf
         tried, total = replace(start, rate=rate, decay=decay), 0.0
         for one, own, roots in zip(mix.models, mix.ids, mix.each_roots):
-            if isinstance(one.model, Network):
+            if isinstance(one.model, LanguageNetwork):
                 scorer = AdaptiveScorer(one.model, rule_of(tried, roots))
                 total -= float(scorer(own[ids]).log_probs.mean())
         progress(f"rate {rate:g}, decay {decay:g}: {total:.4f} nats a token")

@@ -160,6 +160,15 @@ class LanguageModel(SequenceModel):
         """The state of `rows` rows that stand at the beginning of a text."""
 
 
+class Translator(SequenceModel):
+    """A sequence model of what a source says in another language."""
+
+    @abstractmethod
+    def start(self, source: Tensor, lengths: Tensor) -> State:
+        """The state before the first target token. `source` (B, S) ids, each sentence ending in
+        `</s>`, padded on the right with anything; `lengths` (B,) tells how much of it is real."""
+
+
 # -------------------------------------------------------------------------------------- networks
 
 
@@ -193,28 +202,18 @@ class Group(NamedTuple):
     """Whether weight decay pulls at them."""
 
 
-class Network(LanguageModel):
-    """A neural language model: subclasses say `initial` and `forward`, the verbs follow.
+class Network(SequenceModel):
+    """A neural model: subclasses say `forward`, and how a text begins; the verbs follow.
 
     The token read at position t gives the feature that predicts position t+1, so a state keeps the
     last feature; a text is entered by reading one `</s>`.
     """
 
     head: Head
-    embedding: nn.Parameter
-    """(V, E), where it is not the output layer's matrix."""
-
-    @abstractmethod
-    def initial(self, rows: int) -> State:
-        """The inner state before anything is read."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, inner: State) -> Output:
         """Features (B, T, D) of `tokens` (B, T) read from `inner`."""
-
-    def embedded(self) -> nn.Parameter:
-        """(V, E), what tokens are read as: the output layer's matrix where the two are tied."""
-        return self.head.weight if self.config.tied else self.embedding
 
     def groups(self) -> list[Group]:
         """All parameters, each once, by how they are trained. Here: matrices decay, vectors not."""
@@ -222,9 +221,9 @@ class Network(LanguageModel):
         vectors = [p for p in self.parameters() if p.ndim < 2]
         return [Group(matrices), Group(vectors, decays=False)]
 
-    def start(self, rows: int) -> NetworkState:
-        opening = torch.full((rows, 1), EOS, device=self.device)
-        features, inner, *_ = self(opening, self.initial(rows))
+    def opened(self, rows: int, inner: State) -> NetworkState:
+        """The state of `rows` texts that begin in `inner`."""
+        features, inner, *_ = self(torch.full((rows, 1), EOS, device=self.device), inner)
         return NetworkState(features[:, -1], inner)
 
     def log_probs(self, state: NetworkState) -> Tensor:
@@ -249,3 +248,33 @@ class Network(LanguageModel):
         features, inner, *_ = self(tokens, state.inner)
         before = torch.cat([state.last[:, None], features[:, :-1]], 1)
         return before, NetworkState(features[:, -1], inner)
+
+
+class LanguageNetwork(Network, LanguageModel):
+    """A neural language model: what it has read before anything is `initial`."""
+
+    embedding: nn.Parameter
+    """(V, E), where it is not the output layer's matrix."""
+
+    @abstractmethod
+    def initial(self, rows: int) -> State:
+        """The inner state before anything is read."""
+
+    def start(self, rows: int) -> NetworkState:
+        return self.opened(rows, self.initial(rows))
+
+    def embedded(self) -> nn.Parameter:
+        """(V, E), what tokens are read as: the output layer's matrix where the two are tied."""
+        return self.head.weight if self.config.tied else self.embedding
+
+
+class TranslationNetwork(Network, Translator):
+    """A neural translator: an encoder reads the source, a decoder goes on from what it made."""
+
+    @abstractmethod
+    def encode(self, source: Tensor, lengths: Tensor) -> State:
+        """The decoder's inner state before anything is read, given `source` (B, S), padded on the
+        right, of `lengths` (B,)."""
+
+    def start(self, source: Tensor, lengths: Tensor) -> NetworkState:
+        return self.opened(len(source), self.encode(source, lengths))

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import UsageError
-from seqlm.models.base import EOS, Network, Output
+from seqlm.models.base import EOS, LanguageNetwork, Output
 from seqlm.models.dropout import embed, locked
 from seqlm.models.heads import HeadConfig, make_head
 from seqlm.models.linear import Linear
@@ -55,7 +55,7 @@ class FeedForwardConfig(HeadConfig):
     """Of what the output layer takes."""
 
 
-class FeedForward(Network):
+class FeedForward(LanguageNetwork):
     config_class = FeedForwardConfig
     config: FeedForwardConfig
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqlm.models.base import SEGMENT, LanguageModel, Network, NetworkState
+from seqlm.models.base import SEGMENT, LanguageModel, LanguageNetwork, NetworkState
 
 CHUNK = 1 << 20  # products of features held at once
 NOTHING = -1  # where no token has been read yet
@@ -49,7 +49,7 @@ class NeuralCache(LanguageModel):
     config_class = NeuralCacheConfig
     config: NeuralCacheConfig
 
-    def __init__(self, network: Network, config: NeuralCacheConfig) -> None:
+    def __init__(self, network: LanguageNetwork, config: NeuralCacheConfig) -> None:
         super().__init__(config)
         self.network, self.horizon = network, network.horizon
 

@@ -46,7 +46,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import Network, Output
+from seqlm.models.base import LanguageNetwork, Output
 from seqlm.models.dropout import embed, locked
 from seqlm.models.gated import GatedLayer
 from seqlm.models.heads import HeadConfig, make_head
@@ -85,7 +85,7 @@ class RecurrentConfig(HeadConfig):
         return [embedding, *[self.width] * (self.layers - 1), last]
 
 
-class Recurrent(Network):
+class Recurrent(LanguageNetwork):
     """What the three have in common; a subclass names its layer and its state."""
 
     config_class: ClassVar[type] = RecurrentConfig

@@ -29,7 +29,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import Network, Output, State
+from seqlm.models.base import LanguageNetwork, Output, State
 from seqlm.models.dropout import embed, locked
 from seqlm.models.heads import HeadConfig, make_head
 from seqlm.models.softmax import drawn
@@ -60,7 +60,7 @@ class Layer(nn.Module, ABC):
         """(B, T, D) -> (B, T, D), and the state after it."""
 
 
-class StateSpace(Network):
+class StateSpace(LanguageNetwork):
     """The residual stack; a subclass brings layers and norms."""
 
     config: StateSpaceConfig

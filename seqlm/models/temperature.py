@@ -13,7 +13,7 @@ import copy
 
 from torch import Tensor, nn
 
-from seqlm.models.base import Network
+from seqlm.models.base import LanguageNetwork
 from seqlm.models.softmax import Head
 
 
@@ -35,7 +35,7 @@ class Tempered(Head):
         return self.head.loss(features, targets)
 
 
-def tempered(network: Network, temperature: float) -> Network:
+def tempered(network: LanguageNetwork, temperature: float) -> LanguageNetwork:
     """The same network, its tensors shared, that speaks at another temperature."""
     if temperature == 1:
         return network

@@ -48,7 +48,7 @@ from torch.nn.functional import dropout
 
 from seqlm.errors import ModelError, UsageError
 from seqlm.models.attention import Past, SelfAttention, Turns, lower_right, turns
-from seqlm.models.base import Network, Output
+from seqlm.models.base import LanguageNetwork, Output
 from seqlm.models.dropout import embed
 from seqlm.models.experts import Experts, PositionWise, Routing, usage
 from seqlm.models.heads import HeadConfig, make_head
@@ -169,7 +169,7 @@ def make_norm(config: TransformerConfig) -> nn.Module:
     return nn.LayerNorm(config.width, EPSILON, bias=config.bias)
 
 
-class Transformer(Network):
+class Transformer(LanguageNetwork):
     """Reads at most `horizon` tokens; `models.windowed` makes it read on."""
 
     config_class = TransformerConfig

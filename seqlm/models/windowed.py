@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import UsageError
-from seqlm.models.base import EOS, LanguageModel, Network, NetworkState
+from seqlm.models.base import EOS, LanguageModel, LanguageNetwork, NetworkState
 
 POSITIONS = 1 << 13
 """Tokens that are scored at once, all windows together: bounds memory, changes nothing."""
@@ -36,7 +36,7 @@ class WindowState(NamedTuple):
 class Windowed(LanguageModel):
     """A network with a horizon, made to read on."""
 
-    def __init__(self, network: Network, stride: int | None = None) -> None:
+    def __init__(self, network: LanguageNetwork, stride: int | None = None) -> None:
         """`stride` is S, by default W / 2. Errors: UsageError where it is not from 1 to W."""
         assert network.horizon is not None
         super().__init__(network.config)
@@ -106,5 +106,5 @@ def unbounded(model: LanguageModel, stride: int | None = None) -> LanguageModel:
     """A model that reads texts of any length: `model`, in windows where it has a horizon."""
     if model.horizon is None:
         return model
-    assert isinstance(model, Network)
+    assert isinstance(model, LanguageNetwork)
     return Windowed(model, stride)

@@ -34,6 +34,7 @@ CHECKPOINTS = Path("checkpoints")
 OURS = (
     "config.yaml",
     "tokenizer.json",
+    "source-tokenizer.json",
     "metrics.jsonl",
     "README.md",
     "latest",
@@ -154,15 +155,28 @@ class RunFolder:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        try:
-            return Tokenizer.from_json((self / "tokenizer.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ModelError(f"{self.path} has no tokenizer.json") from None
-        except (ModelError, UnicodeDecodeError) as error:
-            raise ModelError(f"{self / 'tokenizer.json'} cannot be read: {error}") from None
+        """Of the text; of a translation, of its target. Errors: ModelError."""
+        return self.read_tokenizer("tokenizer.json")
 
-    def write_tokenizer(self, tokenizer: Tokenizer) -> None:
+    @cached_property
+    def source_tokenizer(self) -> Tokenizer | None:
+        """Of the source of a translation, where that has its own. Errors: ModelError."""
+        name = "source-tokenizer.json"
+        return self.read_tokenizer(name) if (self / name).exists() else None
+
+    def read_tokenizer(self, name: str) -> Tokenizer:
+        try:
+            return Tokenizer.from_json((self / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ModelError(f"{self.path} has no {name}") from None
+        except (ModelError, UnicodeDecodeError) as error:
+            raise ModelError(f"{self / name} cannot be read: {error}") from None
+
+    def write_tokenizer(self, tokenizer: Tokenizer, source: Tokenizer | None = None) -> None:
+        """`source` where a translation reads its source by another."""
         write_text(self / "tokenizer.json", tokenizer.to_json())
+        if source is not None:
+            write_text(self / "source-tokenizer.json", source.to_json())
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         with (self / "metrics.jsonl").open("a") as file:

@@ -53,6 +53,8 @@ class Loaded(NamedTuple):
     """The run folder, or the file."""
     weights: str
     """First 12 digits of the weights' SHA-256."""
+    source_tokenizer: Tokenizer | None = None
+    """What a translator reads its source by, where that is not `tokenizer`."""
 
 
 # ---------------------------------------------------------------------------------------- writing
@@ -173,7 +175,7 @@ def load(run: RunFolder, save: str | None = None, device: torch.device | str = "
             f"{run.path}: the model has {size} types, tokenizer.json has {len(tokenizer)}"
         )
     weights = read_manifest(place)["model.safetensors"]["sha256"][:12]
-    return Loaded(model.to(device), tokenizer, config, run.path, weights)
+    return Loaded(model.to(device), tokenizer, config, run.path, weights, run.source_tokenizer)
 
 
 def load_training(run: RunFolder) -> tuple[dict[str, Tensor], TrainingState]:

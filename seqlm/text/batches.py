@@ -42,6 +42,8 @@ class Batch(NamedTuple):
     """The rows begin here: the state before them is the initial one."""
     tokens: int
     """Targets that count."""
+    source: Tensor | None = None  # (B, S) int64, of a translation
+    lengths: Tensor | None = None  # (B,) how much of each source is no padding
 
 
 class Batches(Protocol):

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import ModelError, SeqlmError
-from seqlm.models.base import Network, State, pack, unpack
+from seqlm.models.base import LanguageNetwork, Network, State, pack, unpack
 from seqlm.runs.save import TrainingState
 from seqlm.text.batches import Batch, Batches
 from seqlm.training.averaging import Average, make_average, put
@@ -318,6 +318,7 @@ class Trainer:
         self.progress = Progress(**values["progress"])
         self.rate = values["rate"]
         if any(name.startswith("inner") for name in state.tensors):
+            assert isinstance(self.network, LanguageNetwork)  # a translation carries nothing on
             like = self.network.initial(self.batches.rows)
             self.inner = unpack(like, {n: t.clone() for n, t in state.tensors.items()}, "inner")
         torch.set_rng_state(state.tensors["random.cpu"].clone())

@@ -7,7 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import Network, Output, State, detach, transform
+from seqlm.models.base import (
+    LanguageNetwork,
+    Network,
+    Output,
+    State,
+    TranslationNetwork,
+    detach,
+    transform,
+)
 from seqlm.text.batches import IGNORED, Batch
 from seqlm.training.precision import Precision
 from seqlm.training.scheduled_sampling import mixed
@@ -36,9 +44,10 @@ class Objective(nn.Module):
         penalties.
         """
         network, head = self.network, self.network.head
-        if batch.fresh or inner is None:
-            inner = network.initial(batch.inputs.shape[0])
         inputs, targets = batch.inputs, batch.targets
+        if batch.fresh or inner is None:
+            with self.precision.autocast():
+                inner = beginning(network, batch)
         if true_share < 1:
             inputs = mixed(network, inputs, inner, true_share)
         with self.precision.autocast():
@@ -57,6 +66,16 @@ class Objective(nn.Module):
             loss = loss + penalty
         inner = transform(detach(inner), lambda part: lifted(part, head.weight.dtype))
         return loss, inner, {"loss": seen, **report}
+
+
+def beginning(network: Network, batch: Batch) -> State:
+    """The inner state before the batch: of nothing read, or of a source."""
+    if isinstance(network, TranslationNetwork):
+        assert batch.source is not None
+        assert batch.lengths is not None
+        return network.encode(batch.source, batch.lengths)
+    assert isinstance(network, LanguageNetwork)
+    return network.initial(batch.inputs.shape[0])
 
 
 def lifted(part: Tensor, dtype: torch.dtype) -> Tensor:

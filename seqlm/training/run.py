@@ -18,7 +18,7 @@ from seqlm import __version__
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.scoring import validation_loss
 from seqlm.models import model_class
-from seqlm.models.base import Network
+from seqlm.models.base import LanguageNetwork
 from seqlm.runs.folder import RunFolder, now, write_text
 from seqlm.runs.save import load_best, load_training, read_tensors, write_save, write_tensors
 from seqlm.runs.vocabulary import given_tokenizer
@@ -90,7 +90,7 @@ def train(
     model = model_class("lm", settings.arch).from_settings(
         {"vocab_size": len(corpus.tokenizer), **model_options}
     )
-    assert isinstance(model, Network)
+    assert isinstance(model, LanguageNetwork)
     settings = fitted(settings, model, device, texts.valid is not None)
     announce(f"{settings.arch}: {sum(p.numel() for p in model.parameters()):,} parameters")
 
@@ -129,7 +129,9 @@ def train(
     return fit(run, config, trainer(model.to(device), texts, settings), watcher)
 
 
-def fitted(settings: Settings, model: Network, device: torch.device, validated: bool) -> Settings:
+def fitted(
+    settings: Settings, model: LanguageNetwork, device: torch.device, validated: bool
+) -> Settings:
     """The settings with the model's context, where they name none. `validated`: there is a text.
 
     Errors: UsageError where the model or the device does not do what they ask for.
@@ -180,7 +182,7 @@ def resume(
     run.lock()
     weights, state = load_training(run)
     model = model_class("lm", config["arch"]).from_settings(config["model"]).to(device)
-    assert isinstance(model, Network)
+    assert isinstance(model, LanguageNetwork)
     validated = config["data"]["valid_tokens"] > 0
     before = fitted(Settings(**config["settings"]), model, device, validated)
     texts = texts_of(run, config, before)
@@ -252,7 +254,7 @@ def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watch
     return run
 
 
-def trainer(model: Network, texts: Texts, settings: Settings) -> Trainer:
+def trainer(model: LanguageNetwork, texts: Texts, settings: Settings) -> Trainer:
     valid, context = texts.valid, settings.context
     assert context is not None
 
@@ -264,7 +266,7 @@ def trainer(model: Network, texts: Texts, settings: Settings) -> Trainer:
     return Trainer(model, batches, settings, validate if valid is not None else None)
 
 
-def batches_of(ids: np.ndarray, model: Network, settings: Settings) -> Batches:
+def batches_of(ids: np.ndarray, model: LanguageNetwork, settings: Settings) -> Batches:
     rows, length, seed, device = settings.batch_size, settings.length, settings.seed, model.device
     if settings.context == "sentence":
         return LineBatches(ids, rows, seed, device, longest=model.horizon)

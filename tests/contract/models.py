@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from seqlm.models import model_class
-from seqlm.models.base import LanguageModel, Network
+from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.cache import CacheConfig, UnigramCache
 from seqlm.models.mixture import Mixture
 from seqlm.models.neural_cache import NeuralCache, NeuralCacheConfig
@@ -74,7 +74,7 @@ def cache(variant: str, **settings: Any) -> Instance:
 def windowed(part: Instance, stride: int) -> Instance:
     def build() -> LanguageModel:
         network = part.build()
-        assert isinstance(network, Network)
+        assert isinstance(network, LanguageNetwork)
         return Windowed(network, stride).eval()
 
     variant = f"{part} by {stride}"
@@ -84,7 +84,7 @@ def windowed(part: Instance, stride: int) -> Instance:
 def neural_cache(variant: str, of: Instance, temperature: float = 1.0, **settings: Any) -> Instance:
     def build() -> LanguageModel:
         network = of.build()
-        assert isinstance(network, Network)
+        assert isinstance(network, LanguageNetwork)
         config = NeuralCacheConfig(**settings)
         return NeuralCache(tempered(network, temperature), config).eval()
 

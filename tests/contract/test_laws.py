@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seqlm.models.base import (
     LanguageModel,
-    Network,
+    LanguageNetwork,
     SequenceModel,
     State,
     detach,
@@ -173,7 +173,7 @@ def test_a_gpu_gives_what_the_cpu_gives(model: LanguageModel, tokens: Tensor) ->
 
 @pytest.mark.parametrize("cuts", [[], [1], [6, 7], [3, 5, 12], list(range(1, T))], ids=str)
 def test_the_loss_of_a_text_cut_anywhere_is_its_mean_score(
-    net: Network, tokens: Tensor, cuts: list[int]
+    net: LanguageNetwork, tokens: Tensor, cuts: list[int]
 ) -> None:
     """What training minimises is what evaluation reports, with the state carried over the cuts."""
     inputs = torch.cat([torch.full((B, 1), EOS), tokens[:, :-1]], 1)
@@ -187,7 +187,7 @@ def test_the_loss_of_a_text_cut_anywhere_is_its_mean_score(
     assert total / T == pytest.approx(-scores.double().mean().item(), abs=1e-5)
 
 
-def test_detach_leaves_the_values_and_cuts_the_graph(net: Network, tokens: Tensor) -> None:
+def test_detach_leaves_the_values_and_cuts_the_graph(net: LanguageNetwork, tokens: Tensor) -> None:
     with torch.enable_grad():
         state = net.advance(net.start(B), tokens)
     assert any(tensor.requires_grad for tensor in pack(state).values())

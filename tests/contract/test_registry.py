@@ -1,7 +1,7 @@
 """Nothing is registered that the laws do not see."""
 
 from seqlm.models import REGISTRY
-from seqlm.models.base import Network
+from seqlm.models.base import LanguageNetwork
 from tests.contract.models import LANGUAGE_MODELS
 
 
@@ -13,4 +13,4 @@ def test_every_registered_language_model_has_an_instance() -> None:
 
 def test_every_network_is_held_to_the_laws_of_networks() -> None:
     for one in LANGUAGE_MODELS:
-        assert isinstance(one.build(), Network) == one.is_network, str(one)
+        assert isinstance(one.build(), LanguageNetwork) == one.is_network, str(one)

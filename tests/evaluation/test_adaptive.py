@@ -24,7 +24,7 @@ from seqlm.evaluation.constants import Adaptation
 from seqlm.evaluation.mixing import Mix, MixScorer
 from seqlm.evaluation.scoring import Scorer
 from seqlm.models import model_class
-from seqlm.models.base import Network, detach
+from seqlm.models.base import LanguageNetwork, detach
 from seqlm.models.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.temperature import tempered
 from seqlm.text.tokenizer import Tokenizer
@@ -34,11 +34,11 @@ from tests.evaluation.fixed import Fixed, loaded
 VOCAB = 9
 
 
-def build(arch: str = "lstm", **settings: object) -> Network:
+def build(arch: str = "lstm", **settings: object) -> LanguageNetwork:
     torch.manual_seed(1)
     options = {"vocab_size": VOCAB, "width": 6, "layers": 2, **settings}
     model = model_class("lm", arch).from_settings(options)
-    assert isinstance(model, Network)
+    assert isinstance(model, LanguageNetwork)
     return model.double().eval()
 
 
@@ -47,7 +47,7 @@ def ids() -> np.ndarray:
     return np.random.default_rng(1).integers(0, VOCAB, 110).astype(np.int32)
 
 
-def random_roots(network: Network) -> list[Tensor]:
+def random_roots(network: LanguageNetwork) -> list[Tensor]:
     noise = torch.Generator().manual_seed(3)
     return [torch.rand(p.shape, generator=noise).double() for p in network.parameters()]
 
@@ -55,7 +55,7 @@ def random_roots(network: Network) -> list[Tensor]:
 # ------------------------------------------------------------------------------- the slow oracle
 
 
-def step_by_step(network: Network, ids: np.ndarray, rule: Rule) -> list[float]:
+def step_by_step(network: LanguageNetwork, ids: np.ndarray, rule: Rule) -> list[float]:
     """Every segment by itself; the logits whole, the update as printed, element by element."""
     learning = copy.deepcopy(network)
     theta = dict(learning.named_parameters())

@@ -35,7 +35,7 @@ from seqlm.evaluation.tuning import (
     tune,
 )
 from seqlm.models import model_class
-from seqlm.models.base import Network
+from seqlm.models.base import LanguageNetwork
 from seqlm.models.neural_cache import NeuralCacheConfig
 from seqlm.models.temperature import tempered
 from seqlm.text.reading import blocks
@@ -191,10 +191,10 @@ def test_the_same_file_or_the_same_text_is_not_held_out(text, tmp_path):
 # -------------------------------------------------------------------------- constants of networks
 
 
-def network(seed: int = 1, arch: str = "lstm") -> Network:
+def network(seed: int = 1, arch: str = "lstm") -> LanguageNetwork:
     torch.manual_seed(seed)
     model = model_class("lm", arch).from_settings({"vocab_size": 4, "width": 5})
-    assert isinstance(model, Network)
+    assert isinstance(model, LanguageNetwork)
     for parameter in model.parameters():
         parameter.data.uniform_(-1, 1)
     return model.double().eval()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seqlm.models import model_class, neural_cache
-from seqlm.models.base import Network
+from seqlm.models.base import LanguageNetwork
 from seqlm.models.cache import CacheConfig, UnigramCache
 from seqlm.models.neural_cache import NeuralCache, NeuralCacheConfig
 
@@ -17,11 +17,11 @@ VOCAB = 7
 
 
 @pytest.fixture
-def network() -> Network:
+def network() -> LanguageNetwork:
     torch.manual_seed(1)
     settings = {"vocab_size": VOCAB, "width": 5, "layers": 1}
     model = model_class("lm", "lstm").from_settings(settings)
-    assert isinstance(model, Network)
+    assert isinstance(model, LanguageNetwork)
     for parameter in model.parameters():
         parameter.data.uniform_(-2, 2)
     return model.double().eval()
@@ -31,7 +31,9 @@ def text(rows: int, length: int) -> Tensor:
     return torch.randint(VOCAB, (rows, length), generator=torch.Generator().manual_seed(2))
 
 
-def by_the_equation(network: Network, row: list[int], config: NeuralCacheConfig) -> list[float]:
+def by_the_equation(
+    network: LanguageNetwork, row: list[int], config: NeuralCacheConfig
+) -> list[float]:
     read = torch.tensor([[1, *row[:-1]]])
     features, *_ = network(read, network.initial(1))
     h = features[0]  # h[t] predicts row[t]

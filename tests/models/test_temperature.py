@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqlm.models import model_class
-from seqlm.models.base import Network
+from seqlm.models.base import LanguageNetwork
 from seqlm.models.temperature import tempered
 
 HEADS = [
@@ -23,7 +23,7 @@ def test_it_is_the_distribution_to_a_power(settings, temperature, monkeypatch):
     monkeypatch.setattr("seqlm.models.softmax.CHUNK", 50)
     torch.manual_seed(1)
     network = model_class("lm", "lstm").from_settings({"vocab_size": 9, "width": 4, **settings})
-    assert isinstance(network, Network)
+    assert isinstance(network, LanguageNetwork)
     for parameter in network.parameters():
         parameter.uniform_(-2, 2)
     network.eval()
@@ -44,7 +44,7 @@ def test_it_is_the_distribution_to_a_power(settings, temperature, monkeypatch):
 
 def test_the_network_is_not_copied_and_not_changed():
     network = model_class("lm", "gru").from_settings({"vocab_size": 9, "width": 4}).eval()
-    assert isinstance(network, Network)
+    assert isinstance(network, LanguageNetwork)
     head, other = network.head, tempered(network, 2.0)
     assert network.head is head
     assert tempered(network, 1.0) is network

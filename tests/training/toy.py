@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from seqlm.models import model_class
-from seqlm.models.base import Network
+from seqlm.models.base import LanguageNetwork
 from seqlm.text.batches import LineBatches, StreamBatches, VariableBatches, WindowBatches
 from seqlm.training.loop import Trainer
 from seqlm.training.settings import Settings
@@ -33,10 +33,10 @@ def corpus(tokens: int = 600) -> np.ndarray:
     return ids
 
 
-def network(arch: str = "lstm", **options: Any) -> Network:
+def network(arch: str = "lstm", **options: Any) -> LanguageNetwork:
     own = {"width": 6, "layers": 2} | ({"horizon": 7, "heads": 2} if arch == "transformer" else {})
     model = model_class("lm", arch).from_settings({"vocab_size": 12, **own, **options})
-    assert isinstance(model, Network)
+    assert isinstance(model, LanguageNetwork)
     return model
 
 
