@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SHARED = "--softmax adaptive --batch-size 20 --weight-decay 0.01 --warmup 0.1"
-LSTM = f"--arch lstm --embedding 256 --width 350 --lr 0.004 --dropout 0.2 {SHARED}"
+LSTM = f"--arch lstm --embedding 256 --width 350 --dropout 0.2 {SHARED}"
 FLAGS = {
     "ffnn": f"--arch ffnn --order 5 --embedding 256 --width 1024 --lr 0.002 --dropout 0.2 {SHARED}",
     "rnn": f"--arch rnn --embedding 256 --width 700 --lr 0.001 --dropout 0.2 {SHARED}",

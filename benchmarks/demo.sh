@@ -1,5 +1,6 @@
 #!/bin/sh
-# The main job: count, train, evaluate and sample on corpora/, each command printed before it runs.
+# The main job: count, train, evaluate, sample and translate on corpora/, each command printed before
+# it runs.
 set -eu
 seqlm=$1
 runs=checkpoints/demo
@@ -33,3 +34,13 @@ run seqlm sample -m "$runs/lstm" --prompt "the old" --beam 8 --nbest 3
 
 printf '\n$ %s\n' "tail -n 1 corpora/prose.test.txt | seqlm eval -m $runs/trigram --per-token -q"
 tail -n 1 corpora/prose.test.txt | "$seqlm" eval -m "$runs/trigram" --per-token -q
+
+run seqlm train --source corpora/courtyard.train.en --target corpora/courtyard.train.fr --arch gru \
+    --tokenizer word --width 128 --batch-tokens 512 --dropout 0.1 --lr 0.005 --epochs 12 \
+    -o "$runs/french"
+run seqlm eval -m "$runs/french" --source corpora/courtyard.test.en \
+    --target corpora/courtyard.test.fr --metric bleu,ppl
+printf '\n$ %s\n' "head -n 5 corpora/courtyard.test.en | seqlm translate -m $runs/french --align -q"
+head -n 5 corpora/courtyard.test.en | "$seqlm" translate -m "$runs/french" --align -q
+printf '\n$ %s\n' "echo 'the green mouse sleeps .' | seqlm translate -m $runs/french --plot - -q"
+echo 'the green mouse sleeps .' | "$seqlm" translate -m "$runs/french" --plot - -q

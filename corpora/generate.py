@@ -13,9 +13,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # a script finds its own folder, but not the package it is in
 
-from corpora import brackets, hidden, markov, prose  # noqa: E402
+from corpora import brackets, courtyard, hidden, markov, prose  # noqa: E402
 
-SOURCES = {"prose": prose, "markov": markov, "hidden": hidden, "brackets": brackets}
+SOURCES = {
+    "prose": prose,
+    "markov": markov,
+    "hidden": hidden,
+    "brackets": brackets,
+    "courtyard": courtyard,
+}
 
 
 def write(name: str, folder: Path) -> list[str]:

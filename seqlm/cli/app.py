@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from seqlm import __version__
-from seqlm.cli import console, count, eval, export, sample, train
+from seqlm.cli import console, count, eval, export, sample, train, translate
 from seqlm.cli.settings import Sectioned
 from seqlm.errors import SeqlmError
 
@@ -33,6 +33,7 @@ app.command("count")(count.count)
 app.command("train", cls=Sectioned)(train.train)
 app.command("eval")(eval.evaluate)
 app.command("sample")(sample.sample)
+app.command("translate")(translate.translate)
 app.command("export")(export.export)
 
 

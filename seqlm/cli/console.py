@@ -76,6 +76,24 @@ def tell(message: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
+def show(values: dict[str, float]) -> None:
+    """A number alone, `metric<TAB>value` lines, or on a terminal a small table."""
+    if is_tty(sys.stdout):
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("metric", show_header=False, box=None)
+        table.add_column(justify="right")
+        for name, value in values.items():
+            table.add_row(name, f"{value:.6g}")
+        Console().print(table)
+    elif len(values) == 1:
+        print(f"{next(iter(values.values())):.10g}")
+    else:
+        for name, value in values.items():
+            print(f"{name}\t{value:.10g}")
+
+
 def is_tty(stream: Any) -> bool:
     return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
 

@@ -1,15 +1,17 @@
-"""`seqlm eval`: numbers about a model, or about several mixed into one."""
+"""`seqlm eval`: numbers about a model, or about several mixed into one.
+
+Of language models here; `eval_translation.py` goes on where --source and --target name the text.
+"""
 
 from __future__ import annotations
 
 import json as json_module
 import math
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqlm.cli import adapting, console, mixing
+from seqlm.cli import adapting, console, eval_translation, mixing, translating
 from seqlm.cli.console import flag
 from seqlm.errors import ModelError, UsageError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    flags: typer.Context,
     text: Annotated[
         list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
     ] = None,
@@ -52,8 +55,8 @@ def evaluate(
         flag(
             "--metric",
             help="ppl, ppl-excluding, cross-entropy, bits-per-token, bits-per-char or"
-            " bits-per-byte; beside an --oracle kl-true-prefix, kl-own-prefix or exposure; several"
-            " with commas. [default: ppl]",
+            " bits-per-byte; beside an --oracle kl-true-prefix, kl-own-prefix or exposure; of"
+            " translations bleu and chrf; several with commas. [default: ppl; bleu,chrf]",
         ),
     ] = None,
     oracle: Annotated[
@@ -61,6 +64,18 @@ def evaluate(
         flag("--oracle", help="A model that knows more, to measure exposure bias by."),
     ] = None,
     seed: Annotated[int, flag("--seed", help="Of the model's own prefixes. [default: 1]")] = 1,
+    source: Annotated[
+        list[str] | None, flag("--source", help="What to translate, a sentence a line.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, flag("--target", help="Its reference translation, line by line.")
+    ] = None,
+    beam: Annotated[int | None, translating.BEAM] = None,
+    length_penalty: Annotated[float | None, translating.LENGTH_PENALTY] = None,
+    normalisation: Annotated[str | None, translating.NORMALISATION] = None,
+    coverage_penalty: Annotated[float | None, translating.COVERAGE_PENALTY] = None,
+    max_ratio: Annotated[float | None, translating.MAX_RATIO] = None,
+    replace_unk: Annotated[bool | None, translating.REPLACE_UNK] = None,
     per_token: Annotated[
         bool, flag("--per-token", help="Print the surprisal of every token, in bits, as TSV.")
     ] = False,
@@ -74,13 +89,30 @@ def evaluate(
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
 ) -> None:
-    """Score TEXT under a model, or under a mixture of several.
+    """Score TEXT under a model, or under a mixture of several; or the translations of --source
+    against --target.
 
     One metric prints its number alone, several a line each. The signature, on stderr, says what
     the figures depend on: only figures with equal signatures can be compared.
     """
-    sources = console.inputs(text)
     console.check_choice("errors", errors, ("strict", "replace"))
+    if eval_translation.is_asked(flags):
+        search = translating.search(
+            beam=beam,
+            length_penalty=length_penalty,
+            normalisation=normalisation,
+            coverage_penalty=coverage_penalty,
+            max_ratio=max_ratio,
+            replace_unk=replace_unk,
+        )
+        where = console.set_up_torch(device, num_threads)
+        if where.type == "mps":  # it has no float64, which hypotheses are ranked in
+            where = type(where)("cpu")
+        eval_translation.evaluate(
+            source, target, model, metric, search, json, batch_size, errors, where
+        )
+        return
+    sources = console.inputs(text)
     if per_token and (json or metric):
         raise UsageError("--per-token prints its own table; leave out --metric and --json")
     request = mixing.requested(model, mix, cache, cache_decay)
@@ -146,7 +178,7 @@ def evaluate(
     if json:
         print(json_module.dumps(as_object(values, tally, signature, models)))
     elif not per_token:
-        show(values)
+        console.show(values)
     if tally.literal_unk and {"bits-per-char", "bits-per-byte"} & set(wanted):
         console.warn(f"{tally.literal_unk} literal <unk> in the text: rates are lower bounds")
     if any(math.isinf(value) for value in values.values()):
@@ -166,24 +198,6 @@ def check_probabilities(mix: Mix, per_token: bool) -> None:
             if not per_token:
                 raise ModelError(f"{fault}: it has no perplexity (--per-token prints its scores)")
             console.warn(f"{fault}: what is printed is -log2 of them, and no surprisal")
-
-
-def show(values: dict[str, float]) -> None:
-    """A number alone, `metric<TAB>value` lines, or on a terminal a small table."""
-    if console.is_tty(sys.stdout):
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table("metric", show_header=False, box=None)
-        table.add_column(justify="right")
-        for name, value in values.items():
-            table.add_row(name, f"{value:.6g}")
-        Console().print(table)
-    elif len(values) == 1:
-        print(f"{next(iter(values.values())):.10g}")
-    else:
-        for name, value in values.items():
-            print(f"{name}\t{value:.10g}")
 
 
 def as_object(values: dict[str, float], tally: Tally, signature: str, mix: Mix) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def requested(
     if decay is not None and not 0 <= decay < math.inf:
         raise UsageError(f"--cache-decay must be 0 or more, not {decay}")
     names: list[str | None] = [*models] if models else [None]
-    places = [str(find_model(name)) for name in names]
+    places = [str(find_model(name, "lm")) for name in names]
     request = Request(places, cache, decay, None)
     return request._replace(weights=None if mix is None else weights_of(mix, request.size))
 

@@ -29,21 +29,38 @@ class Line(NamedTuple):
 SECTIONS = {
     "Text": [
         Line("valid-fraction", float, "Validate on this part of the corpus, from its end."),
-        Line("tokenizer", str, "word, char or bpe. [default: word]"),
+        Line("tokenizer", str, "word, char or bpe. [default: word; translation: bpe]"),
         Line("vocab", str, "Take the vocabulary of a run, or of a file of types."),
-        Line("vocab-size", int, "The most types kept."),
+        Line("vocab-size", int, "The most types kept. [default: all; bpe: 4000]"),
         Line("min-count", int, "Occurrences of a type. [words: 2, or 1 if the text has <unk>]"),
         Line("context", str, "carried over lines, sentence or window. [default: the model's own]"),
     ],
     "Model": [
-        Line("arch", str, "ffnn, rnn, lstm, gru, transformer, s4d or mamba. [default: lstm]"),
+        Line("task", str, "lm or translation. [default: what the texts named are for]"),
+        Line("arch", str, "ffnn, rnn, lstm, gru, transformer, s4d or mamba. [default: lstm;"
+             " translation, which has rnn, lstm, gru, transformer: transformer]"),
         Line("width", int, "Units of a layer. [default: 256]"),
-        Line("layers", int, "Layers; ffnn has one. [default: 2; transformer, s4d, mamba: 4]"),
+        Line("layers", int, "Layers; ffnn has one. [default: 2; transformer, s4d, mamba: 4;"
+             " translation: 1, transformer 3, on either side]"),
         Line("embedding", int, "ffnn, rnn, lstm, gru: width of the embedding. [default: --width]"),
         Line("tied/untied", bool, "Softmax and embedding share weights. [default: tied]"),
         Line("softmax", str, "full, adaptive or sampled. [default: full]"),
         Line("cutoffs", str, "Adaptive: ids at which clusters begin. [default: cheapest]"),
         Line("samples", int, "Sampled: words that a batch is trained against. [default: 2048]"),
+    ],
+    "Translation": [
+        Line("separate/joint", bool, "A vocabulary for each side. [default: joint]"),
+        Line("max-length", int, "Tokens of either side; longer pairs are left out. [default: 100]"),
+        Line("batch-tokens", int, "Rows of a batch times its longest side. [default: 2048]"),
+        Line("share-embedding/own-embedding", bool, "With a joint vocabulary, source and target"
+             " are read alike. [default: shared]"),
+        Line("attention", str, "rnn, lstm, gru: none, additive, dot, general or scaled-dot."
+             " [default: general]"),
+        Line("input-feeding", bool, "rnn, lstm, gru: the last output is read beside the token."),
+        Line("bidirectional/unidirectional", bool, "rnn, lstm, gru: of the encoder. [default:"
+             " both ways]"),
+        Line("valid-metric", str, "loss, bleu or chrf: what finds the best weights, and stops."
+             " [default: loss]"),
     ],
     "Feed-forward, recurrent": [
         Line("order", int, "ffnn: words are predicted from the ORDER - 1 before. [default: 5]"),
@@ -59,7 +76,8 @@ SECTIONS = {
         Line("horizon", int, "The most tokens read at once. [default: --length]"),
         Line("norm-first/norm-last", bool, "Where norms stand. [default: first]"),
         Line("norm", str, "layer or rms. [default: layer]"),
-        Line("positions", str, "learned, sinusoidal, rotary or none. [default: learned]"),
+        Line("positions", str, "learned, sinusoidal, rotary or none. [default: learned;"
+             " translation: sinusoidal]"),
         # its --activation: relu, gelu, gelu-tanh or swiglu, stands above
         Line("bias/no-bias", bool, "Linear layers and norms have biases. [default: bias]"),
         Line("experts", int, "Experts in each feed-forward sublayer; 0 is an ordinary one."),
@@ -83,14 +101,15 @@ SECTIONS = {
         Line("dropout-weight", float, "Of recurrent weights (weight-drop). [default: 0]"),
         Line("ar", float, "Penalty on the size of a recurrent output. [default: 0]"),
         Line("tar", float, "Penalty on its change from step to step. [default: 0]"),
-        Line("label-smoothing", float, "Share of a target given to all types. [default: 0]"),
+        Line("label-smoothing", float, "Share of a target given to all types. [default: 0;"
+             " translation: 0.1]"),
         Line("weight-decay", float, "Decay of the weights. [default: 0; some models 0.1]"),
         Line("scheduled-sampling", str, "Feed the model its own words, ever more often: none,"
              " linear, exponential or inverse-sigmoid. [default: none]"),
         Line("scheduled-sampling-last", float, "Share of true words at the end. [default: 0.75]"),
     ],
     "Optimisation": [
-        Line("epochs", int, "Passes over the corpus. [default: 6]"),
+        Line("epochs", int, "Passes over the corpus. [default: 6; translation: 15]"),
         Line("steps", int, "Or updates."),
         Line("batch-size", int, "Rows trained side by side. [default: 32]"),
         Line("length", int, "Tokens of a segment. [default: 35; some models more]"),
@@ -120,7 +139,8 @@ SECTIONS = {
     "Validation": [
         Line("valid-every", int, "Steps between validations. [default: an epoch]"),
         Line("patience", int, "Validations without a gain before stopping. [default: 3]"),
-        Line("tolerance", float, "Nats a token that make a gain. [default: 0]"),
+        Line("tolerance", float, "Nats a token, or points of the metric, that make a gain."
+             " [default: 0]"),
         Line("tensorboard/no-tensorboard", bool, "Write its event files into the run."),
     ],
 }  # fmt: skip

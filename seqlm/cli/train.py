@@ -14,6 +14,7 @@ import typer
 from seqlm.cli import console
 from seqlm.cli.console import flag
 from seqlm.cli.settings import takes_settings
+from seqlm.errors import UsageError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -28,6 +29,18 @@ def train(
         list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
     ] = None,
     valid: Annotated[list[str] | None, flag("--valid", help="Text to validate on.")] = None,
+    source: Annotated[
+        list[str] | None, flag("--source", help="Text to translate from, instead of CORPUS.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, flag("--target", help="Its translation, line by line.")
+    ] = None,
+    valid_source: Annotated[
+        list[str] | None, flag("--valid-source", help="Text to validate a translator on.")
+    ] = None,
+    valid_target: Annotated[
+        list[str] | None, flag("--valid-target", help="Its translation.")
+    ] = None,
     config: Annotated[
         str | None,
         flag("--config", help="YAML of settings, or a recipe, as ptb-lstm."),
@@ -44,32 +57,38 @@ def train(
     debug: Annotated[bool, console.DEBUG] = False,
     **settings: Any,
 ) -> None:
-    """Train a neural language model on CORPUS.
+    """Train a neural language model on CORPUS, or a translator on --source and --target.
 
     Prints the run's folder. Ctrl-C saves and says how to resume.
     """
+    parallel = {
+        "source": source, "target": target,
+        "valid_source": valid_source, "valid_target": valid_target,
+    }  # fmt: skip
     given = {name: value for name, value in settings.items() if value is not None}
     console.check_choice("errors", errors, ("strict", "replace"))
 
-    from seqlm.errors import UsageError
     from seqlm.runs.folder import find_run
     from seqlm.training import run
     from seqlm.training.settings import read_recipe, resolve
 
     if resume is not None:
         typed = console.typed(flags)  # variables are for new runs: this one has its settings
-        if typed & {"corpus", "valid", "config", "dropout", "output", "overwrite", "errors"}:
+        own = {"corpus", "valid", "config", "dropout", "output", "overwrite", "errors"}
+        if typed & (own | parallel.keys()):
             raise UsageError("--resume goes on with the corpus and settings of its run")
         given = {k: v for k, v in given.items() if k in typed}
         resumed, _ = find_run(resume)
         stored = run.resumable(resumed)
         device, num_threads = device or stored["device"], num_threads or stored["threads"]
     else:
-        own, options = resolve(read_recipe(config) if config else {}, given)
-        sources = console.inputs(corpus)
-        if "-" in sources and "-" in (valid or []):
-            raise UsageError("standard input is the corpus; --valid needs a file")
-        if valid and own.valid_fraction:
+        asked = {"task": "translation"} if source or target else {}
+        chosen, options = resolve(read_recipe(config) if config else {}, asked, given)
+        if chosen.task == "translation":
+            files = pairs(parallel, corpus, valid)
+        else:
+            files = stream(corpus, valid, parallel)
+        if valid and chosen.valid_fraction:
             raise UsageError("--valid and --valid-fraction are two answers to one question")
     where = console.set_up_torch(device, num_threads)
     progress = Progress()
@@ -79,12 +98,43 @@ def train(
         else:
             command = ["seqlm", *sys.argv[1:]]
             done = run.train(
-                sources, valid or [], own, options, output, where, progress, command,
+                files, chosen, options, output, where, progress, command,
                 overwrite, errors, console.say,
             )  # fmt: skip
     finally:
         progress.close()
     print(done.path)
+
+
+def stream(
+    corpus: list[str] | None, valid: list[str] | None, parallel: dict[str, list[str] | None]
+) -> dict[str, list[str]]:
+    """The files of a language model, by their roles. Errors: UsageError."""
+    if any(parallel.values()):
+        raise UsageError("--source, --target and the like are for --task translation")
+    sources = console.inputs(corpus)
+    if "-" in sources and "-" in (valid or []):
+        raise UsageError("standard input is the corpus; --valid needs a file")
+    return {"corpus": sources, "valid": valid or []}
+
+
+def pairs(
+    parallel: dict[str, list[str] | None], corpus: list[str] | None, valid: list[str] | None
+) -> dict[str, list[str]]:
+    """The files of a translator, by their roles. Errors: UsageError."""
+    files = {role: names or [] for role, names in parallel.items()}
+    if corpus or valid:
+        raise UsageError(
+            "a translator learns from --source and --target, and is validated on --valid-source and"
+            " --valid-target: no CORPUS, no --valid"
+        )
+    if not (files["source"] and files["target"]):
+        raise UsageError("a translator learns from two texts: --source and --target")
+    if bool(files["valid_source"]) != bool(files["valid_target"]):
+        raise UsageError("--valid-source and --valid-target go together")
+    if sum(names.count("-") for names in files.values()) > 1:
+        raise UsageError("- stands for standard input, which can be read once")
+    return files
 
 
 class Progress:
@@ -125,7 +175,10 @@ class Progress:
     def validated(self, trainer: Trainer, row: Mapping[str, Any], best: bool) -> None:
         line = f"epoch {row['epoch']}  step {row['step']}  train {figures(row['train_loss'])}"
         if "valid_loss" in row:
-            line += f"  valid {figures(row['valid_loss'])}{'  *' if best else ''}"
+            line += f"  valid {figures(row['valid_loss'])}"
+        if "valid_bleu" in row:
+            line += f", BLEU {row['valid_bleu']:.2f}, chrF {row['valid_chrf']:.2f}"
+        line += "  *" if best else ""
         line += f"  {console.duration(row['seconds'])}"
         if self.bar is not None:
             self.bar.write(line, file=sys.stderr)

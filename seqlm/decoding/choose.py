@@ -135,10 +135,13 @@ def highest(values: Tensor, k: int) -> Tensor:
     `topk` finds the k-th value but promises nothing about ties, which the counts of an n-gram model
     are full of; a stable sort would keep the promise at fifty times the price.
     """
-    floor = values.topk(k).values[:, -1:]
-    above, level = values > floor, values == floor
-    room = k - above.sum(1, keepdim=True)
-    chosen = above | (level & (level.cumsum(1) <= room))  # k a row
-    indices = chosen.nonzero()[:, 1].view(-1, k)
+    best, indices = values.topk(min(k + 1, values.shape[1]))
+    if best.shape[1] > k and (best[:, k - 1] == best[:, k]).any():  # the k-th has equals further on
+        floor = best[:, k - 1 : k]
+        above, level = values > floor, values == floor
+        room = k - above.sum(1, keepdim=True)
+        chosen = above | (level & (level.cumsum(1) <= room))  # k a row
+        indices = chosen.nonzero()[:, 1].view(-1, k)
+    indices = indices[:, :k].sort(1).values
     order = values.gather(1, indices).sort(dim=1, descending=True, stable=True).indices
     return indices.gather(1, order)

@@ -112,10 +112,11 @@ def exp(nats: float) -> float:
     return math.exp(nats) if nats < 700 else math.inf
 
 
-def check_metrics(names: Sequence[str]) -> list[str]:
-    """Names split at commas. Errors: UsageError with the nearest name."""
+def check_metrics(
+    names: Sequence[str], every: Sequence[str] = (*METRICS, *exposure.FIGURES)
+) -> list[str]:
+    """Names split at commas, of `every` there is. Errors: UsageError with the nearest name."""
     wanted = [name.strip() for given in names for name in given.split(",") if name.strip()]
-    every = [*METRICS, *exposure.FIGURES]
     for name in wanted:
         if name not in every:
             raise UsageError(f"no metric {name!r}{did_you_mean(name, every)}")

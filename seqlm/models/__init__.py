@@ -19,6 +19,10 @@ REGISTRY = {
     ("lm", "transformer"): "seqlm.models.transformer:Transformer",
     ("lm", "s4d"): "seqlm.models.s4d:S4D",
     ("lm", "mamba"): "seqlm.models.mamba:Mamba",
+    ("translation", "rnn"): "seqlm.models.seq2seq:ElmanTranslator",
+    ("translation", "lstm"): "seqlm.models.seq2seq:LSTMTranslator",
+    ("translation", "gru"): "seqlm.models.seq2seq:GRUTranslator",
+    ("translation", "transformer"): "seqlm.models.transformer_seq2seq:TransformerTranslator",
 }
 
 

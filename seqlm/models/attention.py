@@ -1,4 +1,6 @@
-"""Multi-head attention with a memory of what was read (Vaswani et al. 2017).
+"""Attention: scores, a softmax that makes them weights, and the mix of values by these.
+
+With many heads, and a memory of what was read (Vaswani et al. 2017):
 
     q_t, k_t, v_t = W_{q,k,v} x_t                      of each of H heads, d wide
     a_ts = softmax_s(q_t k_s / sqrt(d))                over the s that t may see: scores -> weights
@@ -15,14 +17,18 @@ real and the imaginary part of one that is multiplied by
 
 The keys and values of what was read are a value, `Past`. While nothing is differentiated they are
 views of buffers with room to grow, which `remember` fills in place: see `Room`.
+
+Recurrent decoders look at their source with one head and scores of their own: `SourceAttention`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
 
 from seqlm.models.linear import Linear
@@ -41,7 +47,8 @@ def attend(
     """Scaled dot products as scores, a softmax as weights, the mix of the values.
 
     queries (B, H, T, d), keys and values (B, G, S, d) -> (B, H, T, d); G divides H.
-    mask (T, S) is True where t sees s; `causal` is the same for a triangle, S = T, and faster.
+    mask (T, S), or (B, 1, 1, S) for all t, is True where t sees s; `causal` is the same for a
+    triangle, S = T, and faster.
     dropout: the share of weights that are zeroed.
     """
     grouped = queries.shape[1] != keys.shape[1]
@@ -144,7 +151,7 @@ def remember(past: Past, keys: Tensor, values: Tensor) -> Past:
 
 
 class SelfAttention(nn.Module):
-    """Causal attention of a text to itself.
+    """Attention of a text to itself, causal unless a mask says otherwise.
 
     `qkv` holds W_q, W_k and W_v one below the other, head by head: H d, G d and G d rows.
     """
@@ -166,7 +173,8 @@ class SelfAttention(nn.Module):
     ) -> tuple[Tensor, Past]:
         """x (B, T, D) after `past` -> y (B, T, D) and what has been read then.
 
-        mask (T, L + T) may be None where a triangle says it (L = 0), or all is seen (T = 1).
+        mask, as `attend` takes it, may be None where a triangle says it (L = 0), or all is seen
+        (T = 1).
         """
         rows, new, width = x.shape
         heads = self.qkv(x).view(rows, new, -1, self.head_width)  # (B, T, H + 2 G, d)
@@ -182,3 +190,53 @@ class SelfAttention(nn.Module):
         mix = attend(queries.transpose(1, 2), past.keys, past.values, mask, causal, dropout)
         y: Tensor = self.out(mix.transpose(1, 2).reshape(rows, new, width))  # (B, H, T, d) -> D
         return y, past
+
+
+# ------------------------------------------------------------------------- of a decoder to a source
+
+
+Score = Literal["additive", "dot", "general", "scaled-dot"]
+
+
+class SourceAttention(nn.Module):
+    """One head, with the scores of recurrent decoders, that shows its weights.
+
+    q_t asks about the h_s of the source, and gets sum_s a_ts h_s, a_ts = softmax_s(score):
+
+        dot          q_t h_s                       Luong, Pham & Manning 2015
+        general      q_t W h_s                     ibid.
+        scaled-dot   q_t h_s / sqrt(D)             Vaswani et al. 2017
+        additive     v tanh(W q_t + U h_s + b)     Bahdanau, Cho & Bengio 2015
+
+    The part that is made of h alone, W h or U h + b, are its *keys*: computed once for all queries.
+    """
+
+    def __init__(self, score: Score, width: int, dropout: float) -> None:
+        super().__init__()
+        self.score, self.dropout = score, dropout
+        if score in ("general", "additive"):
+            self.key = Linear(width, width, bias=score == "additive")
+        if score == "additive":
+            self.query = Linear(width, width, bias=False)
+            self.v = nn.Parameter(torch.empty(width).uniform_(-(width**-0.5), width**-0.5))
+
+    def keys(self, h: Tensor) -> Tensor:
+        """(B, S, D) -> (B, S, D)."""
+        if self.score in ("general", "additive"):
+            h = self.key(h)
+        return h
+
+    def forward(
+        self, queries: Tensor, keys: Tensor, values: Tensor, real: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B, T, D) queries, (B, S, D) keys and values, `real` (B, S) False on padding
+        -> the mix (B, T, D), and the weights (B, T, S) before dropout: rows sum to 1."""
+        if self.score == "additive":
+            asked = self.query(queries)[:, :, None] + keys[:, None]  # (B, T, S, D)
+            scores = asked.tanh() @ self.v
+        else:
+            scores = queries @ keys.transpose(1, 2)
+        if self.score == "scaled-dot":
+            scores = scores * queries.shape[2] ** -0.5
+        weights = scores.masked_fill(~real[:, None], -math.inf).softmax(-1)
+        return functional.dropout(weights, self.dropout, self.training) @ values, weights

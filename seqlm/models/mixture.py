@@ -44,7 +44,8 @@ class Mixture(LanguageModel):
 
     def log_probs(self, state: States) -> Tensor:
         parts = zip(self._each(), state)
-        return self._mix([model.log_probs(own)[:, ids] for (model, ids), own in parts])
+        said = [model.log_probs(own)[:, ids] for (model, ids), own in parts]
+        return mixed(said, self.log_weights)
 
     def advance(self, state: States, tokens: Tensor) -> States:
         parts = zip(self._each(), state)
@@ -53,13 +54,15 @@ class Mixture(LanguageModel):
     def score(self, state: States, tokens: Tensor) -> tuple[Tensor, States]:
         parts = zip(self._each(), state)
         scored = [model.score(own, ids[tokens]) for (model, ids), own in parts]
-        return self._mix([scores for scores, _ in scored]), tuple(after for _, after in scored)
+        scores, after = zip(*scored)
+        return mixed(scores, self.log_weights), after
 
     def _each(self) -> Iterator[tuple[LanguageModel, Tensor]]:
         """The models, each with its ids (V,)."""
         return zip(cast(Sequence[LanguageModel], self.models), self.ids)
 
-    def _mix(self, log_probs: Sequence[Tensor]) -> Tensor:
-        """M tensors of log p_m, of one shape -> log p in float64."""
-        parts = torch.stack([each.double() for each in log_probs], -1)  # (.., M)
-        return (parts + self.log_weights).logsumexp(-1)
+
+def mixed(log_probs: Sequence[Tensor], log_weights: Tensor) -> Tensor:
+    """M tensors of log p_m, of one shape, and log λ (M,) -> log p in float64."""
+    parts = torch.stack([each.double() for each in log_probs], -1)  # (.., M)
+    return (parts + log_weights).logsumexp(-1)

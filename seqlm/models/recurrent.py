@@ -41,15 +41,17 @@ import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import LanguageNetwork, Output
+from seqlm.models.base import LanguageNetwork, Output, S, transform
 from seqlm.models.dropout import embed, locked
 from seqlm.models.gated import GatedLayer
+from seqlm.models.gru import GRULayer
 from seqlm.models.heads import HeadConfig, make_head
+from seqlm.models.linear import product
 from seqlm.models.softmax import drawn
 
 READ = 4.0
@@ -111,27 +113,17 @@ class Recurrent(LanguageNetwork):
         for depth, (layer, state) in enumerate(zip(self.layers, inner)):
             if depth > 0:
                 x = locked(x, config.dropout_hidden, self.training)
-            x, state = self.run(layer, x, state)
+            x, state = run(layer, x, state, self.dropped(layer))
             after.append(state)
         features = locked(x, config.dropout_output, self.training)
         return Output(features, tuple(after), self.penalty(features, x))
 
-    def run(self, layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One layer over (B, T, D), from and to a state of (B, D) tensors."""
-        x, h = self.recurrence(layer, x, state[None])  # torch wants (1, B, D)
-        return x, h[0]
-
-    def recurrence(self, layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The layer; in training with U dropped out, which torch's function is called with."""
+    def dropped(self, layer: Any) -> Tensor | None:
+        """U with weight-drop, where there is any."""
         p = self.config.dropout_weight
-        one = x.shape[1] == 1 and x.device.type == "cpu" and not isinstance(layer, GatedLayer)
-        if one and not self.training:
-            return step(layer, x, state)
         if not self.training or p == 0:
-            found: tuple[Tensor, Any] = layer(x, state)
-            return found
-        dropped = nn.functional.dropout(layer.weight_hh_l0, p)  # (gates D, D)
-        return with_recurrent_weight(layer, dropped, x, state)
+            return None
+        return nn.functional.dropout(layer.weight_hh_l0, p)  # (gates D, D)
 
     def penalty(self, features: Tensor, output: Tensor) -> Tensor | None:
         """AR and TAR: of `features` (B, T, D), the `output` (B, T, D) after dropout."""
@@ -149,6 +141,91 @@ class Recurrent(LanguageNetwork):
         return tuple(self.head.weight.new_zeros(rows, size) for size in self.config.sizes()[1:])
 
 
+# ------------------------------------------------------------------------------------------ layers
+
+
+class Cell(NamedTuple):
+    """The state of an LSTM's layer; that of the others is their h, (B, D)."""
+
+    h: Tensor  # (B, D)
+    c: Tensor  # (B, D)
+
+
+def hidden(state: Any) -> Tensor:
+    """(B, D) h of a layer's state, what the layer gave last."""
+    return state.h if isinstance(state, Cell) else state
+
+
+def elman(size: int, width: int, activation: str = "tanh") -> nn.Module:
+    """A layer that reads (B, T, size) and gives (B, T, width), as the next two.
+
+    An orthogonal U keeps the gradient's norm over the first steps (Saxe et al. 2014); with relu it
+    is the identity (Le, Jaitly & Hinton 2015).
+    """
+    layer = nn.RNN(size, width, nonlinearity=activation, batch_first=True)
+    start: Any = nn.init.orthogonal_ if activation == "tanh" else nn.init.eye_
+    start(layer.weight_hh_l0)
+    return layer
+
+
+def gru(size: int, width: int) -> nn.Module:
+    return GRULayer(size, width)
+
+
+def lstm(size: int, width: int, peephole: bool = False, coupled: bool = False) -> nn.Module:
+    """b_f = 1. Torch orders the gates i, f, g, o and adds two biases: one of them is 0."""
+    layer: nn.Module
+    if peephole or coupled:
+        layer = GatedLayer(size, width, peephole, coupled)
+    else:
+        layer = nn.LSTM(size, width, batch_first=True)
+    f = slice(0, width) if coupled else slice(width, 2 * width)
+    with torch.no_grad():
+        layer.get_parameter("bias_ih_l0")[f] = 1.0
+        layer.get_parameter("bias_hh_l0")[f] = 0.0
+    return layer
+
+
+def run(layer: Any, x: Tensor, state: S, weight: Tensor | None = None) -> tuple[Tensor, S]:
+    """One layer over x (B, T, E), from and to its state; `weight` stands in place of its U."""
+    one = x.shape[1] == 1 and x.device.type == "cpu" and not isinstance(layer, GatedLayer)
+    if one and weight is None:
+        state = cell(layer, product(x[:, 0], layer.weight_ih_l0, layer.bias_ih_l0), state)
+        return hidden(state)[:, None], state
+    before = transform(state, lambda part: part[None])  # torch wants (1, B, D)
+    if weight is None:
+        x, after = layer(x, before)
+    else:
+        x, after = with_recurrent_weight(layer, weight, x, before)
+    if isinstance(state, Cell):
+        after = Cell(*after)
+    return x, transform(after, lambda part: part[0])
+
+
+def cell(layer: Any, into: Tensor, state: S) -> S:
+    """The state after one step, given `into` (B, G D), what the token adds to the gates: W x_t + b.
+
+    oneDNN's layers prepare their weights anew in every call, which costs ten times what one token
+    does; and a decoder that looks at its source has to step.
+    """
+    h = hidden(state)
+    back = product(h, layer.weight_hh_l0, layer.bias_hh_l0)  # (B, G D)
+    after: Any
+    if layer.mode == "GRU":
+        width = h.shape[1]
+        (rz_x, n_x), (rz_h, n_h) = (z.split([2 * width, width], 1) for z in (into, back))
+        r, z = (rz_x + rz_h).sigmoid().chunk(2, 1)
+        n = torch.tanh(n_x + r * n_h)
+        after = n + z * (h - n)
+    elif isinstance(state, Cell):
+        i, f, g, o = (into + back).chunk(4, 1)
+        c = f.sigmoid() * state.c + i.sigmoid() * g.tanh()
+        after = Cell(o.sigmoid() * c.tanh(), c)
+    else:
+        after = (into + back).tanh() if layer.mode == "RNN_TANH" else (into + back).relu()
+    return cast(S, after)
+
+
 TORCH: dict[str, Any] = {
     "LSTM": torch.lstm,
     "GRU": torch.gru,
@@ -156,24 +233,6 @@ TORCH: dict[str, Any] = {
     "RNN_RELU": torch.rnn_relu,
 }
 """What nn.LSTM and its like call, by their `mode`."""
-
-
-def step(layer: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """`layer(x, state)` for one token. oneDNN's layers prepare their weights anew in every call,
-    which costs ten times what one token does."""
-    weights = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
-    if layer.mode == "LSTM":
-        h, c = torch.lstm_cell(x[:, 0], [state[0][0], state[1][0]], *weights)
-        return h[:, None], (h[None], c[None])
-    h = CELLS[layer.mode](x[:, 0], state[0], *weights)
-    return h[:, None], h[None]
-
-
-CELLS: dict[str, Any] = {
-    "GRU": torch.gru_cell,
-    "RNN_TANH": torch.rnn_tanh_cell,
-    "RNN_RELU": torch.rnn_relu_cell,
-}
 
 
 def with_recurrent_weight(layer: Any, weight: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -190,6 +249,9 @@ def with_recurrent_weight(layer: Any, weight: Tensor, x: Tensor, state: Any) -> 
     return x, after[0] if len(after) == 1 else tuple(after)
 
 
+# ------------------------------------------------------------------------------------------ models
+
+
 @dataclass(frozen=True)
 class ElmanConfig(RecurrentConfig):
     activation: Literal["tanh", "relu"] = "tanh"
@@ -200,22 +262,12 @@ class Elman(Recurrent):
     config: ElmanConfig
 
     def layer(self, size: int, width: int) -> nn.Module:
-        """An orthogonal U keeps the gradient's norm over the first steps (Saxe et al. 2014); with
-        relu it is the identity (Le, Jaitly & Hinton 2015)."""
-        layer = nn.RNN(size, width, nonlinearity=self.config.activation, batch_first=True)
-        start: Any = nn.init.orthogonal_ if self.config.activation == "tanh" else nn.init.eye_
-        start(layer.weight_hh_l0)
-        return layer
+        return elman(size, width, self.config.activation)
 
 
 class GRU(Recurrent):
     def layer(self, size: int, width: int) -> nn.Module:
-        return nn.GRU(size, width, batch_first=True)
-
-
-class Cell(NamedTuple):
-    h: Tensor  # (B, D)
-    c: Tensor  # (B, D)
+        return gru(size, width)
 
 
 @dataclass(frozen=True)
@@ -231,22 +283,7 @@ class LSTM(Recurrent):
     config: LSTMConfig
 
     def layer(self, size: int, width: int) -> nn.Module:
-        """b_f = 1. Torch orders the gates i, f, g, o and adds two biases: one of them is 0."""
-        config = self.config
-        layer: nn.Module
-        if config.peephole or config.coupled_gates:
-            layer = GatedLayer(size, width, config.peephole, config.coupled_gates)
-        else:
-            layer = nn.LSTM(size, width, batch_first=True)
-        f = slice(0, width) if config.coupled_gates else slice(width, 2 * width)
-        with torch.no_grad():
-            layer.get_parameter("bias_ih_l0")[f] = 1.0
-            layer.get_parameter("bias_hh_l0")[f] = 0.0
-        return layer
-
-    def run(self, layer: Any, x: Tensor, state: Cell) -> tuple[Tensor, Cell]:
-        x, (h, c) = self.recurrence(layer, x, (state.h[None], state.c[None]))
-        return x, Cell(h[0], c[0])
+        return lstm(size, width, self.config.peephole, self.config.coupled_gates)
 
     def initial(self, rows: int) -> tuple[Cell, ...]:
         return tuple(Cell(h, torch.zeros_like(h)) for h in super().initial(rows))

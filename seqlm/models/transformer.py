@@ -60,7 +60,9 @@ EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
-class TransformerConfig(HeadConfig):
+class LayerConfig(HeadConfig):
+    """Options of every Transformer, a language model or a translator."""
+
     width: int = 256
     layers: int = 4
     heads: int = 4
@@ -68,8 +70,6 @@ class TransformerConfig(HeadConfig):
     """Heads of keys and values, which the heads of queries share; by default each has its own."""
     feed_forward: int | None = None
     """Hidden width of the feed-forward sublayer; by default 4 x width, gated 2/3 of that."""
-    horizon: int = 256
-    """The most tokens that are read at once: the block it is trained on."""
     norm_first: bool = True
     """Norms stand before the sublayers and not after them."""
     norm: Literal["layer", "rms"] = "layer"
@@ -77,14 +77,6 @@ class TransformerConfig(HeadConfig):
     activation: Literal["relu", "gelu", "gelu-tanh", "swiglu"] = "gelu"
     bias: bool = True
     """Linear layers and LayerNorms have biases."""
-    experts: int = 0
-    """Experts in each feed-forward sublayer; 0 is an ordinary one."""
-    experts_active: int = 2
-    """Experts that each position is sent to."""
-    experts_balance: float = 0.01
-    """Weight of the loss that evens out the use of the experts."""
-    experts_z: float = 0.001
-    """Weight of the loss that keeps the router's logits small."""
     dropout_embedding: float = 0.0
     """Share of word types dropped from a segment."""
     dropout_input: float = 0.0
@@ -104,10 +96,6 @@ class TransformerConfig(HeadConfig):
             raise UsageError(
                 f"rotary positions need heads of even width; {self.width} / {self.heads} is odd"
             )
-        if self.experts and not 1 <= self.experts_active <= self.experts:
-            raise UsageError(
-                f"--experts-active {self.experts_active} of {self.experts} experts cannot be active"
-            )
 
     @property
     def shared(self) -> int:
@@ -122,48 +110,87 @@ class TransformerConfig(HeadConfig):
         return self.feed_forward or 4 * self.width
 
 
-class Block(nn.Module):
-    """One layer: attention, feed-forward, two norms, two residual sums."""
+@dataclass(frozen=True)
+class TransformerConfig(LayerConfig):
+    horizon: int = 256
+    """The most tokens that are read at once: the block it is trained on."""
+    experts: int = 0
+    """Experts in each feed-forward sublayer; 0 is an ordinary one."""
+    experts_active: int = 2
+    """Experts that each position is sent to."""
+    experts_balance: float = 0.01
+    """Weight of the loss that evens out the use of the experts."""
+    experts_z: float = 0.001
+    """Weight of the loss that keeps the router's logits small."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.experts and not 1 <= self.experts_active <= self.experts:
+            raise UsageError(
+                f"--experts-active {self.experts_active} of {self.experts} experts cannot be active"
+            )
+
+
+class Layer(nn.Module):
+    """What all layers have: norms, residual sums, and the attention of a text to itself.
+
+    A sublayer f with its norm is `x = self.after(norm, x, f(self.before(norm, x)))`.
+    """
+
+    def __init__(self, config: LayerConfig) -> None:
         super().__init__()
-        width, bias = config.width, config.bias
         self.norm_first, self.dropout = config.norm_first, config.dropout_hidden
         self.attention_norm, self.feed_norm = make_norm(config), make_norm(config)
         self.attention = SelfAttention(
-            width, config.heads, config.shared, bias, config.dropout_attention
+            config.width, config.heads, config.shared, config.bias, config.dropout_attention
         )
+
+    def before(self, norm: nn.Module, x: Tensor) -> Tensor:
+        """What a sublayer reads."""
+        return norm(x) if self.norm_first else x
+
+    def after(self, norm: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        """The residual sum with what it made of that."""
+        x = x + dropout(y, self.dropout, self.training)
+        return x if self.norm_first else norm(x)
+
+    def attend(
+        self, x: Tensor, past: Past, mask: Tensor | None, by: Turns | None
+    ) -> tuple[Tensor, Past]:
+        """x (B, T, D) -> the same, and what has been read."""
+        mixed, past = self.attention(self.before(self.attention_norm, x), past, mask, by)
+        return self.after(self.attention_norm, x, mixed), past
+
+
+class Block(Layer):
+    """One layer: attention, feed-forward, two norms, two residual sums."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
         self.routed = config.experts > 0
-        feeds = [
-            PositionWise(width, config.hidden, config.activation, bias, self.routed)
-            for _ in range(max(1, config.experts))
-        ]
+        feeds = [position_wise(config, self.routed) for _ in range(max(1, config.experts))]
         active, balance, z_loss = config.experts_active, config.experts_balance, config.experts_z
         self.feed_forward = (
-            Experts(feeds, active, width, balance, z_loss) if self.routed else feeds[0]
+            Experts(feeds, active, config.width, balance, z_loss) if self.routed else feeds[0]
         )
 
     def forward(
         self, x: Tensor, past: Past, mask: Tensor | None, by: Turns | None
     ) -> tuple[Tensor, Past, Routing | None]:
         """x (B, T, D) -> the same, what has been read, and how experts were chosen."""
-        if self.norm_first:
-            mixed, past = self.attention(self.attention_norm(x), past, mask, by)
-            x = x + dropout(mixed, self.dropout, self.training)
-            fed, routing = self.feed(self.feed_norm(x))
-            x = x + dropout(fed, self.dropout, self.training)
-        else:
-            mixed, past = self.attention(x, past, mask, by)
-            x = self.attention_norm(x + dropout(mixed, self.dropout, self.training))
-            fed, routing = self.feed(x)
-            x = self.feed_norm(x + dropout(fed, self.dropout, self.training))
-        return x, past, routing
+        x, past = self.attend(x, past, mask, by)
+        fed, routing = self.feed(self.before(self.feed_norm, x))
+        return self.after(self.feed_norm, x, fed), past, routing
 
     def feed(self, x: Tensor) -> tuple[Tensor, Routing | None]:
         return self.feed_forward(x) if self.routed else (self.feed_forward(x), None)
 
 
-def make_norm(config: TransformerConfig) -> nn.Module:
+def position_wise(config: LayerConfig, routed: bool = False) -> PositionWise:
+    return PositionWise(config.width, config.hidden, config.activation, config.bias, routed)
+
+
+def make_norm(config: LayerConfig) -> nn.Module:
     if config.norm == "rms":
         return nn.RMSNorm(config.width, EPSILON)
     return nn.LayerNorm(config.width, EPSILON, bias=config.bias)
@@ -180,6 +207,7 @@ class Transformer(LanguageNetwork):
         self.head = make_head(config, config.width)
         if not config.tied:
             self.embedding = nn.Parameter(torch.empty(config.vocab_size, config.width))
+        self.positions: nn.Parameter | None = None
         if config.positions == "learned":
             self.positions = nn.Parameter(torch.empty(config.horizon, config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -197,7 +225,7 @@ class Transformer(LanguageNetwork):
                 parameter.normal_(0, SPREAD)
             elif name.endswith("bias"):
                 parameter.zero_()
-        if config.positions == "learned":
+        if self.positions is not None:
             self.positions.normal_(0, SPREAD)
         # Read times sqrt(D), an embedding is as large as the sinusoids.
         spread = config.width**-0.5 if config.positions == "sinusoidal" else SPREAD
@@ -239,12 +267,19 @@ class Transformer(LanguageNetwork):
         """x_0 (B, T, D) of `tokens` (B, T) at the places from `before` on."""
         config = self.config
         x = embed(tokens, self.embedded(), config.dropout_embedding, self.training)
-        if config.positions == "learned":
-            x = x + self.positions[before : before + tokens.shape[1]]
-        elif config.positions == "sinusoidal":
-            x = math.sqrt(config.width) * x
-            x = x + sinusoids(tokens.shape[1], before, config.width, tokens.device).to(x.dtype)
+        x = place(x, before, config.positions, self.positions)
         return dropout(x, config.dropout_input, self.training)
+
+
+def place(x: Tensor, before: int, positions: str, learned: Tensor | None) -> Tensor:
+    """x_0 (B, T, D) of embeddings at the places from `before` on."""
+    if positions == "learned":
+        assert learned is not None
+        return x + learned[before : before + x.shape[1]]
+    if positions == "sinusoidal":
+        waves = sinusoids(x.shape[1], before, x.shape[2], x.device)
+        return math.sqrt(x.shape[2]) * x + waves.to(x.dtype)
+    return x
 
 
 def sinusoids(new: int, before: int, width: int, device: torch.device) -> Tensor:

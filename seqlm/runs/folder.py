@@ -201,17 +201,31 @@ def now() -> str:
 # ------------------------------------------------------------------------------- finding a run
 
 
-def find_model(model: str | None) -> Path:
+TASKS = {"lm": "a language model", "translation": "a translator"}
+"""What a model of each task is called."""
+
+
+def find_model(model: str | None, task: str | None = None) -> Path:
     """What `-m` names: the folder of a run, a save in it, or a file.
 
     Without `-m`: SEQLM_MODEL, else the run in ./checkpoints that finished last.
-    Errors: those of `find_run`.
+    Errors: those of `find_run`; where it does not do `task`, ModelError, or UsageError if nobody
+    named it.
     """
     model = model or os.environ.get("SEQLM_MODEL")
     if model is not None and Path(model).is_file():
-        return Path(model)
-    run, save = find_run(model)
-    return run / "saves" / save if save else run.path
+        path, does = Path(model), "lm"  # ARPA
+    else:
+        run, save = find_run(model)
+        path, does = run / "saves" / save if save else run.path, run.read_config()["task"]
+    if task is None or does == task:
+        return path
+    told = f"is {TASKS.get(does, does)}, and this needs {TASKS[task]}"
+    if model is not None:
+        raise ModelError(f"{path} {told}")
+    able = [run for run in finished_runs() if run.read_config()["task"] == task]
+    newest = f"-m {able[-1].path} is the newest" if able else "./checkpoints holds none"
+    raise UsageError(f"the latest run, {path}, {told}; {newest}")
 
 
 def find_run(model: str | None) -> tuple[RunFolder, str | None]:
@@ -241,10 +255,15 @@ def siblings(path: Path) -> Iterator[Path]:
 
 
 def latest_run() -> RunFolder:
-    """A folder that is no run is passed over with a warning.
+    """Errors: UsageError where there is none: nothing was trained here yet."""
+    finished = finished_runs()
+    if not finished:
+        raise UsageError("no model: -m names one; ./checkpoints holds no finished run")
+    return finished[-1]
 
-    Errors: UsageError where there is none: nothing was trained here yet.
-    """
+
+def finished_runs() -> list[RunFolder]:
+    """Those in ./checkpoints, the last one last; what is no run is passed over with a warning."""
     finished: dict[str, RunFolder] = {}
     for path in CHECKPOINTS.iterdir() if CHECKPOINTS.is_dir() else ():
         run = RunFolder(path)
@@ -255,9 +274,7 @@ def latest_run() -> RunFolder:
                 warnings.warn(f"{error}; it is passed over", stacklevel=2)
             else:
                 finished |= {str(when): run} if when else {}
-    if not finished:
-        raise UsageError("no model: -m names one; ./checkpoints holds no finished run")
-    return finished[max(finished)]
+    return [finished[when] for when in sorted(finished)]
 
 
 # ------------------------------------------------------------------------------- durable files

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from seqlm.errors import ModelError
 from seqlm.models.arpa import read_arpa
+from seqlm.models.base import Translator
 from seqlm.models.cache import DECAY, CacheConfig, UnigramCache
+from seqlm.models.ensemble import Ensemble
 from seqlm.progress import Progress, silent
-from seqlm.runs.folder import find_model, find_run
+from seqlm.runs.folder import TASKS, find_model, find_run
 from seqlm.runs.save import Loaded, digest, load
+from seqlm.text.tokenizer import Tokenizer
 
 
 def open_model(
@@ -31,6 +35,39 @@ def open_model(
         return open_arpa(path, device, progress)
     run, save = find_run(str(path))
     return load(run, save, device)
+
+
+class Opened(NamedTuple):
+    """A translator, of one run or of several, and how it reads and writes."""
+
+    model: Translator
+    reads: Tokenizer
+    writes: Tokenizer
+
+
+def open_translators(names: Sequence[str], device: torch.device | str = "cpu") -> Opened:
+    """The translator of one run, or the ensemble of several. Errors: ModelError, UsageError."""
+    return together([open_model(name, device) for name in names])
+
+
+def together(runs: Sequence[Loaded]) -> Opened:
+    """The translator of one run, or the ensemble of several. Errors: ModelError."""
+    parts = [run.model for run in runs if isinstance(run.model, Translator)]
+    for run in runs:
+        if not isinstance(run.model, Translator):
+            raise ModelError(f"{run.path} is {TASKS['lm']}, and this needs {TASKS['translation']}")
+        if not alike(run.tokenizer, runs[0].tokenizer) or not alike(reader(run), reader(runs[0])):
+            raise ModelError(
+                f"{runs[0].path} and {run.path} cannot translate together: they have not the same"
+                " vocabularies (--vocab gives a model the vocabulary of another)"
+            )
+    model = parts[0] if len(parts) == 1 else Ensemble(parts)
+    return Opened(model, reader(runs[0]), runs[0].tokenizer)
+
+
+def reader(run: Loaded) -> Tokenizer:
+    """What a translator reads its source by."""
+    return run.source_tokenizer or run.tokenizer
 
 
 def open_arpa(path: Path, device: torch.device | str, progress: Progress = silent) -> Loaded:
@@ -63,7 +100,7 @@ def common_ids(models: Sequence[Loaded]) -> np.ndarray:
 def renumbered(first: Loaded, other: Loaded) -> np.ndarray:
     """(V,) int64, the ids that `other` gives to the types of `first`. Errors: ModelError."""
     ours, theirs = first.tokenizer, other.tokenizer
-    if ours.types == theirs.types and ours.kind == theirs.kind and ours.merges == theirs.merges:
+    if alike(ours, theirs):
         return np.arange(len(ours))
     names = f"{first.path} and {other.path} cannot be mixed"
     if ours.kind != theirs.kind:
@@ -76,6 +113,12 @@ def renumbered(first: Loaded, other: Loaded) -> np.ndarray:
     if ours.merges != theirs.merges:
         raise ModelError(f"{names}: they have the same types, but merge them in another order")
     return np.array([theirs.index[type_] for type_ in ours.types])
+
+
+def alike(ours: Tokenizer, theirs: Tokenizer) -> bool:
+    """Whether they give equal text equal ids."""
+    same = ours.types == theirs.types and ours.merges == theirs.merges
+    return same and ours.kind == theirs.kind
 
 
 def only_in(model: Loaded, other: Loaded) -> str:

@@ -55,7 +55,7 @@ class Progress:
     index: int = 0
     """Segments of this epoch already used."""
     best: float | None = None
-    """Lowest validation loss, nats a token."""
+    """Lowest cost of a validation."""
     stalled: int = 0
     """Validations since then."""
     slowed: float = 1.0
@@ -67,7 +67,7 @@ class Progress:
     looked: int = 0
     """Steps in those sums."""
     validations: list[float] = field(default_factory=list)
-    """The losses of all so far."""
+    """The costs of all so far."""
     phase_step: int = 0
     """Where the present schedule began; a resumed run with new flags begins a new one."""
     phase_epoch: int = 0
@@ -78,6 +78,15 @@ class Progress:
 Figures = dict[str, Tensor]
 """What a step reports, on its device: its `loss`, and what the network names."""
 
+Validate = Callable[[], Mapping[str, float]]
+"""Measures a network on held-out text: its `loss` in nats a token, and metrics where there are."""
+
+
+def cost(row: Mapping[str, Any], metric: str) -> float:
+    """What a validation is judged by, the less the better: its loss, or minus a metric."""
+    figure = float(row[f"valid_{metric}"])
+    return figure if metric == "loss" else -figure
+
 
 class Trainer:
     def __init__(
@@ -85,9 +94,8 @@ class Trainer:
         network: Network,
         batches: Batches,
         settings: Settings,
-        validate: Callable[[], float] | None,
+        validate: Validate | None,
     ) -> None:
-        """`validate` gives the validation loss in nats a token."""
         self.network, self.batches, self.settings = network, batches, settings
         self.validate = validate
         self.rate = settings.peak_rate
@@ -262,14 +270,15 @@ class Trainer:
                 raise SeqlmError(f"a weight is not finite after step {progress.step}; lower --lr")
             return row, False
         with self.average.shown():
-            row["valid_loss"] = loss = self.validate()
-        if not math.isfinite(loss):
-            raise SeqlmError(f"the validation loss is {loss} at step {progress.step}")
-        progress.validations.append(loss)
+            row |= {f"valid_{name}": figure for name, figure in self.validate().items()}
+        if not math.isfinite(row["valid_loss"]):
+            raise SeqlmError(f"the validation loss is {row['valid_loss']} at step {progress.step}")
+        own = cost(row, settings.valid_metric)
+        progress.validations.append(own)
         self.average.validated(progress.validations)
-        best = progress.best is None or loss < progress.best
-        improved = progress.best is None or loss < progress.best - settings.tolerance
-        progress.best = loss if best else progress.best
+        best = progress.best is None or own < progress.best
+        improved = progress.best is None or own < progress.best - settings.tolerance
+        progress.best = own if best else progress.best
         progress.stalled = 0 if improved else progress.stalled + 1
         if progress.stalled and settings.schedule == "plateau":
             progress.slowed *= PLATEAU

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -45,11 +46,13 @@ class Objective(nn.Module):
         """
         network, head = self.network, self.network.head
         inputs, targets = batch.inputs, batch.targets
-        if batch.fresh or inner is None:
+        fresh = batch.fresh or inner is None
+        if true_share < 1:
+            begin = partial(beginning, network, batch) if fresh else lambda: inner
+            inputs = mixed(network, inputs, begin, true_share)
+        if fresh:
             with self.precision.autocast():
                 inner = beginning(network, batch)
-        if true_share < 1:
-            inputs = mixed(network, inputs, inner, true_share)
         with self.precision.autocast():
             features, inner, penalty, report = self.read(inputs, inner)
         features = features.to(head.weight.dtype)  # (B, T, D)

@@ -1,4 +1,8 @@
-"""A training run from end to end: corpus and settings in, a finished run folder out."""
+"""A training run from end to end: text and settings in, a finished run folder out.
+
+What a run is made of is the same for every task. What its text is, how that is batched and what is
+measured on the held-out part, a task says itself (`language.py`, `translation.py`).
+"""
 
 from __future__ import annotations
 
@@ -8,49 +12,35 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 
 from seqlm import __version__
 from seqlm.errors import DataError, UsageError
-from seqlm.evaluation.scoring import validation_loss
 from seqlm.models import model_class
-from seqlm.models.base import LanguageNetwork
+from seqlm.models.base import Network
 from seqlm.runs.folder import RunFolder, now, write_text
-from seqlm.runs.save import load_best, load_training, read_tensors, write_save, write_tensors
-from seqlm.runs.vocabulary import given_tokenizer
-from seqlm.text.batches import (
-    Batches,
-    LineBatches,
-    StreamBatches,
-    VariableBatches,
-    WindowBatches,
-)
-from seqlm.text.corpus import Corpus, once_only, read_corpus, tail
-from seqlm.text.reading import absolute, title
-from seqlm.text.vocabulary import UNK
-from seqlm.training.loop import Trainer, Watcher
+from seqlm.runs.save import load_best, load_training, write_save
+from seqlm.text.corpus import once_only
+from seqlm.text.reading import absolute
+from seqlm.training.language import LanguageText
+from seqlm.training.loop import Trainer, Watcher, cost
 from seqlm.training.precision import check_precision
 from seqlm.training.settings import CHANGEABLE, SCHEDULE, Settings, resolve
 from seqlm.training.signals import Stopped, catching_signals
+from seqlm.training.task import Files, Text
 from seqlm.training.tensorboard import Scalars, check_tensorboard
+from seqlm.training.translation import ParallelText
 from seqlm.training.watchers import Recorder, Watchers
 
-RARE = 2
-"""`--min-count` for words where the text marks no unknown ones: `<unk>` must be trained on some."""
-
-
-class Texts(NamedTuple):
-    train: np.ndarray  # (N,) ids
-    valid: np.ndarray | None
+TASKS: dict[str, type[Text]] = {"lm": LanguageText, "translation": ParallelText}
 
 
 def train(
-    sources: Sequence[str],
-    valid: Sequence[str],
+    files: Files,
     settings: Settings,
     model_options: Mapping[str, Any],
     output: Path | None,
@@ -61,105 +51,80 @@ def train(
     errors: str = "strict",
     announce: Callable[[str], None] = lambda message: None,
 ) -> RunFolder:
-    """Trains a language model on `sources` and returns its run.
+    """Trains a model on `files`, each role's in order, and returns its run.
 
     Errors: DataError, UsageError, SeqlmError (a loss that is not finite), Stopped.
     """
     if output is not None:
         RunFolder.check_free(output, overwrite)
-    corpus = read_corpus(
-        sources,
-        tokenizer=given_tokenizer(settings.vocab, settings.tokenizer),
-        kind=settings.tokenizer,
-        vocab_size=settings.vocab_size,
-        min_count=settings.min_count,
-        errors=errors,
-        rare=RARE if settings.tokenizer == "word" else 1,
-        held_out=settings.valid_fraction or 0.0,
-    )
-    settings = replace(settings, tokenizer=corpus.tokenizer.kind)
-    held_out = read_corpus(valid, corpus.tokenizer, errors=errors) if valid else None
-    texts = split(corpus.ids, held_out, settings.valid_fraction)
-    unknown = float(np.mean(texts.train == UNK))
-    announce(describe(corpus, texts, unknown))
-    if unknown > 0.5:
-        warnings.warn("most of the corpus is <unk>; --min-count 1 keeps rare types", stacklevel=2)
+    text = TASKS[settings.task].read(files, settings, errors)
+    announce(text.describe())
+    settings = replace(settings, tokenizer=text.tokenizer.kind)
 
     # Drawn on the CPU, so that every device starts from the same weights.
     torch.manual_seed(settings.seed)
-    model = model_class("lm", settings.arch).from_settings(
-        {"vocab_size": len(corpus.tokenizer), **model_options}
+    network = model_class(settings.task, settings.arch).from_settings(
+        {**text.sizes(), **model_options}
     )
-    assert isinstance(model, LanguageNetwork)
-    settings = fitted(settings, model, device, texts.valid is not None)
-    announce(f"{settings.arch}: {sum(p.numel() for p in model.parameters()):,} parameters")
+    assert isinstance(network, Network)
+    settings = fitted(settings, network, text, device)
+    announce(f"{settings.arch}: {sum(p.numel() for p in network.parameters()):,} parameters")
 
-    run = RunFolder.create(
-        output or RunFolder.fresh(f"{settings.arch}-{title(sources[0])}"), overwrite
-    )
+    data = {
+        **{role: [absolute(source) for source in files[role]] for role in text.roles},
+        "errors": errors,
+        **{digest_key(role): None for role in text.roles},
+        **{digest_key(role): digest for role, digest in text.digests().items()},
+        **text.facts(settings),
+    }
+    run = RunFolder.create(output or RunFolder.fresh(f"{settings.arch}-{text.title}"), overwrite)
     config = {
         "seqlm": __version__,
-        "task": "lm",
+        "task": settings.task,
         "arch": settings.arch,
         "context": settings.context,
-        "model": model.settings(),
+        "model": network.settings(),
         "settings": asdict(settings),
-        "data": {
-            "corpus": [absolute(source) for source in sources],
-            "valid": [absolute(source) for source in valid],
-            "errors": errors,
-            "sha256": corpus.digest,
-            "valid_sha256": held_out.digest if held_out else None,
-            "tokens": len(texts.train),
-            "valid_tokens": len(texts.valid) if texts.valid is not None else 0,
-        },
+        "data": data,
         "command": shlex.join(command),
         "torch": str(torch.__version__),
         "device": str(device),
         "threads": torch.get_num_threads(),
         "finished": None,
     }
-    run.write_tokenizer(corpus.tokenizer)
-    if any(map(once_only, (*sources, *valid))):
-        kept = {"corpus": corpus.ids} | ({"valid": held_out.ids} if held_out else {})
-        write_tensors(
-            run / "corpus.safetensors", {n: torch.from_numpy(ids) for n, ids in kept.items()}
-        )
+    run.write_tokenizer(text.tokenizer, text.source_tokenizer)
+    if any(once_only(source) for sources in files.values() for source in sources):
+        text.keep(run)
     run.write_config(config)
-    return fit(run, config, trainer(model.to(device), texts, settings), watcher)
+    return fit(run, config, trainer(network.to(device), text, settings), watcher)
 
 
-def fitted(
-    settings: Settings, model: LanguageNetwork, device: torch.device, validated: bool
-) -> Settings:
-    """The settings with the model's context, where they name none. `validated`: there is a text.
+def digest_key(role: str) -> str:
+    """What the digest of a role's text is called in config.yaml."""
+    return "sha256" if role == "corpus" else f"{role}_sha256"
 
-    Errors: UsageError where the model or the device does not do what they ask for.
+
+def fitted(settings: Settings, network: Network, text: Text, device: torch.device) -> Settings:
+    """The settings as the model and the text complete them.
+
+    Errors: UsageError where the model, the text or the device does not do what they ask for.
     """
     check_precision(settings.precision, device)
-    if settings.label_smoothing and not model.head.smooths:
+    if settings.label_smoothing and not network.head.smooths:
         raise UsageError("--label-smoothing needs the full softmax, which spreads over all types")
     if settings.tensorboard:
         check_tensorboard()
     for waiting, name in ((settings.average, "nt-asgd"), (settings.schedule, "plateau")):
-        if waiting == name and not validated:
-            raise UsageError(f"{name} waits for validations: --valid or --valid-fraction")
+        if waiting == name and not text.validated:
+            raise UsageError(f"{name} waits for validations: {text.validated_by}")
     if settings.scheduled_sampling != "none" and device.type == "mps":
         raise UsageError("--scheduled-sampling draws in float64, which mps has not: --device cpu")
-    bounded = model.horizon is not None
-    context = settings.context or ("window" if bounded else "carried")
-    if context == "carried" and bounded:
-        raise UsageError(
-            f"--context carried: {settings.arch} reads {model.horizon} tokens at most;"
-            " window or sentence"
-        )
-    if context == "window" and not bounded:
-        raise UsageError(
-            f"--context window: {settings.arch} has no window to fill; carried or sentence"
-        )
-    if settings.variable_length and context != "carried":
-        raise UsageError(f"--variable-length is for carried context; this one is {context}")
-    return replace(settings, context=context)
+    return text.fitted(settings, network)
+
+
+def trainer(network: Network, text: Text, settings: Settings) -> Trainer:
+    batches, validation = text.batches(network, settings), text.validation(network, settings)
+    return Trainer(network, batches, settings, validation)
 
 
 def resume(
@@ -181,23 +146,22 @@ def resume(
             raise UsageError(f"--{name.replace('_', '-')} cannot change in a resumed run")
     run.lock()
     weights, state = load_training(run)
-    model = model_class("lm", config["arch"]).from_settings(config["model"]).to(device)
-    assert isinstance(model, LanguageNetwork)
-    validated = config["data"]["valid_tokens"] > 0
-    before = fitted(Settings(**config["settings"]), model, device, validated)
-    texts = texts_of(run, config, before)
-    going = trainer(model, texts, before)
+    network = model_class(config["task"], config["arch"]).from_settings(config["model"]).to(device)
+    assert isinstance(network, Network)
+    text = read_again(run, config)
+    before = fitted(Settings(**config["settings"]), network, text, device)
+    going = trainer(network, text, before)
     going.restore(weights, state)
     rate = going.current_rate()
     if given:
         by_epochs = {"steps": None} if "epochs" in given and "steps" not in given else {}
         settings, _ = resolve(asdict(before) | by_epochs | given, idle=True)
-        settings = fitted(settings, model, device, validated)
+        settings = fitted(settings, network, text, device)
         config["settings"] = asdict(settings)
         if settings.average != before.average:
             weights, best = load_best(run)
             announce(f"the weights are those of step {best}, averaged by {settings.average}")
-        going = trainer(model, texts, settings)
+        going = trainer(network, text, settings)
         going.restore(weights, state)
         if SCHEDULE & given.keys():
             rate = float(given.get("lr") or rate)
@@ -223,6 +187,19 @@ def resumable(run: RunFolder) -> dict[str, Any]:
     return config
 
 
+def read_again(run: RunFolder, config: Mapping[str, Any]) -> Text:
+    """The text a run was trained on. Errors: DataError where it has changed."""
+    data, task = config["data"], TASKS[config["task"]]
+    settings = Settings(**config["settings"])
+    if (run / "corpus.safetensors").exists():
+        return task.kept(run, data, settings)
+    text = task.read({role: data[role] for role in task.roles}, settings, data["errors"], run)
+    for role, digest in text.digests().items():
+        if digest != data[digest_key(role)]:
+            raise DataError(f"{', '.join(data[role])} has changed since {run.path} was begun")
+    return text
+
+
 def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watcher) -> RunFolder:
     """Trains, saves after each validation, and writes down what came of it."""
 
@@ -246,7 +223,7 @@ def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watch
             )
         rows = run.read_metrics()
         config["finished"] = now()
-        config["result"] = min(rows, key=lambda row: row.get("valid_loss", -row["step"]))
+        config["result"] = min(rows, key=partial(judged, trainer.settings.valid_metric))
         run.write_config(config)
         write_text(run / "README.md", readme(config))
     finally:
@@ -254,73 +231,9 @@ def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watch
     return run
 
 
-def trainer(model: LanguageNetwork, texts: Texts, settings: Settings) -> Trainer:
-    valid, context = texts.valid, settings.context
-    assert context is not None
-
-    def validate() -> float:
-        assert valid is not None
-        return validation_loss(model, valid, context, settings.batch_size)
-
-    batches = batches_of(texts.train, model, settings)
-    return Trainer(model, batches, settings, validate if valid is not None else None)
-
-
-def batches_of(ids: np.ndarray, model: LanguageNetwork, settings: Settings) -> Batches:
-    rows, length, seed, device = settings.batch_size, settings.length, settings.seed, model.device
-    if settings.context == "sentence":
-        return LineBatches(ids, rows, seed, device, longest=model.horizon)
-    if settings.context == "window":
-        return WindowBatches(ids, rows, length, seed, device)
-    if settings.variable_length:
-        return VariableBatches(ids, rows, length, seed, device)
-    return StreamBatches(ids, rows, length, device)
-
-
-# -------------------------------------------------------------------------------------------- text
-
-
-def split(ids: np.ndarray, held_out: Corpus | None, fraction: float | None) -> Texts:
-    """Training and validation ids: another text's, or the last `fraction` of this one."""
-    if held_out is not None:
-        return Texts(ids, held_out.ids)
-    if not fraction:
-        return Texts(ids, None)
-    cut = tail(ids, fraction)
-    return Texts(ids[:cut], ids[cut:])
-
-
-def texts_of(run: RunFolder, config: Mapping[str, Any], settings: Settings) -> Texts:
-    """The text a run was trained on, read again. Errors: DataError where it has changed."""
-    data = config["data"]
-    if (run / "corpus.safetensors").exists():
-        kept = {n: t.numpy() for n, t in read_tensors(run / "corpus.safetensors").items()}
-        if "valid" in kept:
-            return Texts(kept["corpus"], kept["valid"])
-        return split(kept["corpus"], None, settings.valid_fraction)
-    corpus = read_corpus(data["corpus"], run.tokenizer, errors=data["errors"])
-    held_out = None
-    if data["valid"]:
-        held_out = read_corpus(data["valid"], run.tokenizer, errors=data["errors"])
-    for found, digest, files in (
-        (corpus, data["sha256"], data["corpus"]),
-        (held_out, data["valid_sha256"], data["valid"]),
-    ):
-        if found is not None and found.digest != digest:
-            raise DataError(f"{', '.join(files)} has changed since {run.path} was begun")
-    return split(corpus.ids, held_out, settings.valid_fraction)
-
-
-# ------------------------------------------------------------------------------------------- words
-
-
-def describe(corpus: Corpus, texts: Texts, unknown: float) -> str:
-    tokenizer, valid = corpus.tokenizer, texts.valid
-    held = f", {len(valid):,} to validate on" if valid is not None else ", no validation text"
-    return (
-        f"corpus: {len(texts.train):,} {tokenizer.kind} tokens{held};"
-        f" {len(tokenizer):,} types, {unknown:.2%} <unk>"
-    )
+def judged(metric: str, row: Mapping[str, Any]) -> float:
+    """The less the better: what a validation cost; without one, the last is the best."""
+    return cost(row, metric) if "valid_loss" in row else -float(row["step"])
 
 
 def readme(config: Mapping[str, Any]) -> str:
@@ -329,6 +242,16 @@ def readme(config: Mapping[str, Any]) -> str:
     if "valid_loss" in result:
         loss = result["valid_loss"]
         figures.append(f"- validation loss {loss:.4f}, perplexity {math.exp(min(loss, 700)):.2f}")
+    for name in ("bleu", "chrf"):
+        if f"valid_{name}" in result:
+            figures.append(f"- validation {name} {result[f'valid_{name}']:.2f}")
+    if "valid_metric" in data:
+        figures.append(f"- its signature {data['valid_metric']}")
+    texts = [
+        f"- {role.replace('_', ' ')} {', '.join(data[role])}, SHA-256 {data[digest_key(role)]}"
+        for role in TASKS[config["task"]].roles
+        if data[role]
+    ]
     return "\n".join(
         [
             f"# {config['arch']}, trained by seqlm {config['seqlm']}",
@@ -341,8 +264,9 @@ def readme(config: Mapping[str, Any]) -> str:
             "",
             *figures,
             "",
-            f"Corpus: {', '.join(data['corpus'])} ({data['tokens']:,} tokens),"
-            f" SHA-256 {data['sha256']}",
+            f"Trained on {data['tokens']:,} tokens:",
+            "",
+            *texts,
             "",
         ]
     )

@@ -18,6 +18,7 @@ costs as many steps as the segment has tokens, each over the whole vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -41,15 +42,17 @@ def true_share(kind: str, done: float, last: float) -> float:
 
 
 @torch.no_grad()
-def mixed(network: Network, tokens: Tensor, inner: State, share: float) -> Tensor:
-    """(B, T) `tokens` read from `inner`, each but a row's first true with probability `share`.
+def mixed(network: Network, tokens: Tensor, begin: Callable[[], State], share: float) -> Tensor:
+    """(B, T) `tokens`, each but a row's first true with probability `share`.
 
-    Draws from the random generator of the device, whose state training keeps.
+    They are read from `begin()`, which a translator's source is encoded by. Draws from the random
+    generator of the device, whose state training keeps.
     """
     own = torch.rand(tokens.shape, device=tokens.device) >= share  # (B, T)
     uniform = torch.rand(tokens.shape, dtype=torch.float64, device=tokens.device)
     mode = network.training
     network.eval()
+    inner = begin()
     read = [tokens[:, 0]]
     for t in range(1, tokens.shape[1]):
         features, inner, *_ = network(read[-1][:, None], inner)  # (B, 1, D)

@@ -4,7 +4,8 @@
 
 A recipe is a YAML mapping from the names of these settings (- or _) to values; those that ship with
 the package are named without a path. Model options (`width`, `layers`, …) are the fields of the
-architecture's own configuration.
+architecture's own configuration. What holds by default depends on the task and the architecture
+(`defaults.py`).
 """
 
 from __future__ import annotations
@@ -20,22 +21,29 @@ import yaml
 
 from seqlm.errors import UsageError, did_you_mean
 from seqlm.models import architectures, model_class
+from seqlm.training.defaults import TASKS, defaults
 from seqlm.training.optim import DEFAULT_RATE
 from seqlm.training.values import checked
 
 RECIPES = files("seqlm.training") / "recipes"
 
 
+Task = Literal["lm", "translation"]
+
+
 @dataclass(frozen=True)
 class Settings:
     """What is not the model's own."""
 
+    task: Task = "lm"
     arch: str = "lstm"
     # text
     tokenizer: Literal["word", "char", "bpe"] = "word"
     vocab: str | None = None
     vocab_size: int | None = None
     min_count: int | None = None
+    separate: bool = False
+    """A vocabulary for each side of a translation, instead of a joint one."""
     context: Literal["carried", "sentence", "window"] | None = None
     """By default 'window' where the model reads no more than so many tokens, else 'carried'."""
     valid_fraction: float | None = None
@@ -43,7 +51,10 @@ class Settings:
     epochs: int = 6
     steps: int | None = None
     batch_size: int = 32
+    batch_tokens: int = 2048
     length: int = 35
+    max_length: int = 100
+    """Tokens of either side of a pair, `</s>` counted; longer ones are left out of training."""
     variable_length: bool = False
     accumulate: int = 1
     # optimisation
@@ -71,6 +82,7 @@ class Settings:
     tensorboard: bool = False
     # validation
     valid_every: int | None = None
+    valid_metric: Literal["loss", "bleu", "chrf"] = "loss"
     patience: int | None = 3
     tolerance: float = 0.0
     seed: int = 1
@@ -96,80 +108,91 @@ CHANGEABLE = SCHEDULE | {
 DROPOUTS = ("dropout_input", "dropout_hidden", "dropout_output", "dropout_attention")
 """What `dropout` sets at once, as far as the architecture has them."""
 
-DEFAULTS: dict[str, Any] = {
-    "dropout_input": 0.1,
-    "dropout_hidden": 0.1,
-    "dropout_output": 0.2,
-}
-"""Where `train` without flags departs from a model's own defaults, which are those of its paper."""
-
-ARCHITECTURE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "transformer": {
-        "length": 128, "lr": 1e-3, "clip": 1.0, "weight_decay": 0.1, "warmup": 0.05,
-        "schedule": "cosine",
-    },
-    "s4d": {"length": 64, "lr": 8e-3, "clip": 1.0},
-    "mamba": {"length": 64, "lr": 6e-3, "clip": 1.0},
-}  # fmt: skip
-"""Settings and model options of an architecture that differ from those above and in `Settings`."""
-
-OF_OPTIMIZER = ("lr", "weight_decay", "epsilon")
-"""Those of them that are left out where another optimiser is chosen."""
-
-RECURRENT = ("rnn", "lstm", "gru")
+SGD = [("lm", arch) for arch in ("rnn", "lstm", "gru")]
 """What SGD's usual rate is for."""
 
-AVERAGED: dict[str, Any] = {"optimizer": "sgd", "schedule": "constant", "patience": None}
-"""Defaults where `average` is nt-asgd: it waits for validations without a gain."""
+OF_VOCABULARY = ("vocab_size", "source_vocab_size")
+"""Options of a model that its text decides."""
 
 
 def resolve(*layers: Mapping[str, Any], idle: bool = False) -> tuple[Settings, dict[str, Any]]:
     """Settings, and the model's own options without its vocabulary. Later layers win.
 
-    `dropout` stands for all of DROPOUTS that its layer does not name. A model with a horizon reads
-    segments of `length`. `idle` lets settings stand that have no use beside the others.
+    `dropout` stands for all of DROPOUTS that its layer does not name. `idle` lets settings stand
+    that have no use beside the others.
     Errors: UsageError on a name no setting has (with the nearest), or a value that does not fit.
     """
-    arch = next((layer["arch"] for layer in reversed(layers) if "arch" in layer), Settings.arch)
-    options = model_options(checked("arch", arch, str))
+    named = {name: value for layer in layers for name, value in layer.items()}
+    hints = typing.get_type_hints(Settings)
+    task = checked("task", named.get("task", Settings.task), hints["task"])
+    usual = TASKS[task].get("arch", Settings.arch)
+    arch = checked("arch", named.get("arch", usual), str)
+    options = model_options(task, arch)
     given: dict[str, Any] = {}
     for layer in layers:
         spread = dict.fromkeys(DROPOUTS, layer["dropout"]) if "dropout" in layer else {}
         given |= {name: value for name, value in spread.items() if name in options}
         given |= {name: value for name, value in layer.items() if name != "dropout"}
-    hints = typing.get_type_hints(Settings)
     mine: dict[str, Any] = {}
     model: dict[str, Any] = {}
-    for name, value in (defaults(arch, given) | given).items():
+    for name, value in (defaults(task, arch, given) | given).items():
         if name in hints:
             mine[name] = checked(name, value, hints[name])
         elif name in options:
             model[name] = checked(name, value, options[name])
         elif name in given:
-            raise unknown(name, arch, [*hints, *options])
+            raise unknown(name, task, arch, [*hints, *options])
     settings = Settings(**mine)
     if not idle:
         check_use(given, asdict(settings) | model)
-    if "horizon" in options:
-        if "length" not in given:
-            shorter = min(settings.length, model.get("horizon", settings.length))
-            settings = replace(settings, length=shorter)
-        horizon = model.setdefault("horizon", settings.length)
-        if settings.length > horizon:
-            raise UsageError(
-                f"length {settings.length} is beyond the model's horizon {horizon}; as long at most"
-            )
-    if settings.optimizer == "sgd" and settings.lr is None and arch not in RECURRENT:
+        check_task(settings, model, given)
+    if settings.optimizer == "sgd" and settings.lr is None and (task, arch) not in SGD:
         raise UsageError(f"--optimizer sgd has no usual rate for --arch {arch}: --lr gives one")
-    return settings, model
+    return within_bounds(settings, model, options, given)
 
 
-def unknown(name: str, arch: str, known: list[str]) -> UsageError:
-    """What is wrong with a setting that `arch` does not know."""
-    owners = [a for a in architectures() if a != "ngram" and name in model_options(a)]
-    if owners:
-        return UsageError(f"{name} is an option of {', '.join(owners)}, and not of {arch}")
+def within_bounds(
+    settings: Settings, model: dict[str, Any], options: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[Settings, dict[str, Any]]:
+    """The `length` of a segment, or the `max_length` of a sentence, is no more than what reads it
+    takes: shortened where it is not `given`. Errors: UsageError where it is."""
+    span = "length" if settings.task == "lm" else "max_length"
+    longest = getattr(settings, span)
+    bounds: dict[str, int] = {}
+    if settings.task == "translation":
+        bounds["batch_tokens"] = settings.batch_tokens
+    bounded = "horizon" in options and (settings.task == "lm" or learned(model))
+    if bounded:
+        bounds["the model's horizon"] = model.get("horizon", longest)
+    if span not in given:
+        longest = min(longest, *bounds.values()) if bounds else longest
+    for name, bound in bounds.items():
+        if longest > bound:
+            raise UsageError(f"{span} {longest} is beyond {name} {bound}; as long at most")
+    if bounded:
+        model = {"horizon": longest, **model}
+    return replace(settings, **{span: longest}), model
+
+
+def learned(model: Mapping[str, Any]) -> bool:
+    """Whether a Transformer has learnt positions, of which there are so many."""
+    return model.get("positions") == "learned"
+
+
+def unknown(name: str, task: str, arch: str, known: list[str]) -> UsageError:
+    """What is wrong with a setting that an architecture of `task` does not know."""
+    owners = {of: owners_of(name, of) for of in TASKS}
+    if owners[task]:
+        return UsageError(f"{name} is an option of {', '.join(owners[task])}, and not of {arch}")
+    for other, archs in owners.items():
+        if archs:
+            return UsageError(f"{name} is for task {other}")
     return UsageError(f"no setting {name!r} for --arch {arch}{did_you_mean(name, known)}")
+
+
+def owners_of(name: str, task: str) -> list[str]:
+    """The architectures of `task` that have an option of this name."""
+    return [arch for arch in trainable(task) if name in model_options(task, arch)]
 
 
 USES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -187,6 +210,10 @@ USES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "cutoffs": ("softmax", ("adaptive",)),
     "samples": ("softmax", ("sampled",)),
+    **dict.fromkeys(("context", "valid_fraction", "batch_size", "length"), ("task", ("lm",))),
+    "variable_length": ("task", ("lm",)),
+    **dict.fromkeys(("separate", "batch_tokens", "max_length"), ("task", ("translation",))),
+    "valid_metric": ("task", ("translation",)),
 }
 """Settings that mean something beside some values of another."""
 
@@ -198,26 +225,28 @@ def check_use(given: Mapping[str, Any], all_: Mapping[str, Any]) -> None:
             raise UsageError(f"{name} is for {other} {' or '.join(values)}")
 
 
-def defaults(arch: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What holds where nothing is said otherwise, for `arch` and what is `given`."""
-    own = DEFAULTS | ARCHITECTURE_DEFAULTS.get(arch, {})
-    usual = own.get("optimizer", Settings.optimizer)
-    if given.get("average") == "nt-asgd":
-        own |= AVERAGED
-    if given.get("optimizer", own.get("optimizer", usual)) != usual:
-        own = {name: value for name, value in own.items() if name not in OF_OPTIMIZER}
-    return own
+def check_task(settings: Settings, model: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Errors: UsageError where one that is `given` has no use in a translator of this kind."""
+    if settings.task == "translation":
+        if "horizon" in given and not learned(model):
+            raise UsageError("horizon is for positions learned")
+        if settings.separate and given.get("share_embedding"):
+            raise UsageError("share_embedding is for a joint vocabulary: no --separate")
 
 
-def model_options(arch: str) -> dict[str, Any]:
+def model_options(task: str, arch: str) -> dict[str, Any]:
     """The names and types of an architecture's options. Errors: UsageError."""
     if arch == "ngram":
         raise UsageError("an n-gram model is counted, not trained: seqlm count")
-    if arch not in architectures():
-        near = did_you_mean(str(arch), [a for a in architectures() if a != "ngram"])
-        raise UsageError(f"no architecture {arch!r}{near}")
-    hints = typing.get_type_hints(model_class("lm", arch).config_class)
-    return {name: kind for name, kind in hints.items() if name != "vocab_size"}
+    if arch not in trainable(task):
+        raise UsageError(f"no architecture {arch!r}{did_you_mean(str(arch), trainable(task))}")
+    hints = typing.get_type_hints(model_class(task, arch).config_class)
+    return {name: kind for name, kind in hints.items() if name not in OF_VOCABULARY}
+
+
+def trainable(task: str) -> list[str]:
+    """The names that `train --arch` takes."""
+    return [arch for arch in architectures(task) if arch != "ngram"]
 
 
 # ----------------------------------------------------------------------------------------- recipes

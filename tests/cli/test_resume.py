@@ -368,10 +368,10 @@ def test_a_run_killed_between_a_save_and_its_metrics_measures_again(
 def test_a_run_whose_best_was_before_it_stopped_is_finished(
     training, seqlm, stopped, workplace, monkeypatch
 ):
-    from seqlm.training import run as training_run
+    from seqlm.training import language
 
     losses = iter([1.0, 2.0, 3.0])
-    monkeypatch.setattr(training_run, "validation_loss", lambda *arguments: next(losses))
+    monkeypatch.setattr(language, "validation_loss", lambda *arguments: next(losses))
     arguments, _ = training("lstm")
     assert stopped(45, interrupt, *arguments, "-o", "run").code == 130
     result = seqlm("train", "--resume", "run")

@@ -9,24 +9,24 @@ from types import NoneType
 import pytest
 
 from seqlm.cli.settings import NAMES, SECTIONS
-from seqlm.models import architectures, model_class
-from seqlm.training.settings import Settings
+from seqlm.models import model_class
+from seqlm.training.settings import OF_VOCABULARY, Settings, trainable
 
-NETWORKS = [arch for arch in architectures() if arch != "ngram"]
+NETWORKS = [(task, arch) for task in ("lm", "translation") for arch in trainable(task)]
 
 
 def test_every_setting_has_a_flag_and_every_flag_is_a_setting():
     fields = {field.name for field in dataclasses.fields(Settings)}
-    for arch in NETWORKS:
-        config = model_class("lm", arch).config_class
-        fields |= {field.name for field in dataclasses.fields(config)} - {"vocab_size"}
+    for task, arch in NETWORKS:
+        config = model_class(task, arch).config_class
+        fields |= {field.name for field in dataclasses.fields(config)} - {*OF_VOCABULARY}
     assert sorted(NAMES) == sorted(fields | {"vocab_size", "dropout"})
     assert len(NAMES) == len(set(NAMES))
 
 
-@pytest.mark.parametrize("arch", NETWORKS)
-def test_a_flag_has_the_type_of_its_setting(arch):
-    config = model_class("lm", arch).config_class
+@pytest.mark.parametrize(("task", "arch"), NETWORKS)
+def test_a_flag_has_the_type_of_its_setting(task, arch):
+    config = model_class(task, arch).config_class
     hints = typing.get_type_hints(config) | typing.get_type_hints(Settings)
     for line in (line for lines in SECTIONS.values() for line in lines):
         kinds = set(typing.get_args(hints.get(line.parameter))) or {hints.get(line.parameter)}
@@ -37,7 +37,7 @@ def test_a_flag_has_the_type_of_its_setting(arch):
 
 def test_the_architectures_are_all_named():
     [line] = [line for line in SECTIONS["Model"] if line.name == "arch"]
-    for arch in NETWORKS:
+    for _, arch in NETWORKS:
         assert arch in line.help
 
 

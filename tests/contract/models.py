@@ -1,6 +1,7 @@
 """A tiny random instance of everything in the registry. A new line there needs one here.
 
 Small vocabularies let the laws enumerate; large weights and a short text make what was read matter.
+A translator with its source in hand is a language model, and held to all that they are held to.
 """
 
 from __future__ import annotations
@@ -10,10 +11,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from seqlm.models import model_class
-from seqlm.models.base import LanguageModel, LanguageNetwork
+from seqlm.models.base import (
+    LanguageModel,
+    LanguageNetwork,
+    Output,
+    SequenceModel,
+    State,
+    TranslationNetwork,
+    Translator,
+)
 from seqlm.models.cache import CacheConfig, UnigramCache
+from seqlm.models.ensemble import Ensemble
 from seqlm.models.mixture import Mixture
 from seqlm.models.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.temperature import tempered
@@ -21,6 +32,8 @@ from seqlm.models.windowed import Windowed
 from seqlm.text.vocabulary import EOS
 
 VOCAB_SIZE = 6
+SOURCE = [4, 2, 5, 5, EOS]
+"""What translators have before them when they are asked as language models."""
 
 
 class Instance(NamedTuple):
@@ -35,15 +48,20 @@ class Instance(NamedTuple):
         return f"{self.arch} {self.variant}".strip()
 
 
+def drawn(task: str, arch: str, settings: Any) -> SequenceModel:
+    torch.manual_seed(1)
+    model = model_class(task, arch).from_settings({"vocab_size": VOCAB_SIZE, **settings})
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-1, 1)
+    return model.eval()
+
+
 def network(arch: str, variant: str = "", **settings: Any) -> Instance:
     def build() -> LanguageModel:
-        torch.manual_seed(1)
-        model = model_class("lm", arch).from_settings({"vocab_size": VOCAB_SIZE, **settings})
+        model = drawn("lm", arch, settings)
         assert isinstance(model, LanguageModel)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.uniform_(-1, 1)
-        return model.eval()
+        return model
 
     return Instance(arch, variant, build)
 
@@ -104,6 +122,106 @@ def mixture(*parts: Instance) -> Instance:
     variant = "of " + " and ".join(part.arch for part in parts)
     return Instance("mixture", variant, build, is_network=False, is_saved=False)
 
+
+class Translation(NamedTuple):
+    arch: str
+    variant: str
+    build: Callable[[], Translator]
+    is_saved: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.arch} {self.variant}".strip()
+
+
+def translation(arch: str, variant: str = "", **settings: Any) -> Translation:
+    def build() -> Translator:
+        model = drawn("translation", arch, settings)
+        assert isinstance(model, Translator)
+        return model
+
+    return Translation(arch, variant, build)
+
+
+def ensemble(*parts: Translation) -> Translation:
+    def build() -> Translator:
+        return Ensemble([part.build() for part in parts]).eval()
+
+    variant = "of " + " and ".join(part.arch for part in parts)
+    return Translation("ensemble", variant, build, is_saved=False)
+
+
+class Translating(LanguageNetwork):
+    """A translator of one sentence."""
+
+    def __init__(self, of: TranslationNetwork) -> None:
+        super().__init__(of.config)
+        self.of, self.head = of, of.head
+        self.register_buffer("source", torch.tensor([SOURCE]))
+
+    def initial(self, rows: int) -> State:
+        source = self.get_buffer("source").expand(rows, -1)  # (B, S)
+        return self.of.encode(source, source.new_full((rows,), source.shape[1]))
+
+    def forward(self, tokens: Tensor, inner: State) -> Output:
+        output: Output = self.of(tokens, inner)
+        return output
+
+    def alignment(self, state: State) -> Tensor | None:
+        return self.of.alignment(state)
+
+
+def translating(part: Translation) -> Instance:
+    def build() -> LanguageModel:
+        translator = part.build()
+        assert isinstance(translator, TranslationNetwork)
+        return Translating(translator).eval()
+
+    return Instance("translating", str(part), build, is_saved=False)
+
+
+TRANSLATORS = [
+    translation("rnn", width=6, attention="none", dropout_output=0.5),
+    translation("rnn", "dot", width=4, layers=2, attention="dot", bidirectional=False),
+    translation("lstm", width=6, layers=2, attention="none", tied=False, embedding=5),
+    translation("lstm", "general", width=6, embedding=5, attention="general", source_vocab_size=7),
+    translation("lstm", "additive", width=6, layers=2, attention="additive", dropout_hidden=0.5),
+    translation("lstm", "fed", width=6, layers=2, attention="general", input_feeding=True),
+    translation("gru", "scaled-dot", width=6, attention="scaled-dot", share_embedding=False),
+    translation("gru", "additive", width=6, attention="additive", tied=False, embedding=5),
+    translation("gru", "fed", width=6, layers=2, attention="dot", input_feeding=True),
+    translation("transformer", width=8, layers=2, heads=2, dropout_hidden=0.5),
+    translation(
+        "transformer",
+        "norm last",
+        width=8,
+        layers=1,
+        heads=2,
+        horizon=40,
+        norm_first=False,
+        positions="learned",
+        activation="relu",
+        source_vocab_size=7,
+    ),
+    translation(
+        "transformer",
+        "like Llama",
+        width=8,
+        layers=3,
+        heads=4,
+        kv_heads=2,
+        norm="rms",
+        positions="rotary",
+        activation="swiglu",
+        bias=False,
+        tied=False,
+        share_embedding=False,
+    ),
+    ensemble(
+        translation("transformer", width=8, layers=2, heads=2),
+        translation("gru", width=6, attention="general"),
+        translation("lstm", width=6, attention="none"),
+    ),
+]
 
 LANGUAGE_MODELS = [
     ngram("modified-kneser-ney", smoothing="modified-kneser-ney"),
@@ -169,4 +287,5 @@ LANGUAGE_MODELS = [
     mixture(ngram("", smoothing="modified-kneser-ney"), network("lstm", width=5)),
     mixture(ngram("", smoothing="modified-kneser-ney"), cache("", size=5, decay=0.3)),
     mixture(network("gru", width=5), ngram("", smoothing="mle"), cache("", size=3)),
+    *(translating(part) for part in TRANSLATORS if part.is_saved),
 ]

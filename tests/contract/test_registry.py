@@ -2,12 +2,13 @@
 
 from seqlm.models import REGISTRY
 from seqlm.models.base import LanguageNetwork
-from tests.contract.models import LANGUAGE_MODELS
+from tests.contract.models import LANGUAGE_MODELS, TRANSLATORS
 
 
-def test_every_registered_language_model_has_an_instance() -> None:
+def test_everything_registered_has_an_instance() -> None:
     here = {("lm", one.arch) for one in LANGUAGE_MODELS if one.is_saved}
-    there = {key for key in REGISTRY if key[0] == "lm"}
+    here |= {("translation", one.arch) for one in TRANSLATORS if one.is_saved}
+    there = {key for key in REGISTRY if key[0] in ("lm", "translation")}
     assert here == there, f"tests/contract/models.py and the registry differ in {here ^ there}"
 
 

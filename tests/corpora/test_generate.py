@@ -6,7 +6,7 @@ import pytest
 
 from corpora import generate
 
-FILES = sorted(path.name for path in generate.HERE.glob("*.txt"))
+FILES = sorted(path.name for path in generate.HERE.glob("*.*.*"))
 
 
 @pytest.fixture(scope="module")

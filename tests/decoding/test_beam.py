@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqlm.decoding.beam import Hypothesis, beam_search
+from seqlm.decoding.beam import Hypothesis, Normalisation, beam_search
 from seqlm.decoding.choose import chooser
 from seqlm.decoding.generate import generate
 from seqlm.errors import UsageError
@@ -22,10 +23,17 @@ Plain = tuple[tuple[int, ...], float, float]  # tokens, log p, score
 
 
 def score(
-    model: SequenceModel, start: Any, tokens: tuple[int, ...], log_prob: float, a: float, b: float
+    model: SequenceModel,
+    start: Any,
+    tokens: tuple[int, ...],
+    log_prob: float,
+    a: float,
+    b: float,
+    how: str = "gnmt",
 ) -> float:
     """Equation 14 of Wu et al. 2016, token by token."""
-    value = log_prob / ((5 + len(tokens)) / 6) ** a
+    length = (5 + len(tokens)) / 6 if how == "gnmt" else max(len(tokens), 1)
+    value = log_prob / length**a
     if b == 0 or not tokens:
         return value
     states = [model.advance(start, torch.tensor([tokens[:at]]).long()) for at in range(len(tokens))]
@@ -38,7 +46,13 @@ def order(found: list[Plain]) -> list[Plain]:
 
 
 def plain_beam(
-    model: SequenceModel, start: Any, width: int, steps: int, alpha: float, beta: float
+    model: SequenceModel,
+    start: Any,
+    width: int,
+    steps: int,
+    alpha: float,
+    beta: float,
+    how: str = "gnmt",
 ) -> list[Plain]:
     alive: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     found: list[Plain] = []
@@ -50,12 +64,12 @@ def plain_beam(
                 candidates.append(((*tokens, token), log_prob + more))
         candidates.sort(key=lambda one: -one[1])  # stable: by rank, then by token
         found += [
-            (tokens, log_prob, score(model, start, tokens, log_prob, alpha, beta))
+            (tokens, log_prob, score(model, start, tokens, log_prob, alpha, beta, how))
             for tokens, log_prob in candidates[:width]
             if tokens[-1] == EOS and log_prob > -math.inf
         ]
         alive = [one for one in candidates if one[0][-1] != EOS and one[1] > -math.inf][:width]
-    found += [(y, log_prob, score(model, start, y, log_prob, alpha, beta)) for y, log_prob in alive]
+    found += [(y, p, score(model, start, y, p, alpha, beta, how)) for y, p in alive]
     return order(found)[:width]
 
 
@@ -91,21 +105,29 @@ tables = st.builds(
     levels=st.sampled_from([None, 2, 3, 6]),
 )
 alphas = st.sampled_from([0.0, 0.6, 1.0, 3.0])
+normalisations = st.sampled_from(get_args(Normalisation))
 
 
 @settings(deadline=None, max_examples=150)
-@given(tables, st.integers(1, 9), st.lists(st.integers(0, 5), min_size=1, max_size=4), alphas)
+@given(
+    tables,
+    st.integers(1, 9),
+    st.lists(st.integers(0, 5), min_size=1, max_size=4),
+    alphas,
+    normalisations,
+)
 def test_the_search_is_the_plain_one(
-    table: Tensor, width: int, steps: list[int], alpha: float
+    table: Tensor, width: int, steps: list[int], alpha: float, how: Normalisation
 ) -> None:
     """In a batch, each source with its own limit; with ties, zeros and beams wider than V."""
     model = Tabular(table)
     firsts = torch.arange(len(steps))[:, None] % table.shape[0]
     state = model.advance(model.start(len(steps)), firsts)
-    found = beam_search(model, state, width, torch.tensor(steps), EOS, length_penalty=alpha)
+    limits = torch.tensor(steps)
+    found = beam_search(model, state, width, limits, EOS, length_penalty=alpha, normalisation=how)
     for hypotheses, first, limit in zip(found, firsts, steps, strict=True):
         start = model.advance(model.start(1), first[None])
-        assert_same(hypotheses, plain_beam(model, start, width, limit, alpha, 0))
+        assert_same(hypotheses, plain_beam(model, start, width, limit, alpha, 0, how))
 
 
 @settings(deadline=None, max_examples=80)
@@ -168,13 +190,14 @@ def test_width_one_is_greedy(table: Tensor, steps: int) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(tables, st.integers(2, 6), st.integers(0, 6), alphas)
+@given(tables, st.integers(2, 6), st.integers(0, 6), alphas, normalisations)
 def test_fewer_wanted_are_the_first_of_more(
-    table: Tensor, width: int, steps: int, alpha: float
+    table: Tensor, width: int, steps: int, alpha: float, how: Normalisation
 ) -> None:
     model = Tabular(table)
-    [all_of_them] = beam_search(model, model.start(1), width, steps, EOS, length_penalty=alpha)
-    [one] = beam_search(model, model.start(1), width, steps, EOS, length_penalty=alpha, nbest=1)
+    search = partial(beam_search, model, model.start(1), width, steps, EOS)
+    [all_of_them] = search(length_penalty=alpha, normalisation=how)
+    [one] = search(length_penalty=alpha, normalisation=how, nbest=1)
     assert plain(one) == plain(all_of_them)[:1]
 
 

@@ -110,9 +110,9 @@ def test_training_is_blind_to_the_average_that_is_validated(kind):
     averaged = make(Settings(**usual, average=kind), dropout=0.0)
     seen: list[torch.Tensor] = []
 
-    def validate() -> float:
+    def validate() -> dict[str, float]:
         seen.append(averaged.network.head.weight.detach().clone())
-        return 1.0
+        return {"loss": 1.0}
 
     averaged.validate = validate
     finish(plain)

@@ -5,10 +5,26 @@ from __future__ import annotations
 import pytest
 
 from seqlm.errors import UsageError
+from seqlm.models.base import Network
 from seqlm.text.batches import LineBatches, StreamBatches, VariableBatches, WindowBatches
-from seqlm.training.run import batches_of, fitted
+from seqlm.text.corpus import Corpus
+from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import RESERVED
+from seqlm.training.language import LanguageText
+from seqlm.training.run import fitted
 from seqlm.training.settings import Settings
 from tests.training.toy import CPU, corpus, network
+
+TOKENIZER = Tokenizer("word", RESERVED + [str(n).encode() for n in range(10)])
+
+
+def text(validated: bool = True) -> LanguageText:
+    ids = Corpus(corpus(), TOKENIZER, "digest")
+    return LanguageText(ids, ids if validated else None, None, TOKENIZER, "toy")
+
+
+def fit(settings: Settings, model: Network, validated: bool = True) -> Settings:
+    return fitted(settings, model, text(validated), CPU)
 
 
 @pytest.mark.parametrize(
@@ -23,9 +39,9 @@ from tests.training.toy import CPU, corpus, network
 )
 def test_the_context_is_the_models_unless_it_is_said(arch, given, context, kind):
     model = network(arch)
-    settings = fitted(Settings(arch=arch, length=7, batch_size=4, **given), model, CPU, True)
+    settings = fit(Settings(arch=arch, length=7, batch_size=4, **given), model)
     assert settings.context == context
-    batches = batches_of(corpus(), model, settings)
+    batches = text().batches(model, settings)
     assert type(batches) is kind
     if arch == "transformer":
         assert max(batch.inputs.shape[1] for batch in batches.epoch(0)) <= model.horizon
@@ -48,12 +64,12 @@ def test_the_context_is_the_models_unless_it_is_said(arch, given, context, kind)
 )
 def test_what_does_not_fit_is_refused(arch, options, given, message):
     with pytest.raises(UsageError, match=message):
-        fitted(Settings(arch=arch, **given), network(arch, **options), CPU, True)
+        fit(Settings(arch=arch, **given), network(arch, **options))
 
 
 @pytest.mark.parametrize("given", [{"average": "nt-asgd"}, {"schedule": "plateau"}], ids=str)
 def test_what_waits_for_validations_needs_a_text_for_them(given):
     settings = Settings(arch="lstm", **given)
-    assert fitted(settings, network("lstm"), CPU, True).context == "carried"
+    assert fit(settings, network("lstm")).context == "carried"
     with pytest.raises(UsageError, match="waits for validations: --valid or --valid-fraction"):
-        fitted(settings, network("lstm"), CPU, False)
+        fit(settings, network("lstm"), validated=False)

@@ -43,7 +43,7 @@ def test_an_input_is_true_or_what_the_model_says(arch, share):
             parameter.uniform_(-1, 1)
     tokens = batch().inputs[:, :7]
     torch.manual_seed(5)
-    found = mixed(model, tokens, model.initial(4), share)
+    found = mixed(model, tokens, lambda: model.initial(4), share)
 
     torch.manual_seed(5)
     own, uniform = torch.rand(4, 7) >= share, torch.rand(4, 7, dtype=torch.float64)
@@ -68,7 +68,7 @@ def test_targets_stay_true_and_nothing_else_changes():
     torch.manual_seed(2)
     loss, *_ = Objective(model)(segment, None, 0.3)
     torch.manual_seed(2)
-    inputs = mixed(model, segment.inputs, model.initial(4), 0.3)
+    inputs = mixed(model, segment.inputs, lambda: model.initial(4), 0.3)
     assert not torch.equal(inputs, segment.inputs)
     expected, *_ = Objective(model)(segment._replace(inputs=inputs), None)
     assert loss.item() == expected.item()

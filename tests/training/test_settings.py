@@ -6,9 +6,9 @@ import pytest
 
 from seqlm.errors import UsageError
 from seqlm.models import architectures
+from seqlm.training.defaults import ARCHITECTURES
 from seqlm.training.optim import DEFAULT_RATE
 from seqlm.training.settings import (
-    ARCHITECTURE_DEFAULTS,
     Settings,
     read_recipe,
     recipe_names,
@@ -18,14 +18,14 @@ from seqlm.training.settings import (
 
 def test_defaults_are_complete():
     settings, model = resolve({})
-    assert settings == Settings()
+    assert settings == Settings(**ARCHITECTURES["lm", "lstm"])
     assert set(model) <= {"dropout_input", "dropout_hidden", "dropout_output"}
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_that_ships_resolves(name):
     settings, model = resolve(read_recipe(name))
-    assert settings.arch in architectures()
+    assert settings.arch in architectures(settings.task)
     assert model
 
 
@@ -111,7 +111,7 @@ def test_dropout_is_all_that_the_architecture_has():
 
 
 def test_an_architecture_has_defaults_of_its_own():
-    own = ARCHITECTURE_DEFAULTS["transformer"]
+    own = ARCHITECTURES["lm", "transformer"]
     settings, model = resolve({"arch": "transformer"})
     assert (settings.length, settings.lr) == (own["length"], own["lr"])
     assert model["horizon"] == settings.length
@@ -125,10 +125,10 @@ def test_an_architecture_has_defaults_of_its_own():
     assert (short.length, model["horizon"]) == (5, 5)
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURE_DEFAULTS)
-def test_defaults_are_settings_of_their_architecture(arch):
-    settings, model = resolve({"arch": arch})
-    for name, value in ARCHITECTURE_DEFAULTS[arch].items():
+@pytest.mark.parametrize(("task", "arch"), ARCHITECTURES)
+def test_defaults_are_settings_of_their_architecture(task, arch):
+    settings, model = resolve({"task": task, "arch": arch})
+    for name, value in ARCHITECTURES[task, arch].items():
         assert (model | vars(settings))[name] == value
 
 

@@ -52,7 +52,7 @@ def make(settings: Settings, validate=None, dropout: float = 0.3, **options: Any
         batches = VariableBatches(ids, rows, length, settings.seed, CPU)
     else:
         batches = StreamBatches(ids, rows, length, CPU)
-    return Trainer(model, batches, settings, validate)
+    return Trainer(model, batches, settings, validate and (lambda: {"loss": validate()}))
 
 
 def finish(trainer: Trainer, saves: list | None = None, stop_at: int | None = None) -> Silent:

@@ -1,0 +1,121 @@
+"""A beam that goes on from its state against one that reads all again; batches against none.
+
+    python -m benchmarks.translate_speed RUN SOURCE [--lines 1000] [--plain 50] [--threads 2]
+
+RUN is a translator, SOURCE a text to translate. Printed: sentences a second with a beam of 5, in
+batches of 64 and one by one, and those of a plain decoder on the first `--plain` lines, which keeps
+no state: at every step it encodes the source and reads all prefixes from their start. Then how many
+translations differ between the three, and by how much the scores of those that do: in float32 a sum
+depends on what else is in the batch, so that a tie may fall either way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from benchmarks.commands import lines_of
+from seqlm.decoding.sentences import encoded
+from seqlm.decoding.translating import SPARE, Search, translate
+from seqlm.device import choose_device, describe
+from seqlm.models.base import EOS, TranslationNetwork
+from seqlm.runs.opening import Opened, open_translators
+
+SEARCH = Search(beam=5)
+
+
+class Found(NamedTuple):
+    tokens: list[int]
+    score: float
+
+
+@torch.inference_mode()
+def plain(model: TranslationNetwork, source: list[int], search: Search) -> Found:
+    """The best translation of one sentence, by nothing but `encode` and `forward`."""
+    read = torch.tensor([source], device=model.device)
+    limit = int(search.max_ratio * len(source)) + SPARE
+    alive: list[tuple[float, list[int]]] = [(0.0, [])]
+    ended: list[Found] = []
+    for length in range(1, limit + 1):
+        rows = len(alive)
+        lengths = torch.full((rows,), len(source), device=model.device)
+        inner = model.encode(read.expand(rows, -1), lengths)
+        prefixes = torch.tensor([[EOS, *tokens] for _, tokens in alive], device=model.device)
+        log_probs = model.head.log_probs(model(prefixes, inner).features[:, -1])  # (rows, V)
+        sofar = torch.tensor([[q] for q, _ in alive], dtype=torch.float64, device=model.device)
+        totals = (sofar + log_probs).flatten()
+        best = totals.topk(min(2 * search.beam, len(totals)))
+        ranked = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        longer = []
+        for rank, (q, index) in enumerate(ranked):
+            row, token = divmod(index, log_probs.shape[1])
+            tokens = [*alive[row][1], token]
+            if token != EOS:
+                longer.append((q, tokens))
+            elif rank < search.beam:
+                ended.append(Found(tokens, q / length**search.length_penalty))
+        alive = longer[: search.beam]
+        bound = alive[0][0] / limit**search.length_penalty
+        if ended and max(found.score for found in ended) >= bound:
+            break
+    cut = [Found(tokens, q / len(tokens) ** search.length_penalty) for q, tokens in alive]
+    return max(ended or cut, key=lambda found: found.score)
+
+
+def fast(opened: Opened, lines: list[str], batch_size: int) -> Iterator[Found]:
+    for each in translate(*opened, lines, SEARCH, batch_size):
+        yield Found(each.found[0].tokens, each.found[0].score)
+
+
+def timed(found: Iterator[Found]) -> tuple[list[Found], float]:
+    started = time.perf_counter()
+    return list(found), time.perf_counter() - started
+
+
+def differing(some: list[Found], other: list[Found]) -> str:
+    """How many, and the largest distance between two scores."""
+    pairs = [(a, b) for a, b in zip(some, other) if a.tokens != b.tokens]
+    apart = max((abs(a.score - b.score) for a, b in pairs), default=0.0)
+    return f"{len(pairs)} of {min(len(some), len(other))} differ (scores by {apart:.1e} at most)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--lines", type=int, default=1000)
+    parser.add_argument("--plain", type=int, default=50)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = choose_device(options.device)
+    opened = open_translators([options.run], device)
+    lines = [line for line in lines_of(options.source) if line.strip()][: options.lines]
+    print(f"torch {torch.__version__}, {describe(device)}, beam {SEARCH.beam}, {len(lines)} lines")
+
+    model = opened.model
+    assert isinstance(model, TranslationNetwork)
+    sentences = encoded(opened.reads, lines[: options.plain], 0)
+    batched, quick = timed(fast(opened, lines, 64))
+    print(f"batches of 64: {len(lines) / quick:.1f} sentences/s", flush=True)
+    single, slow = timed(fast(opened, lines, 1))
+    print(f"one by one: {len(lines) / slow:.1f} sentences/s", flush=True)
+    again, slowest = timed(plain(model, sentence.tokens, SEARCH) for sentence in sentences)
+    rate = len(again) / slowest
+    print(f"every prefix again: {rate:.2f} sentences/s; batches are", end=" ")
+    print(f"{len(lines) / quick / rate:.0f} times as quick, one by one", end=" ")
+    print(f"{len(lines) / slow / rate:.1f}")
+    print(f"64 against 1: {differing(batched, single)}")
+    print(f"64 against every prefix again: {differing(batched, again)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""`seqlm eval --source F --target F`: numbers about a translator."""
+
+from __future__ import annotations
+
+import json as json_module
+import math
+from typing import TYPE_CHECKING, Any
+
+from seqlm.cli import console
+from seqlm.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    import typer
+
+    from seqlm.decoding.translating import Search
+    from seqlm.evaluation.translation import Evaluation
+    from seqlm.runs.save import Loaded
+
+OWN = (
+    "source", "target", "beam", "length_penalty", "normalisation", "coverage_penalty", "max_ratio",
+    "replace_unk",
+)  # fmt: skip
+SHARED = (
+    "model", "metric", "json", "batch_size", "errors", "device", "num_threads", "quiet", "debug",
+)  # fmt: skip
+
+
+def is_asked(flags: typer.Context) -> bool:
+    """Whether a command line of `eval` is about translations.
+
+    Errors: UsageError where it has flags of language models as well, or of translations alone.
+    """
+    values, typed = flags.params, console.typed(flags)
+    named = {
+        name: "TEXT" if name == "text" else f"--{name.replace('_', '-')}"
+        for name in values
+        if name in typed and name not in SHARED
+    }
+    if not values["source"] and not values["target"]:
+        for name in OWN:
+            if name in named:
+                raise UsageError(f"{named[name]} is of translations: name --source and --target")
+        return False
+    for name in ("source", "target"):
+        if not values[name]:
+            raise UsageError(f"translations are judged by two texts: name --{name} too")
+    for name in named:
+        if name not in OWN:
+            raise UsageError(f"{named[name]} is of language models: leave it out, or --source")
+    return True
+
+
+def evaluate(
+    source: list[str] | None,
+    target: list[str] | None,
+    models: list[str] | None,
+    metric: list[str] | None,
+    search: Search,
+    json: bool,
+    batch_size: int,
+    errors: str,
+    device: torch.device,
+) -> None:
+    """Translates, scores and prints. Errors: UsageError, DataError, ModelError."""
+    from seqlm.evaluation import perplexity, translation
+    from seqlm.runs.folder import find_model
+    from seqlm.runs.opening import open_model
+    from seqlm.text.parallel import read_side
+
+    sources, targets = source or [], target or []
+    console.inputs([*sources, *targets])
+    wanted = perplexity.check_metrics(metric or ["bleu,chrf"], translation.METRICS)
+    names: list[str | None] = [*models] if models else [None]
+    runs = [open_model(str(find_model(name, "translation")), device) for name in names]
+    found = translation.evaluate(
+        runs,
+        read_side(sources, errors),
+        read_side(targets, errors),
+        wanted,
+        search,
+        batch_size,
+        console.Stages(),
+    )
+    values = {name: figure.score for name, figure in found.figures.items()}
+    if json:
+        print(json_module.dumps(as_object(values, found, runs)))
+    else:
+        console.show(values)
+    if any(math.isinf(value) for value in values.values()):
+        console.warn("a token has probability 0 under this model")
+    console.say(
+        f"{found.tally.lines} lines; {found.source.tokens} tokens of the source"
+        f" ({found.source.oov} out of vocabulary), {found.tally.tokens} of the target"
+        f" ({found.tally.oov} out of vocabulary)"
+    )
+    for name, figure in found.figures.items():
+        console.say(f"{name}: {figure.signature}")
+
+
+def as_object(values: dict[str, float], found: Evaluation, runs: list[Loaded]) -> dict[str, Any]:
+    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    paths = [str(run.path) for run in runs]
+    scored = found.tally.log_prob if set(values) - {"bleu", "chrf"} else None
+    return {
+        **finite,
+        "lines": found.tally.lines,
+        "tokens": found.tally.tokens,
+        "oov": found.tally.oov,
+        "source_tokens": found.source.tokens,
+        "source_oov": found.source.oov,
+        **({"log_prob": scored} if scored is not None and math.isfinite(scored) else {}),
+        **({"model": paths[0]} if len(paths) == 1 else {"models": paths}),
+        "signatures": {name: figure.signature for name, figure in found.figures.items()},
+    }

@@ -1,0 +1,46 @@
+"""How translations are looked for: the flags that `translate` and `eval` share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seqlm.cli import console
+from seqlm.cli.console import flag
+from seqlm.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqlm.decoding.translating import Search
+
+BEAM = flag(
+    "--beam", help="Width of the search; 1 is greedy. [default: 5]", min=1, max=1 << 16
+)  # fmt: skip
+LENGTH_PENALTY = flag(
+    "--length-penalty", help="How far a translation's length excuses what it costs. [default: 1]"
+)
+NORMALISATION = flag(
+    "--normalisation", help="Scores are divided by |Y|^penalty (simple), or as gnmt does."
+)
+COVERAGE_PENALTY = flag(
+    "--coverage-penalty", help="Above 0, source words without attention cost. [default: 0]"
+)
+MAX_RATIO = flag(
+    "--max-ratio", help="The most tokens, in those of the source; 10 more are free. [default: 2]"
+)
+REPLACE_UNK = flag("--replace-unk", help="Write for <unk> the source word with most attention.")
+
+
+def search(**options: Any) -> Search:
+    """Those given, and the defaults of a Search for those that are None; checked.
+
+    Errors: UsageError.
+    """
+    from seqlm.decoding.translating import Search
+
+    given = {name: value for name, value in options.items() if value is not None}
+    console.check_choice("normalisation", given.get("normalisation"), ("simple", "gnmt"))
+    for name in ("length_penalty", "coverage_penalty"):
+        if not given.get(name, 0) >= 0:
+            raise UsageError(f"--{name.replace('_', '-')} must be 0 or more, not {given[name]}")
+    if not given.get("max_ratio", 1) > 0:
+        raise UsageError(f"--max-ratio must be above 0, not {given['max_ratio']}")
+    return Search(**given)

@@ -1,0 +1,281 @@
+"""Lines in, translations out: as many, in the same order, whatever is batched with what.
+
+    x   a source line, |x| tokens with its `</s>`        Y   a hypothesis, |Y| tokens with its own
+
+Lines are read into a bounded buffer, decoded in batches of like length, and leave in the order they
+came. Nothing a line is given depends on the lines beside it: its hypotheses have at most
+
+    max_ratio |x| + 10
+
+tokens, and the noise of its sample is that of its number. A blank line is not the model's business:
+its translation is blank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqlm.decoding.alignment import written_pieces
+from seqlm.decoding.beam import Hypothesis, Normalisation, beam_search
+from seqlm.decoding.choose import Choose
+from seqlm.decoding.generate import generate
+from seqlm.decoding.noise import Noise
+from seqlm.decoding.sentences import Sentence, batches, cut, encoded, grouped, padded
+from seqlm.errors import DataError, ModelError
+from seqlm.models.base import State, Translator
+from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import EOS, UNK
+
+SPARE = 10
+"""Tokens a hypothesis may have beyond `max_ratio` times its source."""
+BUFFER = 32
+"""Batches that are read before the first is decoded."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How translations are looked for. `decoding/beam.py` says what the penalties are."""
+
+    beam: int = 5
+    """Width; 1 is greedy."""
+    nbest: int = 1
+    length_penalty: float = 1.0
+    normalisation: Normalisation = "simple"
+    coverage_penalty: float = 0.0
+    max_ratio: float = 2.0
+    align: bool = False
+    """Keep the attention."""
+    replace_unk: bool = False
+    """Write, for `<unk>`, the source token that has most attention."""
+    draw: Callable[..., Choose] | None = None
+    """Where given, nothing is searched: a sample is drawn, token by token as `draw(noise=)` says.
+    The penalties and `nbest` then have no meaning."""
+    seed: int = 1
+    """Of samples."""
+
+
+class Translated(NamedTuple):
+    text: str
+    pieces: list[bytes]  # (t,) the text each token adds
+    tokens: list[int]  # (t,), the last one `</s>`, unless they were cut at their limit
+    log_prob: float  # natural log
+    score: float  # what hypotheses are ranked by; a sample's is its log_prob
+    alignment: Tensor | None  # (t, S), where it was asked for
+
+
+class Translation(NamedTuple):
+    """A line and the best that was found for it, best first."""
+
+    source: str
+    source_pieces: list[bytes]  # (S,) the text behind each token
+    source_tokens: list[int]  # (S,), with `</s>`
+    found: list[Translated]
+
+
+BLANK = Translated("", [], [], 0.0, 0.0, None)
+"""The translation of a blank line."""
+
+
+def translate(
+    model: Translator,
+    reads: Tokenizer,
+    writes: Tokenizer,
+    lines: Iterable[str],
+    search: Search = Search(),
+    batch_size: int = 64,
+    buffer: int | None = None,
+) -> Iterator[Translation]:
+    """The translation of each line, in order; `reads` is the source's tokeniser, `writes` the
+    target's.
+
+    `buffer` lines are read before the first is decoded: by default 32 batches, and one line where
+    batches are of one. A line longer than a model with a horizon can read is cut, with a warning.
+    Errors: DataError on a literal `</s>` among words; ModelError where attention is asked for and
+    the model has none.
+    """
+    buffer = buffer or (BUFFER * batch_size if batch_size > 1 else 1)
+    first = 0
+    for group in grouped(lines, buffer):
+        sentences = [cut(one, model.horizon) for one in encoded(reads, group, first)]
+        first += len(group)
+        found: dict[int, list[Translated]] = {}
+        for batch in batches([one for one in sentences if one.text.strip()], batch_size):
+            for sentence, hypotheses in zip(batch, decode(model, batch, search), strict=True):
+                found[sentence.number] = [
+                    written(writes, sentence, hypothesis, search) for hypothesis in hypotheses
+                ]
+        for number, text, tokens, pieces in sentences:
+            yield Translation(text, pieces, tokens, found.get(number, [BLANK]))
+
+
+# -------------------------------------------------------------------------- a batch to hypotheses
+
+
+@torch.inference_mode()
+def decode(model: Translator, batch: list[Sentence], search: Search) -> list[list[Hypothesis]]:
+    """What is found for each sentence, best first."""
+    source, lengths = padded([sentence.tokens for sentence in batch], model.device)
+    state = model.start(source, lengths)
+    attends = search.align or search.replace_unk
+    if attends and model.alignment(state) is None:
+        raise ModelError("the model has no attention that could tell what it aligns")
+    limits = (search.max_ratio * lengths).long() + SPARE  # (B,)
+    if model.horizon is not None:
+        limits = limits.clamp(max=model.horizon)
+    if search.draw is not None:
+        choose = search.draw(noise=Noise.of(search.seed, [one.number for one in batch]))
+        return [[sample] for sample in drawn(model, state, choose, limits, attends)]
+    found = beam_search(
+        model,
+        state,
+        search.beam,
+        limits,
+        EOS,
+        length_penalty=search.length_penalty,
+        normalisation=search.normalisation,
+        coverage_penalty=search.coverage_penalty,
+        source_lengths=lengths,
+        nbest=search.nbest,
+        align=attends,
+    )
+    if not all(found):
+        raise ModelError("the model gives no probabilities: its weights must be damaged")
+    return found
+
+
+def drawn(
+    model: Translator, state: State, choose: Choose, limits: Tensor, attends: bool
+) -> list[Hypothesis]:
+    """A sample of each row, of at most its own `limits` (B,)."""
+    steps = generate(model, state, choose, int(limits.max()), end=EOS)
+    tokens = torch.stack(list(steps), 1)  # (B, T)
+    ends = (tokens == EOS).long()
+    lengths = torch.where(ends.any(1), ends.argmax(1) + 1, tokens.shape[1]).minimum(limits)
+    scores, attention = forced(model, state, tokens, attends)
+    samples = []
+    for row, length in enumerate(lengths.tolist()):
+        log_prob = scores[row, :length].sum(dtype=torch.float64).item()
+        seen = None if attention is None else attention[row, :length]
+        samples.append(Hypothesis(tokens[row, :length], log_prob, log_prob, seen))
+    return samples
+
+
+def written(
+    tokenizer: Tokenizer, sentence: Sentence, hypothesis: Hypothesis, search: Search
+) -> Translated:
+    tokens = hypothesis.tokens.tolist()
+    pieces = written_pieces(tokenizer, tokens)
+    attention = hypothesis.alignment
+    if attention is not None:
+        attention = attention[:, : len(sentence.tokens)].cpu()  # (t, S), without padding
+        if search.replace_unk:
+            pieces = replaced(tokens, pieces, sentence, attention)
+    text = b"".join(pieces).decode(errors="replace")
+    seen = attention if search.align else None
+    return Translated(text, pieces, tokens, hypothesis.log_prob, hypothesis.score, seen)
+
+
+def replaced(
+    tokens: list[int], pieces: list[bytes], sentence: Sentence, attention: Tensor
+) -> list[bytes]:
+    """The pieces with, for each `<unk>`, the source token it attends to most; not `</s>`."""
+    most = attention[:, :-1].argmax(1).tolist()  # (t,)
+    return [
+        piece.replace(b"<unk>", sentence.pieces[at].strip()) if id == UNK else piece
+        for id, piece, at in zip(tokens, pieces, most)
+    ]
+
+
+# --------------------------------------------------------------------------------- given targets
+
+
+class Scored(NamedTuple):
+    """A pair of lines, and how probable its target is given its source."""
+
+    source: str
+    target: str
+    source_pieces: list[bytes]  # (S,)
+    pieces: list[bytes]  # (t,) the text behind each token of the target
+    tokens: list[int]  # (t,), with `</s>`
+    log_probs: list[float]  # (t,) natural log
+    alignment: Tensor | None  # (t, S), where it was asked for
+
+
+def score_targets(
+    model: Translator,
+    reads: Tokenizer,
+    writes: Tokenizer,
+    pairs: Iterable[tuple[str, str]],
+    batch_size: int = 64,
+    align: bool = False,
+) -> Iterator[Scored]:
+    """How probable each token of given targets is, `</s>` included, pair by pair, in order.
+
+    Blank lines are read and scored like others. Errors: those of `translate`; DataError where a
+    target is longer than the model's horizon.
+    """
+    first = 0
+    for group in grouped(pairs, BUFFER * batch_size):
+        lines, wanted = zip(*group)
+        sources = [cut(one, model.horizon) for one in encoded(reads, lines, first)]
+        targets = encoded(writes, wanted, first, "the target")
+        first += len(group)
+        for number, _, tokens, _ in targets:
+            if model.horizon is not None and len(tokens) > model.horizon:
+                raise DataError(
+                    f"line {number + 1}: the target has {len(tokens)} tokens, and the model reads"
+                    f" {model.horizon}"
+                )
+        scored: dict[int, Scored] = {}
+        for batch in batches(sources, batch_size):
+            there = [targets[source.number - sources[0].number] for source in batch]
+            for source, one in zip(batch, score_batch(model, batch, there, align), strict=True):
+                scored[source.number] = one
+        yield from (scored[source.number] for source in sources)
+
+
+@torch.inference_mode()
+def score_batch(
+    model: Translator, sources: list[Sentence], targets: list[Sentence], align: bool
+) -> list[Scored]:
+    state = model.start(*padded([source.tokens for source in sources], model.device))
+    tokens, _ = padded([target.tokens for target in targets], model.device)  # (B, T)
+    scores, attention = forced(model, state, tokens, align)
+    if align and attention is None:
+        raise ModelError("the model has no attention that could tell what it aligns")
+    log_probs = scores.tolist()
+    found = []
+    for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        length = len(target.tokens)
+        seen = None if attention is None else attention[row, :length, : len(source.tokens)].cpu()
+        found.append(
+            Scored(
+                source.text,
+                target.text,
+                source.pieces,
+                target.pieces,
+                target.tokens,
+                log_probs[row][:length],
+                seen,
+            )
+        )
+    return found
+
+
+def forced(
+    model: Translator, state: State, tokens: Tensor, attends: bool
+) -> tuple[Tensor, Tensor | None]:
+    """(B, T) log-probabilities of `tokens` (B, T) and, where it is asked for and there is one,
+    the attention (B, T, S) behind each."""
+    scores, _ = model.score(state, tokens)
+    seen = []
+    for token in tokens.split(1, dim=1) if attends else ():  # (B, 1)
+        seen.append(model.alignment(state))
+        state = model.advance(state, token)
+    there = [attention for attention in seen if attention is not None]
+    return scores, torch.stack(there, 1) if there else None

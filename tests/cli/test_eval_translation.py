@@ -1,0 +1,198 @@
+"""`seqlm eval --source F --target F`: its numbers, how they are printed, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqlm.evaluation import translation
+from seqlm.models import model_class
+from seqlm.runs.folder import RunFolder
+from seqlm.runs.save import write_save
+from seqlm.text.parallel import learn_tokenizer, read_side
+from tests.command import Result
+
+SOURCE = "le chat\nla maison rouge\n\nun chien voit le chat\n"
+TARGET = "the cat\nthe red house\n\na dog sees the cat\n"
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("texts")
+    for name, text in (("source", SOURCE), ("target", TARGET)):
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder / "source", folder / "target"
+
+
+@pytest.fixture(scope="session")
+def run(texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A translator of random weights, with a vocabulary for each side."""
+    path = tmp_path_factory.mktemp("translators") / "gru"
+    reads, writes = (learn_tokenizer([read_side([str(one)])], "word") for one in texts)
+    torch.manual_seed(1)
+    settings = {"vocab_size": len(writes), "source_vocab_size": len(reads), "width": 8}
+    model = model_class("translation", "gru").from_settings(settings)
+    folder = RunFolder.create(path)
+    folder.write_tokenizer(writes, reads)
+    folder.write_config(
+        {
+            "task": "translation",
+            "arch": "gru",
+            "context": "sentence",
+            "model": model.settings(),
+            "finished": "2026-11-21T00:00:00+00:00",
+        }
+    )
+    write_save(folder, 1, model)
+    folder.unlock()
+    return path
+
+
+@pytest.fixture
+def judged(
+    run: Path, texts: tuple[Path, Path], seqlm: Callable[..., Result]
+) -> Callable[..., Result]:
+    def judge(*arguments: object, **options: object) -> Result:
+        source, target = texts
+        return seqlm(
+            "eval", "-m", run, "--source", source, "--target", target, *arguments, **options
+        )
+
+    return judge
+
+
+def test_one_metric_is_a_number_and_nothing_else(judged):
+    result = judged("--metric", "bleu", "-q")
+    assert result.code == 0, result.err
+    assert result.err == ""
+    assert result.out.endswith("\n")
+    assert 0 <= float(result.out) < 100
+
+
+def test_several_metrics_come_in_the_order_asked(judged):
+    found = {}
+    for names in ("bleu,chrf,ppl", "ppl,bleu,chrf"):
+        result = judged("--metric", names)
+        assert result.code == 0, result.err
+        rows = [line.split("\t") for line in result.out.splitlines()]
+        assert ",".join(name for name, _ in rows) == names
+        found[names] = sorted(rows)
+    first, second = found.values()
+    assert first == second
+
+
+def test_bleu_and_chrf_are_the_default(judged):
+    rows = judged().out.splitlines()
+    assert [row.split("\t")[0] for row in rows] == ["bleu", "chrf"]
+
+
+def test_what_was_measured_is_said_on_stderr(judged):
+    said = judged("--metric", "bleu,ppl", "--beam", "2").err
+    assert "4 lines; 14 tokens of the source (0 out of vocabulary), 14 of the target" in said
+    bleu, ppl = said.splitlines()[-2:]
+    assert bleu.startswith("bleu: nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert "|beam:2|length:simple.1|" in bleu
+    assert ppl.startswith("ppl: unit:word|vocab:")
+    assert "given:source.word" in ppl
+    assert "weights:" in bleu
+    assert "weights:" in ppl
+
+
+def test_json_is_one_object(judged, run):
+    result = judged("--metric", "ppl,chrf", "--json", "-q")
+    assert result.out.count("\n") == 1
+    found = json.loads(result.out)
+    assert list(found)[:2] == ["ppl", "chrf"]
+    assert (found["lines"], found["tokens"], found["source_tokens"]) == (4, 14, 14)
+    assert found["model"] == str(run)
+    assert set(found["signatures"]) == {"ppl", "chrf"}
+    one_by_one = json.loads(judged("--metric", "ppl,chrf", "--json", "--batch-size", "1").out)
+    assert one_by_one.pop("signatures") == found.pop("signatures")
+    assert one_by_one.pop("model") == found.pop("model")
+    assert one_by_one == pytest.approx(found, rel=1e-6)
+
+
+def test_the_flags_of_the_search_arrive(judged, monkeypatch):
+    asked = []
+    measured = translation.evaluate
+
+    def seen(loaded, source, target, wanted, search, *rest):
+        asked.append(search)
+        return measured(loaded, source, target, wanted, search, *rest)
+
+    monkeypatch.setattr(translation, "evaluate", seen)
+    flags = (
+        "--beam 3 --length-penalty 0.6 --normalisation gnmt --coverage-penalty 0.2 --max-ratio 3"
+    )
+    assert judged(*flags.split()).code == 0
+    assert judged().code == 0
+    given, default = asked
+    assert (given.beam, given.length_penalty, given.normalisation) == (3, 0.6, "gnmt")
+    assert (given.coverage_penalty, given.max_ratio) == (0.2, 3)
+    assert (default.beam, default.length_penalty, default.normalisation) == (5, 1, "simple")
+
+
+def test_a_side_may_come_from_a_pipe(judged, run, texts, seqlm):
+    source, target = texts
+    piped = seqlm("eval", "-m", run, "--source", "-", "--target", target, stdin=source.read_bytes())
+    assert piped.out == judged().out
+
+
+# ------------------------------------------------------------------------------------- refusals
+
+
+def test_sides_of_unequal_length_are_bad_data(run, texts, tmp_path, seqlm):
+    short = tmp_path / "short"
+    short.write_text("the cat\n", encoding="utf-8")
+    result = seqlm("eval", "-m", run, "--source", texts[0], "--target", short)
+    assert result.code == 3
+    assert f"{texts[0]} has 4 lines, {short} has 1" in result.error
+
+
+@pytest.mark.parametrize(
+    ("flags", "fault"),
+    [
+        ("--metric blue", "did you mean 'bleu'"),
+        ("--stride 3", "--stride is of language models"),
+        ("--cache 10", "--cache is of language models"),
+        ("text", "TEXT is of language models"),
+        ("--length-penalty -1", "--length-penalty must be 0 or more"),
+        ("--max-ratio 0", "--max-ratio must be above 0"),
+        ("--normalisation simpel", "did you mean 'simple'"),
+    ],
+)
+def test_what_means_nothing_is_refused_in_one_line(flags, fault, judged):
+    result = judged(*flags.split())
+    assert result.code == 2
+    assert fault in result.error
+
+
+def test_one_side_is_not_enough(run, texts, seqlm):
+    result = seqlm("eval", "-m", run, "--source", texts[0])
+    assert result.code == 2
+    assert "name --target too" in result.error
+
+
+def test_a_search_is_nothing_for_a_language_model(lstm, toy, seqlm):
+    result = seqlm("eval", "-m", lstm, toy.test, "--beam", "5")
+    assert result.code == 2
+    assert "--beam is of translations" in result.error
+
+
+def test_a_language_model_translates_nothing(lstm, texts, seqlm):
+    result = seqlm("eval", "-m", lstm, "--source", texts[0], "--target", texts[1])
+    assert result.code == 4
+    assert "is a language model, and this needs a translator" in result.error
+
+
+def test_without_sacrebleu_one_line_says_what_to_install(judged, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    result = judged("--metric", "bleu")
+    assert result.code == 2
+    assert "pip install 'seqlm[translate]'" in result.error
+    assert judged("--metric", "ppl").code == 0
