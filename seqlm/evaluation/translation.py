@@ -30,7 +30,7 @@ from seqlm.evaluation.perplexity import Tally
 from seqlm.progress import Progress, silent
 from seqlm.runs.opening import together
 from seqlm.runs.save import Loaded
-from seqlm.text.parallel import Side
+from seqlm.text.parallel import Side, check_pairs
 from seqlm.text.tokenizer import Tokenizer
 
 
@@ -129,12 +129,8 @@ def evaluate(
 
 def aligned(source: Side, target: Side) -> tuple[list[str], list[str]]:
     """The lines of both. Errors: DataError where there are not as many, or nothing in them."""
+    check_pairs(source, target)
     lines, references = source.lines, target.lines
-    if len(lines) != len(references):
-        raise DataError(
-            f"{source.name} has {len(lines):,} lines, {target.name} has {len(references):,}:"
-            " line n of one is the translation of line n of the other"
-        )
     for side, text in ((source, lines), (target, references)):
         if not any(line.strip() for line in text):
             raise DataError(f"no text to evaluate in {side.name}: nothing but empty lines")

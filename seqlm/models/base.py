@@ -210,10 +210,16 @@ class Network(SequenceModel):
     """
 
     head: Head
+    embedding: nn.Parameter
+    """(V, E), where it is not the output layer's matrix."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, inner: State) -> Output:
         """Features (B, T, D) of `tokens` (B, T) read from `inner`."""
+
+    def embedded(self) -> nn.Parameter:
+        """(V, E), what tokens are read as: the output layer's matrix where the two are tied."""
+        return self.head.weight if self.config.tied else self.embedding
 
     def groups(self) -> list[Group]:
         """All parameters, each once, by how they are trained. Here: matrices decay, vectors not."""
@@ -253,9 +259,6 @@ class Network(SequenceModel):
 class LanguageNetwork(Network, LanguageModel):
     """A neural language model: what it has read before anything is `initial`."""
 
-    embedding: nn.Parameter
-    """(V, E), where it is not the output layer's matrix."""
-
     @abstractmethod
     def initial(self, rows: int) -> State:
         """The inner state before anything is read."""
@@ -263,18 +266,21 @@ class LanguageNetwork(Network, LanguageModel):
     def start(self, rows: int) -> NetworkState:
         return self.opened(rows, self.initial(rows))
 
-    def embedded(self) -> nn.Parameter:
-        """(V, E), what tokens are read as: the output layer's matrix where the two are tied."""
-        return self.head.weight if self.config.tied else self.embedding
-
 
 class TranslationNetwork(Network, Translator):
     """A neural translator: an encoder reads the source, a decoder goes on from what it made."""
+
+    source_embedding: nn.Parameter
+    """(V_s, E), where the source is not read as the target is."""
 
     @abstractmethod
     def encode(self, source: Tensor, lengths: Tensor) -> State:
         """The decoder's inner state before anything is read, given `source` (B, S), padded on the
         right, of `lengths` (B,)."""
+
+    def source_embedded(self) -> nn.Parameter:
+        """(V_s, E), what the source is read as: as the target is, where they share that."""
+        return self.embedded() if self.config.shares else self.source_embedding
 
     def start(self, source: Tensor, lengths: Tensor) -> NetworkState:
         return self.opened(len(source), self.encode(source, lengths))

@@ -31,6 +31,25 @@ class HeadConfig:
     """Sampled: the words that a batch is trained against."""
 
 
+@dataclass(frozen=True)
+class TranslationConfig(HeadConfig):
+    """Options of every translator; `vocab_size` is that of its target."""
+
+    source_vocab_size: int | None = None
+    """Types of the source; by default those of the target, in one vocabulary."""
+    share_embedding: bool = True
+    """With one vocabulary, the source is read by the target's embedding."""
+
+    @property
+    def shares(self) -> bool:
+        return self.share_embedding and self.source_vocab_size is None
+
+    @property
+    def source_types(self) -> int:
+        """V_s."""
+        return self.source_vocab_size or self.vocab_size
+
+
 def make_head(config: HeadConfig, width: int) -> Head:
     """The output layer of a network whose features are `width` wide."""
     if config.softmax == "adaptive":

@@ -52,7 +52,7 @@ from seqlm.errors import UsageError
 from seqlm.models.attention import SourceAttention
 from seqlm.models.base import NetworkState, Output, TranslationNetwork
 from seqlm.models.dropout import embed, locked
-from seqlm.models.heads import HeadConfig, make_head
+from seqlm.models.heads import TranslationConfig, make_head
 from seqlm.models.linear import Linear, product
 from seqlm.models.recurrent import READ, Cell, cell, elman, gru, hidden, lstm, run
 from seqlm.models.softmax import drawn
@@ -60,11 +60,7 @@ from seqlm.models.source import Source, inside
 
 
 @dataclass(frozen=True)
-class RecurrentTranslatorConfig(HeadConfig):
-    source_vocab_size: int | None = None
-    """Types of the source; by default those of the target, in one vocabulary."""
-    share_embedding: bool = True
-    """With one vocabulary, the source is read by the target's embedding."""
+class RecurrentTranslatorConfig(TranslationConfig):
     width: int = 256
     """Hidden units of a layer, in the encoder of both directions together."""
     layers: int = 1
@@ -94,10 +90,6 @@ class RecurrentTranslatorConfig(HeadConfig):
                 "--input-feeding goes with --attention dot, general or scaled-dot,"
                 f" not {self.attention}"
             )
-
-    @property
-    def shares(self) -> bool:
-        return self.share_embedding and self.source_vocab_size is None
 
     @property
     def embedding_width(self) -> int:
@@ -177,9 +169,7 @@ class RecurrentTranslator(TranslationNetwork):
         if not config.tied:
             self.embedding = drawn(config.vocab_size, config.embedding_width)
         if not config.shares:
-            self.source_embedding = drawn(
-                config.source_vocab_size or config.vocab_size, config.embedding_width
-            )
+            self.source_embedding = drawn(config.source_types, config.embedding_width)
         self.encoder = Encoder(self)
         self.bridge = nn.ModuleList(Linear(width, self.starts * width) for _ in range(layers))
         first = told = 0  # what else the first layer reads, and what else h~ is made of
@@ -203,21 +193,13 @@ class RecurrentTranslator(TranslationNetwork):
         """s_0 from B [h>_S; h<_1] + b."""
         return bridged.tanh()
 
-    def target_table(self) -> nn.Parameter:
-        """(V, E), what target tokens are read as: the output layer's matrix where tied."""
-        return self.head.weight if self.config.tied else self.embedding
-
-    def source_table(self) -> nn.Parameter:
-        """(V_s, E), what source tokens are read as: the target's where it is shared."""
-        return self.target_table() if self.config.shares else self.source_embedding
-
     def embed(self, tokens: Tensor, table: Tensor) -> Tensor:
         """(B, T) -> (B, T, E)."""
         x = embed(tokens, table, self.config.dropout_embedding, self.training)
         return locked(READ * x, self.config.dropout_input, self.training)
 
     def encode(self, source: Tensor, lengths: Tensor) -> Reading:
-        h, ends = self.encoder(self.embed(source, self.source_table()), lengths)
+        h, ends = self.encoder(self.embed(source, self.source_embedded()), lengths)
         layers = tuple(self.begin(bridge(end)) for bridge, end in zip(self.bridge, ends))
         if self.config.attention == "none":
             return Reading(layers, None, None, None)
@@ -227,7 +209,7 @@ class RecurrentTranslator(TranslationNetwork):
         return Reading(layers, seen, h.new_zeros(real.shape), said)
 
     def forward(self, tokens: Tensor, inner: Reading) -> Output:
-        y = self.embed(tokens, self.target_table())  # (B, T, E)
+        y = self.embed(tokens, self.embedded())  # (B, T, E)
         read = self.at_once
         if self.config.steps:
             read = self.additive if self.config.attention == "additive" else self.feeding

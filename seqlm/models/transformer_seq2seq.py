@@ -41,7 +41,7 @@ from seqlm.errors import ModelError
 from seqlm.models.attention import Past, Turns, attend, lower_right, turns
 from seqlm.models.base import NetworkState, Output, TranslationNetwork
 from seqlm.models.dropout import embed
-from seqlm.models.heads import make_head
+from seqlm.models.heads import TranslationConfig, make_head
 from seqlm.models.linear import Linear
 from seqlm.models.source import Source, inside
 from seqlm.models.transformer import (
@@ -54,20 +54,12 @@ from seqlm.models.transformer import (
 
 
 @dataclass(frozen=True)
-class TransformerTranslatorConfig(LayerConfig):
+class TransformerTranslatorConfig(LayerConfig, TranslationConfig):
     layers: int = 3
     """Of the encoder, and of the decoder."""
     positions: Literal["learned", "sinusoidal", "rotary", "none"] = "sinusoidal"
     horizon: int = 256
     """The most tokens of a sentence where positions are learned."""
-    source_vocab_size: int | None = None
-    """Types of the source; by default those of the target, in one vocabulary."""
-    share_embedding: bool = True
-    """With one vocabulary, the source is read by the target's embedding."""
-
-    @property
-    def shares(self) -> bool:
-        return self.share_embedding and self.source_vocab_size is None
 
 
 class EncoderLayer(Layer):
@@ -161,8 +153,7 @@ class TransformerTranslator(TranslationNetwork):
         if not config.tied:
             self.embedding = nn.Parameter(torch.empty(config.vocab_size, width))
         if not config.shares:
-            types = config.source_vocab_size or config.vocab_size
-            self.source_embedding = nn.Parameter(torch.empty(types, width))
+            self.source_embedding = nn.Parameter(torch.empty(config.source_types, width))
         self.positions: nn.Parameter | None = None
         self.source_positions: nn.Parameter | None = None
         if config.positions == "learned":
@@ -177,7 +168,7 @@ class TransformerTranslator(TranslationNetwork):
     @torch.no_grad()
     def initialise(self) -> None:
         spread = self.config.width**-0.5
-        for matrix in (self.head.weight, self.target_table(), self.source_table()):
+        for matrix in (self.head.weight, self.embedded(), self.source_embedded()):
             matrix.normal_(0, spread)
         for places in (self.positions, self.source_positions):
             if places is not None:
@@ -189,20 +180,12 @@ class TransformerTranslator(TranslationNetwork):
                 elif name.endswith("bias"):
                     parameter.zero_()
 
-    def target_table(self) -> nn.Parameter:
-        """(V, D), what target tokens are read as: the output layer's matrix where tied."""
-        return self.head.weight if self.config.tied else self.embedding
-
-    def source_table(self) -> nn.Parameter:
-        """(V_s, D), what source tokens are read as: the target's where it is shared."""
-        return self.target_table() if self.config.shares else self.source_embedding
-
     # ---------------------------------------------------------------------------------- encoder
 
     def encode(self, source: Tensor, lengths: Tensor) -> Reading:
         """Errors: ModelError where the batch's longest sentence is beyond the horizon."""
         real = inside(lengths, source.shape[1])  # (B, S)
-        e = self.enter(source, 0, self.source_table(), self.source_positions)  # (B, S, D)
+        e = self.enter(source, 0, self.source_embedded(), self.source_positions)  # (B, S, D)
         by, sees = self.turns(source, 0), real[:, None, None]  # (B, 1, 1, S)
         for layer in self.encoder:
             e = layer(e, sees, by)
@@ -223,7 +206,7 @@ class TransformerTranslator(TranslationNetwork):
         real, *kept = inner.source.read()
         sees, by = real[:, None, None], self.turns(tokens, before)
         mask = lower_right(new, before, tokens.device) if before and new > 1 else None
-        x = self.enter(tokens, before, self.target_table(), self.positions)  # (B, T, D)
+        x = self.enter(tokens, before, self.embedded(), self.positions)  # (B, T, D)
         after, asked = [], inner.asked
         for layer, past, keys, values in zip(self.decoder, inner.pasts, kept[::2], kept[1::2]):
             x, past, queries = layer(x, past, mask, by, keys, values, sees)

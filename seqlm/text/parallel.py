@@ -119,13 +119,9 @@ def read_parallel(
 
     Errors: DataError where the sides have not as many lines, or no pair is left.
     """
+    check_pairs(source, target)
     sides = [(encoded(source.blocks, reads), reads), (encoded(target.blocks, writes), writes)]
     lengths = [line_lengths(ids) for ids, _ in sides]
-    if len(lengths[0]) != len(lengths[1]):
-        raise DataError(
-            f"{source.name} has {len(lengths[0]):,} lines, {target.name} has"
-            f" {len(lengths[1]):,}: line n of one is the translation of line n of the other"
-        )
     blank = np.logical_or(*(blank_lines(ids, tokenizer) for ids, tokenizer in sides))
     long = np.maximum(*lengths) > (longest or np.inf)
     kept = ~blank & ~long
@@ -136,6 +132,16 @@ def read_parallel(
         )
     own, other = (ids[np.repeat(kept, each)] for (ids, _), each in zip(sides, lengths))
     return Parallel(own, other, kept, int(blank.sum()), int((long & ~blank).sum()))
+
+
+def check_pairs(source: Side, target: Side) -> None:
+    """Errors: DataError where the sides have not as many lines."""
+    ours, theirs = (sum(b.data.count(b"\n") for b in side.blocks) for side in (source, target))
+    if ours != theirs:
+        raise DataError(
+            f"{source.name} has {ours:,} lines, {target.name} has {theirs:,}:"
+            " line n of one is the translation of line n of the other"
+        )
 
 
 def line_starts(ids: np.ndarray) -> np.ndarray:
