@@ -109,7 +109,7 @@ def evaluate(
         if where.type == "mps":  # it has no float64, which hypotheses are ranked in
             where = type(where)("cpu")
         eval_translation.evaluate(
-            source, target, model, metric, search, json, batch_size, errors, where
+            source, target, model, metric, oracle, seed, search, json, batch_size, errors, where
         )
         return
     sources = console.inputs(text)
@@ -138,13 +138,7 @@ def evaluate(
     from seqlm.runs.opening import open_model
 
     wanted = perplexity.check_metrics(metric or ["ppl"])
-    of_exposure = [name for name in wanted if name in exposure.FIGURES]
-    if bool(of_exposure) != (oracle is not None):
-        raise UsageError(
-            f"--metric {of_exposure[0]} is measured against an --oracle, a model that knows more"
-            if of_exposure
-            else "--oracle is what --metric exposure is measured against"
-        )
+    of_exposure = exposure.asked(wanted, oracle is not None)
     for name, other in (("--tune", tune), ("--dynamic-statistics", dynamic_statistics)):
         if other is not None:
             tuning.check_held_out(other, sources, name)

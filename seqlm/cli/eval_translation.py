@@ -22,7 +22,8 @@ OWN = (
     "replace_unk",
 )  # fmt: skip
 SHARED = (
-    "model", "metric", "json", "batch_size", "errors", "device", "num_threads", "quiet", "debug",
+    "model", "metric", "oracle", "seed", "json", "batch_size", "errors", "device", "num_threads",
+    "quiet", "debug",
 )  # fmt: skip
 
 
@@ -56,6 +57,8 @@ def evaluate(
     target: list[str] | None,
     models: list[str] | None,
     metric: list[str] | None,
+    oracle: str | None,
+    seed: int,
     search: Search,
     json: bool,
     batch_size: int,
@@ -63,7 +66,7 @@ def evaluate(
     device: torch.device,
 ) -> None:
     """Translates, scores and prints. Errors: UsageError, DataError, ModelError."""
-    from seqlm.evaluation import perplexity, translation
+    from seqlm.evaluation import exposure, perplexity, translation
     from seqlm.runs.folder import find_model
     from seqlm.runs.opening import open_model
     from seqlm.text.parallel import read_side
@@ -71,6 +74,7 @@ def evaluate(
     sources, targets = source or [], target or []
     console.inputs([*sources, *targets])
     wanted = perplexity.check_metrics(metric or ["bleu,chrf"], translation.METRICS)
+    exposure.asked(wanted, oracle is not None)
     names: list[str | None] = [*models] if models else [None]
     runs = [open_model(str(find_model(name, "translation")), device) for name in names]
     found = translation.evaluate(
@@ -81,6 +85,8 @@ def evaluate(
         search,
         batch_size,
         console.Stages(),
+        open_model(str(find_model(oracle, "translation")), device) if oracle else None,
+        seed,
     )
     values = {name: figure.score for name, figure in found.figures.items()}
     if json:
@@ -100,8 +106,10 @@ def evaluate(
 
 def as_object(values: dict[str, float], found: Evaluation, runs: list[Loaded]) -> dict[str, Any]:
     finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    from seqlm.evaluation import perplexity
+
     paths = [str(run.path) for run in runs]
-    scored = found.tally.log_prob if set(values) - {"bleu", "chrf"} else None
+    scored = found.tally.log_prob if set(values) & set(perplexity.METRICS) else None
     return {
         **finite,
         "lines": found.tally.lines,

@@ -119,7 +119,7 @@ SECTIONS = {
         Line("lr", float, "Peak rate. [default: the optimiser's and the model's]"),
         Line("beta1", float, "Adam's decay of the mean gradient. [default: 0.9]"),
         Line("beta2", float, "And of its square. [default: 0.99]"),
-        Line("epsilon", float, "What Adam adds to the root of that. [default: 1e-8]"),
+        Line("epsilon", float, "What Adam adds to the root of that. [default: 1e-8; lstm: 1e-4]"),
         Line("beta1-lowest", float, "Where beta1 falls to at the peak of the rate."),
         Line("schedule", str, "one-cycle, cosine, constant, plateau or wsd. [default: one-cycle;"
              " transformer: cosine]"),

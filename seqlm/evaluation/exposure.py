@@ -18,12 +18,16 @@ Both walk through R stretches of the text, evenly spread and each from the start
 through R that p samples from its start. Where one of them starts every line afresh, a stretch ends
 with its line. The whole distributions are compared before every token but the first.
 
+A translator's stretches are targets, each behind its own source, which the oracle, a translator
+too, reads as well.
+
     R stretches · T tokens of each at most · V vocabulary
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -33,9 +37,11 @@ from torch import Tensor
 from seqlm.decoding.choose import chooser
 from seqlm.decoding.generate import generate
 from seqlm.decoding.noise import Noise
+from seqlm.decoding.sentences import padded
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.mixing import Mix
-from seqlm.models.base import EOS, LanguageModel
+from seqlm.models.base import EOS, LanguageModel, SequenceModel, State, Translator
+from seqlm.models.source import inside
 from seqlm.models.windowed import unbounded
 from seqlm.runs.opening import common_ids
 from seqlm.runs.save import Loaded
@@ -47,6 +53,21 @@ STRETCHES, LENGTH = 256, 64
 """R and T."""
 AT_ONCE = 1 << 22
 """Probabilities of a distribution in each row: so many rows are walked through together."""
+
+
+def asked(wanted: Sequence[str], has_oracle: bool) -> list[str]:
+    """Those of `wanted` that are FIGURES.
+
+    Errors: UsageError where they have no oracle, or it has no use.
+    """
+    mine = [name for name in wanted if name in FIGURES]
+    if mine and not has_oracle:
+        raise UsageError(
+            f"--metric {mine[0]} is measured against an --oracle, a model that knows more"
+        )
+    if has_oracle and not mine:
+        raise UsageError("--oracle is what --metric exposure is measured against")
+    return mine
 
 
 @torch.inference_mode()
@@ -67,14 +88,67 @@ def measure(mix: Mix, oracle: Loaded, ids: np.ndarray, seed: int = 1) -> dict[st
     )
     model, judge = mix.decodable(), unbounded(cast(LanguageModel, oracle.model))
     starts, lengths = stretches(ids, by_line)
-    sums = np.zeros((2, 2))  # of nats and of places, behind true prefixes and its own
-    for rows in np.array_split(np.arange(len(starts)), -(-len(starts) * len(types) // AT_ONCE)):
+    sums = np.zeros((2, 2))
+    for rows in parts(len(starts), len(types)):
         true, real = (torch.from_numpy(each) for each in pad(ids, starts[rows], lengths[rows]))
-        own = sampled(model, rows, LENGTH, seed)
-        until = (own == EOS).cumsum(1) - (own == EOS).long() < 1 if by_line else own >= 0
-        for which, (tokens, counted) in enumerate([(true, real), (own.cpu(), until.cpu())]):
-            nats = divergence(model, judge, tokens, types)  # (B, T - 1)
-            sums[which] += nats[counted[:, 1:]].sum().item(), counted[:, 1:].sum().item()
+        begin = model.start(len(rows)), judge.start(len(rows))
+        own = sampled(model, begin[0], rows, seed)
+        counted = real, before_the_end(own) if by_line else own >= 0
+        sums += compared((model, judge), begin, (true, own), counted, types)
+    return figures(sums)
+
+
+@torch.inference_mode()
+def measure_translator(
+    model: Translator,
+    oracle: Translator,
+    sources: Sequence[list[int]],
+    targets: Sequence[list[int]],
+    seed: int = 1,
+) -> dict[str, float]:
+    """FIGURES of a translator on pairs of sentences, ids with their `</s>`.
+
+    Both read and write by the same ids. Errors: DataError where no target has a prefix.
+    """
+    chosen = np.unique(np.linspace(0, len(sources) - 1, STRETCHES).astype(int))
+    types = torch.arange(model.log_probs(model.start(*padded(sources[:1], model.device))).shape[1])
+    sums = np.zeros((2, 2))
+    for rows in parts(len(chosen), len(types)):
+        numbers = chosen[rows]
+        read = [sources[number] for number in numbers]
+        begin = model.start(*padded(read, model.device)), oracle.start(*padded(read, oracle.device))
+        true, lengths = padded(
+            [targets[number][:LENGTH] for number in numbers], torch.device("cpu")
+        )
+        own = sampled(model, begin[0], numbers, seed)
+        counted = inside(lengths, true.shape[1]), before_the_end(own)
+        sums += compared((model, oracle), begin, (true, own), counted, types)
+    return figures(sums)
+
+
+def parts(stretches: int, types: int) -> list[np.ndarray]:
+    """The numbers of those that are walked through together."""
+    return np.array_split(np.arange(stretches), -(-stretches * types // AT_ONCE))
+
+
+def compared(
+    models: tuple[SequenceModel, SequenceModel],
+    begin: tuple[State, State],
+    prefixes: tuple[Tensor, Tensor],
+    counted: tuple[Tensor, Tensor],
+    types: Tensor,
+) -> np.ndarray:
+    """(2, 2) nats and places, behind true prefixes (B, T) and behind the model's own, both of
+    which a model and its oracle go through from where they `begin`."""
+    sums = []
+    for tokens, where in zip(prefixes, counted):
+        nats = divergence(*models, begin, tokens, types)  # (B, T - 1)
+        sums.append((nats[where[:, 1:]].sum().item(), where[:, 1:].sum().item()))
+    return np.array(sums)
+
+
+def figures(sums: np.ndarray) -> dict[str, float]:
+    """FIGURES of (2, 2) nats and places. Errors: DataError where there is no place."""
     if not sums[:, 1].all():
         raise DataError("no prefix to go on from: the text is nothing but empty lines")
     of_true, of_own = (sums[:, 0] / sums[:, 1]).tolist()
@@ -91,14 +165,24 @@ def stretches(ids: np.ndarray, by_line: bool) -> tuple[np.ndarray, np.ndarray]:
     return starts[chosen], np.minimum(ends - starts[chosen], LENGTH)
 
 
-def sampled(model: LanguageModel, numbers: np.ndarray, length: int, seed: int) -> Tensor:
-    """(B, T) tokens that the model goes on with from its start: samples number `numbers` (B,)."""
+def sampled(model: SequenceModel, state: State, numbers: np.ndarray, seed: int) -> Tensor:
+    """(B, T) tokens, on the CPU, that the model goes on with: samples number `numbers` (B,)."""
     choose = chooser(noise=Noise.of(seed, numbers.tolist()))
-    return torch.stack(list(generate(model, model.start(len(numbers)), choose, length)), 1)
+    return torch.stack(list(generate(model, state, choose, LENGTH)), 1).cpu()
+
+
+def before_the_end(tokens: Tensor) -> Tensor:
+    """(B, T) True up to the first `</s>`, and there."""
+    ends = tokens == EOS
+    return ends.cumsum(1) - ends.long() < 1
 
 
 def divergence(
-    model: LanguageModel, oracle: LanguageModel, tokens: Tensor, types: Tensor
+    model: SequenceModel,
+    oracle: SequenceModel,
+    begin: tuple[State, State],
+    tokens: Tensor,
+    types: Tensor,
 ) -> Tensor:
     """(B, T - 1): KL(oracle || model) in nats before each of `tokens` (B, T) but the first.
 
@@ -106,7 +190,7 @@ def divergence(
     """
     theirs = types[tokens].to(oracle.device)
     tokens, types = tokens.to(model.device), types.to(oracle.device)
-    state, other = model.start(len(tokens)), oracle.start(len(tokens))
+    state, other = begin
     nats = [torch.zeros(len(tokens), 0, dtype=torch.float64)]
     for t in range(tokens.shape[1] - 1):
         state = model.advance(state, tokens[:, t : t + 1])

@@ -25,13 +25,14 @@ import numpy as np
 from seqlm import __version__
 from seqlm.decoding.translating import Search, score_targets, translate
 from seqlm.errors import DataError, UsageError
-from seqlm.evaluation import perplexity
+from seqlm.evaluation import exposure, perplexity
 from seqlm.evaluation.perplexity import Tally
 from seqlm.progress import Progress, silent
 from seqlm.runs.opening import together
 from seqlm.runs.save import Loaded
 from seqlm.text.parallel import Side, check_pairs
 from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import EOS
 
 
 class Figure(NamedTuple):
@@ -72,7 +73,7 @@ def measured(
 
 OF_TEXT = {"bleu": bleu, "chrf": chrf}
 """Figures of what was written, by the names `--metric` takes."""
-METRICS = (*OF_TEXT, *perplexity.METRICS)
+METRICS = (*OF_TEXT, *perplexity.METRICS, *exposure.FIGURES)
 """All that can be asked of a translator."""
 
 # ---------------------------------------------------------------------------------- of a model
@@ -92,18 +93,21 @@ def evaluate(
     search: Search,
     batch_size: int = 64,
     progress: Progress = silent,
+    oracle: Loaded | None = None,
+    seed: int = 1,
 ) -> Evaluation:
     """The figures `wanted` of a translator, or of several together, on all pairs of lines, blank
     ones too.
 
-    BLEU and chrF are of the best translation of each source line, found as `search` says.
+    BLEU and chrF are of the best translation of each source line, found as `search` says; exposure
+    is judged by `oracle`, on targets that the model samples from `seed`.
     Errors: DataError where the sides have not as many lines, or there is nothing in them;
     ModelError where a run cannot translate, or not with the others.
     """
     model, reads, writes = together(runs)
     lines, references = aligned(source, target)
     tally, ids = counted(target, writes)
-    given, _ = counted(source, reads)
+    given, read = counted(source, reads)
     figures = {}
     if set(wanted) & set(perplexity.METRICS):
         scores: list[float] = []
@@ -117,8 +121,19 @@ def evaluate(
         for translation in translate(model, reads, writes, lines, search, batch_size):
             hypotheses.append(translation.found[0].text)
             progress("translating", len(hypotheses) / len(lines))
+    exposed: dict[str, float] = {}
+    if oracle is not None:
+        together([*runs, oracle])  # of one vocabulary
+        judge, _, _ = together([oracle])
+        progress("drawing translations, and asking the oracle")
+        kept = [at for at, line in enumerate(lines) if line.strip()]
+        read_ids, target_ids = ([sentences(side)[at] for at in kept] for side in (read, ids))
+        exposed = exposure.measure_translator(model, judge, read_ids, target_ids, seed)
+        judged = f"oracle:{oracle.config['arch']}.{oracle.weights}|seed:{seed}"
     for name in wanted:
-        if name in OF_TEXT:
+        if name in exposed:
+            figures[name] = Figure(exposed[name], f"{units(reads, writes)}|{which(runs)}|{judged}")
+        elif name in OF_TEXT:
             score, how = OF_TEXT[name](hypotheses, references)
             figures[name] = Figure(score, f"{how}|{searched(search)}|{which(runs)}")
         else:
@@ -145,6 +160,11 @@ def counted(side: Side, tokenizer: Tokenizer) -> tuple[Tally, np.ndarray]:
         tally.add_text(tokenizer, block, ids, tokenizer.spans(block, ids))
         parts.append(ids)
     return tally, np.concatenate(parts)
+
+
+def sentences(ids: np.ndarray) -> list[list[int]]:
+    """Those of `ids` (N,), each with its `</s>`."""
+    return [line.tolist() for line in np.split(ids, np.flatnonzero(ids == EOS)[:-1] + 1)]
 
 
 # ---------------------------------------------------------------------------------- signatures

@@ -11,8 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqlm.decoding.translating import Search
-from seqlm.errors import DataError, UsageError
+from seqlm.decoding.choose import chooser
+from seqlm.decoding.translating import Search, translate
+from seqlm.errors import DataError, ModelError, UsageError
+from seqlm.evaluation.exposure import asked
 from seqlm.evaluation.perplexity import check_metrics
 from seqlm.evaluation.translation import METRICS, Evaluation, bleu, chrf, evaluate
 from seqlm.models import model_class
@@ -216,9 +218,13 @@ def sides(tmp_path_factory) -> tuple[Side, Side]:
 
 @pytest.fixture(scope="module")
 def gru(sides) -> Loaded:
+    return random_gru(sides, seed=1)
+
+
+def random_gru(sides: tuple[Side, Side], seed: int) -> Loaded:
     """Random weights, and a vocabulary for each side."""
     reads, writes = (learn_tokenizer([one], "char") for one in sides)
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     settings = {"vocab_size": len(writes), "source_vocab_size": len(reads), "width": 8}
     model = model_class("translation", "gru").from_settings(settings).double().eval()
     with torch.no_grad():
@@ -232,12 +238,12 @@ def figures(model: Loaded, sides: tuple[Side, Side], batch_size: int) -> Evaluat
     return evaluate([model], *sides, ["ppl", "bleu", "chrf"], Search(beam=3), batch_size)
 
 
+def ids(tokenizer: Tokenizer, line: str) -> list[int]:
+    return [tokenizer.index[character.encode()] for character in line] + [EOS]
+
+
 def test_perplexity_is_that_of_one_token_after_another(gru, sides):
     """Pair by pair and step by step, with no batch, no padding and no call to `score`."""
-
-    def ids(tokenizer: Tokenizer, line: str) -> list[int]:
-        return [tokenizer.index[character.encode()] for character in line] + [EOS]
-
     nats, tokens = 0.0, 0
     with torch.no_grad():
         for source, target in zip(sides[0].lines, sides[1].lines, strict=True):
@@ -258,3 +264,51 @@ def test_no_figure_depends_on_the_batch_size(batch_size, gru, sides):
     for name, figure in some.figures.items():
         assert figure.score == pytest.approx(all_at_once.figures[name].score, rel=1e-12)
         assert figure.signature == all_at_once.figures[name].signature
+
+
+# ---------------------------------------------------------------------------------- exposure bias
+
+
+def test_exposure_is_the_mean_divergence_behind_true_and_own_prefixes(gru, sides):
+    """One pair after the other, with no padding; the model's own are the samples of `translate`."""
+    oracle = random_gru(sides, seed=2)._replace(weights="oracle")
+    found = evaluate([gru], *sides, ["exposure", "kl-true-prefix"], Search(), oracle=oracle, seed=3)
+    pairs = [(x, y) for x, y in zip(*(side.lines for side in sides), strict=True) if x.strip()]
+    lines, texts = zip(*pairs)
+    drawn = Search(draw=chooser, seed=3, max_ratio=1000.0)
+    samples = translate(gru.model, gru.source_tokenizer, gru.tokenizer, lines, drawn)
+    true = [ids(gru.tokenizer, text) for text in texts]
+    means = []
+    for targets in (true, [one.found[0].tokens[:64] for one in samples]):
+        nats = []
+        for line, target in zip(lines, targets, strict=True):
+            read = torch.tensor([ids(gru.source_tokenizer, line)])
+            nats += divergences(gru.model, oracle.model, read, target)
+        means.append(sum(nats) / len(nats))
+    behind_true, behind_own = means
+    assert found.figures["kl-true-prefix"].score == pytest.approx(behind_true, rel=1e-9)
+    excess = 100 * (behind_own / behind_true - 1)
+    assert found.figures["exposure"].score == pytest.approx(excess, rel=1e-9)
+    assert found.figures["exposure"].signature.endswith("|oracle:grutranslator.oracle|seed:3")
+
+
+@torch.no_grad()
+def divergences(model: Translator, oracle: Translator, read: Tensor, ids: list[int]) -> list[float]:
+    """KL(oracle || model) before each of `ids` but the first."""
+    nats = []
+    states = [one.start(read, torch.tensor([read.shape[1]])) for one in (model, oracle)]
+    for token in ids[:-1]:
+        step = torch.tensor([[token]])
+        states = [one.advance(state, step) for one, state in zip((model, oracle), states)]
+        p, o = (one.log_probs(state)[0] for one, state in zip((model, oracle), states))
+        nats.append(float((o.exp() * (o - p)).sum()))
+    return nats
+
+
+def test_exposure_needs_an_oracle_of_the_same_vocabulary(gru, parrot, sides):
+    with pytest.raises(UsageError, match="measured against an --oracle"):
+        asked(["bleu", "exposure"], False)
+    with pytest.raises(UsageError, match="--oracle is what"):
+        asked(["bleu"], True)
+    with pytest.raises(ModelError, match="not the same vocabularies"):
+        evaluate([gru], *sides, ["exposure"], Search(), oracle=parrot[0])
