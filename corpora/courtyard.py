@@ -9,7 +9,7 @@ translation is right or wrong and a perfect model has a BLEU of 100. What is to 
     order      most adjectives follow their noun, adverbs their verb; object pronouns precede it
     agreement  of articles and adjectives in gender and number, of verbs in person
     fertility  not is ne .. pas, never ne .. jamais, look at one verb, a question's does est-ce que
-    sandhi     l' d' j' n' qu' before a vowel, and there bel, nouvel, cet, mon
+    sandhi     l' d' j' n' qu' before a vowel, and there bel, nouvel, cet, mon; in English an
     de         for a and some at the object of a negated verb, for some before an adjective
 
 Words are drawn evenly, so that every form is seen. One sentence a line, lower case, every word and
@@ -19,7 +19,7 @@ mark set off by spaces; `.align` has the links of each line, English-French, cou
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -53,7 +53,9 @@ class Courtyard:
             said = rule(order, order, first=first, joint=joint, second=second, mark=words.STOP)
         else:
             said = rule("clause mark", "clause mark", clause=self.clause(), mark=words.STOP)
-        return said._replace(target=sandhi(said.target))
+        return said._replace(
+            source=sandhi(said.source, ENGLISH), target=sandhi(said.target, FRENCH)
+        )
 
     def clause(self) -> Pair:
         who = self.subject()
@@ -135,19 +137,28 @@ class Courtyard:
         return Subject(said, ILS if many else IL, feminine)
 
 
-VOWELS = "aeéiouœh"  # no word here begins with an h that is heard
-BEFORE_VOWELS = {
-    **{word: word[:-1] + "'" for word in ("le", "la", "de", "je", "ne", "que")},
-    **{"beau": "bel", "nouveau": "nouvel", "ce": "cet", "ma": "mon"},
-}
+class Sandhi(NamedTuple):
+    """What a language does before a vowel; each word stays one, and keeps its links."""
+
+    vowels: str
+    forms: dict[str, str]
 
 
-def sandhi(text: Sequence[str]) -> tuple[str, ...]:
+ENGLISH = Sandhi("aeiou", {"a": "an"})
+FRENCH = Sandhi(
+    "aeéiouœh",  # no word here begins with an h that is heard
+    {
+        **{word: word[:-1] + "'" for word in ("le", "la", "de", "je", "ne", "que")},
+        **{"beau": "bel", "nouveau": "nouvel", "ce": "cet", "ma": "mon"},
+    },
+)
+
+
+def sandhi(text: Sequence[str], language: Sandhi) -> tuple[str, ...]:
     """The words as they sound before each other."""
+    vowels, forms = language
     followed = zip(text, [*text[1:], "."], strict=True)
-    return tuple(
-        BEFORE_VOWELS.get(word, word) if after[0] in VOWELS else word for word, after in followed
-    )
+    return tuple(forms.get(word, word) if after[0] in vowels else word for word, after in followed)
 
 
 # ---------------------------------------------------------------------------------------- files

@@ -101,6 +101,8 @@ AFTER = [
     adjective("tired", "fatigué", "fatiguée"),
     adjective("curious", "curieux", "curieuse"),
     adjective("happy", "heureux", "heureuse"),
+    adjective("ugly", "laid"),
+    adjective("enormous", "énorme"),
 ]
 
 

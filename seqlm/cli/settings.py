@@ -51,7 +51,8 @@ SECTIONS = {
     "Translation": [
         Line("separate/joint", bool, "A vocabulary for each side. [default: joint]"),
         Line("max-length", int, "Tokens of either side; longer pairs are left out. [default: 100]"),
-        Line("batch-tokens", int, "Rows of a batch times its longest side. [default: 2048]"),
+        Line("batch-tokens", int, "Rows of a batch times its longest side, of source or"
+             " target. [default: 2048]"),
         Line("share-embedding/own-embedding", bool, "With a joint vocabulary, source and target"
              " are read alike. [default: shared]"),
         Line("attention", str, "rnn, lstm, gru: none, additive, dot, general or scaled-dot."
@@ -93,10 +94,13 @@ SECTIONS = {
     ],
     "Regularisation": [
         Line("dropout", float, "All of the next four that the model has."),
-        Line("dropout-input", float, "Of what the first layer reads. [default: 0.1]"),
-        Line("dropout-hidden", float, "Between layers. [default: 0.1]"),
+        Line("dropout-input", float, "Of what the first layer reads. [default: 0.1;"
+             " translation: 0.3, transformer 0.2]"),
+        Line("dropout-hidden", float, "Between layers. [default: 0.1; translation: 0.3,"
+             " transformer 0.2]"),
         Line("dropout-attention", float, "Of attention weights. [default: 0]"),
-        Line("dropout-output", float, "After the last layer. [default: 0.2]"),
+        Line("dropout-output", float, "After the last layer. [default: 0.2;"
+             " translation: 0.3, transformer 0]"),
         Line("dropout-embedding", float, "Share of word types dropped. [default: 0]"),
         Line("dropout-weight", float, "Of recurrent weights (weight-drop). [default: 0]"),
         Line("ar", float, "Penalty on the size of a recurrent output. [default: 0]"),
@@ -118,16 +122,17 @@ SECTIONS = {
         Line("optimizer", str, "adamw, adam, rmsprop or sgd. [default: adamw; with nt-asgd sgd]"),
         Line("lr", float, "Peak rate. [default: the optimiser's and the model's]"),
         Line("beta1", float, "Adam's decay of the mean gradient. [default: 0.9]"),
-        Line("beta2", float, "And of its square. [default: 0.99]"),
+        Line("beta2", float, "And of its square. [default: 0.99; translation by"
+             " transformer: 0.98]"),
         Line("epsilon", float, "What Adam adds to the root of that. [default: 1e-8; lstm: 1e-4]"),
         Line("beta1-lowest", float, "Where beta1 falls to at the peak of the rate."),
         Line("schedule", str, "one-cycle, cosine, constant, plateau or wsd. [default: one-cycle;"
-             " transformer: cosine]"),
+             " transformer, translation: cosine]"),
         Line("warmup", float, "Part of the steps over which the rate rises. [default: 0;"
-             " transformer: 0.05]"),
+             " transformer: 0.05; translation: 0.1]"),
         Line("cooldown", float, "wsd: part over which it falls. [default: 0.1]"),
         Line("clip", float, "Largest norm of a gradient; 0 clips nothing. [default: 0.25; some"
-             " models 1]"),
+             " models, translation: 1]"),
         Line("average", str, "none, ema, asgd, nt-asgd or last: weights kept. [default: none]"),
         Line("average-decay", float, "ema: its decay. [default: 0.999]"),
         Line("average-wait", int, "nt-asgd: validations without a gain. [default: 5]"),

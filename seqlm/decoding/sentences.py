@@ -5,8 +5,9 @@ Little of a batch is padding, and what a line is given does not depend on the li
 
 from __future__ import annotations
 
+import string
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -17,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqlm.decoding.alignment import read_pieces
 from seqlm.text.reading import Block
-from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.tokenizer import SENTINEL, Tokenizer
 from seqlm.text.vocabulary import EOS
 
 ROOM = 128
@@ -34,12 +35,34 @@ class Sentence(NamedTuple):
     tokens: list[int]  # S, the last one `</s>`
     pieces: list[bytes]  # (S,) the text behind each
 
+    @property
+    def length(self) -> int:
+        """S."""
+        return len(self.tokens)
+
 
 def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Lists of `size` items, the last of what is left."""
     items = iter(items)
     while group := list(islice(items, size)):
         yield group
+
+
+def is_blank(line: str) -> bool:
+    """Whether nothing is in it but white space, which is ASCII's, as in training."""
+    return not line.strip(string.whitespace)
+
+
+def readable(tokenizer: Tokenizer, lines: Sequence[str], first: int) -> list[str]:
+    """`lines`, of which the first has the number `first`, with `<unk>` for the words `<s>` and
+    `</s>`, which no text may hold, and a warning."""
+    if tokenizer.kind != "word":
+        return list(lines)
+    found = [SENTINEL.sub(b"<unk>", line.encode()).decode() for line in lines]
+    for number, (line, other) in enumerate(zip(lines, found), first + 1):
+        if line != other:
+            warnings.warn(f"line {number}: <s> and </s> are reserved, and read as <unk>", stacklevel=2)
+    return found
 
 
 def encoded(
@@ -62,30 +85,36 @@ def encoded(
     ]
 
 
-def cut(sentence: Sentence, horizon: int | None) -> Sentence:
-    """What a model with a horizon can read of it, with a warning where that is not all."""
-    length = len(sentence.tokens)
-    if horizon is None or length <= horizon:
+def cut(sentence: Sentence, horizon: int | None, longest: int) -> Sentence:
+    """Its first tokens, and its `</s>`: as many as a model with a horizon can read, and `longest`
+    at most. A warning says where that is not all."""
+    most = min(longest, horizon or longest)
+    if len(sentence.tokens) <= most:
         return sentence
+    asked = "" if most == horizon else " (--max-input-length)"
     warnings.warn(
-        f"line {sentence.number + 1} is cut: it has {length} tokens, and the model reads {horizon}",
+        f"line {sentence.number + 1} is cut: it has {len(sentence.tokens)} tokens, and the model"
+        f" reads {most}{asked}",
         stacklevel=2,
     )
-    tokens, pieces = sentence.tokens, sentence.pieces
-    return sentence._replace(
-        tokens=tokens[: horizon - 1] + tokens[-1:], pieces=pieces[: horizon - 1] + pieces[-1:]
-    )
+    tokens, pieces = (shortened(part, most) for part in (sentence.tokens, sentence.pieces))
+    return sentence._replace(tokens=tokens, pieces=pieces)
 
 
-def batches(sentences: list[Sentence], size: int) -> Iterator[list[Sentence]]:
-    """By length, at most `size` rows, and fewer where they are long, but one at least."""
-    batch: list[Sentence] = []
-    for sentence in sorted(sentences, key=lambda sentence: len(sentence.tokens)):
-        positions = (len(batch) + 1) * len(sentence.tokens)
+def shortened(items: list[T], most: int) -> list[T]:
+    """The first of them and the last, `most` together."""
+    return items if len(items) <= most else items[: most - 1] + items[-1:]
+
+
+def batches(items: Iterable[T], size: int, length: Callable[[T], int]) -> Iterator[list[T]]:
+    """By `length`, at most `size` rows, and fewer where they are long, but one at least."""
+    batch: list[T] = []
+    for item in sorted(items, key=length):
+        positions = (len(batch) + 1) * length(item)
         if batch and (len(batch) == size or positions > size * ROOM):
             yield batch
             batch = []
-        batch.append(sentence)
+        batch.append(item)
     if batch:
         yield batch
 

@@ -9,6 +9,9 @@ came. Nothing a line is given depends on the lines beside it: its hypotheses hav
 
 tokens, and the noise of its sample is that of its number. A blank line is not the model's business:
 its translation is blank.
+
+A hypothesis of T tokens is scored, and what it attends to is seen, after T - 1 of them are read: a
+model with a horizon H, which has read one `</s>` at the start, can tell of H.
 """
 
 from __future__ import annotations
@@ -25,7 +28,16 @@ from seqlm.decoding.beam import Hypothesis, Normalisation, beam_search
 from seqlm.decoding.choose import Choose
 from seqlm.decoding.generate import generate
 from seqlm.decoding.noise import Noise
-from seqlm.decoding.sentences import Sentence, batches, cut, encoded, grouped, padded
+from seqlm.decoding.sentences import (
+    Sentence,
+    batches,
+    cut,
+    encoded,
+    grouped,
+    is_blank,
+    padded,
+    readable,
+)
 from seqlm.errors import DataError, ModelError
 from seqlm.models.base import State, Translator
 from seqlm.text.tokenizer import Tokenizer
@@ -35,6 +47,8 @@ SPARE = 10
 """Tokens a hypothesis may have beyond `max_ratio` times its source."""
 BUFFER = 32
 """Batches that are read before the first is decoded."""
+LONGEST = 1000
+"""Tokens of a source that are read: a line without end is no reason to run out of memory."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +56,14 @@ class Search:
     """How translations are looked for. `decoding/beam.py` says what the penalties are."""
 
     beam: int = 5
-    """Width; 1 is greedy."""
+    """Width. 1 is greedy: the one prefix has no rival, so that penalties have no effect."""
     nbest: int = 1
     length_penalty: float = 1.0
     normalisation: Normalisation = "simple"
     coverage_penalty: float = 0.0
     max_ratio: float = 2.0
+    max_input_length: int = LONGEST
+    """Tokens of a source that are read, its `</s>` counted; of a longer one, the first."""
     align: bool = False
     """Keep the attention."""
     replace_unk: bool = False
@@ -94,23 +110,31 @@ def translate(
     target's.
 
     `buffer` lines are read before the first is decoded: by default 32 batches, and one line where
-    batches are of one. A line longer than a model with a horizon can read is cut, with a warning.
-    Errors: DataError on a literal `</s>` among words; ModelError where attention is asked for and
-    the model has none.
+    batches are of one. Two things are done with a warning: a line longer than the model or the
+    search can read is cut, and a literal `<s>` or `</s>` among words is read as `<unk>`.
+    Errors: ModelError where attention is asked for and the model has none.
     """
-    buffer = buffer or (BUFFER * batch_size if batch_size > 1 else 1)
     first = 0
-    for group in grouped(lines, buffer):
-        sentences = [cut(one, model.horizon) for one in encoded(reads, group, first)]
+    for group in grouped(lines, buffer or ahead(batch_size)):
+        sentences = [
+            cut(one, model.horizon, search.max_input_length)
+            for one in encoded(reads, readable(reads, group, first), first)
+        ]
         first += len(group)
         found: dict[int, list[Translated]] = {}
-        for batch in batches([one for one in sentences if one.text.strip()], batch_size):
+        there = [one for one in sentences if not is_blank(one.text)]
+        for batch in batches(there, batch_size, lambda one: one.length):
             for sentence, hypotheses in zip(batch, decode(model, batch, search), strict=True):
                 found[sentence.number] = [
                     written(writes, sentence, hypothesis, search) for hypothesis in hypotheses
                 ]
-        for number, text, tokens, pieces in sentences:
-            yield Translation(text, pieces, tokens, found.get(number, [BLANK]))
+        for line, (number, _, tokens, pieces) in zip(group, sentences, strict=True):
+            yield Translation(line, pieces, tokens, found.get(number, [BLANK]))
+
+
+def ahead(batch_size: int) -> int:
+    """Lines that are read before the first is decoded, unless it is said how many."""
+    return BUFFER * batch_size if batch_size > 1 else 1
 
 
 # -------------------------------------------------------------------------- a batch to hypotheses
@@ -130,15 +154,16 @@ def decode(model: Translator, batch: list[Sentence], search: Search) -> list[lis
     if search.draw is not None:
         choose = search.draw(noise=Noise.of(search.seed, [one.number for one in batch]))
         return [[sample] for sample in drawn(model, state, choose, limits, attends)]
+    greedy = search.beam == 1
     found = beam_search(
         model,
         state,
         search.beam,
         limits,
         EOS,
-        length_penalty=search.length_penalty,
+        length_penalty=0.0 if greedy else search.length_penalty,
         normalisation=search.normalisation,
-        coverage_penalty=search.coverage_penalty,
+        coverage_penalty=0.0 if greedy else search.coverage_penalty,
         source_lengths=lengths,
         nbest=search.nbest,
         align=attends,
@@ -152,14 +177,22 @@ def drawn(
     model: Translator, state: State, choose: Choose, limits: Tensor, attends: bool
 ) -> list[Hypothesis]:
     """A sample of each row, of at most its own `limits` (B,)."""
-    steps = generate(model, state, choose, int(limits.max()), end=EOS)
+    said: list[Tensor] = []  # (B,) of each step, log-probability of the token chosen
+
+    def noting(log_probs: Tensor, history: Tensor) -> Tensor:
+        token = choose(log_probs, history)  # (B,)
+        said.append(log_probs.gather(1, token[:, None])[:, 0])
+        return token
+
+    steps = generate(model, state, noting, int(limits.max()), end=EOS)
     tokens = torch.stack(list(steps), 1)  # (B, T)
+    scores = torch.stack(said, 1).double()  # (B, T)
     ends = (tokens == EOS).long()
     lengths = torch.where(ends.any(1), ends.argmax(1) + 1, tokens.shape[1]).minimum(limits)
-    scores, attention = forced(model, state, tokens, attends)
+    attention = behind(model, state, tokens) if attends else None
     samples = []
     for row, length in enumerate(lengths.tolist()):
-        log_prob = scores[row, :length].sum(dtype=torch.float64).item()
+        log_prob = scores[row, :length].sum().item()
         seen = None if attention is None else attention[row, :length]
         samples.append(Hypothesis(tokens[row, :length], log_prob, log_prob, seen))
     return samples
@@ -172,7 +205,7 @@ def written(
     pieces = written_pieces(tokenizer, tokens)
     attention = hypothesis.alignment
     if attention is not None:
-        attention = attention[:, : len(sentence.tokens)].cpu()  # (t, S), without padding
+        attention = attention[:, : sentence.length].cpu()  # (t, S), without padding
         if search.replace_unk:
             pieces = replaced(tokens, pieces, sentence, attention)
     text = b"".join(pieces).decode(errors="replace")
@@ -213,16 +246,21 @@ def score_targets(
     pairs: Iterable[tuple[str, str]],
     batch_size: int = 64,
     align: bool = False,
+    buffer: int | None = None,
+    max_input_length: int = LONGEST,
 ) -> Iterator[Scored]:
     """How probable each token of given targets is, `</s>` included, pair by pair, in order.
 
-    Blank lines are read and scored like others. Errors: those of `translate`; DataError where a
-    target is longer than the model's horizon.
+    Blank lines are read and scored like others; `buffer`, and what is cut, are those of `translate`.
+    Errors: DataError on a literal `<s>` or `</s>` among words, or where a target is longer than the
+    model's horizon; ModelError where attention is asked for and the model has none.
     """
     first = 0
-    for group in grouped(pairs, BUFFER * batch_size):
+    for group in grouped(pairs, buffer or ahead(batch_size)):
         lines, wanted = zip(*group)
-        sources = [cut(one, model.horizon) for one in encoded(reads, lines, first)]
+        sources = [
+            cut(one, model.horizon, max_input_length) for one in encoded(reads, lines, first)
+        ]
         targets = encoded(writes, wanted, first, "the target")
         first += len(group)
         for number, _, tokens, _ in targets:
@@ -232,27 +270,29 @@ def score_targets(
                     f" {model.horizon}"
                 )
         scored: dict[int, Scored] = {}
-        for batch in batches(sources, batch_size):
-            there = [targets[source.number - sources[0].number] for source in batch]
-            for source, one in zip(batch, score_batch(model, batch, there, align), strict=True):
+        together = batches(
+            zip(sources, targets, strict=True), batch_size, lambda pair: max(x.length for x in pair)
+        )
+        for batch in together:
+            for (source, _), one in zip(batch, score_batch(model, batch, align), strict=True):
                 scored[source.number] = one
         yield from (scored[source.number] for source in sources)
 
 
 @torch.inference_mode()
 def score_batch(
-    model: Translator, sources: list[Sentence], targets: list[Sentence], align: bool
+    model: Translator, pairs: list[tuple[Sentence, Sentence]], align: bool
 ) -> list[Scored]:
-    state = model.start(*padded([source.tokens for source in sources], model.device))
-    tokens, _ = padded([target.tokens for target in targets], model.device)  # (B, T)
-    scores, attention = forced(model, state, tokens, align)
-    if align and attention is None:
+    state = model.start(*padded([source.tokens for source, _ in pairs], model.device))
+    tokens, _ = padded([target.tokens for _, target in pairs], model.device)  # (B, T)
+    if align and model.alignment(state) is None:
         raise ModelError("the model has no attention that could tell what it aligns")
-    log_probs = scores.tolist()
+    log_probs = forced(model, state, tokens).tolist()
+    attention = behind(model, state, tokens) if align else None
     found = []
-    for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
-        length = len(target.tokens)
-        seen = None if attention is None else attention[row, :length, : len(source.tokens)].cpu()
+    for row, (source, target) in enumerate(pairs):
+        length = target.length
+        seen = None if attention is None else attention[row, :length, : source.length].cpu()
         found.append(
             Scored(
                 source.text,
@@ -267,15 +307,18 @@ def score_batch(
     return found
 
 
-def forced(
-    model: Translator, state: State, tokens: Tensor, attends: bool
-) -> tuple[Tensor, Tensor | None]:
-    """(B, T) log-probabilities of `tokens` (B, T) and, where it is asked for and there is one,
-    the attention (B, T, S) behind each."""
-    scores, _ = model.score(state, tokens)
-    seen = []
-    for token in tokens.split(1, dim=1) if attends else ():  # (B, 1)
+def forced(model: Translator, state: State, tokens: Tensor) -> Tensor:
+    """(B, T) log-probabilities of `tokens` (B, T)."""
+    scores, before_last = model.score(state, tokens[:, :-1])  # (B, T - 1)
+    last = model.log_probs(before_last).gather(1, tokens[:, -1:])  # (B, 1)
+    return torch.cat([scores, last], 1)
+
+
+def behind(model: Translator, state: State, tokens: Tensor) -> Tensor | None:
+    """(B, T, S) attention behind each of `tokens` (B, T), of models that have one."""
+    seen = [model.alignment(state)]  # (B, S) each
+    for token in tokens[:, :-1].unbind(1):
+        state = model.advance(state, token[:, None])
         seen.append(model.alignment(state))
-        state = model.advance(state, token)
     there = [attention for attention in seen if attention is not None]
-    return scores, torch.stack(there, 1) if there else None
+    return torch.stack(there, 1) if there else None

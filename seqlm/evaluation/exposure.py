@@ -37,7 +37,7 @@ from torch import Tensor
 from seqlm.decoding.choose import chooser
 from seqlm.decoding.generate import generate
 from seqlm.decoding.noise import Noise
-from seqlm.decoding.sentences import padded
+from seqlm.decoding.sentences import padded, shortened
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.mixing import Mix
 from seqlm.models.base import EOS, LanguageModel, SequenceModel, State, Translator
@@ -92,7 +92,7 @@ def measure(mix: Mix, oracle: Loaded, ids: np.ndarray, seed: int = 1) -> dict[st
     for rows in parts(len(starts), len(types)):
         true, real = (torch.from_numpy(each) for each in pad(ids, starts[rows], lengths[rows]))
         begin = model.start(len(rows)), judge.start(len(rows))
-        own = sampled(model, begin[0], rows, seed)
+        own = sampled(model, begin[0], rows, seed, LENGTH)
         counted = real, before_the_end(own) if by_line else own >= 0
         sums += compared((model, judge), begin, (true, own), counted, types)
     return figures(sums)
@@ -108,8 +108,12 @@ def measure_translator(
 ) -> dict[str, float]:
     """FIGURES of a translator on pairs of sentences, ids with their `</s>`.
 
-    Both read and write by the same ids. Errors: DataError where no target has a prefix.
+    Both read and write by the same ids; where one of them has a horizon, no source is read and no
+    stretch is walked through beyond it. Errors: DataError where no target has a prefix.
     """
+    horizons = [one.horizon for one in (model, oracle) if one.horizon is not None]
+    length = min(LENGTH, *horizons)
+    sources = [shortened(source, min(horizons, default=len(source))) for source in sources]
     chosen = np.unique(np.linspace(0, len(sources) - 1, STRETCHES).astype(int))
     types = torch.arange(model.log_probs(model.start(*padded(sources[:1], model.device))).shape[1])
     sums = np.zeros((2, 2))
@@ -118,9 +122,9 @@ def measure_translator(
         read = [sources[number] for number in numbers]
         begin = model.start(*padded(read, model.device)), oracle.start(*padded(read, oracle.device))
         true, lengths = padded(
-            [targets[number][:LENGTH] for number in numbers], torch.device("cpu")
+            [targets[number][:length] for number in numbers], torch.device("cpu")
         )
-        own = sampled(model, begin[0], numbers, seed)
+        own = sampled(model, begin[0], numbers, seed, length)
         counted = inside(lengths, true.shape[1]), before_the_end(own)
         sums += compared((model, oracle), begin, (true, own), counted, types)
     return figures(sums)
@@ -165,10 +169,13 @@ def stretches(ids: np.ndarray, by_line: bool) -> tuple[np.ndarray, np.ndarray]:
     return starts[chosen], np.minimum(ends - starts[chosen], LENGTH)
 
 
-def sampled(model: SequenceModel, state: State, numbers: np.ndarray, seed: int) -> Tensor:
-    """(B, T) tokens, on the CPU, that the model goes on with: samples number `numbers` (B,)."""
+def sampled(
+    model: SequenceModel, state: State, numbers: np.ndarray, seed: int, length: int
+) -> Tensor:
+    """(B, T) tokens, on the CPU, that the model goes on with: samples number `numbers` (B,), of
+    `length` tokens."""
     choose = chooser(noise=Noise.of(seed, numbers.tolist()))
-    return torch.stack(list(generate(model, state, choose, LENGTH)), 1).cpu()
+    return torch.stack(list(generate(model, state, choose, length)), 1).cpu()
 
 
 def before_the_end(tokens: Tensor) -> Tensor:

@@ -168,7 +168,7 @@ class TransformerTranslator(TranslationNetwork):
     @torch.no_grad()
     def initialise(self) -> None:
         spread = self.config.width**-0.5
-        for matrix in (self.head.weight, self.embedded(), self.source_embedded()):
+        for matrix in dict.fromkeys((self.head.weight, self.embedded(), self.source_embedded())):
             matrix.normal_(0, spread)
         for places in (self.positions, self.source_positions):
             if places is not None:

@@ -201,7 +201,7 @@ def now() -> str:
 # ------------------------------------------------------------------------------- finding a run
 
 
-TASKS = {"lm": "a language model", "translation": "a translator"}
+CALLED = {"lm": "a language model", "translation": "a translator"}
 """What a model of each task is called."""
 
 
@@ -220,7 +220,7 @@ def find_model(model: str | None, task: str | None = None) -> Path:
         path, does = run / "saves" / save if save else run.path, run.read_config()["task"]
     if task is None or does == task:
         return path
-    told = f"is {TASKS.get(does, does)}, and this needs {TASKS[task]}"
+    told = f"is {CALLED.get(does, does)}, and this needs {CALLED[task]}"
     if model is not None:
         raise ModelError(f"{path} {told}")
     able = [run for run in finished_runs() if run.read_config()["task"] == task]

@@ -16,7 +16,7 @@ from seqlm.models.base import Translator
 from seqlm.models.cache import DECAY, CacheConfig, UnigramCache
 from seqlm.models.ensemble import Ensemble
 from seqlm.progress import Progress, silent
-from seqlm.runs.folder import TASKS, find_model, find_run
+from seqlm.runs.folder import CALLED, find_model, find_run
 from seqlm.runs.save import Loaded, digest, load
 from seqlm.text.tokenizer import Tokenizer
 
@@ -55,13 +55,15 @@ def together(runs: Sequence[Loaded]) -> Opened:
     parts = [run.model for run in runs if isinstance(run.model, Translator)]
     for run in runs:
         if not isinstance(run.model, Translator):
-            raise ModelError(f"{run.path} is {TASKS['lm']}, and this needs {TASKS['translation']}")
+            raise ModelError(
+                f"{run.path} is {CALLED['lm']}, and this needs {CALLED['translation']}"
+            )
         if not alike(run.tokenizer, runs[0].tokenizer) or not alike(reader(run), reader(runs[0])):
             raise ModelError(
                 f"{runs[0].path} and {run.path} cannot translate together: they have not the same"
                 " vocabularies (--vocab gives a model the vocabulary of another)"
             )
-    model = parts[0] if len(parts) == 1 else Ensemble(parts)
+    model = parts[0] if len(parts) == 1 else Ensemble(parts).to(parts[0].device).eval()
     return Opened(model, reader(runs[0]), runs[0].tokenizer)
 
 

@@ -169,13 +169,16 @@ def load(run: RunFolder, save: str | None = None, device: torch.device | str = "
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{place}: the weights do not fit config.yaml: {reason}") from None
-    size = config["model"].get("vocab_size")
-    if size != len(tokenizer):
-        raise ModelError(
-            f"{run.path}: the model has {size} types, tokenizer.json has {len(tokenizer)}"
-        )
+    read = run.source_tokenizer
+    for name, known in (("vocab_size", tokenizer), ("source_vocab_size", read)):
+        size = config["model"].get(name)
+        if size != (len(known) if known else None):
+            raise ModelError(
+                f"{run.path}: {name} is {size}, and the tokeniser has"
+                f" {len(known) if known else 'no'} types"
+            )
     weights = read_manifest(place)["model.safetensors"]["sha256"][:12]
-    return Loaded(model.to(device), tokenizer, config, run.path, weights, run.source_tokenizer)
+    return Loaded(model.to(device), tokenizer, config, run.path, weights, read)
 
 
 def load_training(run: RunFolder) -> tuple[dict[str, Tensor], TrainingState]:

@@ -51,7 +51,10 @@ class Side(NamedTuple):
     @property
     def digest(self) -> str:
         """SHA-256 of the clean text."""
-        return hashlib.sha256(self.text).hexdigest()
+        seen = hashlib.sha256()
+        for block in self.blocks:
+            seen.update(block.data)
+        return seen.hexdigest()
 
 
 def read_side(sources: Sequence[str], errors: str = "strict") -> Side:

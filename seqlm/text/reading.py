@@ -59,24 +59,43 @@ def absolute(source: str) -> str:
 
 
 def blocks(
-    sources: Sequence[str | Path], errors: str = "strict", progress: Progress = silent
+    sources: Sequence[str | Path],
+    errors: str = "strict",
+    progress: Progress = silent,
+    by_line: bool = False,
 ) -> Iterator[Block]:
     """The text of all `sources` ('-' is standard input), one after the other.
 
     `errors` is 'strict' (invalid UTF-8 is refused) or 'replace' (U+FFFD stands in for it).
+    `by_line` gives a block a line, each as soon as it is there.
     Errors: DataError naming file, line and byte offset.
     """
     for source in sources:
-        yield from file_blocks(str(source), errors, progress)
+        yield from file_blocks(str(source), errors, progress, by_line)
 
 
-def file_blocks(source: str, errors: str, progress: Progress = silent) -> Iterator[Block]:
+def lines(sources: Sequence[str | Path], errors: str = "strict") -> Iterator[str]:
+    """The lines of all `sources`, without their newlines, each as soon as it is there.
+
+    Errors: as `blocks`.
+    """
+    parts: list[str] = []  # of a line too long for one block
+    for block in blocks(sources, errors, by_line=True):
+        parts.append(block.data.decode())
+        if parts[-1].endswith("\n"):
+            yield "".join(parts)[:-1]
+            parts = []
+
+
+def file_blocks(
+    source: str, errors: str, progress: Progress = silent, by_line: bool = False
+) -> Iterator[Block]:
     name = "<stdin>" if source == STDIN else source
     size = 0 if source == STDIN or not Path(source).is_file() else Path(source).stat().st_size
     with open_source(source, name) as raw, decompressed(raw, name) as stream:
         line, offset, rest, opened, warned = 1, 0, b"", False, False
         while True:
-            chunk = read(stream, name)
+            chunk = read(stream, name, by_line)
             pending = rest + chunk
             if not opened:
                 opened = True
@@ -142,9 +161,9 @@ def zstd_file(raw: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, zstd.ZstdFile(raw))
 
 
-def read(stream: BinaryIO, name: str) -> bytes:
+def read(stream: BinaryIO, name: str, by_line: bool) -> bytes:
     try:
-        return stream.read(BLOCK)
+        return stream.readline(BLOCK) if by_line else stream.read(BLOCK)
     except EOFError:
         raise DataError(f"{name} is truncated: its compressed data ends too early") from None
     except (OSError, zlib.error, lzma.LZMAError) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-TASKS: dict[str, dict[str, Any]] = {
+OF_TASK: dict[str, dict[str, Any]] = {
     "lm": {"dropout_input": 0.1, "dropout_hidden": 0.1, "dropout_output": 0.2},
     "translation": {
         "arch": "transformer", "tokenizer": "bpe", "epochs": 15, "clip": 1.0,
@@ -52,7 +52,7 @@ AVERAGED: dict[str, Any] = {"optimizer": "sgd", "schedule": "constant", "patienc
 
 def defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What holds for an architecture of `task` beside what is `given`."""
-    own = {**TASKS[task], "arch": arch, **ARCHITECTURES.get((task, arch), {})}
+    own = {**OF_TASK[task], "arch": arch, **ARCHITECTURES.get((task, arch), {})}
     if given.get("average") == "nt-asgd":
         own |= AVERAGED
     if given.get("optimizer", own.get("optimizer", USUAL)) != USUAL:

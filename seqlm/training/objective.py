@@ -19,7 +19,7 @@ from seqlm.models.base import (
 )
 from seqlm.text.batches import IGNORED, Batch
 from seqlm.training.precision import Precision
-from seqlm.training.scheduled_sampling import mixed
+from seqlm.training.scheduled_sampling import with_own
 
 
 class Objective(nn.Module):
@@ -40,7 +40,8 @@ class Objective(nn.Module):
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """-> the loss to differentiate, the state to carry on (detached), figures to report.
 
-        `inner` is the state before the batch, None at the very start. `true_share` is what
+        `inner` is the state before the batch, None at the very start; none is carried from one
+        translation to the next. `true_share` is what
         scheduled sampling leaves of the inputs. The reported `loss` is without smoothing and
         penalties.
         """
@@ -49,7 +50,7 @@ class Objective(nn.Module):
         fresh = batch.fresh or inner is None
         if true_share < 1:
             begin = partial(beginning, network, batch) if fresh else lambda: inner
-            inputs = mixed(network, inputs, begin, true_share)
+            inputs = with_own(network, inputs, begin, true_share)
         if fresh:
             with self.precision.autocast():
                 inner = beginning(network, batch)
@@ -67,8 +68,11 @@ class Objective(nn.Module):
             loss = loss + self.smoothing * head.spread(features, targets)
         if penalty is not None:
             loss = loss + penalty
+        report = {"loss": seen, **report}
+        if batch.source is not None:
+            return loss, None, report
         inner = transform(detach(inner), lambda part: lifted(part, head.weight.dtype))
-        return loss, inner, {"loss": seen, **report}
+        return loss, inner, report
 
 
 def beginning(network: Network, batch: Batch) -> State:

@@ -36,7 +36,7 @@ from seqlm.training.tensorboard import Scalars, check_tensorboard
 from seqlm.training.translation import ParallelText
 from seqlm.training.watchers import Recorder, Watchers
 
-TASKS: dict[str, type[Text]] = {"lm": LanguageText, "translation": ParallelText}
+TEXTS: dict[str, type[Text]] = {"lm": LanguageText, "translation": ParallelText}
 
 
 def train(
@@ -57,7 +57,7 @@ def train(
     """
     if output is not None:
         RunFolder.check_free(output, overwrite)
-    text = TASKS[settings.task].read(files, settings, errors)
+    text = TEXTS[settings.task].read(files, settings, errors)
     announce(text.describe())
     settings = replace(settings, tokenizer=text.tokenizer.kind)
 
@@ -119,6 +119,8 @@ def fitted(settings: Settings, network: Network, text: Text, device: torch.devic
             raise UsageError(f"{name} waits for validations: {text.validated_by}")
     if settings.scheduled_sampling != "none" and device.type == "mps":
         raise UsageError("--scheduled-sampling draws in float64, which mps has not: --device cpu")
+    if settings.valid_metric != "loss" and device.type == "mps":
+        raise UsageError("--valid-metric searches in float64, which mps has not: --device cpu")
     return text.fitted(settings, network)
 
 
@@ -189,7 +191,7 @@ def resumable(run: RunFolder) -> dict[str, Any]:
 
 def read_again(run: RunFolder, config: Mapping[str, Any]) -> Text:
     """The text a run was trained on. Errors: DataError where it has changed."""
-    data, task = config["data"], TASKS[config["task"]]
+    data, task = config["data"], TEXTS[config["task"]]
     settings = Settings(**config["settings"])
     if (run / "corpus.safetensors").exists():
         return task.kept(run, data, settings)
@@ -249,7 +251,7 @@ def readme(config: Mapping[str, Any]) -> str:
         figures.append(f"- its signature {data['valid_metric']}")
     texts = [
         f"- {role.replace('_', ' ')} {', '.join(data[role])}, SHA-256 {data[digest_key(role)]}"
-        for role in TASKS[config["task"]].roles
+        for role in TEXTS[config["task"]].roles
         if data[role]
     ]
     return "\n".join(

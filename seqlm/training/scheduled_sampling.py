@@ -42,7 +42,7 @@ def true_share(kind: str, done: float, last: float) -> float:
 
 
 @torch.no_grad()
-def mixed(network: Network, tokens: Tensor, begin: Callable[[], State], share: float) -> Tensor:
+def with_own(network: Network, tokens: Tensor, begin: Callable[[], State], share: float) -> Tensor:
     """(B, T) `tokens`, each but a row's first true with probability `share`.
 
     They are read from `begin()`, which a translator's source is encoded by. Draws from the random

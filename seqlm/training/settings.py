@@ -21,7 +21,7 @@ import yaml
 
 from seqlm.errors import UsageError, did_you_mean
 from seqlm.models import architectures, model_class
-from seqlm.training.defaults import TASKS, defaults
+from seqlm.training.defaults import OF_TASK, defaults
 from seqlm.training.optim import DEFAULT_RATE
 from seqlm.training.values import checked
 
@@ -125,7 +125,7 @@ def resolve(*layers: Mapping[str, Any], idle: bool = False) -> tuple[Settings, d
     named = {name: value for layer in layers for name, value in layer.items()}
     hints = typing.get_type_hints(Settings)
     task = checked("task", named.get("task", Settings.task), hints["task"])
-    usual = TASKS[task].get("arch", Settings.arch)
+    usual = OF_TASK[task].get("arch", Settings.arch)
     arch = checked("arch", named.get("arch", usual), str)
     options = model_options(task, arch)
     given: dict[str, Any] = {}
@@ -181,7 +181,7 @@ def learned(model: Mapping[str, Any]) -> bool:
 
 def unknown(name: str, task: str, arch: str, known: list[str]) -> UsageError:
     """What is wrong with a setting that an architecture of `task` does not know."""
-    owners = {of: owners_of(name, of) for of in TASKS}
+    owners = {of: owners_of(name, of) for of in OF_TASK}
     if owners[task]:
         return UsageError(f"{name} is an option of {', '.join(owners[task])}, and not of {arch}")
     for other, archs in owners.items():
@@ -217,12 +217,21 @@ USES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Settings that mean something beside some values of another."""
 
+INSTEAD = {
+    "batch_size": "batch_tokens",
+    "batch_tokens": "batch_size",
+    "length": "max_length",
+    "max_length": "length",
+}
+"""What does for one task about the same as each of these for another."""
+
 
 def check_use(given: Mapping[str, Any], all_: Mapping[str, Any]) -> None:
     """Errors: UsageError where one that is `given` has no use beside the others."""
     for name, (other, values) in USES.items():
         if given.get(name) is not None and all_.get(other) not in values:
-            raise UsageError(f"{name} is for {other} {' or '.join(values)}")
+            instead = f"; here it is {INSTEAD[name]}" if name in INSTEAD else ""
+            raise UsageError(f"{name} is for {other} {' or '.join(values)}{instead}")
 
 
 def check_task(settings: Settings, model: Mapping[str, Any], given: Mapping[str, Any]) -> None:

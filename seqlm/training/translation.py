@@ -211,16 +211,15 @@ class ParallelText(Text):
 @torch.inference_mode()
 def validation_loss(network: TranslationNetwork, batches: PairBatches) -> float:
     """Nats a target token, each `</s>` included, over all of them."""
-    total = torch.zeros((), dtype=torch.float64, device=network.device)
-    count = 0
+    total, count = 0.0, 0
     for batch in batches.epoch(0):
         assert batch.source is not None
         assert batch.lengths is not None
         features, *_ = network(batch.inputs, network.encode(batch.source, batch.lengths))
         real = batch.targets != IGNORED
-        total -= network.head.score(features[real], batch.targets[real]).double().sum()
+        total -= float(network.head.score(features[real], batch.targets[real]).cpu().double().sum())
         count += batch.tokens
-    return total.item() / count
+    return total / count
 
 
 def vocabularies(

@@ -66,8 +66,22 @@ def test_rules_nest():
         ("beaucoup de amis", "beaucoup d' amis"),
     ],
 )  # fmt: skip
-def test_words_before_vowels(written, heard):
-    assert " ".join(courtyard.sandhi(written.split())) == heard
+def test_french_words_before_vowels(written, heard):
+    assert " ".join(courtyard.sandhi(written.split(), courtyard.FRENCH)) == heard
+
+
+@pytest.mark.parametrize(
+    ("written", "heard"),
+    [
+        ("a apple", "an apple"),
+        ("a big egg", "a big egg"),
+        ("a house", "a house"),  # its h is heard, and a young cat's y
+        ("a young cat", "a young cat"),
+        ("look at a", "look at a"),
+    ],
+)
+def test_english_words_before_vowels(written, heard):
+    assert " ".join(courtyard.sandhi(written.split(), courtyard.ENGLISH)) == heard
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +118,22 @@ def test_every_word_is_linked(many):
 )  # fmt: skip
 def test_french_has_no_such_fault(wrong, many):
     assert [said for said in many if re.search(wrong, " ".join(said.target))] == []
+
+
+def test_english_says_an_before_vowels_alone(many):
+    texts = [" ".join(said.source) for said in many]
+    assert [text for text in texts if re.search(r"\b(a [aeiou]|an [^aeiou])", text)] == []
+    words = {word for text in texts for word in re.findall(r"\ban (\w+)", text)}
+    assert words == {"apple", "egg", "ugly", "enormous"}
+
+
+def test_an_is_linked_as_a_is(many):
+    """`an egg` is `un œuf`, word by word, or `d' œuf` behind a negation."""
+    said_by = {"a": set(), "an": set()}
+    for said in many:
+        for i, j in said.links:
+            said_by.get(said.source[i], set()).add(said.target[j])
+    assert said_by["an"] == said_by["a"] == {"un", "une", "de", "d'"}
 
 
 def test_an_adjective_agrees_across_a_clause(many):

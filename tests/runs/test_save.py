@@ -280,7 +280,7 @@ def test_a_configuration_that_makes_no_model_is_the_models_fault(change, run):
 def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(run):
     save(run, 1)
     run.write_tokenizer(Tokenizer("word", TYPES[:-1]))
-    with pytest.raises(ModelError, match=r"the model has 4 types, tokenizer\.json has 3"):
+    with pytest.raises(ModelError, match=r"vocab_size is 4, and the tokeniser has 3 types"):
         load(run)
 
 
@@ -416,8 +416,8 @@ KILLED = """
         os.waitpid(child, 0)
         step = load_training(run)[1].values["progress"]
         assert last <= step, (last, step)
-        best = value(run)
-        assert best in (step - step % 3, step + 1), (best, step)
+        best = value(run)  # step itself, where a best one that was not named yet is written anew
+        assert best in (step - step % 3, step, step + 1), (best, step)
         last = step
     print(last)
 """

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seqlm.training.objective import Objective
-from seqlm.training.scheduled_sampling import K, mixed, true_share
+from seqlm.training.scheduled_sampling import K, true_share, with_own
 from seqlm.training.settings import Settings
 from tests.training.test_objective import batch
 from tests.training.toy import make, network
@@ -43,7 +43,7 @@ def test_an_input_is_true_or_what_the_model_says(arch, share):
             parameter.uniform_(-1, 1)
     tokens = batch().inputs[:, :7]
     torch.manual_seed(5)
-    found = mixed(model, tokens, lambda: model.initial(4), share)
+    found = with_own(model, tokens, lambda: model.initial(4), share)
 
     torch.manual_seed(5)
     own, uniform = torch.rand(4, 7) >= share, torch.rand(4, 7, dtype=torch.float64)
@@ -68,7 +68,7 @@ def test_targets_stay_true_and_nothing_else_changes():
     torch.manual_seed(2)
     loss, *_ = Objective(model)(segment, None, 0.3)
     torch.manual_seed(2)
-    inputs = mixed(model, segment.inputs, lambda: model.initial(4), 0.3)
+    inputs = with_own(model, segment.inputs, lambda: model.initial(4), 0.3)
     assert not torch.equal(inputs, segment.inputs)
     expected, *_ = Objective(model)(segment._replace(inputs=inputs), None)
     assert loss.item() == expected.item()

@@ -14,7 +14,7 @@ from seqlm.text.parallel import Side, read_parallel
 from seqlm.text.reading import Block
 from seqlm.training.loop import Trainer, cost
 from seqlm.training.objective import Objective
-from seqlm.training.scheduled_sampling import mixed
+from seqlm.training.scheduled_sampling import with_own
 from seqlm.training.settings import Settings, resolve
 from seqlm.training.translation import ParallelText, validation_loss
 from tests.training.toy import finish
@@ -139,7 +139,7 @@ def test_words_of_its_own_are_drawn_behind_a_source_read_without_dropout():
     torch.rand(batch.inputs.shape)
     uniform = torch.rand(batch.inputs.shape, dtype=torch.float64)
     torch.manual_seed(3)
-    found = mixed(model, batch.inputs, lambda: model.encode(batch.source, batch.lengths), 0.0)
+    found = with_own(model, batch.inputs, lambda: model.encode(batch.source, batch.lengths), 0.0)
     assert model.training
     model.eval()
     state = model.start(batch.source, batch.lengths)
