@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 TRIAL = 30  # steps
+VALIDATIONS = 8  # of a run
 
 
 def seqlm(*arguments: object, stdin: str | None = None, threads: int = 2) -> str:
@@ -26,21 +27,29 @@ def seqlm(*arguments: object, stdin: str | None = None, threads: int = 2) -> str
 def trained(run: Path, flags: str, texts: list[object], minutes: float, threads: int = 2) -> float:
     """Trains into `run` for about so many minutes, on `texts` as flags name them; its epochs.
 
-    A few steps first say how many there is time for; those are trained from the start, so that the
-    schedule of the rate ends with the time. A validation on the way counts as well.
+    A trial first says what a step takes, and the validation between its last two; as many steps as
+    there is time for are then trained from the start, so that the schedule of the rate ends with
+    the time. An untrained model may take longer to validate by BLEU, and so leave time over.
     """
     trial = run.with_name(run.name + "-trial")
     command = ["train", *flags.split(), *texts, "-q"]
-    seqlm(*command, "--steps", TRIAL, "-o", trial, threads=threads)
-    steps = max(1, round(TRIAL * minutes * 60 / last_row(trial)["seconds"]))
-    often = ["--valid-every", max(1, steps // 8), "--patience", 1000]
+    seqlm(*command, "--steps", TRIAL + 1, "--valid-every", TRIAL, "-o", trial, threads=threads)
+    before, after = (row["seconds"] for row in rows(trial))
+    step = before / TRIAL
+    validation = max(0.0, after - before - step)
+    steps = max(1, round((60 * minutes - VALIDATIONS * validation) / step))
+    often = ["--valid-every", -(-steps // VALIDATIONS), "--patience", 1000]
     seqlm(*command, "--steps", steps, *often, "-o", run, threads=threads)
-    return float(last_row(run)["epoch"])
+    return float(rows(run)[-1]["epoch"])
+
+
+def rows(run: Path) -> list[dict[str, float]]:
+    """Of its validations."""
+    return [json.loads(line) for line in lines_of(run / "metrics.jsonl")]
 
 
 def last_row(run: Path) -> dict[str, float]:
-    row: dict[str, float] = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-    return row
+    return rows(run)[-1]
 
 
 def lines_of(path: Path) -> list[str]:

@@ -101,12 +101,17 @@ def is_tty(stream: Any) -> bool:
 def inputs(files: Sequence[str] | None) -> list[str]:
     """The files named, or standard input. Errors: UsageError where that is a terminal."""
     if files:
-        if list(files).count("-") > 1:
-            raise UsageError("- stands for standard input, which can be read once")
+        check_stdin(files)
         return list(files)
     if sys.stdin.isatty():
         raise UsageError("no text: name a file, or pipe one in (see --help)")
     return ["-"]
+
+
+def check_stdin(files: Sequence[str]) -> None:
+    """Errors: UsageError where several of them are standard input."""
+    if list(files).count("-") > 1:
+        raise UsageError("- stands for standard input, which can be read once")
 
 
 def check_choice(name: str, value: str | None, choices: Sequence[str]) -> None:
@@ -116,8 +121,8 @@ def check_choice(name: str, value: str | None, choices: Sequence[str]) -> None:
         raise UsageError(f"--{name} {value!r}{did_you_mean(value, choices)}")
 
 
-def set_up_torch(device: str | None, threads: int | None) -> torch.device:
-    """Chooses the device, and says so."""
+def set_up_torch(device: str | None, threads: int | None, float64: bool = False) -> torch.device:
+    """Chooses the device, one with `float64` where that is needed, and says so."""
     import torch
 
     from seqlm.device import choose_device, describe
@@ -127,6 +132,8 @@ def set_up_torch(device: str | None, threads: int | None) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False  # a GPU says what a CPU says
     torch.set_flush_denormal(True)  # numbers below 1e-38 cost a hundred times the rest
     chosen = choose_device(device)
+    if float64 and chosen.type == "mps":
+        chosen = torch.device("cpu")
     say(f"device: {describe(chosen)}")
     return chosen
 

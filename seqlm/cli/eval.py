@@ -105,9 +105,7 @@ def evaluate(
             max_ratio=max_ratio,
             replace_unk=replace_unk,
         )
-        where = console.set_up_torch(device, num_threads)
-        if where.type == "mps":  # it has no float64, which hypotheses are ranked in
-            where = type(where)("cpu")
+        where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked
         eval_translation.evaluate(
             source, target, model, metric, oracle, seed, search, json, batch_size, errors, where
         )

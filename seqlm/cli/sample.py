@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from typing import Annotated
 
@@ -85,17 +85,16 @@ def sample(
     from seqlm.decoding.choose import chooser
     from seqlm.decoding.noise import Noise
     from seqlm.decoding.repetition import repetition
+    from seqlm.text.reading import lines
 
     choose = partial(chooser, temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram)
     choose(noise=Noise.of(seed, []))  # refuses what is out of range before anything is loaded
-    where = console.set_up_torch(device, num_threads)
-    if where.type == "mps":  # it has no float64, which drawing and ranking are done in
-        where = type(where)("cpu")
+    where = console.set_up_torch(device, num_threads, float64=True)  # to draw and rank in
     opened = mixing.open_mix(request, where)
     if request.size > 1 and not request.weights:
         console.say(f"equal weights: --mix {mixing.listed(opened)}")
     language_model, tokenizer = opened.decodable(), opened.tokenizer
-    prompts: Iterable[str] = stdin_lines() if prompt == "-" else [prompt]
+    prompts: Iterable[str] = lines(["-"], errors="replace") if prompt == "-" else [prompt]
     if beam is not None:
         avoid = partial(repetition, repetition_penalty, no_repeat_ngram)
         beams = sampling.best(
@@ -125,9 +124,3 @@ def sample(
     for piece in pieces:
         sys.stdout.write(piece.text)
         sys.stdout.flush()
-
-
-def stdin_lines() -> Iterator[str]:
-    """Prompts as they come: each is answered before the next is read."""
-    for line in sys.stdin.buffer:
-        yield line.decode("utf-8", "replace").rstrip("\r\n")

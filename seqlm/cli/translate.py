@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -11,15 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqlm.cli import console, translating
+from seqlm.cli import console, translating, translations
 from seqlm.cli.console import flag
 from seqlm.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from seqlm.decoding.translating import Scored, Translated, Translation
-    from seqlm.runs.opening import Opened
+    from seqlm.decoding.translating import Translation
 
 SEARCHES = ("beam", "nbest", "length_penalty", "normalisation", "coverage_penalty")
 DRAWS = ("temperature", "top_k", "top_p", "seed")
@@ -49,6 +45,7 @@ def translate(
     normalisation: Annotated[str | None, translating.NORMALISATION] = None,
     coverage_penalty: Annotated[float | None, translating.COVERAGE_PENALTY] = None,
     max_ratio: Annotated[float | None, translating.MAX_RATIO] = None,
+    max_input_length: Annotated[int | None, translating.MAX_INPUT_LENGTH] = None,
     sample: Annotated[
         bool, flag("--sample", help="Draw a translation, and do not search.")
     ] = False,
@@ -89,11 +86,19 @@ def translate(
         int,
         flag(
             "--batch-size",
-            help="Lines translated together; changes no translation. 1 answers each before it reads"
-            " the next. [default: 64]",
+            help="Lines translated together; changes no translation. [default: 64]",
             min=1,
         ),
     ] = 64,
+    buffer: Annotated[
+        int | None,
+        flag(
+            "--buffer",
+            help="Lines read before the first is answered; changes no translation. [default: 32"
+            " batches; 1 on a terminal and with --batch-size 1]",
+            min=1,
+        ),
+    ] = None,
     errors: Annotated[str, console.ERRORS] = "strict",
     device: Annotated[str | None, console.DEVICE] = None,
     num_threads: Annotated[int | None, console.THREADS] = None,
@@ -102,11 +107,14 @@ def translate(
 ) -> None:
     """Translate SOURCE, or what is typed in: one line out per line in, in order.
 
-    The search is `--beam` wide and ranks by log p / |Y|^length-penalty. Lines are read ahead and
-    sorted by length, but on a terminal each is answered at once.
+    The search is `--beam` wide and ranks by log p / |Y|^length-penalty. `--buffer` lines are read
+    ahead and sorted by length, so that a slow pipe waits for its answers; on a terminal, and with
+    `--batch-size 1`, each line is answered at once.
     """
     console.check_choice("errors", errors, ("strict", "replace"))
     check(flags, console.typed(flags))
+    sources = list(source) if source else ["-"]
+    console.check_stdin([*sources, score_target or ""])
     search = translating.search(
         beam=beam,
         nbest=nbest,
@@ -114,6 +122,7 @@ def translate(
         normalisation=normalisation,
         coverage_penalty=coverage_penalty,
         max_ratio=max_ratio,
+        max_input_length=max_input_length,
         replace_unk=replace_unk,
         align=align or plot is not None,
         seed=seed,
@@ -127,28 +136,29 @@ def translate(
 
     names: list[str | None] = [*model] if model else [None]
     places = [str(find_model(name, "translation")) for name in names]
-    where = console.set_up_torch(device, num_threads)
-    if where.type == "mps":  # it has no float64, which hypotheses are ranked in
-        where = type(where)("cpu")
+    where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked
+    from seqlm.decoding import translating as decoding
     from seqlm.runs.opening import open_translators
+    from seqlm.text import reading
 
     opened = open_translators(places, where)
-    sources = list(source) if source else ["-"]
-    typed_in = sources == ["-"] and sys.stdin.isatty()
-    if typed_in:
+    if "-" in sources and sys.stdin.isatty():
         console.say("a sentence a line; Ctrl-D ends")
-    lines = lines_of(sources, errors, at_once=batch_size == 1 or typed_in)
+        buffer = buffer or 1
+    lines = reading.lines(sources, errors)
     if score_target is not None:
-        records = scored(opened, lines, score_target, errors, batch_size, align, json)
+        pairs = pairs_of(lines, reading.lines([score_target], errors), score_target)
+        scored = decoding.score_targets(
+            *opened, pairs, batch_size, align, buffer, search.max_input_length
+        )
+        records = (translations.scored(each, align, json) for each in scored)
     else:
-        from seqlm.decoding.translating import translate as translated
-
-        found = translated(*opened, lines, search, batch_size, buffer=1 if typed_in else None)
+        found = decoding.translate(*opened, lines, search, batch_size, buffer)
         found = told(found if plot is None else drawn(found, plot))
         records = (
             record
             for number, each in enumerate(found)
-            for record in formatted(number, each, nbest is not None, scores, align, json)
+            for record in translations.found(number, each, nbest is not None, scores, align, json)
         )
     for record in records:
         sys.stdout.write(record + "\n")
@@ -168,8 +178,6 @@ def check(flags: typer.Context, typed: set[str]) -> None:
     for one in DRAWS:
         if not values["sample"] and one in typed:
             raise UsageError(f"{name(one)} is about a --sample")
-    if values["nbest"] is not None and values["nbest"] > (values["beam"] or 5):
-        raise UsageError(f"--nbest {values['nbest']} needs a --beam at least as wide")
     if values["scores"] and (values["json"] or values["nbest"] is not None):
         raise UsageError("--json and --nbest print scores anyway: leave out --scores")
     if values["score_target"] is not None:
@@ -188,29 +196,7 @@ def drawing(temperature: float, top_k: int | None, top_p: float | None) -> Any:
     return choose
 
 
-# ------------------------------------------------------------------------------------------- lines
-
-
-def lines_of(sources: list[str], errors: str, at_once: bool = False) -> Iterator[str]:
-    """The lines of all `sources`; of standard input, `at_once` each as soon as it is there.
-
-    Errors: DataError.
-    """
-    from seqlm.text.reading import STDIN, blocks, decodable
-
-    if at_once and sources == [STDIN]:
-        offset = 0
-        for number, line in enumerate(sys.stdin.buffer, 1):
-            yield decodable(line, "<stdin>", number, offset, errors).decode().rstrip("\r\n")
-            offset += len(line)
-        return
-    rest = ""
-    for block in blocks(sources, errors):
-        *whole, rest = (rest + block.data.decode()).split("\n")  # of a file, the last rest is ""
-        yield from whole
-
-
-def pairs(lines: Iterator[str], targets: Iterator[str], name: str) -> Iterator[tuple[str, str]]:
+def pairs_of(lines: Iterator[str], targets: Iterator[str], name: str) -> Iterator[tuple[str, str]]:
     """Errors: DataError where there are not as many lines of both."""
     for number, line in enumerate(lines, 1):
         target = next(targets, None)
@@ -219,89 +205,6 @@ def pairs(lines: Iterator[str], targets: Iterator[str], name: str) -> Iterator[t
         yield line, target
     if next(targets, None) is not None:
         raise DataError(f"{name} goes on where the source ends")
-
-
-# ----------------------------------------------------------------------------------------- records
-
-
-def formatted(
-    number: int, each: Translation, nbest: bool, scores: bool, align: bool, json: bool
-) -> Iterator[str]:
-    """What is printed of one line."""
-    if json:
-        found = [as_object(each, one, align) for one in each.found]
-        yield dumped({"line": number + 1, "source": each.source, "found": found})
-        return
-    for one in each.found if nbest else each.found[:1]:
-        linked = [pharaoh(one.alignment, each.source_pieces, one.pieces)] if align else []
-        if nbest:
-            features = f"LogProb= {one.log_prob:.6f} Length= {len(one.tokens)}"
-            yield " ||| ".join([str(number), one.text, features, f"{one.score:.6f}", *linked])
-        elif scores:
-            yield "\t".join([f"{one.score:.6f}", one.text, *linked])
-        else:
-            yield " ||| ".join([one.text, *linked])
-
-
-def as_object(each: Translation, one: Translated, align: bool) -> dict[str, Any]:
-    linked = {"align": pharaoh(one.alignment, each.source_pieces, one.pieces)} if align else {}
-    tokens = len(one.tokens)
-    return {
-        "text": one.text,
-        "log_prob": one.log_prob,
-        "score": one.score,
-        "tokens": tokens,
-    } | linked
-
-
-def scored(
-    opened: Opened,
-    lines: Iterator[str],
-    target: str,
-    errors: str,
-    batch_size: int,
-    align: bool,
-    json: bool,
-) -> Iterator[str]:
-    """Of each pair, the log-probability of the target and its tokens, `</s>` included."""
-    from seqlm.decoding.translating import score_targets
-
-    together = pairs(lines, lines_of([target], errors), target)
-    for each in score_targets(*opened, together, batch_size, align):
-        log_prob = sum(each.log_probs)
-        linked = pharaoh(each.alignment, each.source_pieces, each.pieces) if align else ""
-        if json:
-            yield dumped(scored_object(each, log_prob) | ({"align": linked} if align else {}))
-        else:
-            yield "\t".join(
-                [f"{log_prob:.6f}", str(len(each.tokens)), *([linked] if align else [])]
-            )
-
-
-def scored_object(each: Scored, log_prob: float) -> dict[str, Any]:
-    tokens = [*(piece.decode(errors="replace") for piece in each.pieces[:-1]), "</s>"]
-    return {
-        "source": each.source,
-        "target": each.target,
-        "log_prob": log_prob,
-        "tokens": tokens,
-        "log_probs": each.log_probs,
-    }
-
-
-def pharaoh(attention: Tensor | None, source: list[bytes], target: list[bytes]) -> str:
-    """'0-0 1-2': word of the source, word of the target."""
-    from seqlm.decoding.alignment import links
-
-    return (
-        ""
-        if attention is None
-        else " ".join(f"{i}-{j}" for i, j in links(attention, source, target))
-    )
-
-
-def dumped(record: dict[str, Any]) -> str:
-    return json_module.dumps(record, ensure_ascii=False)
 
 
 # ---------------------------------------------------------------------------------- what is told

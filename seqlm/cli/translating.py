@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from seqlm.cli import console
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
     from seqlm.decoding.translating import Search
 
 BEAM = flag(
-    "--beam", help="Width of the search; 1 is greedy. [default: 5]", min=1, max=1 << 16
-)  # fmt: skip
+    "--beam",
+    help="Width of the search; 1 is greedy, whatever the penalties. [default: 5]",
+    min=1,
+    max=1 << 16,
+)
 LENGTH_PENALTY = flag(
     "--length-penalty", help="How far a translation's length excuses what it costs. [default: 1]"
 )
@@ -25,6 +29,11 @@ COVERAGE_PENALTY = flag(
 )
 MAX_RATIO = flag(
     "--max-ratio", help="The most tokens, in those of the source; 10 more are free. [default: 2]"
+)
+MAX_INPUT_LENGTH = flag(
+    "--max-input-length",
+    help="Tokens of a source line that are read; of a longer one, the first. [default: 1000]",
+    min=1,
 )
 REPLACE_UNK = flag("--replace-unk", help="Write for <unk> the source word with most attention.")
 
@@ -39,8 +48,11 @@ def search(**options: Any) -> Search:
     given = {name: value for name, value in options.items() if value is not None}
     console.check_choice("normalisation", given.get("normalisation"), ("simple", "gnmt"))
     for name in ("length_penalty", "coverage_penalty"):
-        if not given.get(name, 0) >= 0:
+        if not 0 <= given.get(name, 0) < math.inf:
             raise UsageError(f"--{name.replace('_', '-')} must be 0 or more, not {given[name]}")
-    if not given.get("max_ratio", 1) > 0:
-        raise UsageError(f"--max-ratio must be above 0, not {given['max_ratio']}")
-    return Search(**given)
+    if not 0 < given.get("max_ratio", 1) <= 1000:
+        raise UsageError(f"--max-ratio must be above 0 and at most 1000, not {given['max_ratio']}")
+    found = Search(**given)
+    if found.nbest > found.beam:
+        raise UsageError(f"--nbest {found.nbest} needs a --beam at least as wide")
+    return found

@@ -61,7 +61,9 @@ def readable(tokenizer: Tokenizer, lines: Sequence[str], first: int) -> list[str
     found = [SENTINEL.sub(b"<unk>", line.encode()).decode() for line in lines]
     for number, (line, other) in enumerate(zip(lines, found), first + 1):
         if line != other:
-            warnings.warn(f"line {number}: <s> and </s> are reserved, and read as <unk>", stacklevel=2)
+            warnings.warn(
+                f"line {number}: <s> and </s> are reserved, and read as <unk>", stacklevel=2
+            )
     return found
 
 

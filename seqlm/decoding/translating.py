@@ -10,8 +10,8 @@ came. Nothing a line is given depends on the lines beside it: its hypotheses hav
 tokens, and the noise of its sample is that of its number. A blank line is not the model's business:
 its translation is blank.
 
-A hypothesis of T tokens is scored, and what it attends to is seen, after T - 1 of them are read: a
-model with a horizon H, which has read one `</s>` at the start, can tell of H.
+The last token of a hypothesis is never read: a model with a horizon H begins by reading `</s>`, and
+H tokens can follow that.
 """
 
 from __future__ import annotations
@@ -251,9 +251,9 @@ def score_targets(
 ) -> Iterator[Scored]:
     """How probable each token of given targets is, `</s>` included, pair by pair, in order.
 
-    Blank lines are read and scored like others; `buffer`, and what is cut, are those of `translate`.
-    Errors: DataError on a literal `<s>` or `</s>` among words, or where a target is longer than the
-    model's horizon; ModelError where attention is asked for and the model has none.
+    Blank lines are read and scored like others. `buffer` lines are read, and long sources cut, as
+    by `translate`. Errors: DataError on a literal `<s>` or `</s>` among words, or where a target is
+    longer than the model's horizon; ModelError where attention is asked for and there is none.
     """
     first = 0
     for group in grouped(pairs, buffer or ahead(batch_size)):

@@ -112,7 +112,7 @@ def measure_translator(
     stretch is walked through beyond it. Errors: DataError where no target has a prefix.
     """
     horizons = [one.horizon for one in (model, oracle) if one.horizon is not None]
-    length = min(LENGTH, *horizons)
+    length = min([LENGTH, *horizons])
     sources = [shortened(source, min(horizons, default=len(source))) for source in sources]
     chosen = np.unique(np.linspace(0, len(sources) - 1, STRETCHES).astype(int))
     types = torch.arange(model.log_probs(model.start(*padded(sources[:1], model.device))).shape[1])

@@ -182,8 +182,9 @@ def searched(search: Search) -> str:
     """How translations were found."""
     length = f"length:{search.normalisation}.{search.length_penalty:g}"
     coverage = f"|coverage:{search.coverage_penalty:g}" if search.coverage_penalty else ""
+    how = "greedy" if search.beam == 1 else f"beam:{search.beam}|{length}{coverage}"
     unknown = "|unk:replaced" if search.replace_unk else ""
-    return f"beam:{search.beam}|{length}{coverage}|max-ratio:{search.max_ratio:g}{unknown}"
+    return f"{how}|max-ratio:{search.max_ratio:g}{unknown}"
 
 
 def which(runs: Sequence[Loaded]) -> str:

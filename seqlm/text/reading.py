@@ -161,7 +161,7 @@ def zstd_file(raw: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, zstd.ZstdFile(raw))
 
 
-def read(stream: BinaryIO, name: str, by_line: bool) -> bytes:
+def read(stream: BinaryIO, name: str, by_line: bool = False) -> bytes:
     try:
         return stream.readline(BLOCK) if by_line else stream.read(BLOCK)
     except EOFError:

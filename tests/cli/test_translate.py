@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from seqlm import device
 from seqlm.runs.folder import RunFolder
 from tests.command import COMMAND, Result, environment, seqlm_inside
 
@@ -120,6 +123,41 @@ def test_invalid_text_is_refused_or_replaced(run, seqlm):
         assert (replaced.code, replaced.out.count("\n")) == (0, 2)
 
 
+def test_line_by_line_means_what_it_means_in_blocks(run, seqlm):
+    text = b"\xef\xbb\xbfthe frog\r\r\nthe pike\r\n\r\na heron\r"
+    for data in (text, gzip.compress(text)):
+        flags = (["--batch-size", 1], ["--buffer", 1], [], ["--buffer", 2, "--json"])
+        found = [seqlm("translate", "-m", run, *each, stdin=data) for each in flags]
+        assert found[0].out == found[1].out == found[2].out
+        read = [json.loads(line)["source"] for line in found[3].out.splitlines()]
+        assert read == ["the frog\r", "the pike", "", "a heron\r"]
+
+
+def test_a_reserved_word_does_not_end_the_stream(run, seqlm, workplace):
+    text = b"the frog\nthe </s> sleeps\na pike\n"
+    result = seqlm("translate", "-m", run, "--json", stdin=text)
+    assert result.code == 0
+    assert result.warnings == ["line 2: <s> and </s> are reserved, and read as <unk>"]
+    assert [json.loads(line)["source"] for line in result.out.splitlines()][1] == "the </s> sleeps"
+    (workplace / "text").write_bytes(text)
+    for command in (
+        ["translate", "text", "--score-target", "text"],
+        ["eval", "--source", "text", "--target", "text"],
+    ):
+        refused = seqlm(command[0], "-m", run, *command[1:])
+        assert refused.code == 3
+        assert "line 2: the token </s> is reserved" in refused.error
+
+
+def test_a_line_without_end_is_cut(run, seqlm):
+    text = b"the frog\n" + b"the frog " * 5000 + b"\n"
+    result = seqlm("translate", "-m", run, "--max-input-length", 4, stdin=text)
+    (warning,) = result.warnings
+    assert "line 2 is cut: it has 10001 tokens, and the model reads 4" in warning
+    short = seqlm("translate", "-m", run, stdin=b"the frog\nthe frog the\n")
+    assert (result.code, result.out) == (0, short.out)
+
+
 def test_what_has_no_end_is_told(run, seqlm):
     result = seqlm("translate", "-m", run, "--max-ratio", 0.1, "--sample", "-t", 5, stdin=b"the\n")
     assert "1 lines in" in result.err
@@ -185,6 +223,14 @@ def test_unknown_words_can_be_copied(run, translate):
 
 
 # ----------------------------------------------------------------------------------------- samples
+
+
+def test_a_device_without_float64_is_not_chosen(run, seqlm, monkeypatch):
+    monkeypatch.setattr(device, "choose_device", lambda _: torch.device("mps"))
+    result = seqlm("translate", "-m", run, stdin=b"the frog\n")
+    assert result.code == 0
+    assert "device: cpu" in result.err
+    assert "mps" not in result.err
 
 
 def test_a_seed_gives_the_same_samples_and_another_others(run, translate):
@@ -290,7 +336,17 @@ def test_a_model_without_attention_aligns_nothing(runs, seqlm):
         (["--beam", 0], "--beam"),
         (["--nbest", 6], "--nbest 6 needs a --beam at least as wide"),
         (["--length-penalty", -1], "--length-penalty must be 0 or more"),
+        (["--length-penalty", "inf"], "--length-penalty must be 0 or more"),
+        (["--coverage-penalty", "nan"], "--coverage-penalty must be 0 or more"),
         (["--max-ratio", 0], "--max-ratio must be above 0"),
+        (["--max-ratio", "inf"], "--max-ratio must be above 0 and at most 1000"),
+        (["--max-ratio", 1e30], "--max-ratio must be above 0 and at most 1000"),
+        (["--max-ratio", "nan"], "--max-ratio must be above 0 and at most 1000"),
+        (["-", "-"], "- stands for standard input"),
+        (["--score-target", "-"], "- stands for standard input"),
+        (["--beam", 2, "--nbest", 3], "--nbest 3 needs a --beam at least as wide"),
+        (["--buffer", 0], "--buffer"),
+        (["--max-input-length", 0], "--max-input-length"),
         (["--normalisation", "gmnt"], "did you mean 'gnmt'?"),
         (["--sample", "--beam", 2], "--beam is about a search"),
         (["--temperature", 2], "--temperature is about a --sample"),
@@ -330,6 +386,20 @@ def test_a_reader_that_has_enough_is_no_error(run, tmp_path):
         translating.stdout.close()
         assert translating.wait() == 0
         assert translating.stderr.read() == b""
+
+
+@pytest.mark.parametrize("flags", [["--batch-size", 1], ["--buffer", 1]], ids=str)
+def test_a_pipe_is_answered_line_by_line_where_that_is_asked(flags, run):
+    pipe = subprocess.PIPE
+    with process(run, *flags, stdin=pipe, stdout=pipe) as translating:
+        assert translating.stdin is not None
+        assert translating.stdout is not None
+        for line in (b"the frog sees the pike\n", b"\n", b"a heron sleeps\n"):
+            translating.stdin.write(line)
+            translating.stdin.flush()
+            assert translating.stdout.readline().endswith(b"\n")
+        translating.stdin.close()
+        assert translating.wait() == 0
 
 
 def test_at_a_terminal_every_line_is_answered_at_once_until_it_is_stopped(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -15,17 +16,25 @@ from torch import Tensor
 
 from seqlm.decoding.beam import beam_search
 from seqlm.decoding.choose import chooser
+from seqlm.decoding.generate import generate
 from seqlm.decoding.noise import Noise
-from seqlm.decoding.sentences import ROOM, Sentence, batches
-from seqlm.decoding.translating import SPARE, Search, Translation, score_targets, translate
+from seqlm.decoding.sentences import ROOM, batches, is_blank
+from seqlm.decoding.translating import (
+    SPARE,
+    Search,
+    Translation,
+    score_targets,
+    translate,
+)
 from seqlm.errors import DataError, ModelError
 from seqlm.models import model_class
 from seqlm.models.base import TranslationNetwork, Translator
 from seqlm.text.corpus import learn_bpe
+from seqlm.text.parallel import blank_lines
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
-from tests.decoding.tabular import Tabular
+from tests.decoding.tabular import Tabular, random_table
 from tests.decoding.test_beam import plain_beam
 
 WORDS = Tokenizer("word", [*RESERVED, b"the", b"old", b"frog", b"sees", b"it"])
@@ -132,13 +141,34 @@ def test_whatever_the_text_there_is_a_line_for_every_line(
     assert [each.source for each in found] == lines
     for each in found:
         assert "\n" not in each.found[0].text
-        assert each.source.strip() or each.found[0].text == ""
+        assert each.source.strip(" \t\r\v\f") or each.found[0].text == ""
 
 
 def test_a_blank_line_is_not_the_models_business(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model("gru", len(WORDS), width=4)
     monkeypatch.setattr(model, "start", None)
-    assert texts(translate(model, WORDS, WORDS, ["", "  ", "\t\xa0"])) == ["", "", ""]
+    assert texts(translate(model, WORDS, WORDS, ["", "  ", "\t\v\f\r"])) == [""] * 3
+
+
+def test_white_space_is_what_it_is_in_training() -> None:
+    lines = ["", " \t\v\f\r", "\xa0", "\u2028", "\x1c", "\x85", "\u3000 ", "the", " e "]
+    ids = KINDS["bpe"].encode(Block("".join(f"{line}\n" for line in lines).encode(), "", 1))
+    assert [*map(is_blank, lines)] == blank_lines(ids, KINDS["bpe"]).tolist()
+    assert [*map(is_blank, lines)] == [True] * 2 + [False] * 7
+
+
+def test_a_reserved_word_is_read_as_unknown_with_a_warning() -> None:
+    lines = ["it", "the <s> </s> frog", "", "<s>it </s", "</s>"]
+    for batch_size in (1, 64):
+        with pytest.warns(UserWarning, match="are reserved, and read as <unk>") as seen:
+            found = [*translate(Copier(len(WORDS)), WORDS, WORDS, lines, batch_size=batch_size)]
+        assert [str(one.message).split(":")[0] for one in seen] == ["line 2", "line 5"]
+        assert [each.source for each in found] == lines
+        assert texts(iter(found)) == ["it", "the <unk> <unk> frog", "", "<unk> <unk>", "<unk>"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = random_model("gru", len(KINDS["char"]), width=4)
+        assert len([*translate(model, KINDS["char"], KINDS["char"], lines)]) == 5
 
 
 def test_the_buffer_is_bounded() -> None:
@@ -161,11 +191,10 @@ def test_the_buffer_is_bounded() -> None:
 def test_batches_hold_every_line_once_and_no_more_than_they_can(
     lengths: list[int], size: int
 ) -> None:
-    sentences = [Sentence(at, "", [EOS] * length, []) for at, length in enumerate(lengths)]
-    found = [*batches(sentences, size)]
-    assert sorted(one.number for batch in found for one in batch) == [*range(len(lengths))]
+    found = [*batches(range(len(lengths)), size, lengths.__getitem__)]
+    assert sorted(number for batch in found for number in batch) == [*range(len(lengths))]
     for batch in found:
-        positions = len(batch) * max(len(one.tokens) for one in batch)
+        positions = len(batch) * max(lengths[number] for number in batch)
         assert len(batch) <= size
         assert positions <= size * ROOM or len(batch) == 1
 
@@ -292,6 +321,60 @@ def test_every_hypothesis_has_the_attention_behind_its_own_tokens(model: Transla
             torch.testing.assert_close(one.alignment, expected)
 
 
+# ------------------------------------------------------------------------------------------- greedy
+
+
+class Told(Translator):
+    """Says what a table says, whatever the source; its answers are counted."""
+
+    from_settings = Tabular.from_settings
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__(None)
+        self.table, self.answers = Tabular(table), 0
+
+    def start(self, source: Tensor, lengths: Tensor) -> Tensor:
+        return self.table.start(len(source))
+
+    def log_probs(self, state: Tensor) -> Tensor:
+        self.answers += 1
+        return self.table.log_probs(state)
+
+    def advance(self, state: Tensor, tokens: Tensor) -> Tensor:
+        return self.table.advance(state, tokens)
+
+
+def greedily(model: Translator, steps: int) -> list[int]:
+    start = model.start(torch.tensor([[2, EOS]]), torch.tensor([2]))
+    return [int(one) for one in generate(model, start, chooser(temperature=0), steps, end=EOS)]
+
+
+def test_a_beam_of_one_ends_where_greedy_does() -> None:
+    """Though what goes on is likelier token by token."""
+    table = torch.full((4, 4), 0.02, dtype=torch.float64)
+    table[EOS] = torch.tensor([0.05, 0.5, 0.4, 0.05])
+    table[2] = torch.tensor([0.0, 0.06, 0.94, 0.0])
+    model = Told(table.log())
+    for options in ({}, {"normalisation": "gnmt", "length_penalty": 3.0}):
+        model.answers = 0
+        [each] = translate(model, WORDS, WORDS, ["the"], Search(beam=1, **options))
+        searched, model.answers = model.answers, 0
+        assert each.found[0].tokens == greedily(model, 14) == [EOS]
+        assert each.found[0].score == each.found[0].log_prob == pytest.approx(math.log(0.5))
+        assert searched == model.answers == 2  # one for the shape
+    [each] = translate(model, WORDS, WORDS, ["the"], Search(beam=2))
+    assert len(each.found[0].tokens) > 1
+
+
+@given(st.integers(2, 6), st.integers(0, 10**6), st.sampled_from([None, 3]))
+def test_a_beam_of_one_costs_what_greedy_does(vocab: int, seed: int, levels: int | None) -> None:
+    model = Told(random_table(2, vocab, seed, levels))
+    [each] = translate(model, WORDS, WORDS, ["the"], Search(beam=1))
+    searched, model.answers = model.answers, 0
+    assert each.found[0].tokens == greedily(model, 14)
+    assert searched == model.answers
+
+
 # ---------------------------------------------------------------------------------------- horizons
 
 
@@ -317,6 +400,41 @@ def test_a_model_with_a_horizon_is_never_asked_beyond_it() -> None:
     assert max(len(each.found[0].tokens) for each in found) <= 5
     with pytest.warns(UserWarning, match="is cut"), pytest.raises(DataError, match="line 1: the"):
         list(score_targets(model, WORDS, WORDS, zip(LINES, LINES)))
+
+
+def test_as_much_as_the_horizon_is_said_and_scored() -> None:
+    model = random_model(
+        "transformer", len(WORDS), width=8, positions="learned", horizon=5, layers=1
+    )
+    draw = Search(draw=partial(chooser, 1.0, None, None), max_ratio=9.0, align=True)
+    found = [*translate(model, WORDS, WORDS, ["the old frog it"] * 20, draw)]
+    assert max(len(each.found[0].tokens) for each in found) == 5
+    pairs = [("it", "the old frog it"), ("it", "")]
+    [whole, short] = score_targets(model, WORDS, WORDS, pairs, align=True)
+    assert len(whole.log_probs) == 5
+    assert whole.alignment is not None
+    assert whole.alignment.shape == (5, 2)
+    assert len(short.log_probs) == 1
+    with torch.no_grad():
+        start = model.start(torch.tensor([[6, EOS]]), torch.tensor([2]))
+        scores, _ = Translator.score(model, start, torch.tensor([whole.tokens[:4]]))
+    assert whole.log_probs[:4] == pytest.approx(scores[0].tolist(), abs=1e-12)
+
+
+def test_no_more_is_read_of_a_line_than_is_asked_for() -> None:
+    model = Copier(len(WORDS))
+    lines = ["the old frog sees it", "the frog"]
+    asked = r"line 1 is cut: it has 6 tokens, and the model reads 3 \(--max-input-length\)"
+    for search in (Search(max_input_length=3), Search(max_input_length=3, replace_unk=True)):
+        with pytest.warns(UserWarning, match=asked):
+            assert texts(translate(model, WORDS, WORDS, lines, search)) == ["the old", "the frog"]
+    with pytest.warns(UserWarning, match=asked):
+        [one, _] = score_targets(model, WORDS, WORDS, zip(lines, lines), max_input_length=3)
+    assert one.source == lines[0]
+    assert len(one.source_pieces) == 3
+    with pytest.warns(UserWarning, match="the model reads 1000"):
+        [one] = translate(model, WORDS, WORDS, ["frog " * 1000])
+    assert len(one.found[0].tokens) == 1000
 
 
 # ----------------------------------------------------------------------------------- given targets
@@ -358,10 +476,27 @@ def test_what_a_search_found_is_scored_as_it_was_found(model: Translator) -> Non
             assert sum(one.log_probs) == pytest.approx(each.found[0].log_prob)
 
 
-def test_the_line_of_a_reserved_word_is_named() -> None:
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_a_pair_with_a_reserved_word_is_refused_and_named(batch_size: int) -> None:
     model = Copier(len(WORDS))
-    with pytest.raises(DataError, match="the source, line 6: the token </s>"):
-        list(translate(model, WORDS, WORDS, ["it"] * 5 + ["the </s>"], batch_size=1))
+    pairs = [("it", "it")] * 5
+    for pair, side in ((("the </s>", "it"), "source"), (("it", "<s>"), "target")):
+        with pytest.raises(DataError, match=f"the {side}, line 6: the token </?s>"):
+            list(score_targets(model, WORDS, WORDS, [*pairs, pair], batch_size))
+
+
+def test_long_targets_share_a_batch_with_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = Copier(len(WORDS)), []
+    start = model.start
+
+    def seen(source: Tensor, lengths: Tensor) -> Read:
+        rows.append(len(source))
+        return start(source, lengths)
+
+    monkeypatch.setattr(model, "start", seen)
+    pairs = [("it", "the")] * 4 + [("it", "the " * (2 * ROOM - 1))] * 4
+    list(score_targets(model, WORDS, WORDS, pairs, batch_size=4))
+    assert rows == [4, 2, 2]
 
 
 def test_coverage_is_of_the_own_source_alone() -> None:

@@ -10,9 +10,10 @@ from torch import Tensor
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.evaluation import exposure
 from seqlm.evaluation.constants import Adaptation
-from seqlm.evaluation.exposure import measure, stretches
+from seqlm.evaluation.exposure import measure, measure_translator, stretches
 from seqlm.evaluation.mixing import Mix
-from seqlm.models.base import EOS, LanguageModel
+from seqlm.models import model_class
+from seqlm.models.base import EOS, LanguageModel, Translator
 from seqlm.runs.save import Loaded
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
@@ -106,6 +107,28 @@ def test_a_model_as_good_as_the_oracle_has_no_excess():
     figures = measure(Mix.of([twin]), THEIRS, IDS)
     assert figures["kl-true-prefix"] == pytest.approx(0, abs=1e-9)
     assert figures["kl-own-prefix"] == pytest.approx(0, abs=1e-9)
+
+
+def translator(arch: str, **options: object) -> Translator:
+    torch.manual_seed(1)
+    model = model_class("translation", arch).from_settings({"vocab_size": V, "width": 8, **options})
+    assert isinstance(model, Translator)
+    for parameter in model.parameters():
+        parameter.data.uniform_(-1, 1)
+    return model.double().eval()
+
+
+def test_translators_are_never_asked_beyond_a_horizon(monkeypatch):
+    """Of either: what they could not read is left out of sources and targets alike."""
+    short = translator("transformer", positions="learned", horizon=6, layers=1)
+    other = translator("gru")
+    long = [[2, 3, 4, 2, 3, 4, 2, EOS], [3, EOS], [2, 2, 2, 4, 3, 3, 3, 3, EOS]]
+    for pair in ((short, other), (other, short)):
+        found = measure_translator(*pair, long, long)
+        read = [[2, 3, 4, 2, 3, EOS], [3, EOS], [2, 2, 2, 4, 3, EOS]]
+        with monkeypatch.context() as patch:
+            patch.setattr(exposure, "LENGTH", 6)
+            assert found == measure_translator(*pair, read, [target[:6] for target in long])
 
 
 def test_what_cannot_be_measured_is_refused():

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from seqlm.errors import DataError
 from seqlm.text import reading
-from seqlm.text.reading import Block, blocks
+from seqlm.text.reading import Block, blocks, lines
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -227,6 +227,62 @@ def test_invalid_utf8_can_be_replaced(file):
     assert text_of(path, errors="replace").decode() == "caf\ufffd\n\ufffd\ufffd ok \ufffd\n"
 
 
+# ------------------------------------------------------------------------------------- line by line
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n\n", b"a\nb", b"a\nb\r", b"x\r\r\ny\r\n", reading.BOM + b"a\r\nb\n", reading.BOM],
+    ids=repr,
+)
+def test_lines_are_those_of_the_blocks(data, file):
+    for path in (file(data, "plain"), file(gzip.compress(data), "packed")):
+        text = text_of(path)
+        assert [block.data for block in blocks([path], by_line=True)] == [
+            line + b"\n" for line in text.split(b"\n")[:-1]
+        ]
+        assert list(lines([path, path])) == 2 * text.decode().split("\n")[:-1]
+
+
+def test_a_long_line_is_one_line(file):
+    long = "grün und blau " * BLOCK
+    assert list(lines([file(f"{long}\r\nkurz".encode())])) == [long, "kurz"]
+
+
+def test_faults_are_told_alike_line_by_line(file):
+    good = "grün\r\n".encode() * BLOCK
+    bad = file(reading.BOM + good + b"caf\xe9\n")
+    told = []
+    for by_line in (False, True):
+        with pytest.raises(DataError) as error:
+            list(blocks([bad], by_line=by_line))
+        told.append(str(error.value))
+        with pytest.warns(UserWarning, match="holds NUL bytes") as seen:
+            list(blocks([file(b"a\0\n\0\n" * BLOCK, "nul")], by_line=by_line))
+        assert len(seen) == 1
+    assert told[0] == told[1]
+    assert f"line {BLOCK + 1}: invalid UTF-8 at byte {len(reading.BOM + good) + 3} " in told[0]
+
+
+def test_a_line_is_there_as_soon_as_it_is_written(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    answered = threading.Semaphore(0)
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as stream:
+            for number in range(3):
+                stream.write(f"line {number}\n".encode())
+                assert answered.acquire(timeout=30)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for number, line in enumerate(lines([pipe])):
+        assert line == f"line {number}"
+        answered.release()
+    writer.join()
+
+
 # --------------------------------------------------------------------------------------- long lines
 
 
@@ -288,12 +344,14 @@ def test_any_bytes_are_clean_text_or_an_error(tmp_path_factory, data, size):
             with pytest.raises(DataError, match=f"at byte {error.start} "):
                 text_of(path)
             plain = data.decode(errors="replace").encode()
-        found = list(blocks([path], "replace"))
-        assert b"".join(block.data for block in found) == normalised(plain)
-        line = 1
-        for block in found:
-            assert block.line == line
-            line += block.data.count(b"\n")
+        for by_line in (False, True):
+            found = list(blocks([path], "replace", by_line=by_line))
+            assert b"".join(block.data for block in found) == normalised(plain)
+            line = 1
+            for block in found:
+                assert block.line == line
+                line += block.data.count(b"\n")
+        assert list(lines([path], "replace")) == normalised(plain).decode().split("\n")[:-1]
 
 
 def test_a_file_of_many_megabytes_is_read_in_blocks(file, monkeypatch):
