@@ -75,6 +75,7 @@ def evaluate(
     normalisation: Annotated[str | None, translating.NORMALISATION] = None,
     coverage_penalty: Annotated[float | None, translating.COVERAGE_PENALTY] = None,
     max_ratio: Annotated[float | None, translating.MAX_RATIO] = None,
+    max_input_length: Annotated[int | None, translating.MAX_INPUT_LENGTH] = None,
     replace_unk: Annotated[bool | None, translating.REPLACE_UNK] = None,
     per_token: Annotated[
         bool, flag("--per-token", help="Print the surprisal of every token, in bits, as TSV.")
@@ -103,6 +104,7 @@ def evaluate(
             normalisation=normalisation,
             coverage_penalty=coverage_penalty,
             max_ratio=max_ratio,
+            max_input_length=max_input_length,
             replace_unk=replace_unk,
         )
         where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked

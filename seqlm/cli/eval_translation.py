@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OWN = (
     "source", "target", "beam", "length_penalty", "normalisation", "coverage_penalty", "max_ratio",
-    "replace_unk",
+    "max_input_length", "replace_unk",
 )  # fmt: skip
 SHARED = (
     "model", "metric", "oracle", "seed", "json", "batch_size", "errors", "device", "num_threads",

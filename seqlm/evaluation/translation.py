@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm import __version__
+from seqlm.decoding.sentences import is_blank
 from seqlm.decoding.translating import Search, score_targets, translate
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation import exposure, perplexity
@@ -112,7 +113,11 @@ def evaluate(
     if set(wanted) & set(perplexity.METRICS):
         scores: list[float] = []
         pairs = zip(lines, references)
-        for done, scored in enumerate(score_targets(model, reads, writes, pairs, batch_size)):
+        for done, scored in enumerate(
+            score_targets(
+                model, reads, writes, pairs, batch_size, max_input_length=search.max_input_length
+            )
+        ):
             scores += scored.log_probs
             progress("scoring the target", (done + 1) / len(lines))
         tally.add_scores(ids, np.array(scores))
@@ -126,7 +131,7 @@ def evaluate(
         together([*runs, oracle])  # of one vocabulary
         judge, _, _ = together([oracle])
         progress("drawing translations, and asking the oracle")
-        kept = [at for at, line in enumerate(lines) if line.strip()]
+        kept = [at for at, line in enumerate(lines) if not is_blank(line)]
         read_ids, target_ids = ([sentences(side)[at] for at in kept] for side in (read, ids))
         exposed = exposure.measure_translator(model, judge, read_ids, target_ids, seed)
         judged = f"oracle:{oracle.config['arch']}.{oracle.weights}|seed:{seed}"
@@ -147,7 +152,7 @@ def aligned(source: Side, target: Side) -> tuple[list[str], list[str]]:
     check_pairs(source, target)
     lines, references = source.lines, target.lines
     for side, text in ((source, lines), (target, references)):
-        if not any(line.strip() for line in text):
+        if all(is_blank(line) for line in text):
             raise DataError(f"no text to evaluate in {side.name}: nothing but empty lines")
     return lines, references
 
