@@ -98,15 +98,7 @@ def evaluate(
     """
     console.check_choice("errors", errors, ("strict", "replace"))
     if eval_translation.is_asked(flags):
-        search = translating.search(
-            beam=beam,
-            length_penalty=length_penalty,
-            normalisation=normalisation,
-            coverage_penalty=coverage_penalty,
-            max_ratio=max_ratio,
-            max_input_length=max_input_length,
-            replace_unk=replace_unk,
-        )
+        search = translating.search(flags)
         where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked
         eval_translation.evaluate(
             source, target, model, metric, oracle, seed, search, json, batch_size, errors, where

@@ -105,9 +105,9 @@ def evaluate(
 
 
 def as_object(values: dict[str, float], found: Evaluation, runs: list[Loaded]) -> dict[str, Any]:
-    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
     from seqlm.evaluation import perplexity
 
+    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
     paths = [str(run.path) for run in runs]
     scored = found.tally.log_prob if set(values) & set(perplexity.METRICS) else None
     return {

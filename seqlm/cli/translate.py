@@ -115,19 +115,8 @@ def translate(
     check(flags, console.typed(flags))
     sources = list(source) if source else ["-"]
     console.check_stdin([*sources, score_target or ""])
-    search = translating.search(
-        beam=beam,
-        nbest=nbest,
-        length_penalty=length_penalty,
-        normalisation=normalisation,
-        coverage_penalty=coverage_penalty,
-        max_ratio=max_ratio,
-        max_input_length=max_input_length,
-        replace_unk=replace_unk,
-        align=align or plot is not None,
-        seed=seed,
-        draw=drawing(temperature, top_k, top_p) if sample else None,
-    )
+    draw = drawing(temperature, top_k, top_p) if sample else None
+    search = translating.search(flags, align=align or plot is not None, draw=draw)
     if plot not in (None, "-"):
         from seqlm.evaluation import pictures
 
@@ -234,11 +223,11 @@ def drawn(found: Iterable[Translation], place: str) -> Iterator[Translation]:
         best = each.found[0]
         if not done and best.alignment is not None:
             done = True
-            sides = pictures.labels(each.source_pieces), pictures.labels(best.pieces)
+            sides = pictures.labels(each.source.pieces), pictures.labels(best.pieces)
             if place == "-":
                 colour = console.is_tty(sys.stderr)
                 console.tell(pictures.in_characters(best.alignment, *sides, colour=colour))
             else:
                 pictures.draw(place, best.alignment, *sides)
-                console.say(f"{place}: {each.source}")
+                console.say(f"{place}: {each.source.text}")
         yield each

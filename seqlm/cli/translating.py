@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from seqlm.cli import console
@@ -10,6 +11,8 @@ from seqlm.cli.console import flag
 from seqlm.errors import UsageError
 
 if TYPE_CHECKING:
+    import typer
+
     from seqlm.decoding.translating import Search
 
 BEAM = flag(
@@ -38,14 +41,16 @@ MAX_INPUT_LENGTH = flag(
 REPLACE_UNK = flag("--replace-unk", help="Write for <unk> the source word with most attention.")
 
 
-def search(**options: Any) -> Search:
-    """Those given, and the defaults of a Search for those that are None; checked.
+def search(flags: typer.Context, **others: Any) -> Search:
+    """As a command's flags of the same names say, and `others`; the default where one is None.
 
     Errors: UsageError.
     """
     from seqlm.decoding.translating import Search
 
-    given = {name: value for name, value in options.items() if value is not None}
+    values = flags.params | others
+    asked = {field.name: values.get(field.name) for field in fields(Search)}
+    given = {name: value for name, value in asked.items() if value is not None}
     console.check_choice("normalisation", given.get("normalisation"), ("simple", "gnmt"))
     for name in ("length_penalty", "coverage_penalty"):
         if not 0 <= given.get(name, 0) < math.inf:

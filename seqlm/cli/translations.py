@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seqlm.decoding.translating import Scored, Translated, Translation
+    from seqlm.decoding.translating import ScoredPair, Translated, Translation
 
 
 def found(
@@ -20,13 +20,13 @@ def found(
         yield dumped(
             {
                 "line": number + 1,
-                "source": each.source,
+                "source": each.source.text,
                 "found": [as_object(each, one, align) for one in each.found],
             }
         )
         return
     for one in each.found if nbest else each.found[:1]:
-        linked = [pharaoh(one.alignment, each.source_pieces, one.pieces)] if align else []
+        linked = [pharaoh(one.alignment, each.source.pieces, one.pieces)] if align else []
         if nbest:
             features = f"LogProb= {one.log_prob:.6f} Length= {len(one.tokens)}"
             yield " ||| ".join([str(number), one.text, features, f"{one.score:.6f}", *linked])
@@ -37,7 +37,7 @@ def found(
 
 
 def as_object(each: Translation, one: Translated, align: bool) -> dict[str, Any]:
-    linked = {"align": pharaoh(one.alignment, each.source_pieces, one.pieces)} if align else {}
+    linked = {"align": pharaoh(one.alignment, each.source.pieces, one.pieces)} if align else {}
     return {
         "text": one.text,
         "log_prob": one.log_prob,
@@ -46,18 +46,18 @@ def as_object(each: Translation, one: Translated, align: bool) -> dict[str, Any]
     } | linked
 
 
-def scored(each: Scored, align: bool, json: bool) -> str:
+def scored(each: ScoredPair, align: bool, json: bool) -> str:
     """What is printed of a given target: its log-probability and its tokens."""
-    log_prob = sum(each.log_probs)
-    links = [pharaoh(each.alignment, each.source_pieces, each.pieces)] if align else []
+    log_prob, said = sum(each.log_probs), each.target.pieces[:-1]
+    links = [pharaoh(each.alignment, each.source.pieces, each.target.pieces)] if align else []
     if not json:
-        return "\t".join([f"{log_prob:.6f}", str(len(each.tokens)), *links])
+        return "\t".join([f"{log_prob:.6f}", str(each.target.length), *links])
     return dumped(
         {
-            "source": each.source,
-            "target": each.target,
+            "source": each.source.text,
+            "target": each.target.text,
             "log_prob": log_prob,
-            "tokens": [*(piece.decode(errors="replace") for piece in each.pieces[:-1]), "</s>"],
+            "tokens": [piece.decode(errors="replace") for piece in said] + ["</s>"],
             "log_probs": each.log_probs,
             **({"align": links[0]} if align else {}),
         }

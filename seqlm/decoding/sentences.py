@@ -91,11 +91,11 @@ def cut(sentence: Sentence, horizon: int | None, longest: int) -> Sentence:
     """Its first tokens, and its `</s>`: as many as a model with a horizon can read, and `longest`
     at most. A warning says where that is not all."""
     most = min(longest, horizon or longest)
-    if len(sentence.tokens) <= most:
+    if sentence.length <= most:
         return sentence
     asked = "" if most == horizon else " (--max-input-length)"
     warnings.warn(
-        f"line {sentence.number + 1} is cut: it has {len(sentence.tokens)} tokens, and the model"
+        f"line {sentence.number + 1} is cut: it has {sentence.length} tokens, and the model"
         f" reads {most}{asked}",
         stacklevel=2,
     )

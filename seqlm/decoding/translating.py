@@ -85,11 +85,9 @@ class Translated(NamedTuple):
 
 
 class Translation(NamedTuple):
-    """A line and the best that was found for it, best first."""
+    """A line and what was found for it, best first."""
 
-    source: str
-    source_pieces: list[bytes]  # (S,) the text behind each token
-    source_tokens: list[int]  # (S,), with `</s>`
+    source: Sentence
     found: list[Translated]
 
 
@@ -128,8 +126,8 @@ def translate(
                 found[sentence.number] = [
                     written(writes, sentence, hypothesis, search) for hypothesis in hypotheses
                 ]
-        for line, (number, _, tokens, pieces) in zip(group, sentences, strict=True):
-            yield Translation(line, pieces, tokens, found.get(number, [BLANK]))
+        for line, sentence in zip(group, sentences, strict=True):
+            yield Translation(sentence._replace(text=line), found.get(sentence.number, [BLANK]))
 
 
 def ahead(batch_size: int) -> int:
@@ -227,14 +225,11 @@ def replaced(
 # --------------------------------------------------------------------------------- given targets
 
 
-class Scored(NamedTuple):
+class ScoredPair(NamedTuple):
     """A pair of lines, and how probable its target is given its source."""
 
-    source: str
-    target: str
-    source_pieces: list[bytes]  # (S,)
-    pieces: list[bytes]  # (t,) the text behind each token of the target
-    tokens: list[int]  # (t,), with `</s>`
+    source: Sentence
+    target: Sentence  # of t tokens
     log_probs: list[float]  # (t,) natural log
     alignment: Tensor | None  # (t, S), where it was asked for
 
@@ -248,7 +243,7 @@ def score_targets(
     align: bool = False,
     buffer: int | None = None,
     max_input_length: int = LONGEST,
-) -> Iterator[Scored]:
+) -> Iterator[ScoredPair]:
     """How probable each token of given targets is, `</s>` included, pair by pair, in order.
 
     Blank lines are read and scored like others. `buffer` lines are read, and long sources cut, as
@@ -263,26 +258,26 @@ def score_targets(
         ]
         targets = encoded(writes, wanted, first, "the target")
         first += len(group)
-        for number, _, tokens, _ in targets:
-            if model.horizon is not None and len(tokens) > model.horizon:
+        for target in targets:
+            if model.horizon is not None and target.length > model.horizon:
                 raise DataError(
-                    f"line {number + 1}: the target has {len(tokens)} tokens, and the model reads"
-                    f" {model.horizon}"
+                    f"line {target.number + 1}: the target has {target.length} tokens, and the"
+                    f" model reads {model.horizon}"
                 )
-        scored: dict[int, Scored] = {}
+        scored: dict[int, ScoredPair] = {}
         together = batches(
             zip(sources, targets, strict=True), batch_size, lambda pair: max(x.length for x in pair)
         )
         for batch in together:
-            for (source, _), one in zip(batch, score_batch(model, batch, align), strict=True):
-                scored[source.number] = one
+            for one in score_batch(model, batch, align):
+                scored[one.source.number] = one
         yield from (scored[source.number] for source in sources)
 
 
 @torch.inference_mode()
 def score_batch(
     model: Translator, pairs: list[tuple[Sentence, Sentence]], align: bool
-) -> list[Scored]:
+) -> list[ScoredPair]:
     state = model.start(*padded([source.tokens for source, _ in pairs], model.device))
     tokens, _ = padded([target.tokens for _, target in pairs], model.device)  # (B, T)
     if align and model.alignment(state) is None:
@@ -293,17 +288,7 @@ def score_batch(
     for row, (source, target) in enumerate(pairs):
         length = target.length
         seen = None if attention is None else attention[row, :length, : source.length].cpu()
-        found.append(
-            Scored(
-                source.text,
-                target.text,
-                source.pieces,
-                target.pieces,
-                target.tokens,
-                log_probs[row][:length],
-                seen,
-            )
-        )
+        found.append(ScoredPair(source, target, log_probs[row][:length], seen))
     return found
 
 

@@ -62,8 +62,8 @@ def read_corpus(
         raise DataError("no corpus: name a file, or - for standard input")
     if tokenizer is not None and (vocab_size is not None or min_count is not None):
         raise UsageError("--vocab takes a vocabulary whole: no --vocab-size, no --min-count")
-    if kind == "bpe" and vocab_size is not None and vocab_size < 256:
-        raise UsageError(f"--vocab-size {vocab_size}: a BPE vocabulary begins with the 256 bytes")
+    if kind == "bpe":
+        check_bpe(vocab_size)
     seen = hashlib.sha256()
     text = hashed(blocks(sources, errors, progress), seen)
     if tokenizer is not None:
@@ -75,7 +75,7 @@ def read_corpus(
             merged = learn_bpe(blocks(sources, errors, progress), vocab_size, min_count or 1)
             tokenizer, ids = by_frequency(merged, memory.joined(map(merged.encode, text)))
     else:
-        learner = WordLearner() if kind == "word" else CharacterLearner()
+        learner = LEARNERS[kind]()
         ids = memory.joined(learner.encode(text))
         tokenizer = learner.finish(ids, vocab_size, min_count, rare, held_out)
     named = ", ".join("<stdin>" if source == STDIN else source for source in sources)
@@ -219,7 +219,15 @@ class CharacterLearner(Learner):
         return RESERVED + [chr(point).encode() for point in self.found[2:]]
 
 
+LEARNERS: dict[Kind, Callable[[], Learner]] = {"word": WordLearner, "char": CharacterLearner}
+
 # -------------------------------------------------------------------------------- byte-pair merges
+
+
+def check_bpe(vocab_size: int | None) -> None:
+    """Errors: UsageError on a size that has no place for the bytes."""
+    if vocab_size is not None and vocab_size < 256:
+        raise UsageError(f"--vocab-size {vocab_size}: a BPE vocabulary begins with the 256 bytes")
 
 
 def learn_bpe(text: Iterable[Block], vocab_size: int | None, min_count: int) -> Tokenizer:

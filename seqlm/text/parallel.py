@@ -22,11 +22,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from seqlm.errors import DataError, UsageError
+from seqlm.errors import DataError
 from seqlm.memory import IN_MEMORY
 from seqlm.parallel import ahead
 from seqlm.text.batches import IGNORED, Batch, pad
-from seqlm.text.corpus import CharacterLearner, WordLearner, by_frequency, learn_bpe
+from seqlm.text.corpus import LEARNERS, by_frequency, check_bpe, learn_bpe
 from seqlm.text.reading import STDIN, Block, blocks
 from seqlm.text.tokenizer import Kind, Tokenizer
 from seqlm.text.vocabulary import EOS
@@ -79,13 +79,10 @@ def learn_tokenizer(
     """
     text = [block for side in sides for block in side.blocks]
     if kind == "bpe":
-        if vocab_size is not None and vocab_size < 256:
-            raise UsageError(
-                f"--vocab-size {vocab_size}: a BPE vocabulary begins with the 256 bytes"
-            )
+        check_bpe(vocab_size)
         merged = learn_bpe(text, vocab_size, min_count or 1)
         return by_frequency(merged, encoded(text, merged))[0]
-    learner = WordLearner() if kind == "word" else CharacterLearner()
+    learner = LEARNERS[kind]()
     ids = IN_MEMORY.joined(learner.encode(text))
     return learner.finish(ids, vocab_size, min_count, rare, held_out=0.0)
 

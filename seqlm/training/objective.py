@@ -41,9 +41,8 @@ class Objective(nn.Module):
         """-> the loss to differentiate, the state to carry on (detached), figures to report.
 
         `inner` is the state before the batch, None at the very start; none is carried from one
-        translation to the next. `true_share` is what
-        scheduled sampling leaves of the inputs. The reported `loss` is without smoothing and
-        penalties.
+        translation to the next. `true_share` is what scheduled sampling leaves of the inputs. The
+        reported `loss` is without smoothing and penalties.
         """
         network, head = self.network, self.network.head
         inputs, targets = batch.inputs, batch.targets
@@ -51,10 +50,8 @@ class Objective(nn.Module):
         if true_share < 1:
             begin = partial(beginning, network, batch) if fresh else lambda: inner
             inputs = with_own(network, inputs, begin, true_share)
-        if fresh:
-            with self.precision.autocast():
-                inner = beginning(network, batch)
         with self.precision.autocast():
+            inner = beginning(network, batch) if fresh else inner
             features, inner, penalty, report = self.read(inputs, inner)
         features = features.to(head.weight.dtype)  # (B, T, D)
         if batch.tokens < targets.numel():

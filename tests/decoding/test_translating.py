@@ -138,10 +138,10 @@ def test_whatever_the_text_there_is_a_line_for_every_line(
     model = random_model("gru", len(tokenizer), width=4)
     search = Search(beam=2, max_ratio=0.3)
     found = [*translate(model, tokenizer, tokenizer, lines, search, batch_size, buffer)]
-    assert [each.source for each in found] == lines
+    assert [each.source.text for each in found] == lines
     for each in found:
         assert "\n" not in each.found[0].text
-        assert each.source.strip(" \t\r\v\f") or each.found[0].text == ""
+        assert each.source.text.strip(" \t\r\v\f") or each.found[0].text == ""
 
 
 def test_a_blank_line_is_not_the_models_business(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_reserved_word_is_read_as_unknown_with_a_warning() -> None:
         with pytest.warns(UserWarning, match="are reserved, and read as <unk>") as seen:
             found = [*translate(Copier(len(WORDS)), WORDS, WORDS, lines, batch_size=batch_size)]
         assert [str(one.message).split(":")[0] for one in seen] == ["line 2", "line 5"]
-        assert [each.source for each in found] == lines
+        assert [each.source.text for each in found] == lines
         assert texts(iter(found)) == ["it", "the <unk> <unk> frog", "", "<unk> <unk>", "<unk>"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -229,11 +229,11 @@ def test_translations_are_those_of_a_plain_beam(model: Translator) -> None:
     search = Search(beam=3, nbest=3, max_ratio=0.5)
     found = translate(model, WORDS, WORDS, LINES, search)
     for each in found:
-        if not each.source.strip():
+        if not each.source.text.strip():
             continue
-        length = len(each.source_tokens)
+        length = each.source.length
         with torch.no_grad():
-            start = model.start(torch.tensor([each.source_tokens]), torch.tensor([length]))
+            start = model.start(torch.tensor([each.source.tokens]), torch.tensor([length]))
             expected = plain_beam(model, start, 3, length // 2 + SPARE, 1.0, 0.0, "simple")
         assert [tuple(one.tokens) for one in each.found] == [one[0] for one in expected]
         assert [one.score for one in each.found] == pytest.approx([one[2] for one in expected])
@@ -245,12 +245,12 @@ def test_a_sample_is_drawn_by_seed_and_line() -> None:
     draw = partial(chooser, 0.9, None, None)
     found = [*translate(model, WORDS, WORDS, LINES, Search(draw=draw, seed=4))]
     for number, each in enumerate(found):
-        if not each.source.strip():
+        if not each.source.text.strip():
             continue
         choose, tokens, log_prob = draw(noise=Noise.of(4, [number])), torch.empty(1, 0).long(), 0.0
-        length = torch.tensor([len(each.source_tokens)])
+        length = torch.tensor([each.source.length])
         with torch.no_grad():
-            state = model.start(torch.tensor([each.source_tokens]), length)
+            state = model.start(torch.tensor([each.source.tokens]), length)
             while tokens.shape[1] < 2 * length + SPARE and EOS not in tokens:
                 log_probs = model.log_probs(state)
                 token = choose(log_probs, tokens)[:, None]
@@ -268,8 +268,8 @@ def test_the_limit_is_that_of_the_own_source() -> None:
     for draw in (None, partial(chooser, 0)):
         found = translate(model, WORDS, WORDS, LINES, Search(max_ratio=1.5, draw=draw))
         for each in found:
-            if each.source.strip():
-                limit = int(1.5 * len(each.source_tokens)) + SPARE
+            if each.source.text.strip():
+                limit = int(1.5 * each.source.length) + SPARE
                 assert len(each.found[0].tokens) == limit
 
 
@@ -306,10 +306,10 @@ def test_unknown_words_are_copied_from_where_the_model_looks() -> None:
 
 def test_every_hypothesis_has_the_attention_behind_its_own_tokens(model: Translator) -> None:
     for each in translate(model, WORDS, WORDS, LINES, Search(align=True, nbest=4, max_ratio=0.5)):
-        if not each.source.strip():
+        if not each.source.text.strip():
             assert each.found[0].alignment is None
             continue
-        source = torch.tensor([each.source_tokens])
+        source = torch.tensor([each.source.tokens])
         for one in each.found:
             with torch.no_grad():
                 state = model.start(source, torch.tensor([source.shape[1]]))
@@ -385,7 +385,7 @@ def test_a_line_beyond_the_horizon_is_cut_with_a_warning() -> None:
         found = [*translate(model, WORDS, WORDS, lines)]
     assert len(seen) == 1
     assert texts(iter(found)) == ["the frog", "", "the old frog", "it sees it"]
-    assert found[2].source == lines[2]
+    assert found[2].source.text == lines[2]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert texts(translate(Copier(len(WORDS)), WORDS, WORDS, lines))[2] == lines[2]
@@ -417,7 +417,7 @@ def test_as_much_as_the_horizon_is_said_and_scored() -> None:
     assert len(short.log_probs) == 1
     with torch.no_grad():
         start = model.start(torch.tensor([[6, EOS]]), torch.tensor([2]))
-        scores, _ = Translator.score(model, start, torch.tensor([whole.tokens[:4]]))
+        scores, _ = Translator.score(model, start, torch.tensor([whole.target.tokens[:4]]))
     assert whole.log_probs[:4] == pytest.approx(scores[0].tolist(), abs=1e-12)
 
 
@@ -430,8 +430,8 @@ def test_no_more_is_read_of_a_line_than_is_asked_for() -> None:
             assert texts(translate(model, WORDS, WORDS, lines, search)) == ["the old", "the frog"]
     with pytest.warns(UserWarning, match=asked):
         [one, _] = score_targets(model, WORDS, WORDS, zip(lines, lines), max_input_length=3)
-    assert one.source == lines[0]
-    assert len(one.source_pieces) == 3
+    assert one.source.text == lines[0]
+    assert len(one.source.pieces) == 3
     with pytest.warns(UserWarning, match="the model reads 1000"):
         [one] = translate(model, WORDS, WORDS, ["frog " * 1000])
     assert len(one.found[0].tokens) == 1000
@@ -444,12 +444,13 @@ def test_no_more_is_read_of_a_line_than_is_asked_for() -> None:
 def test_given_targets_are_scored_token_by_token(model: Translator, batch_size: int) -> None:
     pairs = [*zip(LINES, reversed(LINES))]
     scored = [*score_targets(model, WORDS, WORDS, iter(pairs), batch_size, align=True)]
-    assert [(one.source, one.target) for one in scored] == pairs
+    assert [(one.source.text, one.target.text) for one in scored] == pairs
     for one in scored:
-        source = torch.tensor([WORDS.encode(Block(f"{one.source}\n".encode(), "", 1)).tolist()])
+        line = Block(f"{one.source.text}\n".encode(), "", 1)
+        source = torch.tensor([WORDS.encode(line).tolist()])
         with torch.no_grad():
             state = model.start(source, torch.tensor([source.shape[1]]))
-            for at, token in enumerate(one.tokens):
+            for at, token in enumerate(one.target.tokens):
                 log_prob = model.log_probs(state)[0, token].item()
                 assert one.log_probs[at] == pytest.approx(log_prob, abs=1e-12)
                 behind = model.alignment(state)
@@ -457,8 +458,8 @@ def test_given_targets_are_scored_token_by_token(model: Translator, batch_size: 
                 assert one.alignment is not None
                 torch.testing.assert_close(one.alignment[at], behind[0])
                 state = model.advance(state, torch.tensor([[token]]))
-        assert one.tokens[-1] == EOS
-        assert len(one.log_probs) == len(one.tokens) == len(one.pieces)
+        assert one.target.tokens[-1] == EOS
+        assert len(one.log_probs) == one.target.length == len(one.target.pieces)
 
 
 def test_what_a_search_found_is_scored_as_it_was_found(model: Translator) -> None:
@@ -467,12 +468,12 @@ def test_what_a_search_found_is_scored_as_it_was_found(model: Translator) -> Non
     found = [*translate(model, WORDS, WORDS, LINES, Search(max_ratio=0.5))]
     ended = [each for each in found if each.found[0].tokens[-1:] == [EOS]]
     scored = score_targets(
-        model, WORDS, WORDS, [(each.source, each.found[0].text) for each in ended]
+        model, WORDS, WORDS, [(each.source.text, each.found[0].text) for each in ended]
     )
     assert ended
     for each, one in zip(ended, scored, strict=True):
-        if UNK not in one.tokens:
-            assert one.tokens == each.found[0].tokens
+        if UNK not in one.target.tokens:
+            assert one.target.tokens == each.found[0].tokens
             assert sum(one.log_probs) == pytest.approx(each.found[0].log_prob)
 
 
@@ -504,7 +505,7 @@ def test_coverage_is_of_the_own_source_alone() -> None:
     model = random_model("gru", len(WORDS), width=8)
     search = Search(beam=2, coverage_penalty=1.0, length_penalty=0.0, max_ratio=0.5)
     [alone] = translate(model, WORDS, WORDS, LINES[2:3], search)
-    source = torch.tensor([alone.source_tokens])
+    source = torch.tensor([alone.source.tokens])
     with torch.no_grad():
         start = model.start(source, torch.tensor([2]))
         [[best, *_]] = beam_search(
