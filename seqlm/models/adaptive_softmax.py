@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from seqlm.errors import UsageError
+from seqlm.models.linear import product
 from seqlm.models.softmax import Head, drawn, rows_at_once, summed_cross_entropy
 
 OVERHEAD = 50
@@ -50,10 +50,10 @@ class AdaptiveSoftmax(Head):
         return self.edges[1]
 
     def log_probs(self, features: Tensor) -> Tensor:
-        first = linear(features, *self.first()).log_softmax(-1)
+        first = product(features, *self.first()).log_softmax(-1)
         parts = [first[..., : self.short]]
         for cluster, (begin, end) in enumerate(pairwise(self.edges[1:])):
-            z = linear(features, self.weight[begin:end], self.bias[begin:end])
+            z = product(features, self.weight[begin:end], self.bias[begin:end])
             parts.append(z.log_softmax(-1) + first[..., self.short + cluster, None])
         return torch.cat(parts, -1)
 
@@ -64,7 +64,7 @@ class AdaptiveSoftmax(Head):
         for places, into, begin, end in self.parts(wanted):
             w, b = (weight, bias) if begin == 0 else (self.weight[begin:end], self.bias[begin:end])
             for some, y in zip(places.split(rows_at_once(w)), into.split(rows_at_once(w))):
-                log_probs = linear(flat[some], w, b).log_softmax(-1)
+                log_probs = product(flat[some], w, b).log_softmax(-1)
                 scores[some] += log_probs.gather(1, y[:, None])[:, 0]
         return scores.view(targets.shape)
 

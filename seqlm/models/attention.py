@@ -102,17 +102,17 @@ class Past(NamedTuple):
 
 
 class Room:
-    """Buffers (B, G, C, d), C from 64 by doubling, whose first `filled` positions are written.
+    """Buffers (B, G, C, d) whose first `filled` positions are written.
 
     States that come from one another share a room, each a view of as much of it as it has read.
     The one that has read all that is filled may write the next positions; an older one sees that
     others went on from it and moves to a room of its own. So does a state whose tensors are views
-    of something else, as `select` leaves them.
+    of something else, as `select` leaves them. Such a room has no position to spare: a beam would
+    leave it at the next step. What fills a room moves to a larger one, C from 64 by doubling.
     """
 
-    def __init__(self, past: Past, length: int) -> None:
-        """A copy of `past` with room for `length` positions."""
-        capacity = max(64, 1 << (length - 1).bit_length())
+    def __init__(self, past: Past, capacity: int) -> None:
+        """A copy of `past` with room for `capacity` positions."""
         rows, heads, self.filled, width = past.keys.shape
         self.keys, self.values = (
             x.new_empty(rows, heads, capacity, width) for x in (past.keys, past.values)
@@ -120,11 +120,10 @@ class Room:
         self.keys[:, :, : self.filled] = past.keys
         self.values[:, :, : self.filled] = past.values
 
-    def takes(self, past: Past, length: int) -> bool:
-        """Whether `past` may grow to `length` positions in place."""
+    def ends(self, past: Past) -> bool:
+        """Whether `past` has read all that is filled, and may write what follows."""
         return (
             past.keys.shape[2] == self.filled
-            and length <= self.keys.shape[2]
             and past.keys.data_ptr() == self.keys.data_ptr()
             and past.keys.shape[0] == self.keys.shape[0]
             and (torch.is_inference_mode_enabled() or not self.keys.is_inference())
@@ -139,8 +138,10 @@ def remember(past: Past, keys: Tensor, values: Tensor) -> Past:
     if torch.is_grad_enabled():
         return Past(torch.cat([past.keys, keys], 2), torch.cat([past.values, values], 2))
     length, room = before + keys.shape[2], past.room
-    if room is None or not room.takes(past, length):
+    if room is None or not room.ends(past):
         room = Room(past, length)
+    elif length > room.keys.shape[2]:
+        room = Room(past, max(64, 1 << (length - 1).bit_length()))
     room.keys[:, :, before:length] = keys
     room.values[:, :, before:length] = values
     room.filled = length

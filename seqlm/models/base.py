@@ -45,7 +45,7 @@ def transform(state: S, change: Callable[[Tensor], Tensor]) -> S:
 
 def select(state: S, rows: Tensor) -> S:
     """Reorder, repeat or drop the rows of any state. `rows` (R,) indexes axis 0."""
-    return transform(state, lambda tensor: tensor[rows])
+    return transform(state, lambda tensor: tensor.index_select(0, rows))
 
 
 def detach(state: S) -> S:

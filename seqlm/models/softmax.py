@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.linear import linear
+from seqlm.models.linear import linear, product
 
 CHUNK = 1 << 21  # logits held at once on a CPU: 8 MB, about what a core's share of cache holds
 CHUNK_CUDA = 1 << 26
@@ -82,7 +82,7 @@ class Softmax(Head):
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def log_probs(self, features: Tensor) -> Tensor:
-        return nn.functional.linear(features, self.weight, self.bias).log_softmax(-1)
+        return product(features, self.weight, self.bias).log_softmax(-1)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1)

@@ -29,7 +29,7 @@ class Sentences:
         known, tensors = self.gathered
         if rows is known or torch.equal(rows, known):
             return tensors
-        tensors = tuple(tensor[rows] for tensor in self.tensors)
+        tensors = tuple(tensor.index_select(0, rows) for tensor in self.tensors)
         self.gathered = rows, tensors
         return tensors
 
