@@ -1,0 +1,91 @@
+"""Would products in 8 bits pay? A translator's beam with them, beside the same in float32.
+
+    python -m benchmarks.int8_decoding RUN SOURCE REFERENCE [--lines 1000] [--repeats 3]
+
+Every matrix product of the network is replaced by torch's dynamically quantised one on oneDNN:
+weights in 8 bits with a scale a row, what they meet in 8 bits with a scale a batch. That is the
+most that could be gained: with a scale a batch a translation depends on what it is batched with,
+which seqlm does not allow, and a scale a line costs more. One thread. Printed: sentences a second
+of each, the ratio, the BLEU of both and how many translations differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from benchmarks.commands import lines_of
+from seqlm.decoding.translating import Search, translate
+from seqlm.evaluation.translation import bleu
+from seqlm.models import linear
+from seqlm.runs.opening import Opened, open_translators
+
+FLOAT32 = linear.linear
+
+
+class Quantised:
+    """Stands in for `linear.linear`, with weights that are packed when first met."""
+
+    def __init__(self) -> None:
+        self.packed: dict[tuple[int, torch.Size], object] = {}
+
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        key = weight.data_ptr(), weight.shape
+        if key not in self.packed:
+            w = weight.detach().clone()  # what inference mode made cannot be packed
+            scales = (w.abs().amax(1) / 127).clamp(min=1e-12)
+            zeros = torch.zeros(len(w), dtype=torch.long)
+            rows = torch.quantize_per_channel(w, scales, zeros, 0, torch.qint8)
+            added = None if bias is None else bias.detach().clone()
+            self.packed[key] = torch.ops.quantized.linear_prepack(rows, added)
+        y: Tensor = torch.ops.quantized.linear_dynamic(x.contiguous(), self.packed[key])
+        return y
+
+
+def timed(opened: Opened, lines: list[str], product: object) -> tuple[list[str], float]:
+    """Translations, and sentences a second."""
+    linear.linear = product  # type: ignore[assignment]
+    started = time.perf_counter()
+    found = [each.found[0].text for each in translate(*opened, lines, Search(beam=5))]
+    return found, len(lines) / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("reference", type=Path)
+    parser.add_argument("--lines", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.backends.quantized.engine = "onednn"
+    opened = open_translators([options.run])
+    lines, references = (
+        lines_of(file)[: options.lines] for file in (options.source, options.reference)
+    )
+    quantised = Quantised()
+    for product in (FLOAT32, quantised):  # what a machine does once is not counted
+        timed(opened, lines[:64], product)
+    pairs = [
+        (timed(opened, lines, FLOAT32), timed(opened, lines, quantised))
+        for _ in range(options.repeats)
+    ]
+    (exact, _), (rough, _) = pairs[0]
+    rates = [median(run[which][1] for run in pairs) for which in (0, 1)]
+    ratio = median(fast / slow for (_, slow), (_, fast) in pairs)
+    print(f"float32 {rates[0]:.1f} sentences/s, BLEU {bleu(exact, references).score:.2f}")
+    print(f"int8 {rates[1]:.1f} sentences/s, BLEU {bleu(rough, references).score:.2f}")
+    differ = sum(one != other for one, other in zip(exact, rough, strict=True))
+    print(f"int8 is {ratio:.2f} times as quick; {differ} of {len(lines)} translations differ")
+
+
+if __name__ == "__main__":
+    main()
