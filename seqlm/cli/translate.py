@@ -114,7 +114,8 @@ def translate(
     console.check_choice("errors", errors, ("strict", "replace"))
     check(flags, console.typed(flags))
     sources = list(source) if source else ["-"]
-    console.check_stdin([*sources, score_target or ""])
+    texts = sources if score_target is None else [*sources, score_target]
+    console.check_stdin(texts)
     draw = drawing(temperature, top_k, top_p) if sample else None
     search = translating.search(flags, align=align or plot is not None, draw=draw)
     if plot not in (None, "-"):
@@ -122,13 +123,14 @@ def translate(
 
         pictures.check(plot)
     from seqlm.runs.folder import find_model
+    from seqlm.text import reading
 
+    reading.check(texts)
     names: list[str | None] = [*model] if model else [None]
     places = [str(find_model(name, "translation")) for name in names]
     where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked
     from seqlm.decoding import translating as decoding
     from seqlm.runs.opening import open_translators
-    from seqlm.text import reading
 
     opened = open_translators(places, where)
     if "-" in sources and sys.stdin.isatty():

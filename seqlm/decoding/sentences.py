@@ -8,7 +8,6 @@ from __future__ import annotations
 import string
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seqlm.decoding.alignment import read_pieces
+from seqlm.errors import DataError
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import SENTINEL, Tokenizer
 from seqlm.text.vocabulary import EOS
@@ -42,9 +42,19 @@ class Sentence(NamedTuple):
 
 
 def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last of what is left."""
-    items = iter(items)
-    while group := list(islice(items, size)):
+    """Lists of `size` items, the last of what is left: also where they end in a DataError."""
+    group: list[T] = []
+    try:
+        for item in items:
+            group.append(item)
+            if len(group) == size:
+                yield group
+                group = []
+    except DataError:
+        if group:
+            yield group
+        raise
+    if group:
         yield group
 
 

@@ -119,19 +119,27 @@ def file_blocks(
             offset += len(data)
 
 
+def check(sources: Sequence[str]) -> None:
+    """Before long work with all of them. Errors: DataError where one is no file."""
+    for source in sources:
+        path = Path(source)
+        if source == STDIN:
+            continue
+        if path.is_dir():
+            raise DataError(f"{source} is a folder, not a text file")
+        if not path.exists():
+            beside = path.parent if path.parent.is_dir() else Path()
+            near = nearest(path.name, [p.name for p in beside.iterdir()][:1000])
+            raise DataError(f"no file {source}{near}")
+
+
 def open_source(source: str, name: str) -> io.BufferedReader:
     """A file or standard input. Errors: DataError."""
     if source == STDIN:
         return cast(io.BufferedReader, sys.stdin.buffer)
-    path = Path(source)
-    if path.is_dir():
-        raise DataError(f"{name} is a folder, not a text file")
+    check([source])
     try:
-        return path.open("rb")
-    except FileNotFoundError:
-        beside = path.parent if path.parent.is_dir() else Path()
-        near = nearest(path.name, [p.name for p in beside.iterdir()][:1000])
-        raise DataError(f"no file {name}{near}") from None
+        return Path(source).open("rb")
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror}") from None
 

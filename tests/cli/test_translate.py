@@ -119,8 +119,17 @@ def test_invalid_text_is_refused_or_replaced(run, seqlm):
         strict = seqlm(*flags, stdin=b"the frog\nthe \xff\n")
         assert strict.code == 3
         assert "<stdin>, line 2: invalid UTF-8 at byte 13" in strict.error
+        assert strict.out.count("\n") == 1  # what came before it is answered
         replaced = seqlm(*flags, "--errors", "replace", stdin=b"the frog\nthe \xff\n")
         assert (replaced.code, replaced.out.count("\n")) == (0, 2)
+
+
+def test_files_are_there_before_the_first_is_translated(run, seqlm, workplace):
+    (workplace / "one").write_text(TEXT)
+    for files in (["one", "two"], ["one", "--score-target", "two"]):
+        result = seqlm("translate", "-m", run, *files)
+        assert (result.code, result.out) == (3, "")
+        assert "no file two" in result.error
 
 
 def test_line_by_line_means_what_it_means_in_blocks(run, seqlm):
@@ -261,6 +270,7 @@ def test_given_targets_are_scored(run, pond, seqlm, workplace):
         result = seqlm(*flags, "other")
         assert result.code == 3
         assert f"other {message}" in result.error
+        assert result.out.count("\n") == min(len(text.splitlines()), len(targets))
 
 
 # ---------------------------------------------------------------------------------------- pictures
