@@ -180,6 +180,10 @@ class Progress:
             line += f", BLEU {row['valid_bleu']:.2f}, chrF {row['valid_chrf']:.2f}"
         line += "  *" if best else ""
         line += f"  {console.duration(row['seconds'])}"
+        progress = trainer.progress
+        if progress.done and progress.step < trainer.steps:
+            line += f"\nno gain in {progress.idle} validations (--patience)"
+            line += f": it ends at step {progress.step:,} of {trainer.steps:,}"
         if self.bar is not None:
             self.bar.write(line, file=sys.stderr)
         else:

@@ -58,6 +58,10 @@ class Progress:
     """Lowest cost of a validation."""
     stalled: int = 0
     """Validations since then."""
+    lowest: float | None = None
+    """Lowest loss of a validation."""
+    idle: int = 0
+    """Validations since either fell."""
     slowed: float = 1.0
     """What plateaus have made of the rate."""
     seconds: float = 0.0
@@ -273,16 +277,21 @@ class Trainer:
             row |= {f"valid_{name}": figure for name, figure in self.validate().items()}
         if not math.isfinite(row["valid_loss"]):
             raise SeqlmError(f"the validation loss is {row['valid_loss']} at step {progress.step}")
-        own = cost(row, settings.valid_metric)
+        own, loss = cost(row, settings.valid_metric), row["valid_loss"]
         progress.validations.append(own)
         self.average.validated(progress.validations)
         best = progress.best is None or own < progress.best
         improved = progress.best is None or own < progress.best - settings.tolerance
         progress.best = own if best else progress.best
         progress.stalled = 0 if improved else progress.stalled + 1
+        # While the loss falls, a BLEU that is still 0, or goes up and down, is no reason to stop.
+        falls = progress.lowest is None or loss < progress.lowest
+        progress.lowest = loss if falls else progress.lowest
+        gained = improved or (falls and settings.valid_metric != "loss")
+        progress.idle = 0 if gained else progress.idle + 1
         if progress.stalled and settings.schedule == "plateau":
             progress.slowed *= PLATEAU
-        if settings.patience is not None and progress.stalled >= settings.patience:
+        if settings.patience is not None and progress.idle >= settings.patience:
             progress.done = True
         return row, best
 
@@ -341,7 +350,8 @@ class Trainer:
         self.rate, progress = rate, self.progress
         progress.phase_step, progress.phase_epoch = progress.step, progress.epoch
         progress.phase_index = progress.index
-        progress.slowed, progress.stalled, progress.done = 1.0, 0, False
+        progress.slowed, progress.done = 1.0, False
+        progress.stalled = progress.idle = 0
 
 
 def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
