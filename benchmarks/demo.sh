@@ -36,8 +36,8 @@ printf '\n$ %s\n' "tail -n 1 corpora/prose.test.txt | seqlm eval -m $runs/trigra
 tail -n 1 corpora/prose.test.txt | "$seqlm" eval -m "$runs/trigram" --per-token -q
 
 run seqlm train --source corpora/courtyard.train.en --target corpora/courtyard.train.fr --arch gru \
-    --tokenizer word --width 128 --batch-tokens 512 --dropout 0.1 --lr 0.005 --epochs 12 \
-    -o "$runs/french"
+    --attention general --tokenizer word --width 128 --batch-tokens 512 --dropout 0.1 --lr 0.005 \
+    --epochs 12 -o "$runs/french"
 run seqlm eval -m "$runs/french" --source corpora/courtyard.test.en \
     --target corpora/courtyard.test.fr --metric bleu,ppl
 printf '\n$ %s\n' "head -n 5 corpora/courtyard.test.en | seqlm translate -m $runs/french --align -q"

@@ -56,7 +56,7 @@ SECTIONS = {
         Line("share-embedding/own-embedding", bool, "With a joint vocabulary, source and target"
              " are read alike. [default: shared]"),
         Line("attention", str, "rnn, lstm, gru: none, additive, dot, general or scaled-dot."
-             " [default: general]"),
+             " [default: additive]"),
         Line("input-feeding", bool, "rnn, lstm, gru: the last output is read beside the token."),
         Line("bidirectional/unidirectional", bool, "rnn, lstm, gru: of the encoder. [default:"
              " both ways]"),

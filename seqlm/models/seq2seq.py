@@ -69,7 +69,7 @@ class RecurrentTranslatorConfig(TranslationConfig):
     """Width of the embeddings; by default that of the layers."""
     bidirectional: bool = True
     """The encoder reads from both ends."""
-    attention: Literal["none", "additive", "dot", "general", "scaled-dot"] = "general"
+    attention: Literal["none", "additive", "dot", "general", "scaled-dot"] = "additive"
     input_feeding: bool = False
     """The decoder reads its last feature beside the token."""
     dropout_embedding: float = 0.0

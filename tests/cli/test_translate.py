@@ -56,7 +56,20 @@ def runs(pond: Path) -> Callable[..., Path]:
         path = pond / name
         if not path.exists():
             text = ["--source", pond / "source", "--target", pond / "target"]
-            small = ["--arch", "gru", "--width", 16, "--steps", 60, "--lr", 0.01, "--min-count", 2]
+            small = [
+                "--arch",
+                "gru",
+                "--attention",
+                "general",
+                "--width",
+                16,
+                "--steps",
+                60,
+                "--lr",
+                0.01,
+                "--min-count",
+                2,
+            ]
             result = seqlm_inside("train", *text, *small, "-o", path, *flags)
             assert result.code == 0, result.err
         return path

@@ -101,7 +101,7 @@ def test_validating_changes_neither_the_mode_nor_the_draws():
 
 OPTIONS = {
     "gru": ("gru", {}, {}),
-    "lstm, fed": ("lstm", {"input_feeding": True}, {"accumulate": 2}),
+    "lstm, fed": ("lstm", {"attention": "general", "input_feeding": True}, {"accumulate": 2}),
     "transformer": ("transformer", {}, {"average": "last", "label_smoothing": 0.1}),
     "scheduled sampling": ("gru", {"attention": "additive"}, {"scheduled_sampling": "linear"}),
     "bleu, plateau": ("gru", {}, {"valid_metric": "bleu", "schedule": "plateau"}),
