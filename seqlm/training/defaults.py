@@ -50,11 +50,17 @@ AVERAGED: dict[str, Any] = {"optimizer": "sgd", "schedule": "constant", "patienc
 """Where `average` is nt-asgd: it waits for validations without a gain."""
 
 
+FED: dict[str, Any] = {"attention": "general"}
+"""Where `input_feeding` is asked for, which additive attention does not have."""
+
+
 def defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What holds for an architecture of `task` beside what is `given`."""
     own = {**OF_TASK[task], "arch": arch, **ARCHITECTURES.get((task, arch), {})}
     if given.get("average") == "nt-asgd":
         own |= AVERAGED
+    if given.get("input_feeding"):
+        own |= FED
     if given.get("optimizer", own.get("optimizer", USUAL)) != USUAL:
         own = {name: value for name, value in own.items() if name not in OF_OPTIMIZER}
     if given.get("softmax", "full") != "full":

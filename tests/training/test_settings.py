@@ -132,6 +132,12 @@ def test_defaults_are_settings_of_their_architecture(task, arch):
         assert (model | vars(settings))[name] == value
 
 
+def test_input_feeding_takes_an_attention_that_has_it():
+    given = {"task": "translation", "arch": "gru", "input_feeding": True}
+    assert resolve(given)[1]["attention"] == "general"
+    assert resolve(given | {"attention": "dot"})[1]["attention"] == "dot"
+
+
 def test_averaging_on_a_trigger_waits_for_it():
     settings, _ = resolve({"average": "nt-asgd"})
     assert (settings.optimizer, settings.schedule, settings.patience) == ("sgd", "constant", None)
