@@ -7,11 +7,14 @@ gone when its arrays are, however the process ends. What is mapped counts as mem
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
+import platform
 import tempfile
 import weakref
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +120,21 @@ def resident() -> int:
             return int(file.read().split()[1]) * mmap.PAGESIZE
     except OSError:
         return 1 << 62
+
+
+def trim() -> None:
+    """Hands back to the system what is freed and the C library keeps, where that is glibc.
+
+    Between tensors that are each of another size it keeps more and more, none quite large enough.
+    """
+    library = glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
 IN_MEMORY = Memory()

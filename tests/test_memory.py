@@ -65,3 +65,14 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(SeqlmError, match="No space left on device"):
         Memory(1, tmp_path).empty(10, torch.int32)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(memory_module.glibc() is None, reason="the C library is not glibc")
+def test_what_is_freed_between_other_things_goes_back_when_it_is_trimmed() -> None:
+    pieces = [np.ones(50_000, np.uint8) for _ in range(4000)]  # 200 MB, each too small for a map
+    pinned = pieces[::1000]
+    del pieces
+    before = resident()
+    memory_module.trim()
+    assert before - resident() > 100 << 20
+    assert all(piece.all() for piece in pinned)

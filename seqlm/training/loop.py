@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import ModelError, SeqlmError
+from seqlm.memory import trim
 from seqlm.models.base import LanguageNetwork, Network, State, pack, unpack
 from seqlm.runs.save import TrainingState
 from seqlm.text.batches import Batch, Batches
@@ -36,6 +37,8 @@ from seqlm.training.settings import Settings
 
 CHECK_EVERY = 50
 """Steps between looks at the loss on a GPU, where each look waits for it. A CPU looks at each."""
+TRIM_EVERY = 5.0
+"""Seconds of training on sentences, whose batches are each of another size, between two `trim`s."""
 
 
 class Watcher(Protocol):
@@ -165,10 +168,14 @@ class Trainer:
             first = self.batches.epoch(0)[0]
             compile_objective(self.objective, first, dynamic=self.settings.context == "sentence")
         unseen: list[Figures] = []  # of the steps since the last look at them
+        trimmed = self.progress.seconds
         looks = 1 if self.network.device.type == "cpu" else CHECK_EVERY
         while not self.progress.done:
             unseen.append(self.step())
             self.progress.seconds = time.perf_counter() - started
+            if self.settings.context == "sentence" and self.progress.seconds > trimmed + TRIM_EVERY:
+                trim()
+                trimmed = self.progress.seconds
             due = self.validation_due()
             if due or len(unseen) >= looks:
                 watcher.stepped(self, self.look(unseen))
