@@ -40,7 +40,7 @@ def trained(run: Path, flags: str, texts: list[object], minutes: float, threads:
     steps = max(1, round((60 * minutes - VALIDATIONS * validation) / step))
     often = ["--valid-every", -(-steps // VALIDATIONS), "--patience", 1000]
     seqlm(*command, "--steps", steps, *often, "-o", run, threads=threads)
-    return float(rows(run)[-1]["epoch"])
+    return float(last_row(run)["epoch"])
 
 
 def rows(run: Path) -> list[dict[str, float]]:

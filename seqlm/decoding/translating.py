@@ -74,6 +74,10 @@ class Search:
     seed: int = 1
     """Of samples."""
 
+    @property
+    def greedy(self) -> bool:
+        return self.beam == 1
+
 
 class Translated(NamedTuple):
     text: str
@@ -152,16 +156,15 @@ def decode(model: Translator, batch: list[Sentence], search: Search) -> list[lis
     if search.draw is not None:
         choose = search.draw(noise=Noise.of(search.seed, [one.number for one in batch]))
         return [[sample] for sample in drawn(model, state, choose, limits, attends)]
-    greedy = search.beam == 1
     found = beam_search(
         model,
         state,
         search.beam,
         limits,
         EOS,
-        length_penalty=0.0 if greedy else search.length_penalty,
+        length_penalty=0.0 if search.greedy else search.length_penalty,
         normalisation=search.normalisation,
-        coverage_penalty=0.0 if greedy else search.coverage_penalty,
+        coverage_penalty=0.0 if search.greedy else search.coverage_penalty,
         source_lengths=lengths,
         nbest=search.nbest,
         align=attends,

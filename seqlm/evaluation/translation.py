@@ -132,7 +132,9 @@ def evaluate(
         judge, _, _ = together([oracle])
         progress("drawing translations, and asking the oracle")
         kept = [at for at, line in enumerate(lines) if not is_blank(line)]
-        read_ids, target_ids = ([sentences(side)[at] for at in kept] for side in (read, ids))
+        read_ids, target_ids = (
+            [side[at] for at in kept] for side in (sentences(read), sentences(ids))
+        )
         exposed = exposure.measure_translator(model, judge, read_ids, target_ids, seed)
         judged = f"oracle:{oracle.config['arch']}.{oracle.weights}|seed:{seed}"
     for name in wanted:
@@ -187,7 +189,7 @@ def searched(search: Search) -> str:
     """How translations were found."""
     length = f"length:{search.normalisation}.{search.length_penalty:g}"
     coverage = f"|coverage:{search.coverage_penalty:g}" if search.coverage_penalty else ""
-    how = "greedy" if search.beam == 1 else f"beam:{search.beam}|{length}{coverage}"
+    how = "greedy" if search.greedy else f"beam:{search.beam}|{length}{coverage}"
     unknown = "|unk:replaced" if search.replace_unk else ""
     return f"{how}|max-ratio:{search.max_ratio:g}{unknown}"
 
