@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.commands import cells, lines_of, seqlm, trained
-from seqlm.evaluation.translation import bleu
+from seqlm.evaluation.translation_quality import bleu
 
 CORPORA = Path(__file__).parent.parent / "corpora"
 SHARED = "--tokenizer word --separate --width 128 --batch-tokens 1024 --dropout 0.1"

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlm.decoding.choose import chooser, greedy
 from seqlm.decoding.generate import generate
-from seqlm.decoding.noise import Noise
+from seqlm.decoding.sampling_noise import Noise
+from seqlm.decoding.token_choice import chooser, greedy
 from seqlm.device import choose_device, describe
 from seqlm.models import architectures, model_class
 from seqlm.models.base import EOS, LanguageNetwork

@@ -92,7 +92,9 @@ def digest(text: str) -> str:
 
 def weights(run: Path) -> str:
     """The digest of the tensors of the best or latest checkpoint, whatever they are called."""
-    [step] = {(run / name).read_text().strip() for name in ("best", "latest") if (run / name).exists()}
+    [step] = {
+        (run / name).read_text().strip() for name in ("best", "latest") if (run / name).exists()
+    }
     [file] = run.glob(f"*/{step}/model.safetensors")
     contents = [
         f"{tensor.dtype} {tensor.shape} {hashlib.sha256(tensor.tobytes()).hexdigest()}"
@@ -106,7 +108,9 @@ def language_model(name: str, run: Path) -> list[tuple[str, str]]:
     model = ("-m", str(run))
     if name not in ("stupid-backoff", "mle"):
         for metric in ("ppl", "bits-per-byte"):
-            lines.append((f"{name} {metric}", seqlm("eval", *model, "--metric", metric, TEST).strip()))
+            lines.append(
+                (f"{name} {metric}", seqlm("eval", *model, "--metric", metric, TEST).strip())
+            )
     lines.append((f"{name} surprisal", digest(seqlm("eval", *model, "--per-token", TEST))))
     sampling = ("--temperature", "0.8", "--top-p", "0.9", "--max-tokens", "30", "-n", "5")
     lines.append((f"{name} sample", digest(seqlm("sample", *model, "--seed", "3", *sampling))))
@@ -119,7 +123,7 @@ def counted(name: str, folder: Path) -> list[tuple[str, str]]:
     run = folder / name
     seqlm("count", *COUNTS[name].split(), PROSE, "-o", str(run))
     lines = language_model(name, run)
-    if name not in ("jelinek-mercer", "add-k", "stupid-backoff", "mle", "characters"):
+    if name not in ("jelinek-mercer", "add-k", "stupid-backoff", "mle", "characters", "bpe"):
         arpa = folder / f"{name}.arpa"
         seqlm("export", "-m", str(run), "--to", "arpa", "-o", str(arpa))
         lines.append((f"{name} arpa", digest(arpa.read_text())))
@@ -156,7 +160,9 @@ def translator(name: str, folder: Path) -> list[tuple[str, str]]:
 
 
 def mixture(folder: Path) -> list[tuple[str, str]]:
-    seqlm("count", "--order", "3", "--vocab", str(folder / "gru"), PROSE, "-o", str(folder / "same"))
+    seqlm(
+        "count", "--order", "3", "--vocab", str(folder / "gru"), PROSE, "-o", str(folder / "same")
+    )
     models = ("-m", str(folder / "same"), "-m", str(folder / "gru"))
     tuned = seqlm("eval", *models, "--tune", VALID, TEST).strip()
     sampled = seqlm("sample", *models, "--mix", "0.4,0.6", "-n", "5", "--max-tokens", "30")

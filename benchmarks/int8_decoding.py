@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.commands import lines_of
-from seqlm.decoding.translating import Search, translate
-from seqlm.evaluation.translation import bleu
-from seqlm.models import linear
-from seqlm.runs.opening import Opened, open_translators
+from seqlm.decoding.translation_search import Search, translate
+from seqlm.evaluation.translation_quality import bleu
+from seqlm.models.layers import linear
+from seqlm.runs.load_model import Opened, open_translators
 
 FLOAT32 = linear.linear
 

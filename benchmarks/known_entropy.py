@@ -23,14 +23,14 @@ import numpy as np
 import torch
 
 from corpora import brackets, hidden, markov
-from seqlm.counting.estimate import estimate
+from seqlm.counting.estimation.estimate import estimate
 from seqlm.evaluation.scoring import Scorer
 from seqlm.models import model_class
 from seqlm.models.base import LanguageModel
 from seqlm.text.batches import StreamBatches
 from seqlm.text.corpus import Corpus, read_corpus
+from seqlm.training.config.training_settings import Settings
 from seqlm.training.loop import Trainer
-from seqlm.training.settings import Settings
 
 CORPORA = Path(__file__).parent.parent / "corpora"
 SOURCES = {"markov": markov, "hidden": hidden}

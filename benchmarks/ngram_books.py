@@ -27,11 +27,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from seqlm.evaluation.mixing import Mix
+from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.evaluation.perplexity import Tally, evaluate
-from seqlm.models.ngram import NGram
-from seqlm.runs.folder import RunFolder
-from seqlm.runs.save import Loaded, load
+from seqlm.models.ngram.ngram_model import NGram
+from seqlm.runs.checkpoint import Loaded, load
+from seqlm.runs.run_folder import RunFolder
 from seqlm.text.reading import blocks
 
 

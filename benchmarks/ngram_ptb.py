@@ -17,14 +17,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from seqlm.counting.estimate import prepare, smoothed
-from seqlm.counting.frequencies import last_suffixes
-from seqlm.counting.ngrams import count_ngrams
-from seqlm.counting.smoothing import Smoothing, chosen
-from seqlm.counting.tuning import tuned
+from seqlm.counting.estimation.counts_of_counts import last_suffixes
+from seqlm.counting.estimation.estimate import prepare, smoothed
+from seqlm.counting.estimation.held_out import tuned
+from seqlm.counting.estimation.smoothing import Smoothing, chosen
+from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.evaluation.tuning import em
-from seqlm.models.cache import CacheConfig, UnigramCache
-from seqlm.models.ngram import NGram
+from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.wrappers.unigram_cache import CacheConfig, UnigramCache
 from seqlm.text.corpus import Corpus, read_corpus
 
 ORDERS = (1, 2, 3, 4, 5)

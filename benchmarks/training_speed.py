@@ -28,12 +28,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqlm.models import linear
-from seqlm.models.recurrent import LSTM, LSTMConfig
-from seqlm.models.transformer import Transformer, TransformerConfig
+from seqlm.models.language.recurrent import LSTM, LSTMConfig
+from seqlm.models.language.transformer import Transformer, TransformerConfig
+from seqlm.models.layers import linear
 from seqlm.text.batches import StreamBatches, WindowBatches
+from seqlm.training.config.training_settings import Settings
 from seqlm.training.loop import Trainer
-from seqlm.training.settings import Settings
 
 Run = Callable[[int], None]  # so many steps
 

@@ -20,11 +20,11 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.commands import lines_of
-from seqlm.decoding.sentences import encoded
-from seqlm.decoding.translating import SPARE, Search, translate
+from seqlm.decoding.sentence_batches import encoded
+from seqlm.decoding.translation_search import SPARE, Search, translate
 from seqlm.device import choose_device, describe
 from seqlm.models.base import EOS, TranslationNetwork, select
-from seqlm.runs.opening import Opened, open_translators
+from seqlm.runs.load_model import Opened, open_translators
 
 SEARCH = Search(beam=5)
 

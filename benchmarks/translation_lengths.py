@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.commands import cells, lines_of, seqlm, trained
-from seqlm.evaluation.translation import bleu
+from seqlm.evaluation.translation_quality import bleu
 
 GRU = "--arch gru --width 384 --embedding 256 --batch-tokens 1024"
 MODELS = {

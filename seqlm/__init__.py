@@ -11,16 +11,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 PUBLIC = {
-    "RunFolder": "seqlm.runs.folder",
-    "find_run": "seqlm.runs.folder",
-    "load": "seqlm.runs.save",
+    "RunFolder": "seqlm.runs.run_folder",
+    "find_run": "seqlm.runs.run_folder",
+    "load": "seqlm.runs.checkpoint",
     "read_corpus": "seqlm.text.corpus",
     "Tokenizer": "seqlm.text.tokenizer",
     "LanguageModel": "seqlm.models.base",
     "model_class": "seqlm.models",
-    "estimate": "seqlm.counting.estimate",
+    "estimate": "seqlm.counting.estimation.estimate",
     "Scorer": "seqlm.evaluation.scoring",
-    "beam_search": "seqlm.decoding.beam",
+    "beam_search": "seqlm.decoding.beam_search",
 }
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from seqlm.cli import app, console
-from seqlm.runs.folder import RunFolder
+from seqlm.runs.run_folder import RunFolder
 
 
 class Result(NamedTuple):

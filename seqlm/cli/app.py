@@ -17,7 +17,7 @@ import typer
 
 from seqlm import __version__
 from seqlm.cli import console, count, eval, export, sample, train, translate
-from seqlm.cli.settings import Sectioned
+from seqlm.cli.options.training_options import Sectioned
 from seqlm.errors import SeqlmError
 
 app = typer.Typer(

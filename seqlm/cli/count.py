@@ -128,9 +128,9 @@ def count(
         console.warn(f"--memory {memory}: Python and its libraries alone take a quarter of 1G")
     where = console.set_up_torch(device, num_threads)
 
-    from seqlm.counting.run import count as count_corpus
-    from seqlm.counting.settings import Settings
-    from seqlm.counting.smoothing import Smoothing
+    from seqlm.counting.counting_run import count as count_corpus
+    from seqlm.counting.counting_settings import Settings
+    from seqlm.counting.estimation.smoothing import Smoothing
 
     settings = Settings(
         order=order,

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqlm.cli import adapting, console, eval_translation, mixing, translating
+from seqlm.cli import console, eval_translation
 from seqlm.cli.console import flag
+from seqlm.cli.options import adaptation_options, mixture_options, search_options
 from seqlm.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from seqlm.evaluation.mixing import Mix
+    from seqlm.evaluation.mixture_scoring import Mix
     from seqlm.evaluation.perplexity import Tally
 
 
@@ -25,22 +26,22 @@ def evaluate(
     text: Annotated[
         list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
     ] = None,
-    model: Annotated[list[str] | None, mixing.MODELS] = None,
-    mix: Annotated[str | None, mixing.MIX] = None,
+    model: Annotated[list[str] | None, mixture_options.MODELS] = None,
+    mix: Annotated[str | None, mixture_options.MIX] = None,
     tune: Annotated[
         str | None,
         flag("--tune", help="Held-out text to find weights and constants on that no flag gives."),
     ] = None,
-    cache: Annotated[int | None, mixing.CACHE] = None,
-    cache_decay: Annotated[float | None, mixing.CACHE_DECAY] = None,
-    softmax_temperature: Annotated[float | None, adapting.TEMPERATURE] = None,
-    neural_cache: Annotated[int | None, adapting.NEURAL_CACHE] = None,
-    neural_cache_weight: Annotated[float | None, adapting.CACHE_WEIGHT] = None,
-    neural_cache_flatness: Annotated[float | None, adapting.CACHE_FLATNESS] = None,
-    dynamic: Annotated[int | None, adapting.DYNAMIC] = None,
-    dynamic_statistics: Annotated[str | None, adapting.DYNAMIC_STATISTICS] = None,
-    dynamic_rate: Annotated[float | None, adapting.DYNAMIC_RATE] = None,
-    dynamic_decay: Annotated[float | None, adapting.DYNAMIC_DECAY] = None,
+    cache: Annotated[int | None, mixture_options.CACHE] = None,
+    cache_decay: Annotated[float | None, mixture_options.CACHE_DECAY] = None,
+    softmax_temperature: Annotated[float | None, adaptation_options.TEMPERATURE] = None,
+    neural_cache: Annotated[int | None, adaptation_options.NEURAL_CACHE] = None,
+    neural_cache_weight: Annotated[float | None, adaptation_options.CACHE_WEIGHT] = None,
+    neural_cache_flatness: Annotated[float | None, adaptation_options.CACHE_FLATNESS] = None,
+    dynamic: Annotated[int | None, adaptation_options.DYNAMIC] = None,
+    dynamic_statistics: Annotated[str | None, adaptation_options.DYNAMIC_STATISTICS] = None,
+    dynamic_rate: Annotated[float | None, adaptation_options.DYNAMIC_RATE] = None,
+    dynamic_decay: Annotated[float | None, adaptation_options.DYNAMIC_DECAY] = None,
     stride: Annotated[
         int | None,
         flag(
@@ -70,13 +71,13 @@ def evaluate(
     target: Annotated[
         list[str] | None, flag("--target", help="Its reference translation, line by line.")
     ] = None,
-    beam: Annotated[int | None, translating.BEAM] = None,
-    length_penalty: Annotated[float | None, translating.LENGTH_PENALTY] = None,
-    normalisation: Annotated[str | None, translating.NORMALISATION] = None,
-    coverage_penalty: Annotated[float | None, translating.COVERAGE_PENALTY] = None,
-    max_ratio: Annotated[float | None, translating.MAX_RATIO] = None,
-    max_input_length: Annotated[int | None, translating.MAX_INPUT_LENGTH] = None,
-    replace_unk: Annotated[bool | None, translating.REPLACE_UNK] = None,
+    beam: Annotated[int | None, search_options.BEAM] = None,
+    length_penalty: Annotated[float | None, search_options.LENGTH_PENALTY] = None,
+    normalisation: Annotated[str | None, search_options.NORMALISATION] = None,
+    coverage_penalty: Annotated[float | None, search_options.COVERAGE_PENALTY] = None,
+    max_ratio: Annotated[float | None, search_options.MAX_RATIO] = None,
+    max_input_length: Annotated[int | None, search_options.MAX_INPUT_LENGTH] = None,
+    replace_unk: Annotated[bool | None, search_options.REPLACE_UNK] = None,
     per_token: Annotated[
         bool, flag("--per-token", help="Print the surprisal of every token, in bits, as TSV.")
     ] = False,
@@ -98,7 +99,7 @@ def evaluate(
     """
     console.check_choice("errors", errors, ("strict", "replace"))
     if eval_translation.is_asked(flags):
-        search = translating.search(flags)
+        search = search_options.search(flags)
         where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked
         eval_translation.evaluate(
             source, target, model, metric, oracle, seed, search, json, batch_size, errors, where
@@ -107,8 +108,8 @@ def evaluate(
     sources = console.inputs(text)
     if per_token and (json or metric):
         raise UsageError("--per-token prints its own table; leave out --metric and --json")
-    request = mixing.requested(model, mix, cache, cache_decay)
-    adaptation = adapting.requested(
+    request = mixture_options.requested(model, mix, cache, cache_decay)
+    adaptation = adaptation_options.requested(
         temperature=softmax_temperature,
         window=neural_cache,
         weight=neural_cache_weight,
@@ -127,14 +128,16 @@ def evaluate(
     import numpy as np
 
     from seqlm.evaluation import exposure, perplexity, surprisal, tuning
-    from seqlm.runs.opening import open_model
+    from seqlm.runs.load_model import open_model
 
     wanted = perplexity.check_metrics(metric or ["ppl"])
     of_exposure = exposure.asked(wanted, oracle is not None)
     for name, other in (("--tune", tune), ("--dynamic-statistics", dynamic_statistics)):
         if other is not None:
             tuning.check_held_out(other, sources, name)
-    models = adapting.adapted(mixing.open_mix(request, where), adaptation, errors)
+    models = adaptation_options.adapted(
+        mixture_options.open_mix(request, where), adaptation, errors
+    )
     if stride is not None:
         models = models.in_windows(stride)
     judge = open_model(oracle, where, console.Stages()) if oracle is not None else None
@@ -144,9 +147,11 @@ def evaluate(
     if tune is not None:
         models, tokens, digest = tuning.tune(models, tune, batch_size, errors, console.Stages())
         held_out[digest] = "--tune"
-        console.say(f"tuned on {tokens:,} tokens of {tune}: {adapting.flags(models)}")
+        console.say(f"tuned on {tokens:,} tokens of {tune}: {adaptation_options.flags(models)}")
     elif request.size > 1 and not request.weights:
-        console.say(f"equal weights: --mix {mixing.listed(models)}; --tune finds better ones")
+        console.say(
+            f"equal weights: --mix {mixture_options.listed(models)}; --tune finds better ones"
+        )
 
     tally = perplexity.Tally()
     scored = perplexity.evaluate(models, sources, tally, batch_size, errors, per_token, held_out)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import torch
     import typer
 
-    from seqlm.decoding.translating import Search
-    from seqlm.evaluation.translation import Evaluation
-    from seqlm.runs.save import Loaded
+    from seqlm.decoding.translation_search import Search
+    from seqlm.evaluation.translation_quality import Evaluation
+    from seqlm.runs.checkpoint import Loaded
 
 OWN = (
     "source", "target", "beam", "length_penalty", "normalisation", "coverage_penalty", "max_ratio",
@@ -66,18 +66,18 @@ def evaluate(
     device: torch.device,
 ) -> None:
     """Translates, scores and prints. Errors: UsageError, DataError, ModelError."""
-    from seqlm.evaluation import exposure, perplexity, translation
-    from seqlm.runs.folder import find_model
-    from seqlm.runs.opening import open_model
-    from seqlm.text.parallel import read_side
+    from seqlm.evaluation import exposure, perplexity, translation_quality
+    from seqlm.runs.load_model import open_model
+    from seqlm.runs.run_folder import find_model
+    from seqlm.text.bitext import read_side
 
     sources, targets = source or [], target or []
     console.inputs([*sources, *targets])
-    wanted = perplexity.check_metrics(metric or ["bleu,chrf"], translation.METRICS)
+    wanted = perplexity.check_metrics(metric or ["bleu,chrf"], translation_quality.METRICS)
     exposure.asked(wanted, oracle is not None)
     names: list[str | None] = [*models] if models else [None]
     runs = [open_model(str(find_model(name, "translation")), device) for name in names]
-    found = translation.evaluate(
+    found = translation_quality.evaluate(
         runs,
         read_side(sources, errors),
         read_side(targets, errors),

@@ -55,8 +55,8 @@ def export(
         print(place)
         return
 
-    from seqlm.models.arpa_writing import arpa_text
-    from seqlm.runs.export import check_place, opened, write_arpa, write_run
+    from seqlm.models.ngram.arpa_writer import arpa_text
+    from seqlm.runs.arpa_export import check_place, opened, write_arpa, write_run
 
     progress = console.Stages()
     check_place(to, place, overwrite)

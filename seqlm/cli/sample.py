@@ -8,16 +8,17 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Annotated
 
-from seqlm.cli import console, mixing
+from seqlm.cli import console
 from seqlm.cli.console import flag
+from seqlm.cli.options import mixture_options
 from seqlm.errors import UsageError
 
 
 def sample(
-    model: Annotated[list[str] | None, mixing.MODELS] = None,
-    mix: Annotated[str | None, mixing.MIX] = None,
-    cache: Annotated[int | None, mixing.CACHE] = None,
-    cache_decay: Annotated[float | None, mixing.CACHE_DECAY] = None,
+    model: Annotated[list[str] | None, mixture_options.MODELS] = None,
+    mix: Annotated[str | None, mixture_options.MIX] = None,
+    cache: Annotated[int | None, mixture_options.CACHE] = None,
+    cache_decay: Annotated[float | None, mixture_options.CACHE_DECAY] = None,
     prompt: Annotated[
         str, flag("--prompt", help="Text to go on from; - reads prompts from stdin, one a line.")
     ] = "",
@@ -78,21 +79,21 @@ def sample(
     if beam is not None and nbest > beam:
         raise UsageError(f"--nbest {nbest} needs a --beam at least as wide")
 
-    request = mixing.requested(model, mix, cache, cache_decay)
+    request = mixture_options.requested(model, mix, cache, cache_decay)
     if prompt == "-" and sys.stdin.isatty():
         console.say("prompts, one a line; Ctrl-D ends")
     from seqlm.decoding import sampling
-    from seqlm.decoding.choose import chooser
-    from seqlm.decoding.noise import Noise
     from seqlm.decoding.repetition import repetition
+    from seqlm.decoding.sampling_noise import Noise
+    from seqlm.decoding.token_choice import chooser
     from seqlm.text.reading import lines
 
     choose = partial(chooser, temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram)
     choose(noise=Noise.of(seed, []))  # refuses what is out of range before anything is loaded
     where = console.set_up_torch(device, num_threads, float64=True)  # to draw and rank in
-    opened = mixing.open_mix(request, where)
+    opened = mixture_options.open_mix(request, where)
     if request.size > 1 and not request.weights:
-        console.say(f"equal weights: --mix {mixing.listed(opened)}")
+        console.say(f"equal weights: --mix {mixture_options.listed(opened)}")
     language_model, tokenizer = opened.decodable(), opened.tokenizer
     prompts: Iterable[str] = lines(["-"], errors="replace") if prompt == "-" else [prompt]
     if beam is not None:

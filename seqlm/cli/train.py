@@ -13,7 +13,7 @@ import typer
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
-from seqlm.cli.settings import takes_settings
+from seqlm.cli.options.training_options import takes_settings
 from seqlm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def train(
     given = {name: value for name, value in settings.items() if value is not None}
     console.check_choice("errors", errors, ("strict", "replace"))
 
-    from seqlm.runs.folder import find_run
-    from seqlm.training import run
-    from seqlm.training.settings import read_recipe, resolve
+    from seqlm.runs.run_folder import find_run
+    from seqlm.training import training_run
+    from seqlm.training.config.training_settings import read_recipe, resolve
 
     if resume is not None:
         typed = console.typed(flags)  # variables are for new runs: this one has its settings
@@ -79,7 +79,7 @@ def train(
             raise UsageError("--resume goes on with the corpus and settings of its run")
         given = {k: v for k, v in given.items() if k in typed}
         resumed, _ = find_run(resume)
-        stored = run.resumable(resumed)
+        stored = training_run.resumable(resumed)
         device, num_threads = device or stored["device"], num_threads or stored["threads"]
     else:
         asked = {"task": "translation"} if source or target else {}
@@ -94,10 +94,10 @@ def train(
     progress = Progress()
     try:
         if resume is not None:
-            done = run.resume(resumed, given, where, progress, console.say)
+            done = training_run.resume(resumed, given, where, progress, console.say)
         else:
             command = ["seqlm", *sys.argv[1:]]
-            done = run.train(
+            done = training_run.train(
                 files, chosen, options, output, where, progress, command,
                 overwrite, errors, console.say,
             )  # fmt: skip

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqlm.cli import console, translating, translations
+from seqlm.cli import console, translation_output
 from seqlm.cli.console import flag
+from seqlm.cli.options import search_options
 from seqlm.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from seqlm.decoding.translating import Translation
+    from seqlm.decoding.translation_search import Translation
 
 SEARCHES = ("beam", "nbest", "length_penalty", "normalisation", "coverage_penalty")
 DRAWS = ("temperature", "top_k", "top_p", "seed")
@@ -36,16 +37,16 @@ def translate(
             help="A run, or a save in it; several translate together. [default: the latest run]",
         ),
     ] = None,
-    beam: Annotated[int | None, translating.BEAM] = None,
+    beam: Annotated[int | None, search_options.BEAM] = None,
     nbest: Annotated[
         int | None,
         flag("--nbest", help="Print the N best, as Moses does: id ||| text ||| …", min=1),
     ] = None,
-    length_penalty: Annotated[float | None, translating.LENGTH_PENALTY] = None,
-    normalisation: Annotated[str | None, translating.NORMALISATION] = None,
-    coverage_penalty: Annotated[float | None, translating.COVERAGE_PENALTY] = None,
-    max_ratio: Annotated[float | None, translating.MAX_RATIO] = None,
-    max_input_length: Annotated[int | None, translating.MAX_INPUT_LENGTH] = None,
+    length_penalty: Annotated[float | None, search_options.LENGTH_PENALTY] = None,
+    normalisation: Annotated[str | None, search_options.NORMALISATION] = None,
+    coverage_penalty: Annotated[float | None, search_options.COVERAGE_PENALTY] = None,
+    max_ratio: Annotated[float | None, search_options.MAX_RATIO] = None,
+    max_input_length: Annotated[int | None, search_options.MAX_INPUT_LENGTH] = None,
     sample: Annotated[
         bool, flag("--sample", help="Draw a translation, and do not search.")
     ] = False,
@@ -59,7 +60,7 @@ def translate(
         float | None, flag("--top-p", help="Of samples: keep the likeliest that hold this mass.")
     ] = None,
     seed: Annotated[int, flag("--seed", help="Equal seeds give equal samples. [default: 1]")] = 1,
-    replace_unk: Annotated[bool | None, translating.REPLACE_UNK] = None,
+    replace_unk: Annotated[bool | None, search_options.REPLACE_UNK] = None,
     score_target: Annotated[
         str | None,
         flag(
@@ -117,20 +118,20 @@ def translate(
     texts = sources if score_target is None else [*sources, score_target]
     console.check_stdin(texts)
     draw = drawing(temperature, top_k, top_p) if sample else None
-    search = translating.search(flags, align=align or plot is not None, draw=draw)
+    search = search_options.search(flags, align=align or plot is not None, draw=draw)
     if plot not in (None, "-"):
-        from seqlm.evaluation import pictures
+        from seqlm.decoding import attention_plot
 
-        pictures.check(plot)
-    from seqlm.runs.folder import find_model
+        attention_plot.check(plot)
+    from seqlm.runs.run_folder import find_model
     from seqlm.text import reading
 
     reading.check(texts)
     names: list[str | None] = [*model] if model else [None]
     places = [str(find_model(name, "translation")) for name in names]
     where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked
-    from seqlm.decoding import translating as decoding
-    from seqlm.runs.opening import open_translators
+    from seqlm.decoding import translation_search as decoding
+    from seqlm.runs.load_model import open_translators
 
     opened = open_translators(places, where)
     if "-" in sources and sys.stdin.isatty():
@@ -142,14 +143,16 @@ def translate(
         scored = decoding.score_targets(
             *opened, pairs, batch_size, align, buffer, search.max_input_length
         )
-        records = (translations.scored(each, align, json) for each in scored)
+        records = (translation_output.scored(each, align, json) for each in scored)
     else:
         found = decoding.translate(*opened, lines, search, batch_size, buffer)
         found = told(found if plot is None else drawn(found, plot))
         records = (
             record
             for number, each in enumerate(found)
-            for record in translations.found(number, each, nbest is not None, scores, align, json)
+            for record in translation_output.found(
+                number, each, nbest is not None, scores, align, json
+            )
         )
     for record in records:
         sys.stdout.write(record + "\n")
@@ -179,8 +182,8 @@ def check(flags: typer.Context, typed: set[str]) -> None:
 
 def drawing(temperature: float, top_k: int | None, top_p: float | None) -> Any:
     """How a sample is drawn, given its noise. Errors: UsageError."""
-    from seqlm.decoding.choose import chooser
-    from seqlm.decoding.noise import Noise
+    from seqlm.decoding.sampling_noise import Noise
+    from seqlm.decoding.token_choice import chooser
 
     choose = partial(chooser, temperature, top_k, top_p)
     choose(noise=Noise.of(0, []))  # refuses what is out of range before anything is loaded
@@ -218,18 +221,18 @@ def told(found: Iterable[Translation]) -> Iterator[Translation]:
 
 def drawn(found: Iterable[Translation], place: str) -> Iterator[Translation]:
     """The same; the attention of the first that is not blank is drawn."""
-    from seqlm.evaluation import pictures
+    from seqlm.decoding import attention_plot
 
     done = False
     for each in found:
         best = each.found[0]
         if not done and best.alignment is not None:
             done = True
-            sides = pictures.labels(each.source.pieces), pictures.labels(best.pieces)
+            sides = attention_plot.labels(each.source.pieces), attention_plot.labels(best.pieces)
             if place == "-":
                 colour = console.is_tty(sys.stderr)
-                console.tell(pictures.in_characters(best.alignment, *sides, colour=colour))
+                console.tell(attention_plot.in_characters(best.alignment, *sides, colour=colour))
             else:
-                pictures.draw(place, best.alignment, *sides)
+                attention_plot.draw(place, best.alignment, *sides)
                 console.say(f"{place}: {each.source.text}")
         yield each

@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 import torch
 
-from seqlm.counting.estimate import Counts, prepare
-from seqlm.counting.files import read_counts, write_counts
-from seqlm.counting.frequencies import Change, last_suffixes
-from seqlm.counting.merging import count_in_pieces
-from seqlm.counting.ngrams import NGrams, count_ngrams
-from seqlm.counting.settings import DEFAULT_ORDER, Settings
-from seqlm.counting.smoothing import chosen
-from seqlm.counting.tuning import tuned
+from seqlm.counting.counting_settings import DEFAULT_ORDER, Settings
+from seqlm.counting.estimation.counts_of_counts import Change, last_suffixes
+from seqlm.counting.estimation.estimate import Counts, prepare
+from seqlm.counting.estimation.held_out import tuned
+from seqlm.counting.estimation.smoothing import chosen
+from seqlm.counting.files.count_files import read_counts, write_counts
+from seqlm.counting.tables.in_memory import NGrams, count_ngrams
+from seqlm.counting.tables.in_pieces import count_in_pieces
 from seqlm.errors import UsageError
 from seqlm.memory import Memory
 from seqlm.progress import Progress
-from seqlm.runs.vocabulary import given_tokenizer
+from seqlm.runs.borrowed_vocabulary import given_tokenizer
 from seqlm.text.corpus import read_corpus
 from seqlm.text.tokenizer import Tokenizer
 
@@ -125,7 +125,7 @@ def from_spark(sources: Sequence[str], settings: Settings, progress: Progress) -
     """Errors: those of `count_with_spark`."""
     assert settings.master is not None
     assert settings.write_counts is not None
-    from seqlm.counting.spark import Job, count_with_spark
+    from seqlm.counting.spark.spark_counts import Job, count_with_spark
 
     order = settings.order or DEFAULT_ORDER
     job = Job(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from seqlm.decoding.choose import Choose
+from seqlm.decoding.token_choice import Choose
 from seqlm.models.base import SequenceModel, State
 
 

@@ -13,15 +13,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqlm.decoding.beam import beam_search
-from seqlm.decoding.choose import Choose
+from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
-from seqlm.decoding.noise import Noise
 from seqlm.decoding.repetition import Adjust, repetition
+from seqlm.decoding.sampling_noise import Noise
+from seqlm.decoding.token_choice import Choose
 from seqlm.models.base import LanguageModel, State, select
+from seqlm.text.detokenize import Writer
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
-from seqlm.text.writing import Writer
 
 
 class Piece(NamedTuple):

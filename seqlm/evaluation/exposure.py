@@ -34,17 +34,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.decoding.choose import chooser
 from seqlm.decoding.generate import generate
-from seqlm.decoding.noise import Noise
-from seqlm.decoding.sentences import padded, shortened
+from seqlm.decoding.sampling_noise import Noise
+from seqlm.decoding.sentence_batches import padded, shortened
+from seqlm.decoding.token_choice import chooser
 from seqlm.errors import DataError, UsageError
-from seqlm.evaluation.mixing import Mix
+from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.models.base import EOS, LanguageModel, SequenceModel, State, Translator
-from seqlm.models.source import inside
-from seqlm.models.windowed import unbounded
-from seqlm.runs.opening import common_ids
-from seqlm.runs.save import Loaded
+from seqlm.models.translation.encoder_memory import inside
+from seqlm.models.wrappers.sliding_window import unbounded
+from seqlm.runs.checkpoint import Loaded
+from seqlm.runs.load_model import common_ids
 from seqlm.text.batches import pad
 
 FIGURES = ("kl-true-prefix", "kl-own-prefix", "exposure")

@@ -28,14 +28,14 @@ import numpy as np
 from seqlm import __version__
 from seqlm.errors import DataError, UsageError, did_you_mean
 from seqlm.evaluation import exposure
-from seqlm.evaluation.mixing import Mix, MixScorer
+from seqlm.evaluation.mixture_scoring import Mix, MixScorer
 from seqlm.evaluation.scoring import Scores
 from seqlm.evaluation.tuning import not_held_out
-from seqlm.parallel import ahead
 from seqlm.text.reading import Block, blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
-from seqlm.text.words import Tokens
+from seqlm.text.word_index import Tokens
+from seqlm.threads import ahead
 
 
 @dataclass

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from seqlm.models.base import LanguageModel, State
-from seqlm.models.windowed import unbounded
+from seqlm.models.wrappers.sliding_window import unbounded
 from seqlm.text.batches import StreamBatches, pad
 from seqlm.text.vocabulary import EOS
 

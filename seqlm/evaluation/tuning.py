@@ -31,10 +31,10 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.errors import DataError, UsageError
-from seqlm.evaluation.adaptive import AdaptiveScorer, known, rule_of
-from seqlm.evaluation.candidates import Columns, candidates, columns
-from seqlm.evaluation.constants import Adaptation
-from seqlm.evaluation.mixing import Mix
+from seqlm.evaluation.adaptation.candidates import Columns, candidates, columns
+from seqlm.evaluation.adaptation.constants import Adaptation
+from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, known, rule_of
+from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.models.base import LanguageNetwork
 from seqlm.progress import Progress, silent
 from seqlm.text.reading import STDIN, blocks

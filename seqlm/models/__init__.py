@@ -11,18 +11,21 @@ if TYPE_CHECKING:
     from seqlm.models.base import SequenceModel
 
 REGISTRY = {
-    ("lm", "ngram"): "seqlm.models.ngram:NGram",
-    ("lm", "ffnn"): "seqlm.models.feedforward:FeedForward",
-    ("lm", "rnn"): "seqlm.models.recurrent:Elman",
-    ("lm", "lstm"): "seqlm.models.recurrent:LSTM",
-    ("lm", "gru"): "seqlm.models.recurrent:GRU",
-    ("lm", "transformer"): "seqlm.models.transformer:Transformer",
-    ("lm", "s4d"): "seqlm.models.s4d:S4D",
-    ("lm", "mamba"): "seqlm.models.mamba:Mamba",
-    ("translation", "rnn"): "seqlm.models.seq2seq:ElmanTranslator",
-    ("translation", "lstm"): "seqlm.models.seq2seq:LSTMTranslator",
-    ("translation", "gru"): "seqlm.models.seq2seq:GRUTranslator",
-    ("translation", "transformer"): "seqlm.models.transformer_seq2seq:TransformerTranslator",
+    ("lm", "ngram"): "seqlm.models.ngram.ngram_model:NGram",
+    ("lm", "ffnn"): "seqlm.models.language.ffnn:FeedForward",
+    ("lm", "rnn"): "seqlm.models.language.recurrent:Elman",
+    ("lm", "lstm"): "seqlm.models.language.recurrent:LSTM",
+    ("lm", "gru"): "seqlm.models.language.recurrent:GRU",
+    ("lm", "transformer"): "seqlm.models.language.transformer:Transformer",
+    ("lm", "s4d"): "seqlm.models.language.s4d:S4D",
+    ("lm", "mamba"): "seqlm.models.language.mamba2:Mamba",
+    ("translation", "rnn"): "seqlm.models.translation.recurrent_seq2seq:ElmanTranslator",
+    ("translation", "lstm"): "seqlm.models.translation.recurrent_seq2seq:LSTMTranslator",
+    ("translation", "gru"): "seqlm.models.translation.recurrent_seq2seq:GRUTranslator",
+    (
+        "translation",
+        "transformer",
+    ): "seqlm.models.translation.transformer_seq2seq:TransformerTranslator",
 }
 
 

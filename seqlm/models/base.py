@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.softmax import Head
+from seqlm.models.output.softmax import Head
 from seqlm.text.vocabulary import EOS as EOS
 from seqlm.text.vocabulary import UNK as UNK
 

@@ -26,10 +26,10 @@ from torch import Tensor
 
 from seqlm import __version__
 from seqlm.errors import ModelError, SeqlmError, UsageError
-from seqlm.models.attention import BASE
-from seqlm.models.transformer import EPSILON, Transformer, TransformerConfig
-from seqlm.runs.folder import write_pieces, write_text
-from seqlm.runs.opening import open_model
+from seqlm.models.language.transformer import EPSILON, Transformer, TransformerConfig
+from seqlm.models.layers.attention import BASE
+from seqlm.runs.load_model import open_model
+from seqlm.runs.run_folder import write_pieces, write_text
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 

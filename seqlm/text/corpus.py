@@ -16,12 +16,12 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from seqlm.errors import DataError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
-from seqlm.parallel import ahead
 from seqlm.progress import Progress, silent
 from seqlm.text.reading import STDIN, Block, blocks, file_blocks
 from seqlm.text.tokenizer import Kind, Tokenizer, code_points, refuse_sentinels, unspell
 from seqlm.text.vocabulary import EOS, RESERVED, UNK, ordered
-from seqlm.text.words import Tokens, WordIndex, split
+from seqlm.text.word_index import Tokens, WordIndex, split
+from seqlm.threads import ahead
 
 BPE_SIZE = 4000
 """Types of a BPE vocabulary where none is asked for."""

@@ -26,7 +26,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from seqlm.errors import DataError, ModelError
 from seqlm.text.reading import Block, blocks
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
-from seqlm.text.words import NEW, Tokens, WordIndex, split
+from seqlm.text.word_index import NEW, Tokens, WordIndex, split
 
 Kind = Literal["word", "char", "bpe"]
 KINDS: tuple[Kind, ...] = ("word", "char", "bpe")

@@ -24,16 +24,16 @@ from torch import Tensor
 from seqlm.errors import ModelError, SeqlmError
 from seqlm.memory import trim
 from seqlm.models.base import LanguageNetwork, Network, State, pack, unpack
-from seqlm.runs.save import TrainingState
+from seqlm.runs.checkpoint import TrainingState
 from seqlm.text.batches import Batch, Batches
-from seqlm.training.averaging import Average, make_average, put
-from seqlm.training.compiling import compile_objective
-from seqlm.training.objective import Objective
-from seqlm.training.optim import make_optimizer, moments, restore_moments, set_rate
-from seqlm.training.precision import Precision
-from seqlm.training.scheduled_sampling import true_share
-from seqlm.training.schedules import PLATEAU, cycled, factor
-from seqlm.training.settings import Settings
+from seqlm.training.config.training_settings import Settings
+from seqlm.training.optimization.averaging import Average, make_average, put
+from seqlm.training.optimization.compiling import compile_objective
+from seqlm.training.optimization.objective import Objective
+from seqlm.training.optimization.optimizer import make_optimizer, moments, restore_moments, set_rate
+from seqlm.training.optimization.precision import Precision
+from seqlm.training.optimization.scheduled_sampling import true_share
+from seqlm.training.optimization.schedules import PLATEAU, cycled, factor
 
 CHECK_EVERY = 50
 """Steps between looks at the loss on a GPU, where each look waits for it. A CPU looks at each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqlm.runs.folder import RunFolder
+from seqlm.runs.run_folder import RunFolder
 from seqlm.training.loop import Trainer, Watcher
 
 

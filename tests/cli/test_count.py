@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seqlm.runs.folder import RunFolder
+from seqlm.runs.run_folder import RunFolder
 
 DEGENERATE = b"a b c\n" * 5  # every n-gram is counted five times
 
@@ -99,13 +99,13 @@ def test_a_refused_count_counts_nothing_first(toy, seqlm, workplace):
 
 
 def test_a_failed_count_leaves_its_place_free(toy, seqlm, workplace, monkeypatch):
-    from seqlm.runs import save
+    from seqlm.runs import checkpoint
 
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(save, "write_tensors", full)
+        patch.setattr(checkpoint, "write_tensors", full)
         result = seqlm("count", toy.train, "--order", 2, "-o", "run")
     assert result.code == 1
     assert "could not be saved: [Errno 28] No space left on device" in result.error

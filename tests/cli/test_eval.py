@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seqlm.evaluation.constants import FLAGS
+from seqlm.evaluation.adaptation.constants import FLAGS
 from seqlm.text import reading
 from tests.command import Result
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqlm.evaluation import translation
+from seqlm.evaluation import translation_quality
 from seqlm.models import model_class
-from seqlm.runs.folder import RunFolder
-from seqlm.runs.save import write_save
-from seqlm.text.parallel import learn_tokenizer, read_side
+from seqlm.runs.checkpoint import write_save
+from seqlm.runs.run_folder import RunFolder
+from seqlm.text.bitext import learn_tokenizer, read_side
 from tests.command import Result
 
 SOURCE = "le chat\nla maison rouge\n\nun chien voit le chat\n"
@@ -119,13 +119,13 @@ def test_json_is_one_object(judged, run):
 
 def test_the_flags_of_the_search_arrive(judged, monkeypatch):
     asked = []
-    measured = translation.evaluate
+    measured = translation_quality.evaluate
 
     def seen(loaded, source, target, wanted, search, *rest):
         asked.append(search)
         return measured(loaded, source, target, wanted, search, *rest)
 
-    monkeypatch.setattr(translation, "evaluate", seen)
+    monkeypatch.setattr(translation_quality, "evaluate", seen)
     flags = (
         "--beam 3 --length-penalty 0.6 --normalisation gnmt --coverage-penalty 0.2 --max-ratio 3"
     )

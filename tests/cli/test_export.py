@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seqlm.models import arpa_writing
-from seqlm.runs import folder
+from seqlm.models.ngram import arpa_writer
+from seqlm.runs import run_folder
 from tests.command import COMMAND, environment
 
 
@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_what_was_there(name, before, ngram, seqlm, workplace
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(folder.os, "fsync", full)
+    monkeypatch.setattr(run_folder.os, "fsync", full)
     if before:
         Path(name).write_bytes(before)
     result = seqlm("export", "-m", ngram, "--to", "arpa", "-o", name)
@@ -194,14 +194,14 @@ def test_a_full_disk_leaves_what_was_there(name, before, ngram, seqlm, workplace
 
 
 def test_ctrl_c_leaves_nothing_behind(ngram, seqlm, workplace, monkeypatch):
-    made = arpa_writing.lines
+    made = arpa_writer.lines
 
     def interrupted(tables, pool, start):
         if len(tables) == 3:
             raise KeyboardInterrupt
         return made(tables, pool, start)
 
-    monkeypatch.setattr(arpa_writing, "lines", interrupted)
+    monkeypatch.setattr(arpa_writer, "lines", interrupted)
     result = seqlm("export", "-m", ngram, "--to", "arpa", "-o", "pond.arpa")
     assert (result.code, result.out) == (130, "")
     assert list(workplace.iterdir()) == []

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from seqlm.cli.mixing import weights_of
+from seqlm.cli.options.mixture_options import weights_of
 from seqlm.errors import UsageError
 from seqlm.evaluation.scoring import Scorer
-from seqlm.runs.opening import open_model
+from seqlm.runs.load_model import open_model
 from seqlm.text import reading
 from seqlm.text.reading import blocks
 from tests.command import Result, seqlm_inside

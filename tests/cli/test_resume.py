@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from seqlm.cli.train import Progress
-from seqlm.runs.folder import RunFolder
-from seqlm.runs.save import pointer
+from seqlm.runs.checkpoint import pointer
+from seqlm.runs.run_folder import RunFolder
 from tests.command import COMMAND, Result, environment, seqlm_inside
 from tests.conftest import Toy
 
@@ -368,10 +368,10 @@ def test_a_run_killed_between_a_save_and_its_metrics_measures_again(
 def test_a_run_whose_best_was_before_it_stopped_is_finished(
     training, seqlm, stopped, workplace, monkeypatch
 ):
-    from seqlm.training import language
+    from seqlm.training.tasks import language_modeling
 
     losses = iter([1.0, 2.0, 3.0])
-    monkeypatch.setattr(language, "validation_loss", lambda *arguments: next(losses))
+    monkeypatch.setattr(language_modeling, "validation_loss", lambda *arguments: next(losses))
     arguments, _ = training("lstm")
     assert stopped(45, interrupt, *arguments, "-o", "run").code == 130
     result = seqlm("train", "--resume", "run")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from seqlm.runs.folder import RunFolder
+from seqlm.runs.run_folder import RunFolder
 from tests.command import Result
 
 QUICK = ["--width", "4", "--layers", "1", "--steps", "3"]
@@ -45,8 +45,8 @@ def test_a_run_has_all_its_parts(trained, toy, workplace):
         "latest", "best", "saves",
     }  # fmt: skip
     assert (workplace / "run" / "latest").read_text() == "00000003\n"
-    save = workplace / "run" / "saves" / "00000003"
-    assert {path.name for path in save.iterdir()} == {
+    checkpoint = workplace / "run" / "saves" / "00000003"
+    assert {path.name for path in checkpoint.iterdir()} == {
         "model.safetensors", "training.safetensors", "training.json", "manifest.json",
     }  # fmt: skip
     readme = (workplace / "run" / "README.md").read_text()
@@ -283,9 +283,9 @@ def test_training_stops_when_validation_no_longer_gains(seqlm, toy, workplace):
 
 
 def test_a_disk_that_is_full_keeps_the_save_before_and_says_so(seqlm, toy, workplace, monkeypatch):
-    from seqlm.runs import save
+    from seqlm.runs import checkpoint
 
-    write, count = save.write_tensors, [0]
+    write, count = checkpoint.write_tensors, [0]
 
     def full(*arguments: Any) -> None:
         count[0] += 1
@@ -293,7 +293,7 @@ def test_a_disk_that_is_full_keeps_the_save_before_and_says_so(seqlm, toy, workp
             raise OSError(28, "No space left on device")
         write(*arguments)
 
-    monkeypatch.setattr(save, "write_tensors", full)
+    monkeypatch.setattr(checkpoint, "write_tensors", full)
     result = seqlm(
         "train", toy.train, "--width", "4", "--valid-every", "5", "--steps", "30", "-o", "run"
     )

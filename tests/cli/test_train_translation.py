@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from seqlm.cli.train import Progress
-from seqlm.runs.folder import RunFolder
-from seqlm.runs.save import load
+from seqlm.runs.checkpoint import load
+from seqlm.runs.run_folder import RunFolder
 from tests.cli.test_resume import Crash, crash, interrupt, metrics, outcome
 from tests.command import Result, seqlm_inside
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from seqlm import device
-from seqlm.runs.folder import RunFolder
+from seqlm.runs.run_folder import RunFolder
 from tests.command import COMMAND, Result, environment, seqlm_inside
 
 TEXT = """the frog sees the pike

@@ -23,12 +23,12 @@ from seqlm.models.base import (
     TranslationNetwork,
     Translator,
 )
-from seqlm.models.cache import CacheConfig, UnigramCache
-from seqlm.models.ensemble import Ensemble
-from seqlm.models.mixture import Mixture
-from seqlm.models.neural_cache import NeuralCache, NeuralCacheConfig
-from seqlm.models.temperature import tempered
-from seqlm.models.windowed import Windowed
+from seqlm.models.wrappers.ensemble import Ensemble
+from seqlm.models.wrappers.mixture import Mixture
+from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
+from seqlm.models.wrappers.sliding_window import Windowed
+from seqlm.models.wrappers.temperature import tempered
+from seqlm.models.wrappers.unigram_cache import CacheConfig, UnigramCache
 from seqlm.text.vocabulary import EOS
 
 VOCAB_SIZE = 6
@@ -68,7 +68,7 @@ def network(arch: str, variant: str = "", **settings: Any) -> Instance:
 
 def ngram(variant: str, order: int = 3, **options: Any) -> Instance:
     def build() -> LanguageModel:
-        from seqlm.counting.estimate import estimate
+        from seqlm.counting.estimation.estimate import estimate
 
         noise = torch.Generator().manual_seed(1)
         text: list[int] = []

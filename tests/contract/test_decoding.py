@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqlm.decoding.beam import beam_search
-from seqlm.decoding.choose import chooser
+from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
-from seqlm.decoding.noise import Noise
+from seqlm.decoding.sampling_noise import Noise
+from seqlm.decoding.token_choice import chooser
 from seqlm.models.base import LanguageModel
 from seqlm.text.vocabulary import EOS
 from tests.contract.models import VOCAB_SIZE

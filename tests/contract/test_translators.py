@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqlm.decoding.beam import beam_search
+from seqlm.decoding.beam_search import beam_search
 from seqlm.models.base import SequenceModel, TranslationNetwork, Translator, select
 from seqlm.text.vocabulary import EOS
 from tests.contract.models import VOCAB_SIZE

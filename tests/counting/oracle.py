@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.models.ngram import NGram, unmix
+from seqlm.models.ngram.ngram_model import NGram, unmix
 from seqlm.text.vocabulary import EOS
 
 Gram = tuple[int, ...]

@@ -17,9 +17,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqlm.counting.estimate import estimate
+from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import DataError
-from seqlm.models.ngram import NGram, unmix
+from seqlm.models.ngram.ngram_model import NGram, unmix
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.vocabulary import EOS, UNK
 

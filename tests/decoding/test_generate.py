@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqlm.decoding.choose import chooser
 from seqlm.decoding.generate import generate
-from seqlm.decoding.noise import Noise
+from seqlm.decoding.sampling_noise import Noise
+from seqlm.decoding.token_choice import chooser
 from seqlm.text.vocabulary import EOS
 from tests.decoding.tabular import Tabular, random_table
 

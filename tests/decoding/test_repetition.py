@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqlm.decoding.beam import beam_search
-from seqlm.decoding.choose import chooser
+from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
-from seqlm.decoding.noise import Noise
 from seqlm.decoding.repetition import discourage, forbid_repeats, repetition
+from seqlm.decoding.sampling_noise import Noise
+from seqlm.decoding.token_choice import chooser
 from seqlm.errors import UsageError
 from seqlm.text.vocabulary import EOS
 from tests.decoding.tabular import Tabular, random_table

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seqlm.models.base import LanguageModel
-from seqlm.runs.save import Loaded
+from seqlm.runs.checkpoint import Loaded
 from seqlm.text.tokenizer import Tokenizer
 
 

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.evaluation import exposure
-from seqlm.evaluation.constants import Adaptation
+from seqlm.evaluation.adaptation.constants import Adaptation
 from seqlm.evaluation.exposure import measure, measure_translator, stretches
-from seqlm.evaluation.mixing import Mix
+from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.models import model_class
 from seqlm.models.base import EOS, LanguageModel, Translator
-from seqlm.runs.save import Loaded
+from seqlm.runs.checkpoint import Loaded
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
 from tests.evaluation.fixed import loaded

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqlm.evaluation import perplexity, surprisal
-from seqlm.evaluation.mixing import Mix
+from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.evaluation.perplexity import METRICS, Tally
 from seqlm.evaluation.scoring import Scorer, validation_loss
 from seqlm.models import model_class

@@ -10,9 +10,9 @@ import torch
 
 from seqlm.errors import UsageError
 from seqlm.evaluation.scoring import Scorer, validation_loss
-from seqlm.models.transformer import Transformer, TransformerConfig
+from seqlm.models.language.transformer import Transformer, TransformerConfig
 from seqlm.text.vocabulary import EOS
-from tests.models.test_windowed import slow
+from tests.models.wrappers.test_sliding_window import slow
 
 W, V = 8, 9
 

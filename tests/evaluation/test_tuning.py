@@ -18,10 +18,10 @@ from hypothesis.extra.numpy import arrays
 
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.evaluation import perplexity
-from seqlm.evaluation.adaptive import AdaptiveScorer, Reader, Rule
-from seqlm.evaluation.candidates import TEMPERATURES, Candidates, Columns, read
-from seqlm.evaluation.constants import Adaptation
-from seqlm.evaluation.mixing import Mix, MixScorer
+from seqlm.evaluation.adaptation.candidates import TEMPERATURES, Candidates, Columns, read
+from seqlm.evaluation.adaptation.constants import Adaptation
+from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, Reader, Rule
+from seqlm.evaluation.mixture_scoring import Mix, MixScorer
 from seqlm.evaluation.perplexity import METRICS, Tally
 from seqlm.evaluation.scoring import Scorer
 from seqlm.evaluation.tuning import (
@@ -36,8 +36,8 @@ from seqlm.evaluation.tuning import (
 )
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
-from seqlm.models.neural_cache import NeuralCacheConfig
-from seqlm.models.temperature import tempered
+from seqlm.models.wrappers.neural_cache import NeuralCacheConfig
+from seqlm.models.wrappers.temperature import tempered
 from seqlm.text.reading import blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from seqlm.models.ngram import NGram
+from seqlm.models.ngram.ngram_model import NGram
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
 

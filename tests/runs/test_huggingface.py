@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqlm.errors import ModelError, SeqlmError, UsageError
-from seqlm.models.transformer import Transformer, TransformerConfig
+from seqlm.models.language.transformer import Transformer, TransformerConfig
 from seqlm.runs import huggingface
-from seqlm.runs.folder import RunFolder
-from seqlm.runs.save import write_save
+from seqlm.runs.checkpoint import write_save
+from seqlm.runs.run_folder import RunFolder
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED

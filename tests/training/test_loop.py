@@ -11,8 +11,8 @@ import torch
 from seqlm.errors import ModelError, SeqlmError
 from seqlm.models.base import Output
 from seqlm.text.batches import StreamBatches
-from seqlm.training.schedules import SCHEDULES, factor
-from seqlm.training.settings import Settings
+from seqlm.training.config.training_settings import Settings
+from seqlm.training.optimization.schedules import SCHEDULES, factor
 from tests.training.toy import CPU, finish, make
 
 LOSSES = [2.0, 3.0, 2.5, 3.0] * 9

@@ -8,7 +8,7 @@ import pytest
 
 from seqlm.errors import UsageError
 from seqlm.training import tensorboard
-from seqlm.training.settings import Settings
+from seqlm.training.config.training_settings import Settings
 from seqlm.training.tensorboard import Scalars, check_tensorboard
 from tests.training.toy import Silent, make
 

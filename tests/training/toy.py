@@ -10,8 +10,8 @@ import torch
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.text.batches import LineBatches, StreamBatches, VariableBatches, WindowBatches
+from seqlm.training.config.training_settings import Settings
 from seqlm.training.loop import Trainer
-from seqlm.training.settings import Settings
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,1 @@
+"""Text to tables of n-gram counts."""

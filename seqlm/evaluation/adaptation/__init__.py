@@ -1,0 +1,1 @@
+"""Networks that are adapted while they score."""

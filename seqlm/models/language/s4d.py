@@ -1,0 +1,208 @@
+"""S4D: diagonal state-space layers (Gu, Gupta, Goel & Ré 2022), stacked as a language model.
+
+Each of H channels has a linear system of its own, with a diagonal A, discretised by its own step
+(zero-order hold; B = 1 as in the paper):
+
+    x'(t) = A x(t) + B u(t)                A̅ = e^{ΔA}
+    y(t)  = 2 Re(C x(t)) + D u(t)          C̅ = C (e^{ΔA} - 1) / A        B's part stands in C̅
+
+    x_t = A̅ x_{t-1} + u_t                  one step
+    y_t = 2 Re(C̅ x_t) + D u_t
+
+Unrolled from a state x_0 over u_1 .. u_L it is a convolution, what is left of x_0, and a new state:
+
+    K_l = 2 Re(sum_n C̅_n A̅_n^l)                                          l = 0 .. L-1
+    y_t = sum_l K_l u_{t-l} + 2 Re(sum_n C̅_n A̅_n^t x_0) + D u_t
+    x_L = A̅^L x_0 + sum_t A̅^{L-t} u_t
+
+All three read the Vandermonde matrix V = (A̅_n^l); the convolution goes by FFT of length 2L. Longer
+segments are cut into pieces of PIECE, whose outputs are computed at once and whose states follow
+one another.
+
+    B rows · T tokens · H channels · N = 2n numbers of a state: n complex, for n conjugate pairs
+    A (H, n) = -e^a + ib, at first -1/2 + i pi n (S4D-Lin) · Δ (H), log-uniform in [.001, .1]
+
+Complex numbers are kept as pairs of real ones, axis -2: no product here is then slower or less
+supported than a real one. The layer (ibid., as in S4):
+
+    layer(u) = W_1 z * sigma(W_2 z),    z = GELU(y(u))
+
+Δ and A are trained at a rate of 0.001 at most, without weight decay, as by the authors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, glu
+
+from seqlm.errors import UsageError
+from seqlm.models.base import Group
+from seqlm.models.language.state_space import Layer, StateSpace, StateSpaceConfig, exactly
+from seqlm.models.layers.linear import Linear
+
+PIECE = 128
+"""Tokens convolved at once: V grows with it, and so does what a token costs."""
+HIGHEST = 1e-3
+"""The rate at which Δ and A may move."""
+
+
+@dataclass(frozen=True)
+class S4DConfig(StateSpaceConfig):
+    state: int = 64
+    """N, the numbers that each channel keeps, by pairs; even."""
+
+    def __post_init__(self) -> None:
+        """Errors: UsageError where N is not even."""
+        if self.state < 2 or self.state % 2:
+            raise UsageError(f"S4D's states come in conjugate pairs; {self.state} is not even")
+
+
+class S4DLayer(Layer):
+    def __init__(self, width: int, state: int) -> None:
+        super().__init__()
+        pairs = state // 2
+        low, high = math.log(1e-3), math.log(1e-1)
+        self.log_step = nn.Parameter(torch.empty(width).uniform_(low, high))  # ln Δ
+        self.log_decay = nn.Parameter(torch.full((width, pairs), math.log(0.5)))  # a
+        self.frequency = nn.Parameter(math.pi * torch.arange(pairs).float().repeat(width, 1))  # b
+        self.C = nn.Parameter(torch.randn(width, 2, pairs) * math.sqrt(0.5))
+        self.D = nn.Parameter(torch.randn(width))
+        self.output = Linear(width, 2 * width)  # W_1, W_2
+
+    def initial(self, rows: int) -> Tensor:
+        return self.C.new_zeros(rows, *self.C.shape)
+
+    def forward(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """`state` (B, H, 2, n)."""
+        with exactly(u):
+            u = u.to(self.C.dtype)
+            y, state = (self.step if u.shape[1] == 1 else self.convolve)(u, state)
+        return glu(self.output(gelu(y)), -1), state
+
+    def discrete(self) -> tuple[Tensor, Tensor]:
+        """ΔA (H, 2, n) and 2 C̅ (H, 2, n)."""
+        decay, step = -self.log_decay.exp(), self.log_step.exp()[:, None]
+        A = torch.stack([decay, self.frequency], -2)
+        inverse = torch.stack([decay, -self.frequency], -2) / A.square().sum(-2, keepdim=True)
+        exponent = step[:, None] * A
+        held = power(exponent, 1) - A.new_tensor([[1.0], [0.0]])  # e^{ΔA} - 1
+        return exponent, 2 * times(self.C, times(held, inverse))
+
+    def step(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """One token: (B, 1, H) -> (B, 1, H), and the next state."""
+        exponent, C = self.discrete()
+        x = times(power(exponent, 1), x)
+        x = torch.stack([x[:, :, 0] + u[:, 0, :, None], x[:, :, 1]], 2)  # (B, H, 2, n)
+        y = (conjugate(C) * x).sum((2, 3))[:, None]  # Re(c x) is the dot product of c* and x
+        return y + self.D * u, x
+
+    def convolve(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, H) -> (B, T, H), and the state after T tokens."""
+        exponent, C = self.discrete()
+        T = u.shape[1]
+        L = min(T, PIECE)
+        V: Tensor = Vandermonde.apply(exponent, L)  # (H, N, L)
+        outputs = []
+        for part in u.split(T - T % L, 1):  # whole pieces, and what is left
+            y, x = self.pieces(part, x, V[..., : part.shape[1]], exponent, C)
+            outputs.append(y)
+        return torch.cat(outputs, 1), x
+
+    def pieces(
+        self, u: Tensor, x: Tensor, V: Tensor, exponent: Tensor, C: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B, p L, H) -> (B, p L, H), and the state after p pieces."""
+        B, _, H = u.shape
+        L, n = V.shape[-1], exponent.shape[-1]
+        u = u.view(B, -1, L, H).permute(3, 0, 1, 2).contiguous()  # (H, B, p, L)
+        # What each piece adds to the state at its end, and the states at their beginnings.
+        own = u.flip(-1).flatten(1, 2) @ V.mT  # (H, B p, N)
+        own = own.view(H, B, -1, 2, n).permute(2, 1, 0, 3, 4)  # (p, B, H, 2, n)
+        decayed, states = power(exponent, L), [x]
+        for added in own:
+            states.append(times(decayed, states[-1]) + added)
+        before = torch.stack(states[:-1])
+        # What they give the outputs. K is, in the same way, what a state of 1 would give.
+        before = conjugate(before).permute(2, 1, 0, 3, 4).reshape(H, -1, 2, n)
+        read = times(conjugate(times(C, power(exponent, 1)))[:, None], before)
+        read = torch.cat([conjugate(C)[:, None], read], 1)  # (H, 1 + B p, 2, n)
+        K, rest = (read.flatten(2) @ V).split([1, before.shape[1]], 1)  # (H, .., L)
+        K = torch.cat([K[..., :1] + self.D[:, None, None], K[..., 1:]], -1)  # D u_t is at once
+        y = convolution(u, K[:, None]) + rest.view(u.shape)
+        return y.permute(1, 2, 3, 0).reshape(B, -1, H), states[-1]
+
+
+def convolution(u: Tensor, K: Tensor) -> Tensor:
+    """(.., L) * (.., L) -> (.., L), causal: y_t = sum_l K_l u_{t-l}."""
+    L = u.shape[-1]
+    length = 2 * L + -2 * L % 16  # a large prime factor would cost more than the padding
+    spectrum = torch.fft.rfft(u, length) * torch.fft.rfft(K, length)
+    y: Tensor = torch.fft.irfft(spectrum, length)
+    return y[..., :L]
+
+
+def times(p: Tensor, q: Tensor) -> Tensor:
+    """The product of complex numbers as pairs (.., 2, n)."""
+    (a, b), (c, d) = p.unbind(-2), q.unbind(-2)
+    return torch.stack([(a * c).addcmul(b, d, value=-1), (a * d).addcmul(b, c)], -2)
+
+
+def conjugate(p: Tensor) -> Tensor:
+    return torch.stack([p.select(-2, 0), -p.select(-2, 1)], -2)
+
+
+def power(exponent: Tensor, steps: int) -> Tensor:
+    """e^{l p} for p as pairs (.., 2, n)."""
+    decay, angle = (exponent * steps).unbind(-2)
+    size = decay.exp()
+    return torch.stack([size * angle.cos(), size * angle.sin()], -2)
+
+
+class Vandermonde(torch.autograd.Function):
+    """e^{l p} for l < L and p as pairs (H, 2, n): (H, N, L), real parts first.
+
+    d e^{l p} / dp = l e^{l p}: a backward pass of two sums, where autograd would go through V a
+    dozen times.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, exponent: Tensor, L: int) -> Tensor:
+        steps = torch.arange(L, device=exponent.device, dtype=exponent.dtype)
+        decay, angle = (exponent[..., None] * steps).unbind(1)  # (H, n, L)
+        size = decay.exp_()
+        V = torch.cat([angle.cos().mul_(size), angle.sin_().mul_(size)], 1)
+        ctx.save_for_backward(V, steps)
+        return V
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, dV: Tensor) -> tuple[Tensor, None]:
+        V, steps = ctx.saved_tensors
+        (real, imaginary), (d_real, d_imaginary) = V.chunk(2, 1), dV.chunk(2, 1)  # (H, n, L)
+        d_decay = (real * d_real).addcmul_(imaginary, d_imaginary) @ steps
+        d_angle = (real * d_imaginary).addcmul_(imaginary, d_real, value=-1) @ steps
+        return torch.stack([d_decay, d_angle], 1), None
+
+
+class S4D(StateSpace):
+    config_class = S4DConfig
+
+    def __init__(self, config: S4DConfig) -> None:
+        layers = (S4DLayer(config.width, config.state) for _ in range(config.layers))
+        super().__init__(config, layers, nn.LayerNorm)
+
+    def groups(self) -> list[Group]:
+        """Δ and A move slowly and do not decay."""
+        layers = cast(list[S4DLayer], list(self.layers))
+        slow = [p for one in layers for p in (one.log_step, one.log_decay, one.frequency)]
+        known = {id(p) for p in slow}
+        rest = [
+            group._replace(parameters=[p for p in group.parameters if id(p) not in known])
+            for group in super().groups()
+        ]
+        return [*rest, Group(slow, highest=HIGHEST, decays=False)]

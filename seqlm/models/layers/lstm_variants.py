@@ -1,0 +1,171 @@
+"""One layer of the LSTM's variants: peepholes, coupled gates, both or neither.
+
+    x_t, h_t   what the layer reads and gives at t      c_t   its cell      * works elementwise
+
+    i_t = sigma(W_i x_t + U_i h_{t-1} + w_i * c_{t-1} + b_i)
+    f_t = sigma(W_f x_t + U_f h_{t-1} + w_f * c_{t-1} + b_f)
+    g_t = tanh(W_g x_t + U_g h_{t-1} + b_g)
+    c_t = f_t * c_{t-1} + i_t * g_t
+    o_t = sigma(W_o x_t + U_o h_{t-1} + w_o * c_t + b_o)
+    h_t = o_t * tanh(c_t)
+
+*Peepholes* (Gers & Schmidhuber 2000) are the vectors w: gates see the cell they guard, which a
+closed output gate hides from h; without them w = 0. *Coupled gates* (CIFG, Greff et al. 2015) write
+what they forget: i_t = 1 - f_t, and W_i, U_i, w_i and b_i do not exist. With neither this is
+`nn.LSTM`, which is to be preferred: it runs in one kernel.
+
+Torch has no kernel for the variants, so one `autograd.Function` holds the whole recurrence. All
+W x_t are one product. So are, backwards, the gradients of W, U and x; only dz_t U, the way back to
+h_{t-1}, has to wait for its turn. With z the sums inside sigma and tanh, all factors K below are
+known before the first step back:
+
+    dc_t     += dh_t * K_t        K_t   = o_t * (1 - tanh(c_t)^2) + w_o * K_o
+    dz_o      = dh_t * K_o        K_o   = tanh(c_t) * o_t * (1 - o_t)
+    dz_i      = dc_t * K_i        K_i   = g_t * i_t * (1 - i_t)
+    dz_f      = dc_t * K_f        K_f   = c_{t-1} * f_t * (1 - f_t),  coupled (c_{t-1} - g_t) * ..
+    dz_g      = dc_t * K_g        K_g   = i_t * (1 - g_t^2)
+    dc_{t-1}  = dc_t * K_c        K_c   = f_t + w_i * K_i + w_f * K_f
+    dh_{t-1} += dz_t U
+
+Shapes: B rows, T steps, D units, E wide inputs, G gates in `nn.LSTM`'s order (i), f, g, o.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from seqlm.models.layers.linear import linear
+
+
+class GatedLayer(nn.Module):
+    """Called, and its parameters named, as one layer of `nn.LSTM(batch_first=True)`."""
+
+    def __init__(self, size: int, width: int, peephole: bool, coupled: bool) -> None:
+        """`size` is E, `width` D. All is drawn from U(+-1/sqrt(D)), as torch does."""
+        super().__init__()
+        self.peephole, self.coupled, self.hidden_size = peephole, coupled, width
+        gates = (3 if coupled else 4) * width
+        self.weight_ih_l0 = nn.Parameter(torch.empty(gates, size))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(gates, width))
+        self.bias_ih_l0 = nn.Parameter(torch.empty(gates))
+        self.bias_hh_l0 = nn.Parameter(torch.empty(gates))
+        if peephole:
+            if not coupled:
+                self.peephole_i = nn.Parameter(torch.empty(width))
+            self.peephole_f = nn.Parameter(torch.empty(width))
+            self.peephole_o = nn.Parameter(torch.empty(width))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -(width**-0.5), width**-0.5)
+
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """(B, T, E) and h, c, each (1, B, D) -> (B, T, D) and the last h, c."""
+        x, h, c = self.run(x, state[0][0], state[1][0], self.weight_hh_l0)
+        return x, (h[None], c[None])
+
+    def run(self, x: Tensor, h: Tensor, c: Tensor, weight_hh: Tensor) -> tuple[Tensor, ...]:
+        """The same from h, c (B, D), with `weight_hh` (G D, D) for U -> (B, T, D), h, c.
+
+        In float32 under autocast too: a cell adds up over the whole text.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            output, c = Recurrence.apply(
+                x.to(self.weight_ih_l0.dtype),
+                h,
+                c,
+                self.weight_ih_l0,
+                weight_hh,
+                self.bias_ih_l0 + self.bias_hh_l0,
+                *self.peepholes(),
+            )  # (T, B, D), (B, D)
+        return output.transpose(0, 1), output[-1], c
+
+    def peepholes(self) -> tuple[Tensor | None, Tensor | None]:
+        """w_i over w_f, (2, D) or coupled (1, D), and w_o (D,)."""
+        if not self.peephole:
+            return None, None
+        closing = (self.peephole_f,) if self.coupled else (self.peephole_i, self.peephole_f)
+        return torch.stack(closing), self.peephole_o
+
+
+class Recurrence(torch.autograd.Function):
+    """x (B, T, E), h and c (B, D), W (G D, E), U (G D, D), b (G D,), and the peepholes or None
+    -> h_t of all steps (T, B, D), the last c (B, D)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        h: Tensor,
+        c: Tensor,
+        W: Tensor,
+        U: Tensor,
+        b: Tensor,
+        peephole_if: Tensor | None,
+        peephole_o: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        B, T, E = x.shape
+        D = h.shape[1]
+        x = x.transpose(0, 1).reshape(T * B, E)
+        gates = linear(x, W, b).view(T, B, -1, D)  # z, which becomes i, f, g, o in place
+        output, cells = x.new_empty(T, B, D), x.new_empty(T, B, D)
+        first = h, c
+        for z, h_t, c_t in zip(gates, output, cells):
+            z.view(B, -1).add_(linear(h, U))
+            closing, f, g, o = z[:, :-2], z[:, -3], z[:, -2], z[:, -1]
+            if peephole_if is not None:
+                closing.addcmul_(c[:, None], peephole_if)
+            closing.sigmoid_()  # i and f, coupled f alone
+            g.tanh_()
+            if z.shape[1] == 3:
+                torch.lerp(g, c, f, out=c_t)
+            else:
+                torch.mul(f, c, out=c_t).addcmul_(z[:, 0], g)
+            if peephole_o is not None:
+                o.addcmul_(c_t, peephole_o)
+            torch.mul(o.sigmoid_(), c_t.tanh(), out=h_t)
+            h, c = h_t, c_t
+        ctx.save_for_backward(x, *first, W, U, peephole_if, peephole_o, gates, output, cells)
+        return output, c.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_output: Tensor, dc: Tensor) -> Any:
+        x, h, c, W, U, peephole_if, peephole_o, gates, output, cells = ctx.saved_tensors
+        T, B, _, D = gates.shape
+        h_before, c_before = torch.cat([h[None], output[:-1]]), torch.cat([c[None], cells[:-1]])
+        *i, f, g, o = gates.unbind(2)  # (T, B, D) each
+        tanh_c = cells.tanh()
+        K_o = tanh_c * o * (1 - o)
+        K = o * (1 - tanh_c.square())
+        if peephole_o is not None:
+            K.addcmul_(K_o, peephole_o)
+        if i:
+            K_z = [g * i[0] * (1 - i[0]), c_before * f * (1 - f), i[0] * (1 - g.square())]
+        else:
+            K_z = [(c_before - g) * f * (1 - f), (1 - f) * (1 - g.square())]
+        K_ifg = torch.stack(K_z, 2)  # (T, B, G-1, D)
+        K_c = f if peephole_if is None else f + (K_ifg[:, :, :-1] * peephole_if).sum(2)
+
+        dz, dh = torch.empty_like(gates), torch.zeros_like(h)
+        for t in reversed(range(T)):
+            dh = dh + d_output[t]
+            dc = dc.addcmul(dh, K[t])
+            torch.mul(dh, K_o[t], out=dz[t, :, -1])
+            torch.mul(dc[:, None], K_ifg[t], out=dz[t, :, :-1])
+            dc = dc * K_c[t]
+            dh = linear(dz[t].view(B, -1), U.t())
+
+        flat = dz.view(T * B, -1)
+        dx = linear(flat, W.t()).view(T, B, -1).transpose(0, 1)
+        dW, dU = (linear(flat.t(), y.t()) for y in (x, h_before.view(T * B, D)))
+        d_if = d_o = None
+        if peephole_if is not None:
+            d_if = (dz[:, :, :-2] * c_before[:, :, None]).sum((0, 1))
+            d_o = (dz[:, :, -1] * cells).sum((0, 1))
+        return dx, dh, dc, dW, dU, flat.sum(0), d_if, d_o

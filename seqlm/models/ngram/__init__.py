@@ -1,0 +1,1 @@
+"""n-gram models: tables, look-up, pruning and ARPA files."""

@@ -1,0 +1,1 @@
+"""Output layers: features to a distribution over the vocabulary."""

@@ -1,0 +1,1 @@
+"""Encoder–decoders, and what they keep of a source."""

@@ -1,0 +1,1 @@
+"""Steps of the optimizer and all that shapes them."""

@@ -1,0 +1,1 @@
+"""What a task says of its text, batches and validation."""

@@ -1,0 +1,207 @@
+"""What is learnt from held-out text, against brute force over models and dictionaries."""
+
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqlm.counting.estimation.estimate import estimate
+from seqlm.counting.estimation.held_out import (
+    BUCKETS,
+    HeldOut,
+    best_k,
+    look_up,
+    mixing_weights,
+    tuned,
+)
+from seqlm.counting.estimation.smoothing import Smoothing
+from seqlm.counting.tables.in_memory import count_ngrams
+from tests.counting.oracle import array, count, history, stream
+
+V = 30
+CONTEXTS = ["sentence", "carried"]
+
+
+def text(seed: int, lines: int) -> list[int]:
+    """Each word leans on the one before it."""
+    noise = np.random.default_rng(seed)
+    found = []
+    for _ in range(lines):
+        line = [int(2 + noise.zipf(1.6) % (V - 2))]
+        while noise.random() < 0.85:
+            shift = 0 if noise.random() < 0.6 else int(noise.zipf(1.6))
+            line.append((line[-1] * 7 + shift) % (V - 2) + 2)
+        found.append(line)
+    return stream(found)
+
+
+@pytest.fixture(scope="module")
+def train() -> list[int]:
+    return text(0, 300)
+
+
+@pytest.fixture(scope="module")
+def held_out() -> list[int]:
+    return text(1, 60)
+
+
+def looked_up(train: list[int], held_out: list[int], order: int, context: str) -> HeldOut:
+    return look_up(count_ngrams(array(train), V, order, context), V, context, array(held_out))
+
+
+def fit(how: Smoothing, train: list[int], held_out: list[int], order: int, context: str) -> float:
+    """(nats) mean log probability of a held-out token, as the model says it."""
+    model = estimate(
+        array(train), V, order, how.method, context, add_k=how.add_k, weights=how.weights
+    )
+    scores, _ = model.score(model.start(1), torch.tensor([held_out]))
+    return float(scores.double().mean())
+
+
+# -------------------------------------------------------------------------------------- looking up
+
+
+@given(
+    st.lists(st.lists(st.integers(2, 6), max_size=6), min_size=1, max_size=10),
+    st.lists(st.lists(st.integers(0, 6), max_size=6), min_size=1, max_size=5),
+    st.integers(1, 4),
+    st.sampled_from(CONTEXTS),
+)
+def test_counts_behind_held_out_text_are_the_dictionary_s(
+    lines: list[list[int]], others: list[list[int]], order: int, context: str
+) -> None:
+    ids = stream(others)
+    found = looked_up(stream(lines), ids, order, context)
+    counts = count(stream(lines), order, context)
+    for i, word in enumerate(ids):
+        h = history(ids[:i], order, context)
+        assert found.length[i] == len(h)
+        for k in range(order):
+            after = counts.after.get(h[len(h) - k :], {}) if k <= len(h) else {}
+            assert found.counts[k, i] == after.get(word, 0)
+            assert found.totals[k, i] == sum(after.values())
+
+
+def test_a_long_held_out_text_is_walked_in_parts(train: list[int], held_out: list[int]) -> None:
+    once = looked_up(train, held_out, 3, "sentence")
+    times = 70_000 // len(held_out) + 1
+    for one, many in zip(once, looked_up(train, held_out * times, 3, "sentence"), strict=True):
+        assert torch.equal(many, torch.cat([one] * times, -1))
+
+
+# ---------------------------------------------------------------------------------------- the best
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_no_other_k_is_better(
+    order: int, context: str, train: list[int], held_out: list[int]
+) -> None:
+    k = best_k(looked_up(train, held_out, order, context), V)
+    best = fit(Smoothing("add-k", add_k=k), train, held_out, order, context)
+    for other in [*np.logspace(-6, 3, 25), 0.99 * k, 1.01 * k]:
+        how = Smoothing("add-k", add_k=float(other))
+        assert fit(how, train, held_out, order, context) <= best + 1e-6
+
+
+def test_a_k_at_the_ends_of_the_range(train: list[int]) -> None:
+    """Held-out text that is the text itself, or nothing like it."""
+    assert best_k(looked_up([2, 3, 1], [2, 3, 1], 3, "sentence"), V) < 1e-8
+    assert best_k(looked_up([2, 3, 1] * 9, [9, 8, 0, 1], 2, "sentence"), V) > 900
+
+
+def slow_em(held_out: HeldOut) -> tuple[dict[tuple[int, int], float], list[float]]:
+    """Weights by (order, bucket), and the mean log likelihood before each step.
+
+    A word was taken from order z, 0 the uniform one: P(z = k) = Π_{j>k} (1 - λ_j) λ_k f_k / p, and
+    λ_k = Σ P(z = k) / Σ P(z ≤ k) over the words whose order k has the bucket.
+    """
+    counts, totals = held_out.counts.T.tolist(), held_out.totals.T.tolist()  # a row a word
+    weights: dict[tuple[int, int], float] = defaultdict(lambda: 0.5)
+    likelihoods: list[float] = []
+    while len(likelihoods) < 2 or likelihoods[-1] - likelihoods[-2] >= 1e-9:
+        taken: dict[tuple[int, int], float] = defaultdict(float)
+        reached: dict[tuple[int, int], float] = defaultdict(float)
+        total = 0.0
+        for cs, big_cs in zip(counts, totals, strict=True):
+            keys = [(k, int(math.log2(big_c))) for k, big_c in enumerate(big_cs) if big_c]
+            joint, left = [0.0] * len(keys), 1.0
+            for k in reversed(range(len(keys))):  # known orders are the lowest ones
+                joint[k] = left * weights[keys[k]] * cs[k] / big_cs[k]
+                left *= 1 - weights[keys[k]]
+            p = sum(joint) + left / V
+            total += math.log(p)
+            for k, key in enumerate(keys):
+                taken[key] += joint[k] / p
+                reached[key] += (sum(joint[: k + 1]) + left / V) / p
+        likelihoods.append(total / len(counts))
+        for key in reached:
+            weights[key] = taken[key] / reached[key]
+    return weights, likelihoods
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_weights_are_those_of_slow_em(
+    order: int, context: str, train: list[int], held_out: list[int]
+) -> None:
+    found = looked_up(train, held_out, order, context)
+    expected, likelihoods = slow_em(found)
+    assert (np.diff(likelihoods) > -1e-12).all()
+    weights = mixing_weights(found, V)
+    for (k, bucket), weight in expected.items():
+        assert weights[k][bucket] == pytest.approx(weight, abs=2e-3)
+    tuned_fit = fit(Smoothing("jelinek-mercer", weights=weights), train, held_out, order, context)
+    assert tuned_fit == pytest.approx(likelihoods[-1], abs=1e-6)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_no_other_weights_are_better(context: str, train: list[int], held_out: list[int]) -> None:
+    found = looked_up(train, held_out, 3, context)
+    weights = mixing_weights(found, V)
+    best = fit(Smoothing("jelinek-mercer", weights=weights), train, held_out, 3, context)
+    half = ((0.5,) * BUCKETS,) * 3
+    assert fit(Smoothing("jelinek-mercer", weights=half), train, held_out, 3, context) < best - 0.01
+    for k in range(3):
+        for bucket in range(12):
+            for shift in (-0.03, 0.03):
+                other = [list(of) for of in weights]
+                other[k][bucket] = min(max(other[k][bucket] + shift, 0), 0.999)
+                how = Smoothing("jelinek-mercer", weights=tuple(map(tuple, other)))
+                assert fit(how, train, held_out, 3, context) <= best + 1e-6
+
+
+def test_a_bucket_that_held_out_text_does_not_know_has_the_weight_below(
+    train: list[int], held_out: list[int]
+) -> None:
+    found = looked_up(train, held_out, 3, "sentence")
+    known = slow_em(found)[0]
+    for k, of in enumerate(mixing_weights(found, V)):
+        assert len(of) == BUCKETS
+        there = [bucket for bucket in range(BUCKETS) if (k, bucket) in known]
+        assert 0 < len(there) < BUCKETS
+        for bucket in range(BUCKETS):
+            below = [b for b in there if b <= bucket]
+            assert of[bucket] == of[below[-1] if below else there[0]]
+
+
+def test_an_order_that_no_held_out_history_reaches_has_some_weight(train: list[int]) -> None:
+    weights = mixing_weights(looked_up([2, 3, 1], [0, 0, 1], 3, "sentence"), V)
+    assert weights[2] == (0.5,) * BUCKETS
+    assert all(0 <= weight < 1 for of in weights for weight in of)
+
+
+def test_tuned_is_the_smoothing_with_what_was_learnt(train: list[int], held_out: list[int]) -> None:
+    tables = count_ngrams(array(train), V, 2)
+    found = look_up(tables, V, "sentence", array(held_out))
+    how = Smoothing("add-k", cutoffs=(0, 1))
+    assert tuned(how, tables, V, "sentence", array(held_out)) == Smoothing(
+        "add-k", cutoffs=(0, 1), add_k=best_k(found, V)
+    )
+    assert tuned(Smoothing("jelinek-mercer"), tables, V, "sentence", array(held_out)) == Smoothing(
+        "jelinek-mercer", weights=mixing_weights(found, V)
+    )

@@ -1,0 +1,279 @@
+"""Every probability of every smoothing against its formula, and what cannot be smoothed."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from seqlm.counting.estimation.estimate import estimate
+from seqlm.counting.estimation.smoothing import (
+    METHODS,
+    Smoothing,
+    chosen,
+    katz_ratios,
+    one_discount,
+    three_discounts,
+)
+from seqlm.counting.tables import arrays
+from seqlm.errors import DataError, UsageError
+from seqlm.models.ngram.ngram_model import NGram
+from seqlm.text.vocabulary import EOS, UNK
+from tests.counting import formulas
+from tests.counting.formulas import FORMS, Method, Undefined
+from tests.counting.oracle import array, distribution, history, spelled, stream
+
+MANY = 100
+FALLBACK = (0.5, 1.0, 1.5)
+WEIGHTS = ((0.9, 0.7, 0.8, 0.95), (0.2, 0.4, 0.6), (0.1, 0.3, 0.5, 0.6), (0.05,))
+CUTOFFS = [(), (0, 1), (0, 0, 1), (0, 0, 1, 2)]
+CONTEXTS = ["sentence", "carried"]
+
+
+def made(
+    form: tuple[str, bool], ids: list[int], vocab_size: int, order: int, context: str, **how: Any
+) -> tuple[NGram, Method]:
+    """The model and the formula, with fallback discounts `fallback`; Undefined where both are."""
+    method, backoff = form
+    cutoffs, fallback = how.get("cutoffs", ()), how.get("fallback")
+    told: dict[str, Any] = {"backoff": backoff, "cutoffs": cutoffs, "discount_fallback": fallback}
+    if method == "jelinek-mercer":
+        told["weights"] = WEIGHTS
+    if method == "add-k":
+        told["add_k"] = 0.3
+    try:
+        oracle = formulas.METHODS[method](
+            ids, vocab_size, order, context, backoff, cutoffs, fallback
+        )
+    except Undefined:
+        with pytest.raises(DataError, match=r"too small or too regular|no line is long enough"):
+            estimate(array(ids), vocab_size, order, method, context, **told)
+        raise
+    if isinstance(oracle, formulas.JelinekMercer):
+        oracle.weights = WEIGHTS
+    if isinstance(oracle, formulas.AddK):
+        oracle.k = 0.3
+    return estimate(array(ids), vocab_size, order, method, context, **told), oracle
+
+
+def compare(model: NGram, oracle: Method, read: list[int]) -> None:
+    """What comes after the words read."""
+    h = history(read, oracle.order, oracle.context)
+    expected, found = oracle.probs(h), distribution(model, read)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    if not isinstance(oracle, formulas.StupidBackoff):
+        assert sum(expected) == pytest.approx(1)
+        assert found.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_every_method_has_a_formula() -> None:
+    assert METHODS.keys() == formulas.METHODS.keys()
+    assert {name for name, of in METHODS.items() if of.has_backoff} == {
+        name for name, backoff in FORMS if backoff
+    }
+
+
+# ---------------------------------------------------------------------------------- small texts
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> tuple[int, list[int], list[int]]:
+    """A vocabulary, so small that some histories see all of it, a text and what has been read."""
+    size = draw(st.integers(2, 7))
+    words = st.sampled_from([UNK, *range(2, size)])
+    lines = draw(st.lists(st.lists(words, max_size=6), min_size=1, max_size=12))
+    return size, stream(lines), draw(st.lists(st.integers(0, size - 1), max_size=8))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@settings(max_examples=50)
+@example((7, [EOS], [0, 0, EOS]), 3, "carried", (), FALLBACK)
+@given(
+    questions(),
+    st.integers(1, 4),
+    st.sampled_from(CONTEXTS),
+    st.sampled_from(CUTOFFS),
+    st.sampled_from([FALLBACK, FALLBACK, None]),
+)
+def test_a_small_text(
+    form: tuple[str, bool],
+    question: tuple[int, list[int], list[int]],
+    order: int,
+    context: str,
+    cutoffs: tuple[int, ...],
+    fallback: formulas.Fallback,
+) -> None:
+    vocab_size, ids, read = question
+    try:
+        model, oracle = made(
+            form, ids, vocab_size, order, context, cutoffs=cutoffs, fallback=fallback
+        )
+    except Undefined:
+        return
+    compare(model, oracle, read)
+
+
+# --------------------------------------------------------------------------- a text like real ones
+
+
+@pytest.fixture(scope="module")
+def zipf() -> list[int]:
+    """Words as unequal as real ones, so that every order has discounts of its own."""
+    noise = np.random.default_rng(0)
+    lines = [2 + noise.zipf(1.5, noise.integers(0, 12)) % (MANY - 2) for _ in range(250)]
+    return stream([line.tolist() for line in lines])
+
+
+@pytest.mark.parametrize("cutoffs", [(), (0, 1, 1, 3)], ids=str)
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_a_zipfian_text(
+    form: tuple[str, bool],
+    context: str,
+    cutoffs: tuple[int, ...],
+    zipf: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrays, "BLOCK", 100)
+    model, oracle = made(form, zipf, MANY, 4, context, cutoffs=cutoffs)
+    for k, grams in enumerate(spelled(model), 1):
+        expected = [oracle.probs(gram[:-1])[gram[-1]] for gram in grams]
+        np.testing.assert_allclose(model.order(k).log_prob.exp(), expected, atol=1e-7, rtol=1e-5)
+    noise = np.random.default_rng(1)
+    for place in noise.integers(0, len(zipf), 20).tolist():
+        compare(model, oracle, zipf[max(0, place - 8) : place])
+        compare(model, oracle, noise.integers(0, MANY, 5).tolist())
+
+
+def test_an_unknown_word_that_never_occurred_gets_the_uniform_share(zipf: list[int]) -> None:
+    model = estimate(array(zipf), MANY, 2)
+    counts = formulas.ModifiedKneserNey(zipf, MANY, 2, "sentence")
+    d, after = counts.discounts[1], counts.counts.after[()]
+    weight = sum(d[min(a, 3)] for a in after.values()) / sum(after.values())
+    assert model.order(1).log_prob[UNK].item() == pytest.approx(math.log(weight / MANY), abs=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_a_gpu_smooths_alike(form: tuple[str, bool], zipf: list[int]) -> None:
+    method, backoff = form
+    how: dict[str, Any] = {"backoff": backoff, "weights": WEIGHTS, "cutoffs": (0, 0, 1)}
+    here = estimate(array(zipf), MANY, 3, method, **how).state_dict()
+    there = estimate(array(zipf), MANY, 3, method, device="cuda", **how).state_dict()
+    assert here.keys() == there.keys()
+    for name, tensor in here.items():
+        torch.testing.assert_close(there[name].cpu(), tensor, atol=1e-5, rtol=1e-5)
+
+
+# ------------------------------------------------------------------------ constants of whole orders
+
+
+def test_discounts_of_a_known_example() -> None:
+    n = [0, 10, 5, 3, 2, 0, 0, 0, 0, 1]
+    y = 10 / 20
+    expected = [0, 1 - 2 * y * 5 / 10, 2 - 3 * y * 3 / 5, 3 - 4 * y * 2 / 3]
+    assert three_discounts(n, 2, Smoothing(), 9) == pytest.approx(expected)
+    assert one_discount(n, 2, Smoothing(), 9) == [0, y, y, y]
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_an_error_names_the_order_the_count_and_the_remedy(missing: int) -> None:
+    n = [0, *(0 if j == missing else 4 - j for j in (1, 2, 3)), *[0] * 6]
+    for constants, needs, fallback in (
+        (three_discounts, (1, 2, 3), [0, *FALLBACK]),
+        (one_discount, (1, 2), [0, 0.5, 0.5, 0.5]),
+    ):
+        if missing not in needs:
+            continue
+        with pytest.raises(DataError, match=f"no 4-gram has the count {missing}") as error:
+            constants(n, 4, Smoothing(), 9)
+        for remedy in ("--discount-fallback", "--order", "--smoothing witten-bell"):
+            assert remedy in str(error.value)
+        assert "\n" not in str(error.value)
+        assert constants(n, 4, Smoothing(discount_fallback=FALLBACK), 9) == fallback
+
+
+def test_a_discount_out_of_range_is_an_error() -> None:
+    with pytest.raises(DataError, match="D2 of the 3-grams would be -"):
+        three_discounts([0, 2, 1, 5, 0, 0, 0, 0, 0, 0], 3, Smoothing(), 9)
+
+
+def test_as_backoff_a_discount_of_the_whole_count_is_out_of_range() -> None:
+    """A word seen three times must not become impossible."""
+    n = [0, 5, 2, 1, 0, 0, 0, 0, 0, 0]
+    assert three_discounts(n, 3, Smoothing(), 9)[3] == 3
+    with pytest.raises(DataError, match="D3 of the 3-grams would be 3"):
+        three_discounts(n, 3, Smoothing(backoff=True), 9)
+
+
+def test_ratios_of_a_known_example() -> None:
+    n = [0, 10, 4, 1, 0, 0, 0, 0, 0, 0]  # counts up to 2 can be discounted, not up to 3
+    above = 3 * 1 / 10
+    ratios = [(2 * 4 / 10 - above) / (1 - above), (3 * 1 / 4 / 2 - above) / (1 - above)]
+    assert katz_ratios(n, 2, Smoothing(), 9) == pytest.approx([0, *ratios, 1])
+
+
+def test_counts_up_to_seven_are_discounted() -> None:
+    n = [0, *(5040 // (r * (r + 1)) for r in range(1, 10))]
+    above = 8 * 70 / 2520
+    ratios = [((r + 1) / (r + 2) - above) / (1 - above) for r in range(1, 8)]
+    assert katz_ratios(n, 2, Smoothing(), 9) == pytest.approx([0, *ratios, 1])
+
+
+def test_ratios_that_are_none_are_explained_but_single_words_keep_their_counts() -> None:
+    n = [0, 3, 5, 1, 0, 0, 0, 0, 0, 0]
+    assert katz_ratios(n, 1, Smoothing(), 9) == [0, 1]
+    with pytest.raises(DataError, match=r"3, 5, 1, 0 … 2-grams have .* --smoothing witten-bell"):
+        katz_ratios(n, 2, Smoothing(), 9)
+
+
+# --------------------------------------------------------------------------------- what is no text
+
+
+def test_an_order_longer_than_any_line_names_the_longest_usable() -> None:
+    ids = array([2, 3, EOS, 4, 5, EOS])
+    with pytest.raises(DataError, match="5-gram: use --order 4"):
+        estimate(ids, 7, 9)
+    model = estimate(ids, 7, 9, discount_fallback=FALLBACK)
+    assert model.config.rows[4:] == (0, 0, 0, 0, 0)
+    assert distribution(model, [2, 3, 4, 5, 2, 3, 4, 5, 2, 3]).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("ids", [[EOS], [2, EOS], [EOS] * 9, [2] * 9 + [EOS]], ids=str)
+def test_texts_of_next_to_nothing(ids: list[int], form: tuple[str, bool]) -> None:
+    for order in (1, 2, 3):
+        for fallback in (None, FALLBACK):
+            try:
+                model, oracle = made(form, ids, 7, order, "sentence", fallback=fallback)
+            except Undefined:
+                continue
+            compare(model, oracle, [])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"smoothing": "kneser"}, "did you mean 'kneser-ney'?"),
+        ({"smoothing": "x"}, "there are modified-kneser-ney, kneser-ney, absolute"),
+        ({"smoothing": "mle", "backoff": True}, "mle comes in one form; --backoff is for modified"),
+        ({"smoothing": "good-turing", "backoff": True}, "comes in one form"),
+        ({"context": "window"}, "there are sentence and carried"),
+        ({"order": 0}, "at least 1"),
+        ({"cutoffs": (1,)}, "--min-count"),
+    ],
+    ids=str,
+)
+def test_options_that_mean_nothing(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        estimate(array([2, EOS]), 7, **wrong)
+    assert message in str(error.value)
+
+
+def test_the_backoff_form_is_another_way_to_combine() -> None:
+    plain, backoff = (chosen(Smoothing("absolute", form)) for form in (False, True))
+    assert plain.discount is backoff.discount
+    assert plain.combine is not backoff.combine

@@ -1,0 +1,81 @@
+"""A text counted in pieces gives the tables it gives whole, and nothing stays behind."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqlm.counting.estimation.counts_of_counts import last_suffixes
+from seqlm.counting.estimation.estimate import estimate, prepare, smoothed
+from seqlm.counting.estimation.smoothing import Smoothing
+from seqlm.counting.tables import in_pieces
+from seqlm.counting.tables.in_memory import NGrams, count_ngrams
+from seqlm.counting.tables.in_pieces import count_in_pieces, pieces
+from seqlm.memory import Memory
+from seqlm.text.vocabulary import EOS
+
+PLENTY = 1 << 40
+
+
+def same(a: list[NGrams], b: list[NGrams]) -> None:
+    for of_a, of_b in zip(a, b, strict=True):
+        for column, other in zip(of_a[:4], of_b[:4], strict=True):
+            assert column.dtype == other.dtype
+            assert torch.equal(column, other)
+
+
+@given(
+    words=st.lists(st.integers(0, 6), min_size=1, max_size=120),
+    order=st.integers(1, 5),
+    context=st.sampled_from(["sentence", "carried"]),
+    tokens=st.integers(1, 130),
+    block=st.sampled_from([1, 7, 1 << 20]),
+)
+def test_pieces_make_the_tables_of_the_whole(
+    words: list[int], order: int, context: str, tokens: int, block: int
+) -> None:
+    ids = np.array([*words, EOS], np.int32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_pieces, "BLOCK", block)
+        found = count_in_pieces(ids, 7, order, context, Memory(PLENTY), tokens=tokens)
+    same(found, count_ngrams(ids, 7, order, context))
+
+
+def test_pieces_are_whole_lines_or_one_long_one() -> None:
+    ids = np.array([5, EOS, 5, 5, EOS, *[5] * 9, EOS, EOS], np.int32)
+    found = [piece.tolist() for piece, _ in pieces(ids, 6, 3, "sentence")]
+    assert [id for piece in found for id in piece] == ids.tolist()
+    assert all(piece[-1] == EOS for piece in found)
+    assert [len(piece) for piece in found] == [5, 10, 1]
+
+
+def test_a_carried_piece_knows_the_words_before_it() -> None:
+    ids = np.arange(2, 12, dtype=np.int32)
+    assert [before for _, before in pieces(ids, 4, 3, "carried")] == [[EOS], [4, 5], [8, 9]]
+    assert [before for _, before in pieces(ids, 1, 4, "carried")][:3] == [
+        [EOS],
+        [EOS, 2],
+        [EOS, 2, 3],
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"cutoffs": (0, 1)}, {"backoff": True}])
+def test_a_model_from_disk_is_the_model_from_memory(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    how = Smoothing(discount_fallback=(0.5, 1, 1.5), **options)
+    noise = np.random.default_rng(0)
+    ids = (noise.random(20_000) ** 4 * 300).astype(np.int32)
+    ids[-1] = EOS
+    memory = Memory(1 << 20, tmp_path)  # less than Python alone takes: it lets go all the time
+    tables = count_in_pieces(ids, 300, 3, "sentence", memory, tokens=3000)
+    last = last_suffixes(ids, 300, 3)
+    found = smoothed(prepare(tables, how, last, memory), how, 300, memory=memory)
+    whole = estimate(ids, 300, 3, discount_fallback=(0.5, 1, 1.5), **options)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(found.state_dict()[name], tensor), name
+    assert not list(tmp_path.iterdir())

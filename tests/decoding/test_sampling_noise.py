@@ -1,0 +1,63 @@
+"""Noise is a function of (seed, number, position), uniform, and independent in all three."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqlm.decoding.sampling_noise import Noise, splitmix
+from seqlm.models.base import select
+
+
+def test_splitmix_gives_the_published_sequence() -> None:
+    # The test vector of Vigna's splitmix64.c for seed 1234567.
+    outputs = splitmix(np.full(5, 1234567, np.uint64), np.arange(5, dtype=np.uint64))
+    assert outputs.tolist() == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+
+
+@given(
+    seed=st.integers(-(2**63), 2**64), number=st.integers(0, 2**62), position=st.integers(0, 10**9)
+)
+def test_a_draw_depends_on_nothing_but_seed_number_and_position(
+    seed: int, number: int, position: int
+) -> None:
+    alone = Noise.of(seed, [number]).uniform(position)
+    among = Noise.of(seed, [7, number, 0]).uniform(position)
+    assert alone[0] == among[1]
+    assert 0 <= alone[0] < 1
+    assert alone.dtype == torch.float64
+
+
+def test_before_counts_the_tokens_of_the_prompt() -> None:
+    numbers = range(5)
+    assert torch.equal(Noise.of(3, numbers, 4).uniform(2), Noise.of(3, numbers).uniform(6))
+
+
+def test_rows_are_selected_as_those_of_any_state() -> None:
+    noise, rows = Noise.of(3, [5, 6, 7]), torch.tensor([2, 0])
+    assert torch.equal(select(noise, rows).uniform(9), noise.uniform(9)[rows])
+
+
+def test_draws_are_uniform_and_uncorrelated_along_every_axis() -> None:
+    draws = torch.stack(
+        [
+            torch.stack([Noise.of(seed, range(100)).uniform(t) for t in range(100)])
+            for seed in range(3)
+        ]
+    )  # (seed, position, number)
+    counts = torch.histc(draws, 100, 0, 1)
+    expected = draws.numel() / 100
+    assert ((counts - expected) ** 2 / expected).sum() < 160  # chi-square, 99 degrees: p = 1e-4
+    for axis in range(3):
+        a, b = (
+            draws.narrow(axis, 0, draws.shape[axis] - 1),
+            draws.narrow(axis, 1, draws.shape[axis] - 1),
+        )
+        correlation = torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]
+        assert abs(correlation) < 4 / a.numel() ** 0.5

@@ -1,0 +1,230 @@
+"""The recurrences against their equations, written out step by step in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqlm.models.language.recurrent import GRU, LSTM, READ, Cell, Elman
+
+CELLS = {"rnn": Elman, "lstm": LSTM, "gru": GRU}
+
+
+def build(arch: str, **options) -> Elman | LSTM | GRU:
+    torch.manual_seed(1)
+    cell = CELLS[arch]
+    return cell(cell.config_class(vocab_size=11, width=5, layers=2, **options)).eval()
+
+
+def elman(layer, x, h):
+    return torch.tanh(x @ layer.weight_ih_l0.T + layer.bias_ih_l0 + h @ layer.weight_hh_l0.T
+                      + layer.bias_hh_l0)  # fmt: skip
+
+
+def lstm(layer, x, state):
+    h, c = state
+    gates = (
+        x @ layer.weight_ih_l0.T + layer.bias_ih_l0 + h @ layer.weight_hh_l0.T + layer.bias_hh_l0
+    )
+    i, f, g, o = gates.chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return Cell(torch.sigmoid(o) * torch.tanh(c), c)
+
+
+def gru(layer, x, h):
+    into = x @ layer.weight_ih_l0.T + layer.bias_ih_l0
+    back = h @ layer.weight_hh_l0.T + layer.bias_hh_l0
+    (r_x, z_x, n_x), (r_h, z_h, n_h) = into.chunk(3, -1), back.chunk(3, -1)
+    r, z = torch.sigmoid(r_x + r_h), torch.sigmoid(z_x + z_h)
+    n = torch.tanh(n_x + r * n_h)
+    return (1 - z) * n + z * h
+
+
+@pytest.mark.parametrize("arch", CELLS)
+@pytest.mark.parametrize("options", [{}, {"embedding": 3}, {"tied": False, "embedding": 3}])
+def test_forward_is_the_equations(arch, options):
+    model = build(arch, **options).double()
+    tokens = torch.randint(11, (3, 6))
+    inner = model.initial(3)
+    features, after, *_ = model(tokens, inner)
+
+    step = {"rnn": elman, "lstm": lstm, "gru": gru}[arch]
+    table = model.head.weight if model.config.tied else model.embedding
+    states = list(inner)
+    for t in range(6):
+        x = READ * table[tokens[:, t]]
+        for depth, layer in enumerate(model.layers):
+            states[depth] = step(layer, x, states[depth])
+            x = states[depth].h if arch == "lstm" else states[depth]
+        torch.testing.assert_close(features[:, t], x)
+    for found, expected in zip(after, states, strict=True):
+        torch.testing.assert_close(tuple(found), tuple(expected))
+
+
+@pytest.mark.parametrize("arch", CELLS)
+@pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=["", "relu"])
+def test_a_step_is_the_layer(arch, options):
+    if options and arch != "rnn":
+        options = {}
+    model = build(arch, **options)
+    tokens = torch.randint(11, (3, 6))
+    whole = model(tokens, model.initial(3))
+    inner, features = model.initial(3), []
+    for token in tokens.split(1, 1):
+        feature, inner, *_ = model(token, inner)
+        features.append(feature)
+    torch.testing.assert_close(torch.cat(features, 1), whole.features)
+    torch.testing.assert_close(inner, whole.inner)
+
+
+@pytest.mark.parametrize("options", [{}, {"peephole": True}, {"coupled_gates": True}], ids=str)
+def test_the_forget_gate_is_open_at_first(options):
+    layer = build("lstm", **options).layers[0]
+    *others, f, g, o = (layer.bias_ih_l0 + layer.bias_hh_l0).detach().split(5)
+    torch.testing.assert_close(f, torch.ones(5))
+    assert all((gate.abs() < 1).all() for gate in (*others, g, o))
+
+
+def test_tied_weights_are_one_parameter_and_both_ends_train_it():
+    model = build("lstm", embedding=3)
+    assert not hasattr(model, "embedding")
+    assert model.head.weight.shape == (11, 3)
+    assert model.config.sizes() == [3, 5, 3]
+    tokens = torch.tensor([[2, 3]])
+    features, *_ = model(tokens, model.initial(1))
+    features.sum().backward()  # the embedding's side alone
+    used = model.head.weight.grad.abs().sum(1).nonzero()[:, 0]
+    assert used.tolist() == [2, 3]
+
+
+class TestDropout:
+    def masks(self, **dropout) -> torch.Tensor:
+        """What the features become, twice, of one text repeated in two rows."""
+        model = build("lstm", **dropout).train()
+        tokens = torch.full((2, 7), 4)
+        return torch.stack([model(tokens, model.initial(2)).features for _ in range(2)])
+
+    def test_output_mask_is_locked_in_time_and_fresh_in_every_row_and_batch(self):
+        zero = self.masks(dropout_output=0.5) == 0  # (2, B, T, D)
+        assert (zero == zero[:, :, :1]).all()
+        assert zero.any()
+        assert not zero.all()
+        model = build("lstm", dropout_output=0.5).train()
+        wide = model(torch.full((64, 2), 4), model.initial(64)).features == 0
+        assert len({tuple(row.flatten().tolist()) for row in wide[:, 0]}) > 8
+        again = model(torch.full((64, 2), 4), model.initial(64)).features == 0
+        assert not torch.equal(wide, again)
+
+    def test_what_is_kept_is_scaled_so_that_the_mean_stays(self):
+        model = build("lstm", dropout_output=0.4)
+        tokens = torch.full((4000, 1), 4)
+        plain = model(tokens, model.initial(4000)).features.mean(0)
+        noisy = model.train()(tokens, model.initial(4000)).features.mean(0)
+        torch.testing.assert_close(noisy, plain, rtol=0.1, atol=0.005)
+
+    def test_embedding_dropout_drops_whole_types(self):
+        from seqlm.models.layers.dropout import embed
+
+        torch.manual_seed(1)
+        weight = torch.ones(50, 3)
+        tokens = torch.randint(50, (8, 40))
+        embedded = embed(tokens, weight, 0.3, training=True)
+        assert embedded.unique().tolist() == pytest.approx([0, 1 / 0.7])
+        for type_ in range(50):
+            assert len(embedded[tokens == type_].unique()) <= 1
+
+    @pytest.mark.parametrize("arch", CELLS)
+    def test_evaluation_has_none(self, arch):
+        quiet = build(arch)
+        noisy = build(arch, dropout_input=0.5, dropout_hidden=0.5, dropout_output=0.5,
+                      dropout_embedding=0.5)  # fmt: skip
+        tokens = torch.randint(11, (2, 5))
+        torch.testing.assert_close(
+            quiet(tokens, quiet.initial(2)).features, noisy(tokens, noisy.initial(2)).features
+        )
+
+
+class TestWeightDrop:
+    """What ports of AWD-LSTM broke without a word: the mask, and the way to the raw weights."""
+
+    @pytest.mark.parametrize(
+        ("arch", "options"),
+        [
+            ("rnn", {}),
+            ("rnn", {"activation": "relu"}),
+            ("gru", {}),
+            ("lstm", {}),
+            ("lstm", {"peephole": True}),
+            ("lstm", {"coupled_gates": True}),
+        ],
+        ids=str,
+    )
+    def test_it_is_the_layer_with_another_u(self, arch, options, monkeypatch):
+        model = build(arch, dropout_weight=0.5, **options).train()
+        tokens = torch.randint(11, (3, 6))
+        monkeypatch.setattr(torch.nn.functional, "dropout", lambda weight, p: 0.5 * weight)
+        found = model(tokens, model.initial(3))
+        with torch.no_grad():
+            for layer in model.layers:
+                layer.weight_hh_l0 *= 0.5
+        expected = model.eval()(tokens, model.initial(3))
+        torch.testing.assert_close(found.features, expected.features)
+        torch.testing.assert_close(found.inner, expected.inner)
+
+    @pytest.mark.parametrize("arch", CELLS)
+    def test_one_mask_a_segment_and_another_for_the_next(self, arch):
+        model = build(arch, dropout_weight=0.5).train()
+        tokens = torch.full((2, 6), 4)
+        zero = []
+        for _ in range(2):
+            model.zero_grad()
+            model(tokens, model.initial(2)).features.sum().backward()
+            zero.append(model.layers[0].weight_hh_l0.grad == 0)
+        # A dropped connection of U has no gradient at any step of any row; a kept one does.
+        assert 0.2 < zero[0].float().mean() < 0.8
+        assert not torch.equal(zero[0], zero[1])
+
+    @pytest.mark.parametrize("arch", CELLS)
+    def test_a_step_of_the_optimiser_changes_what_is_dropped_next(self, arch):
+        model = build(arch, dropout_weight=0.5).train()
+        layer = model.layers[0]
+        before = layer.weight_hh_l0.clone()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+        for _ in range(8):
+            optimizer.zero_grad()
+            model(torch.randint(11, (2, 6)), model.initial(2)).features.square().sum().backward()
+            optimizer.step()
+        assert (layer.weight_hh_l0 != before).float().mean() > 0.9
+        tokens = torch.randint(11, (2, 6))
+        trained = model.eval()(tokens, model.initial(2)).features
+        with torch.no_grad():
+            layer.weight_hh_l0.copy_(before)
+        assert not torch.allclose(trained, model(tokens, model.initial(2)).features)
+
+
+class TestPenalties:
+    def test_ar_and_tar_are_their_formulas(self):
+        model = build("lstm", ar=2.0, tar=3.0, dropout_output=0.5).train()
+        tokens = torch.randint(11, (3, 6))
+        torch.manual_seed(5)
+        dropped, _, penalty, _ = model(tokens, model.initial(3))
+        raw = build("lstm")(tokens, model.initial(3)).features
+        change = (raw[:, 1:] - raw[:, :-1]).square().mean()
+        torch.testing.assert_close(penalty, 2 * dropped.square().mean() + 3 * change)
+        assert model.eval()(tokens, model.initial(3)).penalty is None
+
+    def test_one_step_has_no_change(self):
+        model = build("lstm", tar=3.0).train()
+        assert model(torch.randint(11, (3, 1)), model.initial(3)).penalty == 0
+
+
+@pytest.mark.parametrize("arch", CELLS)
+def test_gradients_stop_at_a_detached_state_and_flow_through_an_attached_one(arch):
+    from seqlm.models.base import detach
+
+    model = build(arch)
+    tokens = torch.randint(11, (1, 3))
+    _, inner, *_ = model(tokens, model.initial(1))
+    for carried, expected in ((inner, True), (detach(inner), False)):
+        first = carried[0].h if arch == "lstm" else carried[0]
+        assert first.requires_grad is expected

@@ -1,0 +1,247 @@
+"""The Transformer against its equations, position by position in float64, and its options."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from seqlm.errors import ModelError, UsageError
+from seqlm.models.language.transformer import Transformer, TransformerConfig
+from tests.models.layers.test_attention import naive
+
+B, T, V, D, H = 2, 6, 11, 8, 4
+
+SHAPES = {
+    "gpt-2": {"activation": "gelu-tanh"},
+    "llama": {
+        "norm": "rms", "positions": "rotary", "activation": "swiglu", "bias": False,
+        "kv_heads": 2, "tied": False,
+    },
+    "vaswani": {"norm_first": False, "positions": "sinusoidal", "activation": "relu"},
+    "set": {"positions": "none", "kv_heads": 1, "norm_first": False, "norm": "rms"},
+    "nano": {"bias": False, "feed_forward": 5, "tied": False},
+}  # fmt: skip
+
+
+def build(**options) -> Transformer:
+    torch.manual_seed(1)
+    settings = {"vocab_size": V, "width": D, "layers": 2, "heads": H, "horizon": 16} | options
+    return Transformer(TransformerConfig(**settings)).eval()
+
+
+def rough(**options) -> Transformer:
+    """Large random parameters, so that every term matters."""
+    model = build(**options).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-1, 1)
+    return model
+
+
+# ------------------------------------------------------------------------------- its equations
+
+
+def norm(layer, x):
+    """One vector."""
+    if isinstance(layer, torch.nn.RMSNorm):
+        return x / math.sqrt(float((x * x).mean()) + 1e-5) * layer.weight
+    centred = x - x.mean()
+    y = centred / math.sqrt(float((centred * centred).mean()) + 1e-5) * layer.weight
+    return y if layer.bias is None else y + layer.bias
+
+
+def affine(layer, x):
+    y = layer.weight @ x
+    return y if layer.bias is None else y + layer.bias
+
+
+def turned(x, t):
+    """One head's vector (d,) rotated by its place."""
+    half = len(x) // 2
+    angles = torch.tensor([t * 10000 ** (-2 * i / len(x)) for i in range(half)])
+    y = torch.complex(x[:half], x[half:]) * torch.polar(torch.ones(half).double(), angles.double())
+    return torch.cat([y.real, y.imag])
+
+
+def attention(layer, config, x):
+    """x (T, D)."""
+    width, shared = D // H, config.kv_heads or H
+    rows = [affine(layer.qkv, one).split(width) for one in x]
+    queries, keys, values = [], [], []
+    for t, row in enumerate(rows):
+        place = t if config.positions == "rotary" else 0
+        queries.append(torch.stack([turned(part, place) for part in row[:H]]))
+        keys.append(torch.stack([turned(part, place) for part in row[H : H + shared]]))
+        values.append(torch.stack(row[H + shared :]))
+    heads = [torch.stack(part, 1)[None] for part in (queries, keys, values)]  # (1, h, T, d)
+    mixed = naive(*heads, lambda t: range(t + 1))[0]  # (H, T, d)
+    return torch.stack([affine(layer.out, mixed[:, t].flatten()) for t in range(len(x))])
+
+
+def feed_forward(layer, config, x):
+    """x (D,)."""
+    hidden = affine(layer.into, x)
+    if config.activation == "swiglu":
+        gate, into = hidden.chunk(2)
+        return affine(layer.out, gate * torch.sigmoid(gate) * into)
+    if config.activation == "relu":
+        return affine(layer.out, hidden.clamp(min=0))
+    if config.activation == "gelu":
+        return affine(layer.out, hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2)
+    inside = math.sqrt(2 / math.pi) * (hidden + 0.044715 * hidden**3)
+    return affine(layer.out, hidden * (1 + torch.tanh(inside)) / 2)
+
+
+def entered(model, tokens):
+    """x_0 (T, D)."""
+    config = model.config
+    table = model.head.weight if config.tied else model.embedding
+    x = table[tokens]
+    for t in range(len(x)):
+        if config.positions == "learned":
+            x[t] += model.positions[t]
+        elif config.positions == "sinusoidal":
+            angles = [t / 10000 ** (i // 2 * 2 / D) for i in range(D)]
+            waves = [math.cos(a) if i % 2 else math.sin(a) for i, a in enumerate(angles)]
+            x[t] = x[t] * math.sqrt(D) + torch.tensor(waves)
+    return x
+
+
+def slow(model, tokens):
+    """Features (T, D) of one row of tokens."""
+    config, x = model.config, entered(model, tokens)
+
+    def normed(layer, x):
+        return torch.stack([norm(layer, one) for one in x])
+
+    def fed(layer, x):
+        return torch.stack([feed_forward(layer, config, one) for one in x])
+
+    for block in model.blocks:
+        if config.norm_first:
+            x = x + attention(block.attention, config, normed(block.attention_norm, x))
+            x = x + fed(block.feed_forward, normed(block.feed_norm, x))
+        else:
+            x = normed(block.attention_norm, x + attention(block.attention, config, x))
+            x = normed(block.feed_norm, x + fed(block.feed_forward, x))
+    return normed(model.norm, x) if config.norm_first else x
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shape", SHAPES)
+def test_forward_is_the_equations(shape):
+    model = rough(**SHAPES[shape])
+    tokens = torch.randint(V, (B, T))
+    features = model(tokens, model.initial(B)).features
+    expected = torch.stack([slow(model, row) for row in tokens])
+    torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-5)
+
+
+# ------------------------------------------------------------------------------- what is order
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("layers", "positions", "blind"),
+    [(1, "none", True), (2, "none", False), (1, "learned", False), (1, "rotary", False),
+     (1, "sinusoidal", False)],
+)  # fmt: skip
+def test_without_positions_one_layer_reads_a_set_and_two_are_told_apart_by_the_mask(
+    layers, positions, blind
+):
+    """The last token sees all before it, in one layer as a set; what those have seen differs."""
+    model = rough(layers=layers, positions=positions)
+    one, other = torch.tensor([[2, 3, 4, 5, 6, 7]]), torch.tensor([[5, 3, 6, 2, 4, 7]])
+    last = [model(tokens, model.initial(1)).features[0, -1] for tokens in (one, other)]
+    assert torch.allclose(*last, atol=1e-9) is blind
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_future_changes_nothing(shape):
+    model = rough(**SHAPES[shape])
+    tokens = torch.randint(V, (B, T))
+    changed = tokens.clone()
+    changed[:, 3:] = (changed[:, 3:] + 1) % V
+    features = [model(one, model.initial(B)).features for one in (tokens, changed)]
+    torch.testing.assert_close(features[0][:, :3], features[1][:, :3])
+    assert not torch.allclose(features[0][:, 3:], features[1][:, 3:])
+
+
+# ----------------------------------------------------------------------------------- the options
+
+
+def test_a_text_beyond_the_horizon_is_refused():
+    model = build(horizon=5)
+    state = model.advance(model.start(1), torch.full((1, 4), 2))
+    with pytest.raises(ModelError, match="a text of 6 tokens is beyond the model's horizon of 5"):
+        model.advance(state, torch.tensor([[2]]))
+    with pytest.raises(ModelError, match="7 tokens"):
+        model.score(model.start(1), torch.full((1, 6), 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 10}, "a width of 10 cannot be shared by 4 heads"),
+        ({"kv_heads": 3}, "4 heads cannot share 3 of keys and values"),
+        ({"heads": 8, "positions": "rotary"}, "rotary positions need heads of even width"),
+        ({"experts": 2, "experts_active": 3}, "3 of 2 experts cannot be active"),
+        ({"experts": 2, "experts_active": 0}, "0 of 2 experts cannot be active"),
+    ],
+)
+def test_numbers_that_do_not_fit_together_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        build(**options)
+
+
+def test_a_gated_sublayer_has_the_parameters_of_another():
+    counts = [
+        sum(p.numel() for p in build(width=128, activation=activation).blocks.parameters())
+        for activation in ("gelu", "swiglu")
+    ]
+    assert counts[1] == pytest.approx(counts[0], rel=0.01)
+
+
+def test_weights_are_drawn_as_in_gpt_2():
+    model = build(width=64, layers=8, vocab_size=50)
+    for name, parameter in model.named_parameters():
+        if "norm" in name or parameter.ndim < 2:
+            assert set(parameter.unique().tolist()) == {1.0 if "norm.weight" in name else 0.0}, name
+        else:
+            spread = 0.02 / 4 if name.endswith("out.weight") else 0.02
+            assert parameter.std().item() == pytest.approx(spread, rel=0.1), name
+
+
+def test_sinusoids_and_embeddings_are_of_one_size():
+    model = build(width=64, heads=4, positions="sinusoidal", vocab_size=500)
+    x = model.enter(torch.arange(500)[None], 0) - model.enter(torch.zeros(1, 500).long(), 0)
+    assert x.std().item() == pytest.approx(math.sqrt(2), rel=0.1)
+
+
+def test_the_softmax_has_no_bias_to_learn():
+    model = build()
+    tokens = torch.randint(V, (B, T))
+    loss = model.head.loss(model(tokens, model.initial(B)).features, tokens)
+    loss.backward()
+    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert {name for name, _ in model.named_parameters()} - trained == {"head.bias"}
+    assert not model.head.bias.any()
+
+
+# -------------------------------------------------------------------------------------- dropout
+
+
+@pytest.mark.parametrize("kind", ["embedding", "input", "hidden", "attention", "output"])
+def test_each_dropout_is_noise_in_training_alone(kind):
+    quiet, noisy = rough(), rough(**{f"dropout_{kind}": 0.5})
+    noisy.load_state_dict(quiet.state_dict())
+    tokens = torch.randint(V, (B, T))
+    expected = quiet(tokens, quiet.initial(B)).features
+    torch.testing.assert_close(noisy(tokens, noisy.initial(B)).features, expected)
+    noisy.train()
+    once, again = (noisy(tokens, noisy.initial(B)).features for _ in range(2))
+    assert not torch.allclose(once, expected)
+    assert not torch.allclose(once, again)

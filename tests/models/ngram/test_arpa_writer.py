@@ -1,0 +1,202 @@
+"""Writing ARPA files: to the letter, to the last bit, and for KenLM to read."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqlm.counting.estimation.estimate import estimate
+from seqlm.errors import ModelError
+from seqlm.models.ngram import arpa_writer
+from seqlm.models.ngram.arpa_reader import read_arpa
+from seqlm.models.ngram.arpa_writer import Pool, arpa_text, number
+from seqlm.models.ngram.ngram_model import NGram
+from seqlm.text.corpus import Corpus, read_corpus
+from seqlm.text.tokenizer import Tokenizer
+from tests.models.arpa_oracle import read_slowly, score_line
+
+CORPORA = Path(__file__).parents[2] / "corpora"
+FALLBACK = (0.5, 1.0, 1.5)
+
+
+@pytest.fixture(scope="module")
+def prose() -> Corpus:
+    return read_corpus([str(CORPORA / "prose.valid.txt")])
+
+
+def counted(corpus: Corpus, order: int, smoothing: str = "modified-kneser-ney", **options) -> NGram:
+    size = len(corpus.tokenizer)
+    return estimate(corpus.ids, size, order, smoothing, discount_fallback=FALLBACK, **options)
+
+
+def written(model: NGram, tokenizer: Tokenizer) -> bytes:
+    return b"".join(arpa_text(model, tokenizer))
+
+
+def assert_read_back(model: NGram, tokenizer: Tokenizer, path: Path) -> None:
+    """The same tables, bit for bit, and the same words."""
+    path.write_bytes(written(model, tokenizer))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        back, words = read_arpa(path)
+    assert words.types == tokenizer.types
+    assert back.config.rows == model.config.rows
+    tensors = back.state_dict()
+    assert tensors.keys() == model.state_dict().keys()
+    for name, expected in model.state_dict().items():
+        assert torch.equal(tensors[name], expected), name
+
+
+# ------------------------------------------------------------------------------------- the letter
+
+
+def test_a_file_to_the_letter(tmp_path):
+    (tmp_path / "text").write_text("a b\na\n\n")
+    corpus = read_corpus([str(tmp_path / "text")])
+    model = counted(corpus, 2, "mle")
+    text = written(model, corpus.tokenizer).decode()
+    rounded = re.sub(r"-\d\.\d{8}\b", lambda number: f"{float(number[0]):.4f}", text)
+    listed = rounded.split("\n")
+    assert listed[:12] == [
+        "\\data\\",
+        "ngram 1=5",
+        "ngram 2=5",
+        "",
+        "\\1-grams:",
+        "-99\t<unk>",
+        "-99\t<s>\t-99",
+        "-0.3010\t</s>",
+        "-0.4771\ta\t-99",
+        "-0.7782\tb\t-99",
+        "",
+        "\\2-grams:",
+    ]
+    assert sorted(listed[12:17]) == [
+        "-0.1761\t<s> a",
+        "-0.3010\ta </s>",
+        "-0.3010\ta b",
+        "-0.4771\t<s> </s>",
+        "0\tb </s>",
+    ]
+    assert listed[17:] == ["", "\\end\\", ""]
+
+
+def test_a_word_and_a_tab_after_the_probability_and_before_the_backoff(prose):
+    for line in written(counted(prose, 3), prose.tokenizer).decode().split("\n"):
+        if line[:1] in ("-", "0"):
+            assert 2 <= len(line.split("\t")) <= 3
+            assert all(line.split("\t"))
+            assert " ".join(line.split()) == line.replace("\t", " ")
+
+
+def test_n_grams_and_numbers_are_the_model_s(prose):
+    model = counted(prose, 3)
+    grams = read_slowly(written(model, prose.tokenizer))
+    types = prose.tokenizer.types
+    assert len(grams) == sum(model.config.rows) + 1
+    assert grams[b"<s>",] == (-99, pytest.approx(float(model.order(1).backoff[1]) / math.log(10)))
+    assert {gram[0] for gram in grams if len(gram) > 1} <= {b"<s>", *types[2:]}
+    assert not any(b"</s>" in gram[:-1] or b"<s>" in gram[1:] for gram in grams)
+    for id, type_ in enumerate(types):
+        log10 = float(model.order(1).log_prob[id]) / math.log(10)
+        assert grams[type_,][0] == pytest.approx(log10, rel=1e-7)
+
+
+# --------------------------------------------------------------------------------------- the bits
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "order"),
+    [("modified-kneser-ney", 5), ("modified-kneser-ney", 1), ("witten-bell", 3), ("mle", 3),
+     ("good-turing", 4), ("add-k", 2)],
+)  # fmt: skip
+def test_what_is_written_is_read_back(smoothing, order, prose, tmp_path):
+    assert_read_back(counted(prose, order, smoothing), prose.tokenizer, tmp_path / "model.arpa")
+
+
+def test_lines_are_made_in_blocks_of_any_size(prose, tmp_path, monkeypatch):
+    model = counted(prose, 3, cutoffs=(0, 0, 1))
+    text = written(model, prose.tokenizer)
+    for size in (1000, 77):
+        monkeypatch.setattr(arpa_writer, "BLOCK", size)
+        assert written(model, prose.tokenizer) == text
+    assert_read_back(model, prose.tokenizer, tmp_path / "model.arpa")
+
+
+def test_orders_without_n_grams(prose, tmp_path):
+    model = counted(prose, 4, cutoffs=(0, 0, 10**6))
+    assert model.config.rows[2:] == (0, 0)
+    assert_read_back(model, prose.tokenizer, tmp_path / "model.arpa")
+
+
+def test_every_number_is_read_back_as_itself():
+    drawn = torch.Generator().manual_seed(1)
+    exponents = torch.randint(-26, 7, (20_000,), generator=drawn)
+    mantissas = torch.randint(0, 2**23, (20_000,), generator=drawn)
+    mantissas[:4000:4], mantissas[1:4000:4], mantissas[2:4000:4] = 0, 1, 2**23 - 1
+    values = torch.ldexp(1 + mantissas / 2**23, exponents).numpy()
+    values = np.concatenate([values, -values])
+    pool = Pool([b"<unk>", b"</s>"])
+    starts, lengths = zip(*number(values, pool.inner, pool.digits))
+    text = pool.joined(np.stack(starts, 1).ravel(), np.stack(lengths, 1).ravel())
+    read = (np.array(text.split(), np.float64) * math.log(10)).astype(np.float32)
+    np.testing.assert_array_equal(read, values)
+    assert len(text) / len(values) < 15
+
+
+def test_sums_that_are_a_little_more_than_1_are_1(prose):
+    model = counted(prose, 2)
+    model.order(2).log_prob[0] = 1.2e-7
+    assert max(prob for prob, _ in read_slowly(written(model, prose.tokenizer)).values()) == 0
+
+
+# --------------------------------------------------------------------------- what cannot be told
+
+
+def test_what_arpa_cannot_tell_is_refused(prose):
+    size = len(prose.tokenizer)
+    carried = estimate(prose.ids, size, 2, "witten-bell", "carried")
+    with pytest.raises(ModelError, match="carried over lines: count with --context sentence"):
+        arpa_text(carried, prose.tokenizer)
+    scores = estimate(prose.ids, size, 2, "stupid-backoff")
+    with pytest.raises(ModelError, match="stupid-backoff gives scores: count with another"):
+        arpa_text(scores, prose.tokenizer)
+    model = counted(prose, 2)
+    with pytest.raises(ModelError, match="this model has char tokens: count with --tokenizer word"):
+        arpa_text(model, Tokenizer("char", [b"<unk>", b"</s>", b"a"]))
+    for word in (b"a b", b"a\0b", b"", b"a\x0b", b"<s>"):
+        tokenizer = Tokenizer("word", [*prose.tokenizer.types[:-1], word])
+        with pytest.raises(ModelError, match="cannot tell words that are <s>, or hold white space"):
+            arpa_text(model, tokenizer)
+
+
+# ------------------------------------------------------------------------------------------ KenLM
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "order"),
+    [("modified-kneser-ney", 5), ("modified-kneser-ney", 2), ("witten-bell", 3)],
+)
+def test_kenlm_reads_the_same_scores_and_lengths(smoothing, order, prose, tmp_path):
+    kenlm = pytest.importorskip("kenlm")
+    model = counted(prose, order, smoothing)
+    path = tmp_path / "model.arpa"
+    path.write_bytes(written(model, prose.tokenizer))
+    theirs = kenlm.Model(str(path))
+    assert theirs.order == order
+    with (CORPORA / "prose.test.txt").open() as lines:
+        for line in islice(lines, 100):
+            told = theirs.full_scores(line)
+            expected, lengths, unknown = zip(*told)
+            words = line.encode().split()
+            scores, matched = score_line(model, prose.tokenizer, words)
+            np.testing.assert_allclose(scores, expected, atol=1e-5, rtol=0)
+            assert matched == list(lengths)
+            assert [word not in prose.tokenizer.index for word in words] == list(unknown[:-1])

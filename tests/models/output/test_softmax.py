@@ -1,0 +1,95 @@
+"""The chunked softmax against PyTorch's own, which holds all logits at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from seqlm.models.layers import linear
+from seqlm.models.output import softmax
+from seqlm.models.output.softmax import Softmax
+
+
+@pytest.fixture(params=["onednn", "torch"])
+def products(request, monkeypatch):
+    if request.param == "torch":
+        monkeypatch.setattr(linear, "onednn_linear", None)
+    elif linear.onednn_linear is None:
+        pytest.skip("this torch has no oneDNN")
+
+
+def make(
+    n: int = 23, width: int = 6, types: int = 41
+) -> tuple[Softmax, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    head = Softmax(types, width)
+    nn.init.normal_(head.weight)
+    nn.init.normal_(head.bias)
+    return head, torch.randn(n, width, requires_grad=True), torch.randint(types, (n,))
+
+
+@pytest.mark.parametrize("rows", [1, 5, 23, 1000])
+def test_loss_and_its_gradients_do_not_depend_on_the_chunks(products, monkeypatch, rows):
+    head, features, targets = make()
+    monkeypatch.setattr(softmax, "CHUNK", rows * len(head.bias))
+    # A factor behind the loss: the gradients are made before it is known.
+    loss = 2.5 * head.loss(features, targets)
+    inputs = (features, head.weight, head.bias)
+    found = torch.autograd.grad(loss, inputs)
+
+    whole = nn.functional.cross_entropy(
+        nn.functional.linear(features, head.weight, head.bias), targets
+    )
+    expected = torch.autograd.grad(2.5 * whole, inputs)
+    torch.testing.assert_close(loss, 2.5 * whole)
+    for name, a, b in zip(("features", "weight", "bias"), found, expected, strict=True):
+        torch.testing.assert_close(a, b, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_loss_survives_logits_that_overflow_exp(products):
+    head, features, targets = make()
+    loss = head.loss(features * 1e4, targets)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(features.grad).all()
+    assert torch.isfinite(head.weight.grad).all()
+
+
+def test_gradcheck_in_float64():
+    head, features, targets = make(5, 3, 7)
+    head.double()
+
+    def loss(f, w, b):
+        return softmax.CrossEntropy.apply(f, w, b, targets)
+
+    inputs = (features.detach().double().requires_grad_(), head.weight, head.bias)
+    assert torch.autograd.gradcheck(loss, inputs)
+
+
+@pytest.mark.parametrize("shape", [(23,), (1, 23), (23, 1), (0,), (2, 0)])
+def test_score_is_the_log_probability_of_each_target(monkeypatch, shape):
+    head, features, targets = make()
+    monkeypatch.setattr(softmax, "CHUNK", 4 * len(head.bias))
+    count = torch.Size(shape).numel()
+    features, targets = features[:count].view(*shape, 6), targets[:count].view(shape)
+    expected = head.log_probs(features).gather(-1, targets[..., None])[..., 0]
+    torch.testing.assert_close(head.score(features, targets), expected)
+
+
+def test_log_probs_sum_to_one():
+    head, features, _ = make()
+    torch.testing.assert_close(head.log_probs(features).exp().sum(-1), torch.ones(23))
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_label_smoothing_is_pytorchs(smoothing):
+    head, features, targets = make()
+    inputs = (features, head.weight, head.bias)
+    loss = head.loss(features, targets) + smoothing * head.spread(features, targets)
+    z = nn.functional.linear(features, head.weight, head.bias)
+    expected = nn.functional.cross_entropy(z, targets, label_smoothing=smoothing)
+    torch.testing.assert_close(loss, expected)
+    found, wanted = torch.autograd.grad(loss, inputs), torch.autograd.grad(expected, inputs)
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b)

@@ -1,0 +1,72 @@
+"""What is true of ensembles beyond the laws of `tests/contract`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqlm.models import model_class
+from seqlm.models.base import Translator
+from seqlm.models.wrappers.ensemble import Ensemble
+
+V, B, S, T = 7, 3, 5, 6
+LENGTHS = torch.tensor([5, 2, 4])
+
+
+@pytest.fixture(autouse=True)
+def no_graph():
+    with torch.no_grad():
+        yield
+
+
+def translator(seed: int, arch: str = "transformer", **options) -> Translator:
+    torch.manual_seed(seed)
+    model = model_class("translation", arch).from_settings({"vocab_size": V, "width": 8, **options})
+    for parameter in model.parameters():
+        parameter.uniform_(-1, 1)
+    return model.eval()
+
+
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    noise = torch.Generator().manual_seed(1)
+    return torch.randint(V, (B, S), generator=noise), torch.randint(V, (B, T), generator=noise)
+
+
+def test_its_probabilities_are_the_mean_of_theirs():
+    source, tokens = pair()
+    models = [translator(1), translator(2, "gru"), translator(3, "lstm", attention="none")]
+    together = Ensemble(models)
+    state = together.start(source, LENGTHS)
+    states = [model.start(source, LENGTHS) for model in models]
+    for token in tokens.split(1, 1):
+        said = torch.stack([model.log_probs(own).exp() for model, own in zip(models, states)])
+        torch.testing.assert_close(together.log_probs(state).exp().float(), said.mean(0))
+        state = together.advance(state, token)
+        states = [model.advance(own, token) for model, own in zip(models, states)]
+
+
+def test_one_that_is_twice_in_it_is_alone():
+    source, tokens = pair()
+    model = translator(1)
+    twice = Ensemble([model, model])
+    expected, _ = model.score(model.start(source, LENGTHS), tokens)
+    scores, _ = twice.score(twice.start(source, LENGTHS), tokens)
+    torch.testing.assert_close(scores.float(), expected)
+
+
+def test_its_alignment_is_the_mean_of_those_there_are():
+    source, _ = pair()
+    models = [translator(1), translator(2, "gru"), translator(3, "gru", attention="none")]
+    one, other, none = (model.alignment(model.start(source, LENGTHS)) for model in models)
+    together = Ensemble(models)
+    alignment = together.alignment(together.start(source, LENGTHS))
+    assert none is None
+    torch.testing.assert_close(alignment, (one + other) / 2)
+    blind = Ensemble(models[2:])
+    assert blind.alignment(blind.start(source, LENGTHS)) is None
+
+
+def test_it_reads_as_much_as_the_shortest_sighted():
+    near, far = (translator(1, positions="learned", horizon=n) for n in (9, 12))
+    assert Ensemble([translator(1), far, near]).horizon == 9
+    assert Ensemble([translator(1), translator(2, "gru")]).horizon is None

@@ -1,0 +1,99 @@
+"""Windows against the network asked anew for every token."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqlm.errors import UsageError
+from seqlm.models import model_class
+from seqlm.models.base import EOS, pack
+from seqlm.models.language.transformer import Transformer, TransformerConfig
+from seqlm.models.wrappers import sliding_window
+from seqlm.models.wrappers.sliding_window import Windowed, unbounded
+
+V = 7
+
+
+def network(horizon: int) -> Transformer:
+    torch.manual_seed(1)
+    config = TransformerConfig(V, width=8, layers=2, heads=2, horizon=horizon)
+    model = Transformer(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-1, 1)
+    return model
+
+
+def context(tokens: list[int], i: int, window: int, stride: int) -> list[int]:
+    """What stands before tokens[i] in its window, as the docstring of `windowed` has it."""
+    read = [EOS, *tokens[:i]]  # x_0 .. x_i
+    begin = 0
+    while len(read) - begin > window:
+        begin += stride
+    return read[begin:]
+
+
+def slow(model: Transformer, tokens: list[int], stride: int) -> list[float]:
+    log_probs = []
+    for i, token in enumerate(tokens):
+        before = torch.tensor([context(tokens, i, model.horizon, stride)])
+        features = model(before, model.initial(1)).features
+        log_probs.append(float(model.head.log_probs(features[0, -1])[token]))
+    return log_probs
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("together", [1, 40, 1 << 13])
+@pytest.mark.parametrize(
+    ("window", "stride"), [(1, 1), (2, 1), (2, 2), (5, 1), (5, 2), (5, 3), (5, 5), (8, 4), (40, 7)]
+)
+def test_a_score_is_the_network_asked_for_every_token(window, stride, together, monkeypatch):
+    monkeypatch.setattr(sliding_window, "POSITIONS", together)
+    model = network(window)
+    tokens = torch.randint(V, (3, 29), generator=torch.Generator().manual_seed(2))
+    expected = torch.tensor([slow(model, row, stride) for row in tokens.tolist()])
+    reader = Windowed(model, stride)
+    for cut in (0, 1, window - 1, window, window + stride, 29):
+        first, state = reader.score(reader.start(3), tokens[:, :cut])
+        second, _ = reader.score(state, tokens[:, cut:])
+        torch.testing.assert_close(torch.cat([first, second], 1), expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_one_token_after_another_or_many_lead_to_the_same_state():
+    reader = Windowed(network(5), 2)
+    tokens = torch.randint(V, (2, 23))
+    state = reader.start(2)
+    for length, token in enumerate(tokens.split(1, 1), 1):
+        state = reader.advance(state, token)
+        at_once = reader.advance(reader.start(2), tokens[:, :length])
+        torch.testing.assert_close(pack(state), pack(at_once), atol=1e-5, rtol=1e-5)
+        assert 5 - 2 < state.read.shape[1] <= 5 or length < 4
+
+
+def test_as_long_a_stride_as_the_window_is_blocks_that_share_nothing():
+    tokens = list(range(2, 12))
+    contexts = [context(tokens, i, 4, 4) for i in range(10)]
+    assert contexts[3:6] == [[EOS, 2, 3, 4], [5], [5, 6]]
+
+
+@torch.no_grad()
+def test_more_context_is_seen_with_a_shorter_stride():
+    lengths = [len(context(list(range(2, 42)), i, 8, 2)) for i in range(20, 40)]
+    assert set(lengths) == {7, 8}
+
+
+@pytest.mark.parametrize("stride", [0, 6, -1])
+def test_a_stride_beyond_the_window_is_refused(stride):
+    with pytest.raises(UsageError, match=f"a stride of {stride} does not fit .* 1 to 5 do"):
+        Windowed(network(5), stride)
+
+
+def test_only_models_with_a_horizon_are_wrapped():
+    lstm = model_class("lm", "lstm").from_settings({"vocab_size": V, "width": 4})
+    assert unbounded(lstm) is lstm
+    reader = unbounded(network(9))
+    assert isinstance(reader, Windowed)
+    assert (reader.window, reader.stride, reader.horizon) == (9, 4, None)
+    assert unbounded(network(9), 9).stride == 9

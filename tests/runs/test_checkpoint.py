@@ -1,0 +1,435 @@
+"""Saves: what goes in comes out, and neither damage nor a crash takes the last good one away."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from seqlm.errors import ModelError, SeqlmError
+from seqlm.models.language.recurrent import LSTM, LSTMConfig
+from seqlm.runs import checkpoint as saving
+from seqlm.runs.checkpoint import TrainingState, load, load_training, write_save
+from seqlm.runs.run_folder import RunFolder
+from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import RESERVED
+from tests.command import environment
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes die here, not machines."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+TYPES = [*RESERVED, b"a", b"b"]
+FILES = ["model.safetensors", "training.safetensors", "training.json", "manifest.json"]
+
+
+def network(value: float, width: int = 3) -> LSTM:
+    """A network all of whose weights are `value`."""
+    model = LSTM(LSTMConfig(len(TYPES), width=width, layers=1))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(value)
+    return model
+
+
+def training(value: float) -> TrainingState:
+    return TrainingState({"moments": torch.full((3,), value)}, {"progress": value})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[RunFolder]:
+    """A run with a configuration and no save yet."""
+    made = RunFolder.create(tmp_path / "run")
+    made.write_tokenizer(Tokenizer("word", TYPES))
+    config = {"task": "lm", "arch": "lstm", "context": "carried", "model": network(0).settings()}
+    made.write_config(config)
+    yield made
+    made.unlock()
+
+
+def save(run: RunFolder, step: int, best: bool = False) -> None:
+    """Save number `step`, whose every number is `step`."""
+    write_save(run, step, network(step), training(step), best)
+
+
+def value(run: RunFolder, name: str | None = None) -> float:
+    """The number all weights of the loaded save have."""
+    (found,) = {x for p in load(run, name).model.parameters() for x in p.flatten().tolist()}
+    return found
+
+
+def saves(run: RunFolder) -> list[str]:
+    return sorted(path.name for path in (run / "saves").iterdir())
+
+
+# ------------------------------------------------------------------------------------- what is kept
+
+
+def test_a_save_gives_everything_back(run):
+    save(run, 7)
+    assert value(run) == 7
+    weights, state = load_training(run)
+    assert state.values == {"progress": 7}
+    assert state.tensors["moments"].tolist() == [7, 7, 7]
+    assert all((tensor == 7).all() for tensor in weights.values())
+    assert not load(run).model.training
+
+
+def test_a_save_without_training_state_cannot_be_resumed(run):
+    write_save(run, 1, network(1))
+    assert value(run) == 1
+    with pytest.raises(ModelError, match="nothing to resume"):
+        load_training(run)
+
+
+def test_the_best_and_the_latest_are_kept_and_no_other(run):
+    for step, best in {1: True, 2: False, 3: True, 4: False, 5: False}.items():
+        save(run, step, best)
+    assert saves(run) == ["00000003", "00000005"]
+    assert value(run) == 3  # the best answers
+    assert load_training(run)[1].values == {"progress": 5}  # the latest goes on
+
+
+def test_a_save_can_be_named(run):
+    save(run, 1, best=True)
+    save(run, 2)
+    assert value(run, "00000002") == 2
+    with pytest.raises(ModelError, match="holds no save 00000009"):
+        load(run, "00000009")
+
+
+def test_a_run_without_a_save_says_so(run):
+    with pytest.raises(ModelError, match="holds no save"):
+        load(run)
+
+
+def test_saving_the_same_step_again_changes_nothing(run):
+    save(run, 1)
+    before = (run / "saves" / "00000001" / "model.safetensors").stat()
+    save(run, 1, best=True)
+    assert (run / "saves" / "00000001" / "model.safetensors").stat().st_ino == before.st_ino
+    assert value(run) == 1
+
+
+def test_a_save_of_another_course_that_nothing_names_is_replaced(run):
+    """Killed between the renaming of save 2 and its naming, then resumed from 1 at another rate."""
+    save(run, 1)
+    shutil.copytree(run / "saves" / "00000001", run / "saves" / "00000002")
+    save(run, 2)
+    assert value(run) == 2
+
+
+# ------------------------------------------------------------------------------------------- damage
+
+
+class Bomb:
+    """Unpickling it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> Any:
+        return (open, (self.path, "w"))
+
+
+def truncate(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def empty(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip(path: Path, tmp_path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def remove(path: Path, tmp_path: Path) -> None:
+    path.unlink()
+
+
+def pickled(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+
+
+def pickled_by_torch(path: Path, tmp_path: Path) -> None:
+    torch.save({"weights": Bomb(tmp_path / "exploded")}, path)
+
+
+def folder(path: Path, tmp_path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES = [truncate, empty, flip, remove, pickled, pickled_by_torch, folder]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_any_damage_to_the_only_save_is_an_error_and_nothing_is_run(name, damage, run, tmp_path):
+    save(run, 1)
+    damage(run / "saves" / "00000001" / name, tmp_path)
+    for read in (load, load_training):
+        with pytest.raises(ModelError, match=r"00000001.* is damaged"):
+            read(run)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_save_is_passed_over_aloud(name, damage, run, tmp_path):
+    save(run, 1, best=True)
+    save(run, 2)
+    damage(run / "saves" / "00000002" / name, tmp_path)
+    with pytest.warns(UserWarning, match=r"00000002.* is damaged.*going back to save 00000001"):
+        assert load_training(run)[1].values == {"progress": 1}
+    with pytest.raises(ModelError, match=r"00000002.* is damaged"):
+        load(run, "00000002")  # asked for by name, there is no other
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("damage", [pickled, pickled_by_torch, empty])
+@pytest.mark.parametrize("name", ["model.safetensors", "training.safetensors"])
+def test_a_forged_manifest_makes_no_pickle_run(name, damage, run, tmp_path):
+    save(run, 1)
+    place = run / "saves" / "00000001"
+    damage(place / name, tmp_path)
+    manifest = json.loads((place / "manifest.json").read_text())
+    manifest[name] = {
+        "sha256": saving.digest(place / name),
+        "bytes": (place / name).stat().st_size,
+    }
+    (place / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="is not a safetensors file"):
+        load_training(run)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_missing_best_is_missed_aloud(run):
+    save(run, 1, best=True)
+    save(run, 2)
+    shutil.rmtree(run / "saves" / "00000001")
+    with pytest.warns(UserWarning, match="00000001 is missing; going back to save 00000002"):
+        assert value(run) == 2
+
+
+@pytest.mark.parametrize("text", ["", "../../etc", "2", "99999999", "\x80"])
+def test_a_damaged_pointer_does_not_lose_the_save(text, run):
+    save(run, 1)
+    (run / "latest").write_bytes(text.encode("latin-1"))
+    with pytest.warns(UserWarning, match="missing") if text.isdigit() else no_warning():
+        assert value(run) == 1
+
+
+@contextmanager
+def no_warning() -> Iterator[None]:
+    yield
+
+
+# ------------------------------------------------------------------------------------------ misfits
+
+
+def test_weights_of_another_size_are_refused_with_both_sizes(run):
+    write_save(run, 1, network(1, width=5))
+    with pytest.raises(ModelError, match=r"do not fit config\.yaml.*5\D.*3\D"):
+        load(run)
+
+
+def test_weights_of_another_architecture_are_refused(run):
+    save(run, 1)
+    run.write_config(run.read_config() | {"arch": "gru"})
+    with pytest.raises(ModelError, match=r"do not fit config\.yaml"):
+        load(run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arch": "lstn"}, {"arch": None}, {"task": "dance"}, {"model": None}, {"model": {}},
+        {"model": {"vocab_size": "4"}}, {"model": {"vocab_size": 4, "width": -3}},
+        {"model": {"vocab_size": 4, "no_such_option": 3}},
+    ],
+)  # fmt: skip
+def test_a_configuration_that_makes_no_model_is_the_models_fault(change, run):
+    save(run, 1)
+    run.write_config(run.read_config() | change)
+    with pytest.raises(ModelError, match=re.escape(str(run.path))):
+        load(run)
+
+
+def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(run):
+    save(run, 1)
+    run.write_tokenizer(Tokenizer("word", TYPES[:-1]))
+    with pytest.raises(ModelError, match=r"vocab_size is 4, and the tokeniser has 3 types"):
+        load(run)
+
+
+# ------------------------------------------------------------------------------------------ crashes
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+STEPS = [
+    (os, "fsync"), (os, "rename"), (os, "replace"), (os, "mkdir"), (os, "rmdir"), (os, "unlink"),
+    (os, "open"), (io, "open"), (saving, "save_file"),
+]  # fmt: skip
+"""Everything through which a save touches the disk."""
+
+
+@contextmanager
+def failing(at: int, error: BaseException) -> Iterator[list[int]]:
+    """Raises `error` instead of the step number `at` on the disk; -> the number of steps so far.
+
+    A file being written is left half written.
+    """
+    count = [0]
+
+    def step(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            count[0] += 1
+            if count[0] == at:
+                if original is save_file:
+                    original(*arguments, **options)
+                    os.truncate(arguments[1], 50)
+                raise error
+            return original(*arguments, **options)
+
+        return wrapped
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in STEPS:
+            patch.setattr(module, name, step(getattr(module, name)))
+        yield count
+
+
+def steps_of_a_save(run: RunFolder) -> int:
+    save(run, 1, best=True)
+    save(run, 2)
+    with failing(-1, Crash()) as count:
+        save(run, 3, best=True)
+    return count[0]
+
+
+def test_the_steps_of_a_save_are_all_watched(run):
+    assert steps_of_a_save(run) > 30
+
+
+def test_a_crash_at_any_step_of_a_save_leaves_one_that_loads(run, tmp_path):
+    save(run, 1, best=True)
+    save(run, 2)
+    shutil.copytree(run.path, tmp_path / "before")
+    at, crashed = 0, True
+    while crashed:
+        at += 1
+        shutil.rmtree(run.path)
+        shutil.copytree(tmp_path / "before", run.path)
+        with failing(at, Crash()) as count:
+            try:
+                save(run, 3, best=True)
+                crashed = False
+            except Crash:
+                crashed = True
+        assert value(run) in (1, 3), at
+        assert load_training(run)[1].values["progress"] in (2, 3), at
+        # And the next one, by the process that resumes, finds nothing in its way.
+        save(run, 3, best=True)
+        assert value(run) == 3
+        assert load_training(run)[1].values["progress"] == 3
+        assert saves(run) == ["00000003"]
+    assert at == count[0] + 1 > 20
+
+
+def test_a_full_disk_at_any_step_keeps_the_save_before(run):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    save(run, 1, best=True)
+    save(run, 2)
+    step, refused = 2, 0
+    for at in range(1, steps_of_a_save(run) + 10):
+        with failing(at, full):
+            message = None
+            try:
+                save(run, step + 1)
+            except SeqlmError as error:
+                message, refused = str(error), refused + 1
+        assert message is None or re.match(rf"{run.path}.* (could not|cannot) be ", message), at
+        assert value(run) == 3, at
+        saved = load_training(run)[1].values["progress"]
+        assert saved == step + 1 if message is None else saved in (step, step + 1), at
+        step = saved
+    assert refused > 10
+    save(run, step + 1)
+    assert load_training(run)[1].values["progress"] == step + 1
+
+
+def test_a_tensor_file_that_cannot_be_written_keeps_the_save_before(run, monkeypatch):
+    save(run, 1)
+
+    def full(tensors: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(saving, "save_file", full)
+    with pytest.raises(SeqlmError, match=r"step 2 could not be saved: .*No space left") as caught:
+        save(run, 2)
+    assert caught.value.exit_code == 1
+    assert saves(run) == ["00000001"]
+    assert value(run) == 1
+
+
+KILLED = """
+    import os, random, signal, sys, time
+    from pathlib import Path
+    sys.path.insert(0, {repository!r})
+    from tests.runs.test_save import save, value, load_training
+    from seqlm.runs.run_folder import RunFolder
+
+    run, rng, last = RunFolder(Path({path!r})), random.Random(1), 0
+    for kill in range(25):
+        child = os.fork()
+        if child == 0:
+            for step in range(last + 1, 10**6):
+                save(run, step, best=step % 3 == 0)
+        time.sleep(rng.uniform(0.001, 0.1))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        step = load_training(run)[1].values["progress"]
+        assert last <= step, (last, step)
+        best = value(run)  # step itself, where a best one that was not named yet is written anew
+        assert best in (step - step % 3, step, step + 1), (best, step)
+        last = step
+    print(last)
+"""
+
+
+def test_kill_9_in_the_midst_of_saving_leaves_a_save_that_loads(run):
+    save(run, 3, best=True)
+    script = textwrap.dedent(KILLED).format(
+        repository=str(Path(__file__).parents[2]), path=str(run.path)
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 3

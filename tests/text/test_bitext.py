@@ -1,0 +1,166 @@
+"""Pairs of lines: read once, counted, and batched by length without losing one."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqlm.errors import DataError, UsageError
+from seqlm.text.batches import IGNORED
+from seqlm.text.bitext import (
+    PairBatches,
+    Parallel,
+    blank_lines,
+    cuts,
+    learn_tokenizer,
+    line_lengths,
+    read_parallel,
+    read_side,
+)
+from seqlm.text.vocabulary import EOS
+
+CPU = torch.device("cpu")
+SOURCE = "ein Hund\n\nzwei  Hunde laufen\n \t \nein ein ein ein ein\nHund\u00a0Hund"
+TARGET = "a dog\nb\ntwo dogs run\nc\none\ndog"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    (tmp_path / "de").write_text(SOURCE, encoding="utf-8")
+    (tmp_path / "en").write_bytes(b"\xef\xbb\xbf" + TARGET.replace("\n", "\r\n").encode())
+    return str(tmp_path / "de"), str(tmp_path / "en")
+
+
+@pytest.mark.parametrize("kind", ["word", "char", "bpe"])
+def test_what_is_left_out_is_counted_and_the_rest_is_the_text(files, kind):
+    source, target = (read_side([file]) for file in files)
+    tokenizer = learn_tokenizer([source, target], kind)
+    every = read_parallel(source, target, tokenizer, tokenizer)
+    assert every.kept.tolist() == [True, False, True, False, True, True]
+    assert (every.pairs, every.blank, every.long) == (4, 2, 0)
+    expected = [line for at, line in enumerate(SOURCE.split("\n")) if every.kept[at]]
+    if kind == "word":
+        expected = [" ".join(line.split(" ")).replace("  ", " ") for line in expected]
+    assert tokenizer.decode(every.source).decode() == "\n".join(expected) + "\n"
+    assert tokenizer.decode(every.target).decode() == "a dog\ntwo dogs run\none\ndog\n"
+
+    lengths = np.maximum(line_lengths(every.source), line_lengths(every.target))
+    longest = int(np.sort(lengths)[-2])
+    some = read_parallel(source, target, tokenizer, tokenizer, longest)
+    assert (some.pairs, some.blank, some.long) == (3, 2, 1)
+    assert np.delete(lengths, lengths.argmax()).max() == longest
+    assert len(line_lengths(some.source)) == len(line_lengths(some.target)) == 3
+
+
+def test_a_side_is_read_as_it_stands(files, tmp_path):
+    source, target = (read_side([file]) for file in files)
+    assert source.lines == SOURCE.split("\n")
+    assert target.lines == TARGET.split("\n")
+    packed = tmp_path / "packed"
+    packed.write_bytes(gzip.compress(SOURCE.encode()))
+    assert read_side([str(packed)]).digest == source.digest
+    both = read_side([str(packed), files[1]])
+    assert both.lines == source.lines + target.lines
+    assert both.name == f"{packed}, {files[1]}"
+
+
+def test_blank_is_what_strips_to_nothing():
+    lines = ["a b", "", " ", "\t\x0b ", "\u00a0", " a"]
+    side = read_lines(lines)
+    for kind in ("word", "char", "bpe"):
+        tokenizer = learn_tokenizer([side], kind)
+        ids = tokenizer.encode(side.blocks[0])
+        assert blank_lines(ids, tokenizer).tolist() == [not x.encode().strip() for x in lines], kind
+
+
+def read_lines(lines: list[str]):
+    from seqlm.text.bitext import Side
+    from seqlm.text.reading import Block
+
+    return Side([Block("".join(f"{line}\n" for line in lines).encode(), "lines", 1)], "lines")
+
+
+def test_a_joint_vocabulary_is_that_of_both_sides(files):
+    source, target = (read_side([file]) for file in files)
+    joint = set(learn_tokenizer([source, target], "word").types)
+    own = [set(learn_tokenizer([side], "word").types) for side in (source, target)]
+    assert joint == own[0] | own[1]
+    assert own[0] != own[1]
+
+
+def test_refusals_name_the_files(files, tmp_path):
+    source, target = (read_side([file]) for file in files)
+    tokenizer = learn_tokenizer([source, target], "word")
+    longer = read_side([files[0], files[0]])
+    with pytest.raises(DataError) as error:
+        read_parallel(longer, target, tokenizer, tokenizer)
+    assert str(error.value) == (
+        f"{files[0]}, {files[0]} has 12 lines, {files[1]} has 6:"
+        " line n of one is the translation of line n of the other"
+    )
+    with pytest.raises(DataError, match="is left: 2 have a blank side, 4 one of more than 1 tok"):
+        read_parallel(source, target, tokenizer, tokenizer, 1)
+    (tmp_path / "empty").touch()
+    with pytest.raises(DataError, match="empty is empty"):
+        read_side([str(tmp_path / "empty")])
+    with pytest.raises(UsageError, match="--vocab-size 200: a BPE vocabulary begins"):
+        learn_tokenizer([source], "bpe", 200)
+
+
+# ---------------------------------------------------------------------------------------- batches
+
+
+def pairs(count: int = 97) -> Parallel:
+    """Line n of either side is n + 10, some 2s, `</s>`."""
+    rng = np.random.default_rng(1)
+    sides = []
+    for _ in range(2):
+        lines = [[n + 10, *[2] * rng.integers(0, 12), EOS] for n in range(count)]
+        sides.append(np.array([id for line in lines for id in line], np.int32))
+    return Parallel(*sides, np.ones(count, bool), 0, 0)
+
+
+def test_an_epoch_has_every_pair_once_side_by_side():
+    parallel = pairs()
+    batches = PairBatches(parallel, 40, 1, CPU)
+    seen = []
+    for batch in batches.epoch(3):
+        rows, longest = batch.source.shape[0], max(batch.source.shape[1], batch.targets.shape[1])
+        assert rows * longest <= 40
+        assert batch.fresh
+        assert batch.tokens == int((batch.targets != IGNORED).sum())
+        for row in range(rows):
+            source = batch.source[row, : batch.lengths[row]].tolist()
+            target = [id for id in batch.targets[row].tolist() if id != IGNORED]
+            assert batch.inputs[row, : len(target)].tolist() == [EOS, *target[:-1]]
+            assert source[0] == target[0]
+            seen.append((source, target))
+    seen.sort()
+    assert [id for source, _ in seen for id in source] == parallel.source.tolist()
+    assert [id for _, target in seen for id in target] == parallel.target.tolist()
+
+
+def test_epochs_differ_in_order_and_company_and_not_in_number():
+    batches = PairBatches(pairs(), 40, 1, CPU)
+    epochs = [[batch.source[:, 0].tolist() for batch in batches.epoch(n)] for n in range(3)]
+    assert [len(epoch) for epoch in epochs] == [len(batches)] * 3
+    together = [{frozenset(batch) for batch in epoch} for epoch in epochs]
+    assert together[0] != together[1]
+    again = PairBatches(pairs(), 40, 1, CPU)
+    assert [batch.source[:, 0].tolist() for batch in again.epoch(1)] == epochs[1]
+    other = PairBatches(pairs(), 40, 2, CPU)
+    assert [batch.source[:, 0].tolist() for batch in other.epoch(1)] != epochs[1]
+
+
+def test_batches_are_as_full_as_they_can_be():
+    lengths = sorted(np.random.default_rng(2).integers(1, 30, 200).tolist())
+    found = cuts(lengths, 64)
+    assert (found[0], found[-1]) == (0, len(lengths))
+    for start, end in pairwise(found):
+        assert (end - start) * lengths[end - 1] <= 64
+        assert end == len(lengths) or (end + 1 - start) * lengths[end] > 64

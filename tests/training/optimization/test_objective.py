@@ -1,0 +1,129 @@
+"""What a step minimises: against log-probabilities written out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqlm.errors import UsageError
+from seqlm.text.batches import IGNORED, Batch
+from seqlm.training.config.training_settings import Settings
+from seqlm.training.optimization import compiling
+from seqlm.training.optimization.compiling import compile_objective
+from seqlm.training.optimization.objective import Objective
+from seqlm.training.optimization.precision import Precision, available, check_precision
+from tests.training.toy import CPU, finish, make, network
+
+
+def batch(padded: bool = False) -> Batch:
+    ids = torch.randint(0, 12, (4, 9), generator=torch.Generator().manual_seed(3))
+    targets = ids[:, 1:].clone()
+    if padded:
+        targets[0, 5:] = targets[2, 1:] = IGNORED
+    return Batch(ids[:, :-1], targets, True, int((targets != IGNORED).sum()))
+
+
+def by_hand(model, batch: Batch, smoothing: float) -> torch.Tensor:
+    """Position by position: -(1 - e) log p(y) - e / V sum log p(v)."""
+    features, *_ = model(batch.inputs, model.initial(4))
+    losses = []
+    for row, wanted in zip(features, batch.targets):
+        for feature, y in zip(row, wanted.tolist()):
+            if y != IGNORED:
+                log_p = model.head.log_probs(feature)
+                losses.append(-(1 - smoothing) * log_p[y] - smoothing * log_p.mean())
+    return torch.stack(losses).mean()
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_and_its_gradient(padded, smoothing):
+    torch.manual_seed(1)
+    model, segment = network().double(), batch(padded)
+    loss, _, figures = Objective(model, smoothing)(segment, None)
+    expected = by_hand(model, segment, smoothing)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-9)
+    parameters = list(model.parameters())
+    for found, wanted in zip(
+        torch.autograd.grad(loss, parameters), torch.autograd.grad(expected, parameters)
+    ):
+        torch.testing.assert_close(found, wanted)
+    # What is reported is the loss without smoothing, so that its exponential is a perplexity.
+    assert figures["loss"].item() == pytest.approx(by_hand(model, segment, 0.0).item(), rel=1e-9)
+
+
+# --------------------------------------------------------------------------------------- precision
+
+needs_bfloat16 = pytest.mark.skipif(
+    not available("bfloat16", CPU), reason="this processor has no bfloat16"
+)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+def test_bfloat16_is_near_and_keeps_weights_and_state_in_float32(arch):
+    torch.manual_seed(1)
+    model, segment = network(arch, horizon=9) if arch == "transformer" else network(), batch()
+    exact, *_ = Objective(model)(segment, None)
+    loss, inner, _ = Objective(model, precision=Precision("bfloat16", CPU))(segment, None)
+    loss.backward()
+    assert loss.item() != exact.item()
+    assert loss.item() == pytest.approx(exact.item(), rel=0.02)
+    assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
+    if arch == "lstm":
+        assert {cell.h.dtype for cell in inner} == {torch.float32}
+
+
+def test_a_precision_that_the_device_lacks_is_refused():
+    with pytest.raises(UsageError, match="--precision float16: cpu does not compute in it"):
+        check_precision("float16", CPU)
+    check_precision("float32", torch.device("mps"))
+
+
+def test_a_scaled_loss_gives_the_same_steps():
+    """S is a power of two: in float32 nothing is lost."""
+    usual = Settings(epochs=1, batch_size=4, length=7, steps=9)
+    plain, scaled = make(usual, dropout=0.0), make(usual, dropout=0.0)
+    scaled.precision.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8)
+    finish(plain)
+    finish(scaled, saves := [])
+    for one, other in zip(plain.network.parameters(), scaled.network.parameters()):
+        assert torch.equal(one, other)
+    again = make(usual)
+    again.precision.scaler = torch.amp.GradScaler("cpu")
+    again.restore(*saves[-1])
+    assert again.precision.scaler.get_scale() == 2.0**8
+    assert again.precision.scaler.state_dict()["_growth_tracker"] == 9
+
+
+# --------------------------------------------------------------------------------------- compiling
+
+
+def test_a_compiled_network_trains_alike(monkeypatch):
+    compiled = torch.compile
+    monkeypatch.setattr(compiling.torch, "compile", lambda f, **how: compiled(f, backend="eager"))
+    usual = {"epochs": 1, "batch_size": 4, "length": 7, "steps": 4, "context": "window"}
+    plain = make(Settings(arch="transformer", **usual), dropout=0.0)
+    quick = make(Settings(arch="transformer", **usual, compile=True), dropout=0.0)
+    finish(plain)
+    finish(quick)
+    assert quick.objective.read != quick.network.__call__
+    for one, other in zip(plain.network.parameters(), quick.network.parameters()):
+        torch.testing.assert_close(one, other)
+
+
+def test_where_it_cannot_be_compiled_it_is_said_and_trained_all_the_same(monkeypatch):
+    def compiled(read, dynamic):
+        def fails(tokens, inner):
+            torch.rand(3)
+            raise RuntimeError("no C++ compiler here\nand more of it")
+
+        return fails
+
+    monkeypatch.setattr(compiling.torch, "compile", compiled)
+    model, before = network(), torch.get_rng_state()
+    objective = Objective(model)
+    with pytest.warns(UserWarning, match="left out: no C\\+\\+ compiler here$"):
+        compile_objective(objective, batch(), dynamic=False)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert objective(batch(), None)[0].isfinite()

@@ -1,0 +1,92 @@
+"""Optimisers against the printed update rules, step by step in float64."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from seqlm.errors import ModelError
+from seqlm.models.base import Group
+from seqlm.training.optimization.optimizer import make_optimizer, moments, restore_moments, set_rate
+
+
+class Few(nn.Module):
+    """What an optimiser wants of a network: three parameters, trained in three ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.matrix, self.bias, self.slow = (
+            nn.Parameter(torch.randn(shape, dtype=torch.float64)) for shape in ((2, 3), (4,), (5,))
+        )
+
+    def groups(self) -> list[Group]:
+        return [
+            Group([self.matrix]),
+            Group([self.bias], factor=0.5, decays=False),
+            Group([self.slow], highest=0.01),
+            Group([]),
+        ]
+
+
+HOW = {"matrix": (1.0, math.inf, 1.0), "bias": (0.5, math.inf, 0.0), "slow": (1.0, 0.01, 1.0)}
+"""Factor of the rate, its highest, and share of the decay."""
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize(("beta1", "beta2"), [(None, None), (0.7, 0.8)])
+def test_an_optimiser_follows_its_formula(name, beta1, beta2):
+    network, decay = Few(), 0.1
+    optimizer = make_optimizer(name, network, beta1, beta2)
+    b1 = beta1 if beta1 is not None else (0.0 if name == "rmsprop" else 0.9)
+    b2 = beta2 if beta2 is not None else (0.999 if name == "rmsprop" else 0.99)
+    expected = {n: p.detach().tolist() for n, p in network.named_parameters()}
+    expected = {n: torch.tensor(v, dtype=torch.float64) for n, v in expected.items()}
+    m = {n: torch.zeros_like(v) for n, v in expected.items()}
+    v = {n: torch.zeros_like(v) for n, v in expected.items()}
+    for step, rate in enumerate([0.3, 0.2, 0.05, 0.1], 1):
+        for index, (key, parameter) in enumerate(network.named_parameters()):
+            factor, highest, share = HOW[key]
+            r, w = min(rate * factor, highest), expected[key]
+            g = torch.sin(w * 3 + index)
+            parameter.grad = g.clone()
+            if name == "adamw":
+                w = w - r * decay * share * w
+            else:
+                g = g + decay * share * w
+            if name == "sgd":
+                expected[key] = w - r * g
+                continue
+            m[key] = b1 * m[key] + (1 - b1) * g
+            v[key] = b2 * v[key] + (1 - b2) * g * g
+            corrected = m[key] / (1 - b1**step), v[key] / (1 - b2**step)
+            expected[key] = w - r * corrected[0] / (corrected[1].sqrt() + 1e-8)
+        set_rate(optimizer, rate, decay)
+        optimizer.step()
+        for key, parameter in network.named_parameters():
+            torch.testing.assert_close(parameter.detach(), expected[key], rtol=1e-9, atol=1e-12)
+
+
+def test_moments_are_kept_by_name():
+    network, other = Few(), Few()
+    optimizer, again = make_optimizer("adamw", network), make_optimizer("adamw", other)
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    kept = moments(optimizer, network)
+    assert {name.split(".")[0] for name in kept} == {"matrix", "bias", "slow"}
+    restore_moments(again, other, kept)
+    assert moments(again, other).keys() == kept.keys()
+    for name, value in moments(again, other).items():
+        assert torch.equal(value, kept[name]), name
+    with pytest.raises(ModelError, match="a parameter 0"):
+        restore_moments(again, other, {"0.exp_avg": torch.zeros(3)})
+
+
+def test_a_parameter_in_no_group_is_found_out(monkeypatch):
+    monkeypatch.setattr(Few, "groups", lambda self: [Group([self.matrix])])
+    with pytest.raises(AssertionError):
+        make_optimizer("sgd", Few())

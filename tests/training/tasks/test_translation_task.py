@@ -1,0 +1,254 @@
+"""Training a translator: what it minimises, what it is judged by, and what it learns."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from seqlm.errors import UsageError
+from seqlm.models import model_class
+from seqlm.models.base import TranslationNetwork
+from seqlm.text.bitext import Side, read_parallel
+from seqlm.text.reading import Block
+from seqlm.training.config.training_settings import Settings, resolve
+from seqlm.training.loop import Trainer, cost
+from seqlm.training.optimization.objective import Objective
+from seqlm.training.optimization.scheduled_sampling import with_own
+from seqlm.training.tasks.translation_task import ParallelText, validation_loss
+from tests.training.toy import finish
+
+WORDS = ["rot", "blau", "Hund", "Haus", "und", "klein"]
+
+
+def side(lines: list[str]) -> Side:
+    return Side([Block("".join(f"{line}\n" for line in lines).encode(), "lines", 1)], "lines")
+
+
+def text(count: int = 60, **given) -> tuple[ParallelText, Settings]:
+    """Words, and the same in the other order."""
+    settings = Settings(task="translation", tokenizer="word", min_count=1, **given)
+    sides = {}
+    for prefix, seed in (("", 1), ("valid_", 2)):
+        torch.manual_seed(seed)
+        drawn = [
+            [WORDS[n] for n in torch.randint(0, 6, (2 + i % 4,)).tolist()] for i in range(count)
+        ]
+        sides[f"{prefix}source"] = side([" ".join(line) for line in drawn])
+        sides[f"{prefix}target"] = side([" ".join(line[::-1]) for line in drawn])
+    return ParallelText.of(sides, settings, None, "words.de"), settings
+
+
+def network(pairs: ParallelText, arch: str = "gru", **options) -> TranslationNetwork:
+    torch.manual_seed(1)
+    own = {"heads": 2, "layers": 1} if arch == "transformer" else {}
+    model = model_class("translation", arch).from_settings(
+        {**pairs.sizes(), "width": 8, **own, **options}
+    )
+    assert isinstance(model, TranslationNetwork)
+    return model
+
+
+def make(pairs: ParallelText, settings: Settings, arch: str = "gru", **options) -> Trainer:
+    model = network(pairs, arch, **options)
+    settings = pairs.fitted(settings, model)
+    torch.manual_seed(settings.seed)
+    return Trainer(
+        model, pairs.batches(model, settings), settings, pairs.validation(model, settings)
+    )
+
+
+@pytest.mark.parametrize("arch", ["gru", "transformer"])
+@pytest.mark.parametrize("separate", [False, True])
+def test_the_loss_is_that_of_each_target_token_behind_its_own_source(arch, separate):
+    pairs, _ = text(separate=separate)
+    assert (pairs.source_tokenizer is not None) == separate
+    model = network(pairs, arch, dropout_hidden=0.5).double()
+    assert pairs.valid is not None
+    total, count = 0.0, 0
+    with torch.no_grad():
+        model.eval()
+        for source, target in zip(*pairs.held_out()):
+            reads, writes = (
+                torch.from_numpy(tokenizer.encode(Block(f"{line}\n".encode(), "", 1))).long()[None]
+                for tokenizer, line in ((pairs.reads, source), (pairs.tokenizer, target))
+            )
+            scores, _ = model.score(model.start(reads, torch.tensor([reads.shape[1]])), writes)
+            total -= scores.sum().item()
+            count += writes.shape[1]
+    for positions in (12, 64, 10**6):
+        batches = pairs.valid_batches(model, positions)
+        assert validation_loss(model, batches) == pytest.approx(total / count, abs=1e-9)
+        loss = sum(
+            Objective(model)(batch, None)[0].item() * batch.tokens for batch in batches.epoch(2)
+        )
+        assert loss / count == pytest.approx(total / count, abs=1e-9)
+
+
+def test_validating_changes_neither_the_mode_nor_the_draws():
+    pairs, settings = text(valid_metric="chrf")
+    trainer = make(pairs, settings, dropout_hidden=0.5)
+    trainer.network.train()
+    assert trainer.validate is not None
+    before = torch.get_rng_state()
+    figures = trainer.validate()
+    assert trainer.network.training
+    assert torch.equal(torch.get_rng_state(), before)
+    assert list(figures) == ["loss", "bleu", "chrf"]
+    assert trainer.validate() == figures
+
+
+OPTIONS = {
+    "gru": ("gru", {}, {}),
+    "lstm, fed": ("lstm", {"attention": "general", "input_feeding": True}, {"accumulate": 2}),
+    "transformer": ("transformer", {}, {"average": "last", "label_smoothing": 0.1}),
+    "scheduled sampling": ("gru", {"attention": "additive"}, {"scheduled_sampling": "linear"}),
+    "bleu, plateau": ("gru", {}, {"valid_metric": "bleu", "schedule": "plateau"}),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_resumed_run_is_the_unbroken_one(name):
+    arch, options, given = OPTIONS[name]
+    usual = {"epochs": 3, "batch_tokens": 60, "lr": 0.02, "patience": None, **given}
+    pairs, settings = text(**usual)
+    options = {"dropout_input": 0.2, "dropout_output": 0.2, **options}
+    finish(make(pairs, settings, arch, **options), ends := [])
+    broken, saves = make(pairs, settings, arch, **options), []
+    finish(broken, saves, stop_at=broken.steps // 2)
+    resumed = make(pairs, settings, arch, **options)
+    torch.manual_seed(99)
+    resumed.restore(*saves[-1])
+    finish(resumed, ends_again := [])
+    (model, state), (model_again, state_again) = ends[-1], ends_again[-1]
+    for name, tensor in (model | state.tensors).items():
+        assert torch.equal(tensor, (model_again | state_again.tensors)[name]), name
+    state.values["progress"]["seconds"] = state_again.values["progress"]["seconds"]
+    assert state.values == state_again.values
+
+
+def test_words_of_its_own_are_drawn_behind_a_source_read_without_dropout():
+    pairs, settings = text()
+    model = network(pairs, dropout_hidden=0.5, dropout_input=0.5).train()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-1, 1)
+    batch = pairs.batches(model, settings).epoch(0)[0]
+    torch.manual_seed(3)
+    torch.rand(batch.inputs.shape)
+    uniform = torch.rand(batch.inputs.shape, dtype=torch.float64)
+    torch.manual_seed(3)
+    found = with_own(model, batch.inputs, lambda: model.encode(batch.source, batch.lengths), 0.0)
+    assert model.training
+    model.eval()
+    state = model.start(batch.source, batch.lengths)
+    for t in range(1, found.shape[1]):
+        p = model.log_probs(state).double().exp().cumsum(1)
+        said = (p / p[:, -1:] <= uniform[:, t, None]).sum(1)
+        assert found[:, t].tolist() == said.tolist()
+        state = model.advance(state, said[:, None])
+
+
+@pytest.mark.parametrize("metric", ["loss", "bleu"])
+def test_the_metric_says_what_is_best_and_when_to_stop(metric):
+    pairs, settings = text(valid_metric=metric, patience=2, epochs=9, batch_tokens=400)
+    trainer = make(pairs, settings)
+    rows = iter(
+        [(3.0, 5.0), (2.0, 4.0), (2.5, 6.0), (2.6, 5.5), (1.0, 5.0), (2.1, 4.0), (2.2, 5.9)]
+    )
+    trainer.validate = lambda: dict(zip(("loss", "bleu"), next(rows)))
+    watcher = finish(trainer)
+    best = [row["best"] for row in watcher.rows]
+    if metric == "loss":
+        assert best == [True, True, False, False]
+    else:  # what the loss gains beside it counts as well
+        assert best == [True, False, True, False, False, False, False]
+        assert trainer.progress.best == -6.0
+    assert cost({"valid_loss": 2.0, "valid_bleu": 30.0}, "bleu") == -30.0
+
+
+def test_it_learns_to_turn_words_round():
+    pairs, settings = text(
+        400, valid_metric="bleu", valid_every=10**6, epochs=25, batch_tokens=200, lr=0.01,
+        clip=1.0, patience=None, schedule="cosine", warmup=0.1,
+    )  # fmt: skip
+    [row] = finish(make(pairs, settings, width=32, attention="additive")).rows
+    assert row["valid_loss"] < 0.1 < math.log(8)
+    assert row["valid_bleu"] > 95
+
+
+# --------------------------------------------------------------------------------------- refusals
+
+
+def test_a_metric_needs_text_to_be_measured_on():
+    pairs, settings = text(valid_metric="bleu")
+    blind = ParallelText(pairs.sides, pairs.tokenizer, None, pairs.train, None, "toy", 100)
+    with pytest.raises(UsageError, match="held-out text: --valid-source and --valid-target"):
+        blind.fitted(settings, network(pairs))
+
+
+def test_validation_leaves_out_what_no_position_is_learnt_for_and_says_so():
+    pairs, _ = text()
+    model = network(pairs, "transformer", positions="learned", horizon=4)
+    with pytest.warns(UserWarning, match=r"30 validation pairs are beyond .* horizon of 4 tokens"):
+        batches = pairs.valid_batches(model, 100)
+    assert max(batch.source.shape[1] for batch in batches.epoch(0)) == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"length": 5}, "length is for task lm"),
+        ({"batch_size": 5}, "batch_size is for task lm"),
+        ({"context": "sentence"}, "context is for task lm"),
+        ({"variable_length": True}, "variable_length is for task lm"),
+        ({"valid_fraction": 0.1}, "valid_fraction is for task lm"),
+        ({"experts": 2}, "experts is for task lm"),
+        ({"task": "lm", "batch_tokens": 99}, "batch_tokens is for task translation"),
+        ({"task": "lm", "max_length": 99}, "max_length is for task translation"),
+        ({"task": "lm", "valid_metric": "bleu"}, "valid_metric is for task translation"),
+        ({"task": "lm", "attention": "dot"}, "attention is for task translation"),
+        ({"task": "tagging"}, "task is 'tagging'; there are lm, translation"),
+        ({"arch": "mamba"}, "no architecture 'mamba'"),
+        ({"arch": "gru", "heads": 2}, "heads is an option of transformer, and not of gru"),
+        ({"attention": "dot"}, "attention is an option of rnn, lstm, gru, and not of transformer"),
+        ({"arch": "gru", "attention": "bahdanau"}, "attention is 'bahdanau'"),
+        ({"separate": True, "share_embedding": True}, "is for a joint vocabulary: no --separate"),
+        ({"max_length": 99, "batch_tokens": 50}, "max_length 99 is beyond batch_tokens 50"),
+        ({"horizon": 30}, "horizon is for positions learned"),
+        (
+            {"positions": "learned", "horizon": 30, "max_length": 31},
+            "max_length 31 is beyond the model's horizon 30",
+        ),
+        ({"optimizer": "sgd"}, "--optimizer sgd has no usual rate"),
+    ],
+)
+def test_settings_of_another_task_are_refused(given, message):
+    with pytest.raises(UsageError) as error:
+        resolve({"task": "translation", **given})
+    assert message in str(error.value)
+
+
+def test_the_longest_pair_fits_a_batch_and_the_model():
+    settings, _ = resolve({"task": "translation", "batch_tokens": 50})
+    assert settings.max_length == 50
+    settings, model = resolve({"task": "translation", "positions": "learned"})
+    assert settings.max_length == model["horizon"]
+    settings, _ = resolve({"task": "translation", "positions": "learned", "horizon": 30})
+    assert settings.max_length == 30
+
+
+def test_label_smoothing_is_no_default_of_a_softmax_that_has_none():
+    assert resolve({"task": "translation"})[0].label_smoothing > 0
+    settings, _ = resolve({"task": "translation", "softmax": "adaptive"})
+    assert settings.label_smoothing == 0
+
+
+def test_the_joint_vocabulary_numbers_both_sides():
+    pairs, _ = text()
+    again = read_parallel(
+        pairs.sides["target"], pairs.sides["source"], pairs.tokenizer, pairs.tokenizer
+    )
+    assert again.source.tolist() == pairs.train.target.tolist()
+    assert pairs.sizes() == {"vocab_size": 8}

@@ -1,0 +1,75 @@
+"""Settings meet the model and the device: what fits, and what is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from seqlm.errors import UsageError
+from seqlm.models.base import Network
+from seqlm.text.batches import LineBatches, StreamBatches, VariableBatches, WindowBatches
+from seqlm.text.corpus import Corpus
+from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import RESERVED
+from seqlm.training.config.training_settings import Settings
+from seqlm.training.tasks.language_modeling import LanguageText
+from seqlm.training.training_run import fitted
+from tests.training.toy import CPU, corpus, network
+
+TOKENIZER = Tokenizer("word", RESERVED + [str(n).encode() for n in range(10)])
+
+
+def text(validated: bool = True) -> LanguageText:
+    ids = Corpus(corpus(), TOKENIZER, "digest")
+    return LanguageText(ids, ids if validated else None, None, TOKENIZER, "toy")
+
+
+def fit(settings: Settings, model: Network, validated: bool = True) -> Settings:
+    return fitted(settings, model, text(validated), CPU)
+
+
+@pytest.mark.parametrize(
+    ("arch", "given", "context", "kind"),
+    [
+        ("lstm", {}, "carried", StreamBatches),
+        ("lstm", {"variable_length": True}, "carried", VariableBatches),
+        ("lstm", {"context": "sentence"}, "sentence", LineBatches),
+        ("transformer", {}, "window", WindowBatches),
+        ("transformer", {"context": "sentence"}, "sentence", LineBatches),
+    ],
+)
+def test_the_context_is_the_models_unless_it_is_said(arch, given, context, kind):
+    model = network(arch)
+    settings = fit(Settings(arch=arch, length=7, batch_size=4, **given), model)
+    assert settings.context == context
+    batches = text().batches(model, settings)
+    assert type(batches) is kind
+    if arch == "transformer":
+        assert max(batch.inputs.shape[1] for batch in batches.epoch(0)) <= model.horizon
+
+
+@pytest.mark.parametrize(
+    ("arch", "options", "given", "message"),
+    [
+        ("transformer", {}, {"context": "carried"}, "transformer reads 7 tokens at most"),
+        ("gru", {}, {"context": "window"}, "--context window: gru has no window"),
+        ("gru", {}, {"context": "sentence", "variable_length": True}, "is for carried context"),
+        ("lstm", {}, {"precision": "float16"}, "cpu does not compute in it here"),
+        (
+            "lstm",
+            {"softmax": "adaptive", "cutoffs": (4,)},
+            {"label_smoothing": 0.1},
+            "--label-smoothing needs the full softmax",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(arch, options, given, message):
+    with pytest.raises(UsageError, match=message):
+        fit(Settings(arch=arch, **given), network(arch, **options))
+
+
+@pytest.mark.parametrize("given", [{"average": "nt-asgd"}, {"schedule": "plateau"}], ids=str)
+def test_what_waits_for_validations_needs_a_text_for_them(given):
+    settings = Settings(arch="lstm", **given)
+    assert fit(settings, network("lstm")).context == "carried"
+    with pytest.raises(UsageError, match="waits for validations: --valid or --valid-fraction"):
+        fit(settings, network("lstm"), validated=False)
