@@ -153,7 +153,7 @@ def translator(name: str, folder: Path) -> list[tuple[str, str]]:
     for metric in ("bleu", "chrf", "ppl"):
         figure = seqlm("eval", "-m", str(run), *judged, "--metric", metric)
         lines.append((f"{name} {metric}", figure.strip()))
-    for flags in ("--beam 1", "--beam 4 --nbest 2 --scores", "--sample --seed 2"):
+    for flags in ("--beam 1", "--beam 4 --nbest 2", "--sample --seed 2"):
         printed = seqlm("translate", "-m", str(run), *flags.split(), TEST_SOURCE)
         lines.append((f"{name} {flags}", digest(printed)))
     return lines
