@@ -18,7 +18,7 @@ REGISTRY = {
     ("lm", "gru"): "seqlm.models.language.recurrent:GRU",
     ("lm", "transformer"): "seqlm.models.language.transformer:Transformer",
     ("lm", "s4d"): "seqlm.models.language.s4d:S4D",
-    ("lm", "mamba"): "seqlm.models.language.mamba2:Mamba",
+    ("lm", "mamba2"): "seqlm.models.language.mamba2:Mamba2",
     ("translation", "rnn"): "seqlm.models.translation.recurrent_seq2seq:ElmanTranslator",
     ("translation", "lstm"): "seqlm.models.translation.recurrent_seq2seq:LSTMTranslator",
     ("translation", "gru"): "seqlm.models.translation.recurrent_seq2seq:GRUTranslator",

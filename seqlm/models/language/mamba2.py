@@ -1,4 +1,4 @@
-"""Mamba: selective state spaces (Gu & Dao 2023), in the form of Mamba-2 (Dao & Gu 2024).
+"""Mamba-2: selective state spaces (Gu & Dao 2023) as products of matrices (Dao & Gu 2024).
 
 What is read decides what is kept: B, C and the step Δ are functions of the input. A is one number a
 head, as in Mamba-2, where Mamba-1 has N for each channel; the recurrence is then a product of
@@ -55,7 +55,7 @@ HEAD = 64
 
 
 @dataclass(frozen=True)
-class MambaConfig(StateSpaceConfig):
+class Mamba2Config(StateSpaceConfig):
     expand: int = 2
     """Inner channels for each of `width`."""
     head_width: int | None = None
@@ -95,8 +95,8 @@ def norm(width: int) -> nn.Module:
     return nn.RMSNorm(width, eps=1e-5)
 
 
-class MambaLayer(Layer):
-    def __init__(self, config: MambaConfig) -> None:
+class Mamba2Layer(Layer):
+    def __init__(self, config: Mamba2Config) -> None:
         super().__init__()
         self.sizes = [config.inner, config.state, config.state]  # X, B, C
         self.head_width = config.channels
@@ -224,9 +224,9 @@ def depthwise(x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Tensor:
     return y.mT
 
 
-class Mamba(StateSpace):
-    config_class = MambaConfig
+class Mamba2(StateSpace):
+    config_class = Mamba2Config
 
-    def __init__(self, config: MambaConfig) -> None:
-        layers = (MambaLayer(config) for _ in range(config.layers))
+    def __init__(self, config: Mamba2Config) -> None:
+        layers = (Mamba2Layer(config) for _ in range(config.layers))
         super().__init__(config, layers, norm)

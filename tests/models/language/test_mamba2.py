@@ -1,4 +1,4 @@
-"""Mamba's products of matrices against its recurrence, written out step by step in float64."""
+"""Mamba-2's products of matrices against its recurrence, written out step by step in float64."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from seqlm.models.base import pack
 from seqlm.models.language import mamba2
 from seqlm.models.language.mamba2 import (
     DepthwiseConv,
-    Mamba,
-    MambaConfig,
-    MambaLayer,
+    Mamba2,
+    Mamba2Config,
+    Mamba2Layer,
     Selective,
     chunked,
     decays,
@@ -28,10 +28,12 @@ I = 2 * D  # noqa: E741
 H = I // P
 
 
-def build(**options) -> Mamba:
+def build(**options) -> Mamba2:
     torch.manual_seed(1)
-    config = MambaConfig(vocab_size=11, width=D, layers=2, head_width=P, state=N, conv=K, **options)
-    model = Mamba(config).double().eval()
+    config = Mamba2Config(
+        vocab_size=11, width=D, layers=2, head_width=P, state=N, conv=K, **options
+    )
+    model = Mamba2(config).double().eval()
     with torch.no_grad():
         for layer in model.layers:
             layer.step_bias.uniform_(-2, 1)
@@ -44,7 +46,7 @@ def rms(x: Tensor, gain: Tensor) -> Tensor:
     return x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * gain
 
 
-def slowly(layer: MambaLayer, u: Tensor, state: Selective) -> tuple[Tensor, Selective]:
+def slowly(layer: Mamba2Layer, u: Tensor, state: Selective) -> tuple[Tensor, Selective]:
     """(B, T, D): the equations, one step, one row, one head and one channel after another."""
     tail, h = state.tail.clone(), state.h.clone()
     outputs = torch.empty_like(u)
@@ -152,7 +154,7 @@ def test_autocast_leaves_the_recurrence_alone():
 
 def test_it_begins_as_in_the_paper():
     torch.manual_seed(1)
-    layer = MambaLayer(MambaConfig(vocab_size=11, width=800, head_width=4))
+    layer = Mamba2Layer(Mamba2Config(vocab_size=11, width=800, head_width=4))
     step = softplus(layer.step_bias)
     assert 1e-3 <= step.min() < 2e-3
     assert 5e-2 < step.max() <= 1e-1
@@ -172,6 +174,6 @@ def test_what_decays_in_time_has_no_weight_decay():
 
 def test_heads_share_the_channels_evenly():
     with pytest.raises(UsageError, match="20 inner channels cannot be cut into heads of 3"):
-        MambaConfig(vocab_size=11, width=10, head_width=3)
-    channels = [MambaConfig(vocab_size=11, width=width).channels for width in (256, 200, 48, 8)]
+        Mamba2Config(vocab_size=11, width=10, head_width=3)
+    channels = [Mamba2Config(vocab_size=11, width=width).channels for width in (256, 200, 48, 8)]
     assert channels == [64, 50, 48, 16]
