@@ -29,7 +29,7 @@ import torch
 
 from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.evaluation.perplexity import Tally, evaluate
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.runs.checkpoint import Loaded, load
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.reading import blocks
@@ -136,7 +136,7 @@ def compare(loaded: Loaded, text: Path, told: Path, log_probs: np.ndarray) -> No
     cells = re.findall(rb"=\d+ (\d+) (-?[\d.e+-]+|-?inf)", told.read_bytes())
     lengths = np.array([int(length) for length, _ in cells])
     logs = np.array([float(log) for _, log in cells]) * math.log(10)
-    assert isinstance(loaded.model, NGram)
+    assert isinstance(loaded.model, NGramModel)
     ids = np.concatenate([loaded.tokenizer.encode(block) for block in blocks([str(text)])])
     tokens = torch.from_numpy(ids.astype(np.int64))[None]
     matched = loaded.model.matched(loaded.model.start(1), tokens)[0].numpy()

@@ -23,7 +23,7 @@ from seqlm.counting.estimation.held_out import tuned
 from seqlm.counting.estimation.smoothing import Smoothing, chosen
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.evaluation.tuning import em
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.wrappers.unigram_cache import CacheConfig, UnigramCache
 from seqlm.text.corpus import Corpus, read_corpus
 
@@ -55,7 +55,7 @@ class Texts(NamedTuple):
     test: np.ndarray
 
 
-def estimate(texts: Texts, how: Smoothing, order: int, tune: bool) -> NGram:
+def estimate(texts: Texts, how: Smoothing, order: int, tune: bool) -> NGramModel:
     size = len(texts.train.tokenizer)
     tables = count_ngrams(texts.train.ids, size, order)
     if tune:
@@ -64,7 +64,7 @@ def estimate(texts: Texts, how: Smoothing, order: int, tune: bool) -> NGram:
     return smoothed(counts, how, size)
 
 
-def log_probs(model: NGram | UnigramCache, ids: np.ndarray) -> np.ndarray:
+def log_probs(model: NGramModel | UnigramCache, ids: np.ndarray) -> np.ndarray:
     """(N,) float64."""
     scores, _ = model.score(model.start(1), torch.from_numpy(ids.astype(np.int64))[None])
     return scores[0].double().numpy()

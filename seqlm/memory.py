@@ -2,7 +2,7 @@
 
 Files are mapped, so that an array is an array either way. A file has no name from the start: it is
 gone when its arrays are, however the process ends. What is mapped counts as memory once touched;
-`breathe`, called between blocks of a pass, hands it back to the system when there is too much.
+`release_pages`, called between blocks of a pass, hands it back to the system near the limit.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ class Memory:
     def zeros(self, size: int, dtype: torch.dtype) -> Tensor:
         return self.empty(size, dtype).zero_()
 
-    def left(self) -> int:
+    def available(self) -> int:
         """Bytes the process may still take, with some in reserve."""
         assert self.limit is not None
-        return max(0, int(0.85 * self.limit) - resident())
+        return max(0, int(0.85 * self.limit) - resident_bytes())
 
-    def move(self, tensor: Tensor) -> Tensor:
+    def copy(self, tensor: Tensor) -> Tensor:
         """The same values, where this memory keeps them."""
         return tensor if self.limit is None else self.empty(len(tensor), tensor.dtype).copy_(tensor)
 
-    def joined(self, pieces: Iterable[np.ndarray]) -> np.ndarray:
+    def concatenate(self, pieces: Iterable[np.ndarray]) -> np.ndarray:
         """(N,) int32, one behind the other; a piece is let go as soon as it is copied."""
         if self.limit is None:
             held = list(pieces)
@@ -88,9 +88,9 @@ class Memory:
         self._maps.add(mapped)
         return np.frombuffer(mapped, np.int32)
 
-    def breathe(self) -> None:
+    def release_pages(self) -> None:
         """Hands mapped memory back where the process comes near the limit."""
-        if self.limit is not None and resident() > 0.9 * self.limit:
+        if self.limit is not None and resident_bytes() > 0.9 * self.limit:
             for mapped in list(self._maps):
                 mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -113,7 +113,7 @@ class Memory:
         )
 
 
-def resident() -> int:
+def resident_bytes() -> int:
     """Bytes of memory this process holds; where the system does not tell, too many."""
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - asked thousands of times
@@ -122,7 +122,7 @@ def resident() -> int:
         return 1 << 62
 
 
-def trim() -> None:
+def trim_heap() -> None:
     """Hands back to the system what is freed and the C library keeps, where that is glibc.
 
     Between tensors that are each of another size it keeps more and more, none quite large enough.

@@ -27,29 +27,29 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def workers(threads: int | None = None) -> ThreadPoolExecutor:
+def thread_pool(threads: int | None = None) -> ThreadPoolExecutor:
     """As many threads as torch has, each of which computes alone."""
     return ThreadPoolExecutor(
         threads or torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
     )
 
 
-def in_threads(
+def parallel_map(
     work: Callable[[T], R], parts: Iterable[T], device: torch.device, threads: int | None = None
 ) -> list[R]:
     """What `work` makes of `parts`, none of which needs another; one by one on a GPU."""
     parts = list(parts)
     if device.type != "cpu" or len(parts) == 1:
         return [work(part) for part in parts]
-    with workers(threads) as pool:
+    with thread_pool(threads) as pool:
         return list(pool.map(work, parts))
 
 
-def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+def prefetch_map(work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
     """Each item of a stream and what `work` makes of it, in order; a few are worked on at once."""
     most = 2 * torch.get_num_threads()
     waiting: deque[tuple[T, Future[R]]] = deque()
-    with workers() as pool:
+    with thread_pool() as pool:
         try:
             for item in items:
                 waiting.append((item, pool.submit(work, item)))

@@ -11,7 +11,7 @@ import torch
 
 from seqlm import memory as memory_module
 from seqlm.errors import SeqlmError
-from seqlm.memory import Memory, resident
+from seqlm.memory import Memory, resident_bytes
 
 
 def test_arrays_on_disk_hold_what_is_written(tmp_path: Path) -> None:
@@ -19,21 +19,21 @@ def test_arrays_on_disk_hold_what_is_written(tmp_path: Path) -> None:
     one, two = memory.empty(1000, torch.int32), memory.zeros(3, torch.float64)
     one[:] = torch.arange(1000)
     two += 0.5
-    memory.breathe()
+    memory.release_pages()
     assert torch.equal(one, torch.arange(1000, dtype=torch.int32))
     assert two.tolist() == [0.5] * 3
-    assert torch.equal(memory.move(torch.tensor([1, 2])), torch.tensor([1, 2]))
+    assert torch.equal(memory.copy(torch.tensor([1, 2])), torch.tensor([1, 2]))
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_let_go_leaves_memory(tmp_path: Path) -> None:
     memory = Memory(1, tmp_path)
-    before = resident()
+    before = resident_bytes()
     big = memory.empty(32 << 20, torch.int32)
     big[:] = 7
-    assert resident() - before > 100 << 20
-    memory.breathe()
-    assert resident() - before < 30 << 20
+    assert resident_bytes() - before > 100 << 20
+    memory.release_pages()
+    assert resident_bytes() - before < 30 << 20
     assert int(big[-1]) == 7
 
 
@@ -51,10 +51,10 @@ def test_ids_are_joined_in_memory_and_on_disk(tmp_path: Path) -> None:
     pieces = [np.arange(n, dtype=np.int32) for n in (3, 0, 5)]
     expected = [0, 1, 2, 0, 1, 2, 3, 4]
     for memory in (Memory(), Memory(1, tmp_path)):
-        ids = memory.joined(iter(pieces))
+        ids = memory.concatenate(iter(pieces))
         assert ids.tolist() == expected
         ids[0] = 9  # both can be written to
-        assert len(memory.joined([])) == 0
+        assert len(memory.concatenate([])) == 0
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_what_is_freed_between_other_things_goes_back_when_it_is_trimmed() -> No
     pieces = [np.ones(50_000, np.uint8) for _ in range(4000)]  # 200 MB, each too small for a map
     pinned = pieces[::1000]
     del pieces
-    before = resident()
-    memory_module.trim()
-    assert before - resident() > 100 << 20
+    before = resident_bytes()
+    memory_module.trim_heap()
+    assert before - resident_bytes() > 100 << 20
     assert all(piece.all() for piece in pinned)

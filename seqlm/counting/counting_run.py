@@ -15,7 +15,7 @@ from seqlm.counting.counting_settings import Settings, check_outputs, refuse_con
 from seqlm.counting.estimation.estimate import home, smoothed
 from seqlm.counting.sources import Known, from_files, from_spark, from_text
 from seqlm.memory import Memory
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import pruned
 from seqlm.progress import Progress, silent
 from seqlm.runs.arpa_export import write_arpa
@@ -64,7 +64,7 @@ def count(
 
 
 def save(
-    model: NGram,
+    model: NGramModel,
     known: Known,
     settings: Settings,
     path: Path,

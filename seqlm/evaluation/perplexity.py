@@ -35,7 +35,7 @@ from seqlm.text.reading import Block, blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
 from seqlm.text.word_index import Tokens
-from seqlm.threads import ahead
+from seqlm.threads import prefetch_map
 
 
 @dataclass
@@ -162,7 +162,7 @@ def evaluate(
     for source in sources:
         scorer.restart()
         digest = hashlib.sha256()
-        for block, (ids, spans) in ahead(encoded, blocks([source], errors)):
+        for block, (ids, spans) in prefetch_map(encoded, blocks([source], errors)):
             if held_out:
                 digest.update(block.data)
             scores = scorer(ids)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from seqlm.models.base import SequenceModel
 
 REGISTRY = {
-    ("lm", "ngram"): "seqlm.models.ngram.ngram_model:NGram",
+    ("lm", "ngram"): "seqlm.models.ngram.ngram_model:NGramModel",
     ("lm", "ffnn"): "seqlm.models.language.ffnn:FeedForward",
     ("lm", "rnn"): "seqlm.models.language.recurrent:Elman",
     ("lm", "lstm"): "seqlm.models.language.recurrent:LSTM",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from seqlm import __version__
 from seqlm.errors import ModelError, UsageError
 from seqlm.models.ngram.arpa_writer import arpa_text
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import pruned
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import write_save
@@ -23,7 +23,7 @@ from seqlm.text.tokenizer import Tokenizer
 class Source(NamedTuple):
     """What is exported."""
 
-    model: NGram
+    model: NGramModel
     tokenizer: Tokenizer
     config: dict[str, Any]
     path: Path
@@ -53,7 +53,7 @@ def opened(
     """
     loaded = open_model(name, "cpu", progress)
     model = loaded.model
-    if not isinstance(model, NGram):
+    if not isinstance(model, NGramModel):
         raise ModelError(
             f"{loaded.path} is a network ({loaded.config['arch']}): only n-gram models have this"
             " form (--to hf is for Transformers)"
@@ -67,7 +67,9 @@ def opened(
 # -------------------------------------------------------------------------------------------- ARPA
 
 
-def write_arpa(model: NGram, tokenizer: Tokenizer, path: Path, progress: Progress = silent) -> None:
+def write_arpa(
+    model: NGramModel, tokenizer: Tokenizer, path: Path, progress: Progress = silent
+) -> None:
     """An ARPA file, compressed where its name ends in .gz, written whole or not at all.
 
     Errors: ModelError where ARPA cannot tell the model; SeqlmError where the disk refuses.

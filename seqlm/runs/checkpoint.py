@@ -143,7 +143,7 @@ def stream_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory) ->
         for _, tensor in ordered:
             for part in tensor.split(1 << 22):
                 file.write(part.numpy().data)
-                memory.breathe()
+                memory.release_pages()
 
 
 def digest(path: Path) -> str:

@@ -28,7 +28,7 @@ import yaml
 
 from seqlm.errors import ModelError, SeqlmError, UsageError, nearest
 from seqlm.text.tokenizer import Tokenizer
-from seqlm.threads import ahead
+from seqlm.threads import prefetch_map
 
 CHECKPOINTS = Path("checkpoints")
 OURS = (
@@ -293,7 +293,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     """
     if path.suffix == ".gz":
         # A file may have many gzip members, so that they can be made in threads.
-        packed = ahead(partial(gzip.compress, compresslevel=6, mtime=0), pieces)
+        packed = prefetch_map(partial(gzip.compress, compresslevel=6, mtime=0), pieces)
         pieces = (member for _, member in packed)
     with replacing(path) as file:
         file.writelines(pieces)

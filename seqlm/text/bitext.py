@@ -29,7 +29,7 @@ from seqlm.text.corpus import LEARNERS, by_frequency, check_bpe, learn_bpe
 from seqlm.text.reading import STDIN, Block, blocks
 from seqlm.text.tokenizer import Kind, Tokenizer
 from seqlm.text.vocabulary import EOS
-from seqlm.threads import ahead
+from seqlm.threads import prefetch_map
 
 # ------------------------------------------------------------------------------------------ reading
 
@@ -83,13 +83,13 @@ def learn_tokenizer(
         merged = learn_bpe(text, vocab_size, min_count or 1)
         return by_frequency(merged, encoded(text, merged))[0]
     learner = LEARNERS[kind]()
-    ids = IN_MEMORY.joined(learner.encode(text))
+    ids = IN_MEMORY.concatenate(learner.encode(text))
     return learner.finish(ids, vocab_size, min_count, rare, held_out=0.0)
 
 
 def encoded(text: Sequence[Block], tokenizer: Tokenizer) -> np.ndarray:
     """(N,) int32 ids."""
-    return IN_MEMORY.joined(ids for _, ids in ahead(tokenizer.encode, text))
+    return IN_MEMORY.concatenate(ids for _, ids in prefetch_map(tokenizer.encode, text))
 
 
 class Parallel(NamedTuple):

@@ -21,7 +21,7 @@ from seqlm.text.reading import STDIN, Block, blocks, file_blocks
 from seqlm.text.tokenizer import Kind, Tokenizer, code_points, refuse_sentinels, unspell
 from seqlm.text.vocabulary import EOS, RESERVED, UNK, ordered
 from seqlm.text.word_index import Tokens, WordIndex, split
-from seqlm.threads import ahead
+from seqlm.threads import prefetch_map
 
 BPE_SIZE = 4000
 """Types of a BPE vocabulary where none is asked for."""
@@ -67,16 +67,16 @@ def read_corpus(
     seen = hashlib.sha256()
     text = hashed(blocks(sources, errors, progress), seen)
     if tokenizer is not None:
-        ids = memory.joined(ids for _, ids in ahead(tokenizer.encode, text))
+        ids = memory.concatenate(ids for _, ids in prefetch_map(tokenizer.encode, text))
     elif kind == "bpe":
         if any(map(once_only, sources)):
             tokenizer, ids = learn_bpe_from_stream(text, vocab_size, min_count or 1, memory)
         else:
             merged = learn_bpe(blocks(sources, errors, progress), vocab_size, min_count or 1)
-            tokenizer, ids = by_frequency(merged, memory.joined(map(merged.encode, text)))
+            tokenizer, ids = by_frequency(merged, memory.concatenate(map(merged.encode, text)))
     else:
         learner = LEARNERS[kind]()
-        ids = memory.joined(learner.encode(text))
+        ids = memory.concatenate(learner.encode(text))
         tokenizer = learner.finish(ids, vocab_size, min_count, rare, held_out)
     named = ", ".join("<stdin>" if source == STDIN else source for source in sources)
     if len(ids) == 0:
@@ -186,7 +186,7 @@ class WordLearner(Learner):
         self.index = WordIndex(RESERVED)
 
     def encode(self, text: Iterable[Block]) -> Iterator[np.ndarray]:
-        for block, (tokens, ids) in ahead(self.look_up, text):
+        for block, (tokens, ids) in prefetch_map(self.look_up, text):
             self.index.learn(block.data, tokens, ids)
             yield ids
 
@@ -272,4 +272,4 @@ def learn_bpe_from_stream(
         spool.flush()
         again: Callable[[], Iterator[Block]] = lambda: file_blocks(spool.name, "strict")  # noqa: E731
         merged = learn_bpe(again(), vocab_size, min_count)
-        return by_frequency(merged, memory.joined(map(merged.encode, again())))
+        return by_frequency(merged, memory.concatenate(map(merged.encode, again())))

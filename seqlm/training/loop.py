@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import ModelError, SeqlmError
-from seqlm.memory import trim
+from seqlm.memory import trim_heap
 from seqlm.models.base import LanguageNetwork, Network, State, pack, unpack
 from seqlm.runs.checkpoint import TrainingState
 from seqlm.text.batches import Batch, Batches
@@ -174,7 +174,7 @@ class Trainer:
             unseen.append(self.step())
             self.progress.seconds = time.perf_counter() - started
             if self.settings.context == "sentence" and self.progress.seconds > trimmed + TRIM_EVERY:
-                trim()
+                trim_heap()
                 trimmed = self.progress.seconds
             due = self.validation_due()
             if due or len(unseen) >= looks:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.models.ngram.ngram_model import NGram, unmix
+from seqlm.models.ngram.ngram_model import NGramModel, unscramble_ids
 from seqlm.text.vocabulary import EOS
 
 Gram = tuple[int, ...]
@@ -119,12 +119,12 @@ def spell(first: list[Tensor], words: list[Tensor], vocab_size: int) -> list[lis
     grams: list[list[Gram]] = [[(word,) for word in range(vocab_size)]]
     for bounds, last in zip(first[1:], words[1:], strict=True):
         contexts = [grams[-1][c] for c, n in enumerate(bounds.diff().tolist()) for _ in range(n)]
-        ids = unmix(last, vocab_size).tolist()
+        ids = unscramble_ids(last, vocab_size).tolist()
         grams.append([(*context, word) for context, word in zip(contexts, ids, strict=True)])
     return grams
 
 
-def spelled(model: NGram) -> list[list[Gram]]:
+def spelled(model: NGramModel) -> list[list[Gram]]:
     """Every row of every table of a model as its n-gram."""
     tables = [model.order(k) for k in range(1, model.config.order + 1)]
     nothing = torch.empty(0, dtype=torch.int32)
@@ -133,7 +133,7 @@ def spelled(model: NGram) -> list[list[Gram]]:
     return spell(first, words, model.config.vocab_size)
 
 
-def distribution(model: NGram, read: list[int]) -> np.ndarray:
+def distribution(model: NGramModel, read: list[int]) -> np.ndarray:
     """(V,) what the model says comes after the tokens read."""
     state = model.advance(model.start(1), torch.tensor([read], dtype=torch.int64).view(1, -1))
     return model.log_probs(state)[0].double().exp().numpy()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import DataError
-from seqlm.models.ngram.ngram_model import NGram, unmix
+from seqlm.models.ngram.ngram_model import NGramModel, unscramble_ids
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.vocabulary import EOS, UNK
 
@@ -50,14 +50,14 @@ def arpa(lines: Iterator[str]) -> Iterator[dict[str, tuple[float, float]]]:
     return islice(sections(lines), 1, None)
 
 
-def names(model: NGram, types: list[str]) -> Iterator[list[str]]:
+def names(model: NGramModel, types: list[str]) -> Iterator[list[str]]:
     """Order by order, every n-gram as an ARPA file has it."""
     below = types
     yield below
     for k in range(2, model.config.order + 1):
         contexts = ["<s>" if name == "</s>" else name for name in below]
         sizes = model.order(k - 1).first.diff().tolist()
-        words = unmix(model.order(k).words, len(types)).tolist()
+        words = unscramble_ids(model.order(k).words, len(types)).tolist()
         owners = (
             context for context, size in zip(contexts, sizes, strict=True) for _ in range(size)
         )
@@ -69,7 +69,7 @@ def log10(values: Tensor) -> np.ndarray:
     return values.double().numpy() / math.log(10)
 
 
-def assert_equal(model: NGram, corpus: Corpus, lines: Iterator[str]) -> None:
+def assert_equal(model: NGramModel, corpus: Corpus, lines: Iterator[str]) -> None:
     """The same n-grams, every probability and every backoff."""
     types = [of.decode() for of in corpus.tokenizer.types]
     for k, (ours, theirs) in enumerate(zip(names(model, types), arpa(lines), strict=True), 1):
@@ -83,7 +83,7 @@ def assert_equal(model: NGram, corpus: Corpus, lines: Iterator[str]) -> None:
         np.testing.assert_allclose(backoff, expected[:, 1], atol=CLOSE, rtol=0)
 
 
-def perplexity(model: NGram, ids: np.ndarray) -> float:
+def perplexity(model: NGramModel, ids: np.ndarray) -> float:
     scores, _ = model.score(model.start(1), torch.from_numpy(ids.astype(np.int64))[None])
     return math.exp(-scores.double().mean())
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
 
@@ -71,7 +71,7 @@ def score_line_slowly(
 
 
 def score_line(
-    model: NGram, tokenizer: Tokenizer, words: Sequence[bytes]
+    model: NGramModel, tokenizer: Tokenizer, words: Sequence[bytes]
 ) -> tuple[list[float], list[int]]:
     """The same of a model."""
     ids = torch.tensor([[*(tokenizer.index.get(word, UNK) for word in words), EOS]])

@@ -34,7 +34,7 @@ def frequencies(counts: Tensor, memory: Memory = IN_MEMORY) -> list[int]:
     n = torch.zeros(LARGEST + 2, dtype=torch.int64, device=counts.device)
     for part in blocks(counts):
         n += torch.bincount(counts[part].clamp(max=LARGEST + 1), minlength=LARGEST + 2)
-        memory.breathe()
+        memory.release_pages()
     return n[:-1].tolist()
 
 

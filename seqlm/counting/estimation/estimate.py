@@ -26,10 +26,10 @@ from seqlm.counting.tables.arrays import blocks, histories
 from seqlm.counting.tables.in_memory import NGrams, adjust, count_ngrams
 from seqlm.errors import DataError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
-from seqlm.models.ngram.ngram_model import NGram, NGramConfig
+from seqlm.models.ngram.ngram_model import NGramConfig, NGramModel
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
-from seqlm.threads import in_threads, one_thread
+from seqlm.threads import one_thread, parallel_map
 
 
 class Counts(NamedTuple):
@@ -48,7 +48,7 @@ def estimate(
     device: torch.device | str = "cpu",
     progress: Progress = silent,
     **how: Any,
-) -> NGram:
+) -> NGramModel:
     """An n-gram model of a stream of `ids` (N,) int32 that ends with `</s>`.
 
     `smoothing` names a method, `how` are the fields of `Smoothing`. `progress` is told each stage.
@@ -88,13 +88,13 @@ def smoothed(
     context: str = "sentence",
     progress: Progress = silent,
     memory: Memory = IN_MEMORY,
-) -> NGram:
+) -> NGramModel:
     """The model of `counts`, whose tables are emptied. Errors: DataError where they tell no
     discounts.
     """
     rows = tuple(len(table.counts) for table in counts.tables)
     config = NGramConfig(vocab_size, len(rows), how.method, context, rows)
-    return NGram.from_tensors(
+    return NGramModel.from_tensors(
         asdict(config), smooth(counts, how, vocab_size, context, progress, memory)
     )
 
@@ -192,14 +192,16 @@ def _smooth_order(
             whole=None if whole is None else whole[owners],
         )
         total = h.sum(h.counts)
-        h = h._replace(total=total if table.lost is None else total + table.lost[owners])
+        h = h._replace(
+            total=total if table.pruned_count is None else total + table.pruned_count[owners]
+        )
         prob[grams], found = method.combine(h, method.discount(h, constants))
         weight[owners] = torch.where(size > 0, found, 1.0).float()
         progress(grams.stop / max(1, len(table.counts)))
-        memory.breathe()
+        memory.release_pages()
 
     weight[:] = 1  # of histories without n-grams there may be no block
-    in_threads(smooth_block, histories(table.first), device)
+    parallel_map(smooth_block, histories(table.first), device)
     return prob, weight
 
 
@@ -208,9 +210,9 @@ def _log(values: Tensor, memory: Memory) -> Tensor:
 
     def log_block(part: slice) -> None:
         values[part].log_()
-        memory.breathe()
+        memory.release_pages()
 
-    in_threads(log_block, blocks(values), values.device)
+    parallel_map(log_block, blocks(values), values.device)
     return values
 
 

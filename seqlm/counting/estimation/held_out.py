@@ -20,7 +20,7 @@ from torch import Tensor
 from seqlm.counting.estimation.smoothing import Smoothing, chosen
 from seqlm.counting.tables.arrays import sums
 from seqlm.counting.tables.in_memory import NGrams
-from seqlm.models.ngram.ngram_model import NGram, NGramConfig
+from seqlm.models.ngram.ngram_model import NGramConfig, NGramModel
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import one_thread
 
@@ -141,7 +141,7 @@ def _filled(weights: Tensor) -> Tensor:
     return torch.stack(rows).nan_to_num(0.5)  # an order no held-out history reaches
 
 
-def _walker(tables: list[NGrams], vocab_size: int, context: str) -> NGram:
+def _walker(tables: list[NGrams], vocab_size: int, context: str) -> NGramModel:
     """A model of the same tables, to find rows with; it has no probabilities."""
     rows = tuple(len(table.counts) for table in tables)
     config = NGramConfig(vocab_size, len(tables), "counts", context, rows)
@@ -153,4 +153,4 @@ def _walker(tables: list[NGrams], vocab_size: int, context: str) -> NGram:
             f"orders.{k}.first": above.first,
             f"orders.{k + 1}.words": above.words,
         }
-    return NGram.from_tensors(asdict(config), tensors)
+    return NGramModel.from_tensors(asdict(config), tensors)

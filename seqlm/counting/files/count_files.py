@@ -35,7 +35,7 @@ from seqlm.counting.tables.arrays import histories
 from seqlm.counting.tables.from_rows import Incomplete, from_rows, spell
 from seqlm.counting.tables.in_memory import NGrams
 from seqlm.errors import DataError, UsageError
-from seqlm.models.ngram.ngram_model import mix
+from seqlm.models.ngram.ngram_model import scramble_ids
 from seqlm.progress import Progress, silent
 from seqlm.runs.run_folder import write_pieces
 from seqlm.text.corpus import hashed, renumber, renumbering, stretches
@@ -43,7 +43,7 @@ from seqlm.text.reading import STDIN, Block, blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED, ordered
 from seqlm.text.word_index import WordIndex
-from seqlm.threads import ahead
+from seqlm.threads import prefetch_map
 
 FIXED = [*RESERVED, BEGIN]
 START = FIXED.index(BEGIN)
@@ -87,7 +87,7 @@ def _text(
     yield spelling.lines(symbols[seen, None], counts[seen])
 
     of_mixed = np.empty_like(as_first)
-    of_mixed[mix(torch.arange(size), size).numpy()] = symbols[:size]
+    of_mixed[scramble_ids(torch.arange(size), size).numpy()] = symbols[:size]
     rows = as_first.argsort()  # (H,) those of the order below, by bytes
     levels = [(np.array([0, size]), as_first[rows])]  # the orders below, by bytes
     for k, table in enumerate(tables[1:], 2):
@@ -199,7 +199,7 @@ class Gathered:
         """How many lines are in `text`. Errors: DataError."""
         lines = 0
         parts = chain.from_iterable(map(pieces, text))
-        for block, ((words, sizes, counts), ids) in ahead(self.look_up, parts):
+        for block, ((words, sizes, counts), ids) in prefetch_map(self.look_up, parts):
             self.index.learn(block.data, words, ids)
             for k in np.unique(sizes).tolist():
                 chosen = sizes == k

@@ -249,7 +249,9 @@ def collect(
             rare = orders[k - 1].where(F.col("count") <= cutoffs[k - 1])
             of_kept = rare.join(histories, ids(k - 1), "left_semi").groupBy(*ids(k - 1))
             sums = of_kept.agg(F.sum(column).alias("lost"))
-            tables[k - 1] = tables[k - 1]._replace(lost=placed(sums, tables[: k - 1], vocab_size))
+            tables[k - 1] = tables[k - 1]._replace(
+                pruned_count=placed(sums, tables[: k - 1], vocab_size)
+            )
     return tables
 
 

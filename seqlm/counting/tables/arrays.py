@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seqlm.models.ngram.ngram_model import indices
-from seqlm.threads import in_threads, workers
+from seqlm.threads import parallel_map, thread_pool
 
 BLOCK = 1 << 17
 """Entries a pass handles at a time, so that its temporaries are small and stay in the cache."""
@@ -44,14 +44,14 @@ def sort_values(parts: list[Tensor], threads: int) -> None:
         for part in parts:
             part.copy_(torch.sort(part).values)
     else:
-        with workers(threads) as pool:
+        with thread_pool(threads) as pool:
             list(pool.map(lambda part: part.numpy().sort(), sorted(parts, key=len, reverse=True)))
 
 
 def compact(marks: Tensor, columns: Sequence[Tensor], threads: int | None = None) -> list[Tensor]:
     """The entries of each of `columns` (M,) that are marked (M,), as new columns."""
     device, parts = marks.device, list(blocks(marks))
-    sizes = in_threads(lambda part: int(marks[part].count_nonzero()), parts, device, threads)
+    sizes = parallel_map(lambda part: int(marks[part].count_nonzero()), parts, device, threads)
     starts = [0, *accumulate(sizes)]
     kept = [column.new_empty(starts[-1]) for column in columns]
 
@@ -61,7 +61,7 @@ def compact(marks: Tensor, columns: Sequence[Tensor], threads: int | None = None
             part = column[parts[number]]
             torch.index_select(part, 0, at, out=new[starts[number] : starts[number + 1]])
 
-    in_threads(take, range(len(parts)), device, threads)
+    parallel_map(take, range(len(parts)), device, threads)
     return kept
 
 

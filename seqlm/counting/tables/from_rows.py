@@ -24,7 +24,7 @@ import torch
 from seqlm.counting.tables.arrays import histories
 from seqlm.counting.tables.in_memory import NGrams
 from seqlm.errors import DataError
-from seqlm.models.ngram.ngram_model import mix, unmix
+from seqlm.models.ngram.ngram_model import scramble_ids, unscramble_ids
 
 WORD_BITS = 32
 WORD = (1 << WORD_BITS) - 1
@@ -66,7 +66,7 @@ def to_rows(
     start, stop, _ = rows.indices(len(tables[k - 1].words))
     levels = [(of.first.cpu().numpy(), of.words.cpu().numpy()) for of in tables[:k]]
     ids = spell(levels, start, stop)
-    unmixed = unmix(torch.arange(vocab_size), vocab_size).int().numpy()
+    unmixed = unscramble_ids(torch.arange(vocab_size), vocab_size).int().numpy()
     ids[:, 1:] = unmixed.take(ids[:, 1:])
     return ids
 
@@ -94,7 +94,7 @@ def find_rows(tables: Sequence[NGrams], ids: np.ndarray, vocab_size: int) -> np.
 
 def _mixed(vocab_size: int) -> np.ndarray:
     """(V,) int64, every id mixed."""
-    return mix(torch.arange(vocab_size), vocab_size).long().numpy()
+    return scramble_ids(torch.arange(vocab_size), vocab_size).long().numpy()
 
 
 def _unigrams(ids: np.ndarray, counts: np.ndarray, vocab_size: int) -> NGrams:

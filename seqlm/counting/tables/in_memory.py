@@ -39,10 +39,10 @@ from torch import Tensor
 from seqlm.counting.tables.arrays import blocks, compact, sort_values
 from seqlm.errors import DataError
 from seqlm.memory import IN_MEMORY, Memory
-from seqlm.models.ngram.ngram_model import indices, mix
+from seqlm.models.ngram.ngram_model import indices, scramble_ids
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
-from seqlm.threads import in_threads, one_thread
+from seqlm.threads import one_thread, parallel_map
 
 R = TypeVar("R")
 
@@ -56,7 +56,7 @@ class NGrams(NamedTuple):
     first: Tensor  # (H + 1,) int32, context h has the rows first[h] to first[h + 1]
     suffix: Tensor  # (U,) int32, row of the suffix in the order below
     counts: Tensor  # (U,) int32 (or int64 where they need it), occurrences
-    lost: Tensor | None = None  # (H,) int64, counts of the continuations cut off
+    pruned_count: Tensor | None = None  # (H,) int64, counts of the continuations cut off
 
 
 def count_ngrams(
@@ -122,11 +122,11 @@ def adjust(orders: list[NGrams], memory: Memory = IN_MEMORY, threads: int | None
         before = _occurrences(above.suffix, len(below.counts), memory)
         for part in blocks(before):
             before[part] = torch.where(before[part] > 0, before[part], below.counts[part])
-            memory.breathe()
+            memory.release_pages()
         return below._replace(counts=before)
 
     device = orders[0].counts.device
-    orders[:-1] = in_threads(adjusted, pairwise(orders), device, threads)
+    orders[:-1] = parallel_map(adjusted, pairwise(orders), device, threads)
 
 
 def _occurrences(rows: Tensor, size: int, memory: Memory) -> Tensor:
@@ -136,7 +136,7 @@ def _occurrences(rows: Tensor, size: int, memory: Memory) -> Tensor:
     found = memory.zeros(size, torch.int32)
     for part in blocks(rows):
         found.index_add_(0, rows[part], torch.ones_like(rows[part]))
-        memory.breathe()
+        memory.release_pages()
     return found
 
 
@@ -173,10 +173,10 @@ class _Frontier:
         def unpack(part: slice) -> None:
             self.places[part] = self._places(keys[part])
             self.contexts[part] = self._words(keys[part])
-            self.words[part] = mix(self.words[part], vocab_size)
+            self.words[part] = scramble_ids(self.words[part], vocab_size)
 
         self._each(unpack, keys)
-        self.end = int(mix(torch.tensor([EOS]), vocab_size))
+        self.end = int(scramble_ids(torch.tensor([EOS]), vocab_size))
 
     def drop_ended(self, last: Tensor, lines_end: bool) -> None:
         """Keeps the positions that another word follows, in the line if `lines_end`.
@@ -196,7 +196,7 @@ class _Frontier:
 
     def _each(self, work: Callable[[slice], R], over: Tensor) -> list[R]:
         """`work` on every block of `over`."""
-        return in_threads(work, blocks(over), over.device, self.threads)
+        return parallel_map(work, blocks(over), over.device, self.threads)
 
     # -- keys, (M,) int64
 
@@ -267,7 +267,7 @@ class _Frontier:
             lowest = int(context[0]) if len(context) else 0
             return lowest, torch.bincount(context - lowest)
 
-        for lowest, sizes in in_threads(read, range(len(parts)), keys.device, self.threads):
+        for lowest, sizes in parallel_map(read, range(len(parts)), keys.device, self.threads):
             first[1 + lowest :][: len(sizes)] += sizes
         # An n-gram occurs until the next one starts.
         return NGrams(words, first.cumsum_(0), suffix, starts[1:] - starts[:-1])
@@ -287,4 +287,4 @@ class _Frontier:
             self.places[part], self.contexts[part] = place, row
             self.rows.scatter_(0, place.long(), row)
 
-        in_threads(go_on, range(len(parts)), keys.device, self.threads)
+        parallel_map(go_on, range(len(parts)), keys.device, self.threads)

@@ -49,14 +49,14 @@ def count_in_pieces(
 
     `tokens` is the length of a piece; by default as much as there is memory for.
     """
-    tokens = tokens or max(1 << 16, memory.left() // BYTES)
+    tokens = tokens or max(1 << 16, memory.available() // BYTES)
     found = list(pieces(ids, tokens, order, context))
     runs: list[list[_Run]] = []
     for number, (piece, before) in enumerate(found):
         progress(f"counting in {len(found)} pieces", number / len(found))
         tables = count_ngrams(piece, vocab_size, order, context, device, before=before)
         runs.append([_Run.of(tables.pop(0), memory) for _ in range(order)])
-        memory.breathe()
+        memory.release_pages()
     kind = torch.int32 if len(ids) < 2**31 else torch.int64  # of counts
     whole = [_unigrams(runs, kind)]
     for k in range(2, order + 1):
@@ -108,8 +108,8 @@ class _Run(NamedTuple):
 
     @classmethod
     def of(cls, table: NGrams, memory: Memory) -> _Run:
-        words, first, suffix, counts = (memory.move(column.cpu()) for column in table[:4])
-        memory.breathe()
+        words, first, suffix, counts = (memory.copy(column.cpu()) for column in table[:4])
+        memory.release_pages()
         return cls(words, first, suffix, counts, memory.empty(len(counts), torch.int32))
 
 
@@ -139,7 +139,7 @@ def _merge(
     for below, table in zip(contexts, tables):
         for block in blocks(table.suffix):
             table.suffix[block] = below.rows.index_select(0, table.suffix[block])
-            memory.breathe()
+            memory.release_pages()
     most = sum(len(table.counts) for table in tables)
     words, suffix = memory.empty(most, torch.int32), memory.empty(most, torch.int32)
     counts = memory.empty(most, kind)
@@ -172,7 +172,7 @@ def _merge(
             table.rows[part.grams] = row
         done = block.stop
         progress(stop / owners)
-        memory.breathe()
+        memory.release_pages()
     return NGrams(words[:done], first, suffix[:done], counts[:done])
 
 

@@ -31,13 +31,13 @@ import numpy as np
 from seqlm.errors import DataError, ModelError
 from seqlm.models.ngram.arpa_parser import Lines, Part, numbers, parts, take_apart
 from seqlm.models.ngram.arpa_tables import Repeated, Tables
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.progress import Progress, silent
 from seqlm.text.reading import decompressed, open_source
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED
 from seqlm.text.word_index import NEW, Tokens, WordIndex
-from seqlm.threads import ahead
+from seqlm.threads import prefetch_map
 
 LOG_ZERO = -99.0
 """What stands for log₁₀ 0, with all below it."""
@@ -47,7 +47,7 @@ COUNT = re.compile(rb"ngram\s+(\d{1,3})\s*=\s*(\d{1,18})")
 UNKNOWN, BEGIN, END = b"<unk>", b"<s>", RESERVED[EOS]
 
 
-def read_arpa(path: str | Path, progress: Progress = silent) -> tuple[NGram, Tokenizer]:
+def read_arpa(path: str | Path, progress: Progress = silent) -> tuple[NGramModel, Tokenizer]:
     """The model in a file, and its words. What the file lacks is told by a warning.
 
     Errors: ModelError with the line, its section, and what is wrong there.
@@ -80,7 +80,7 @@ class Reader:
         self.marker, self.line = b"", 1
         """The last line that began with a backslash, and its number."""
 
-    def model(self) -> tuple[NGram, Tokenizer]:
+    def model(self) -> tuple[NGramModel, Tokenizer]:
         sizes = self.sizes()
         types, index, tables = self.vocabulary(sizes)
         for k, size in enumerate(sizes[1:], 2):
@@ -163,7 +163,7 @@ class Reader:
         self.section = f"\\{k}-grams"
         self.expect(f"\\{k}-grams:")
         begun, there = self.line, 0
-        for _, result in ahead(work, self.text()):
+        for _, result in prefetch_map(work, self.text()):
             there += len(result[0])
             self.progress(f"reading {size:,} {k}-grams", min(1.0, there / max(size, 1)))
             yield result

@@ -27,7 +27,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.models.ngram.ngram_model import NGram, NGramConfig, NGramState, mix, unmix
+from seqlm.models.ngram.ngram_model import (
+    NGramConfig,
+    NGramModel,
+    NGramState,
+    scramble_ids,
+    unscramble_ids,
+)
 
 KEY_BITS = 63  # of a signed 64-bit integer
 
@@ -64,7 +70,7 @@ class Tables:
         """The unigrams (V,) by id."""
         self.vocab_size = len(log_prob)
         ids = torch.arange(self.vocab_size)
-        self.mixed = mix(ids, self.vocab_size).numpy()
+        self.mixed = scramble_ids(ids, self.vocab_size).numpy()
         self.orders = [Table(ids.numpy(), log_prob, backoff)]
         self.put_in = 0
         """Contexts that no line told."""
@@ -146,7 +152,7 @@ class Tables:
         below.continue_with(contexts)
         self.put_in += len(keys)
 
-    def model(self) -> NGram:
+    def model(self) -> NGramModel:
         order = len(self.orders)
         tensors: dict[str, Tensor] = {}
         for k, table in enumerate(self.orders, 1):
@@ -158,7 +164,7 @@ class Tables:
             tensors |= {f"orders.{k - 1}.{n}": torch.from_numpy(a) for n, a in named.items()}
         rows = tuple(len(table.words) for table in self.orders)
         config = NGramConfig(self.vocab_size, order, "arpa", "sentence", rows)
-        model = NGram.from_tensors(asdict(config), tensors)
+        model = NGramModel.from_tensors(asdict(config), tensors)
         for k in range(2, order if self.put_in else 0):
             give_probability(model, k)
         return model
@@ -171,7 +177,7 @@ def changes(keys: np.ndarray) -> np.ndarray:
     return new
 
 
-def give_probability(model: NGram, k: int) -> None:
+def give_probability(model: NGramModel, k: int) -> None:
     """p(w | h) = β(h) p(w | h') for the rows of order k without one."""
     log_prob = model.order(k).log_prob
     rows = log_prob.isnan().nonzero()[:, 0]
@@ -179,7 +185,7 @@ def give_probability(model: NGram, k: int) -> None:
         return
     words, owner = [], rows
     for j in range(k, 1, -1):
-        words.append(unmix(model.order(j).words[owner], model.config.vocab_size))
+        words.append(unscramble_ids(model.order(j).words[owner], model.config.vocab_size))
         owner = torch.searchsorted(model.order(j - 1).first, owner.int(), right=True) - 1
         if j == k:
             context = owner

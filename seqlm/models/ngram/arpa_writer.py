@@ -31,11 +31,11 @@ import torch
 
 from seqlm.errors import ModelError
 from seqlm.models.ngram.arpa_reader import BEGIN, LOG_ZERO
-from seqlm.models.ngram.ngram_model import NGram, mix
+from seqlm.models.ngram.ngram_model import NGramModel, scramble_ids
 from seqlm.progress import Progress, silent
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
-from seqlm.threads import ahead
+from seqlm.threads import prefetch_map
 
 BLOCK = 1 << 13
 """Lines made at a time, so that their pieces stay in the cache."""
@@ -43,7 +43,9 @@ DIGITS = 16  # behind the point, at most
 GROUP = 4  # of them are looked up at once
 
 
-def arpa_text(model: NGram, tokenizer: Tokenizer, progress: Progress = silent) -> Iterator[bytes]:
+def arpa_text(
+    model: NGramModel, tokenizer: Tokenizer, progress: Progress = silent
+) -> Iterator[bytes]:
     """The file in pieces of some hundred kilobytes, made by as many threads as torch has.
 
     Errors: ModelError, before the first piece, where ARPA cannot tell the model.
@@ -52,7 +54,7 @@ def arpa_text(model: NGram, tokenizer: Tokenizer, progress: Progress = silent) -
     return text(model, tokenizer.types, progress)
 
 
-def check(model: NGram, tokenizer: Tokenizer) -> None:
+def check(model: NGramModel, tokenizer: Tokenizer) -> None:
     """Errors: ModelError where ARPA cannot tell the model."""
     if tokenizer.kind != "word":
         raise ModelError(
@@ -74,7 +76,7 @@ def check(model: NGram, tokenizer: Tokenizer) -> None:
         raise ModelError("ARPA cannot tell words that are <s>, or hold white space or NUL")
 
 
-def text(model: NGram, types: Sequence[bytes], progress: Progress) -> Iterator[bytes]:
+def text(model: NGramModel, types: Sequence[bytes], progress: Progress) -> Iterator[bytes]:
     tables = [unigrams(model), *(table(model, k) for k in range(2, model.config.order + 1))]
     sizes = [len(table.log_prob) for table in tables]
     counts = "".join(f"ngram {k}={size}\n" for k, size in enumerate(sizes, 1))
@@ -82,7 +84,7 @@ def text(model: NGram, types: Sequence[bytes], progress: Progress) -> Iterator[b
     pool = Pool(types)
     for k, size in enumerate(sizes, 1):
         yield f"\n\\{k}-grams:".encode()
-        for start, block in ahead(partial(lines, tables[:k], pool), range(0, size, BLOCK)):
+        for start, block in prefetch_map(partial(lines, tables[:k], pool), range(0, size, BLOCK)):
             progress(f"writing {size:,} {k}-grams", start / size)
             yield block
         yield b"\n"
@@ -101,7 +103,7 @@ class Rows(NamedTuple):
     first: np.ndarray | None  # (U + 1,), as in the model
 
 
-def table(model: NGram, k: int) -> Rows:
+def table(model: NGramModel, k: int) -> Rows:
     it = model.order(k)
     inner = k < model.config.order
     return Rows(
@@ -112,7 +114,7 @@ def table(model: NGram, k: int) -> Rows:
     )
 
 
-def unigrams(model: NGram) -> Rows:
+def unigrams(model: NGramModel) -> Rows:
     """Those of the model, and `<s>` behind the first, `<unk>`."""
     it, inner = model.order(1), model.config.order > 1
     size = model.config.vocab_size
@@ -142,7 +144,7 @@ class Pool:
     def __init__(self, types: Sequence[bytes]) -> None:
         size = len(types)
         numbers = [b"%s%d." % (sign, n) for sign in (b"", b"-") for n in range(100)]
-        mixed = mix(torch.arange(size), size).tolist()
+        mixed = scramble_ids(torch.arange(size), size).tolist()
         by_mixed = [b""] * size
         for word, type_ in zip(mixed, types):
             by_mixed[word] = type_

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from seqlm.models.base import LanguageModel
 from seqlm.text.vocabulary import EOS
-from seqlm.threads import in_threads, one_thread
+from seqlm.threads import one_thread, parallel_map
 
 CHUNK = 1 << 18  # tokens scored at a time, enough that a step costs more than calling it
 INTERPOLATIONS = 6  # probes before a search turns to halving, which bounds the worst case
@@ -50,13 +50,13 @@ def multiplier(vocab_size: int) -> int:
     return factor
 
 
-def mix(ids: Tensor, vocab_size: int) -> Tensor:
+def scramble_ids(ids: Tensor, vocab_size: int) -> Tensor:
     """int32 ids -> int32 mixed words, one to one on 0 … V-1."""
     return (ids.long() * multiplier(vocab_size)).remainder_(vocab_size).int()
 
 
-def unmix(words: Tensor, vocab_size: int) -> Tensor:
-    """The inverse of `mix`, as int64 ids."""
+def unscramble_ids(words: Tensor, vocab_size: int) -> Tensor:
+    """The inverse of `scramble_ids`, as int64 ids."""
     inverse = pow(multiplier(vocab_size), -1, vocab_size) if vocab_size > 1 else 1
     return (words.long() * inverse).remainder_(vocab_size)
 
@@ -71,7 +71,7 @@ def indices(mask: Tensor) -> Tensor:
     return torch.from_numpy(np.flatnonzero(mask.numpy()))
 
 
-def pick(mask: Tensor, a: Tensor, b: Tensor) -> Tensor:
+def where_bitwise(mask: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """a where `mask`, else b, of 32-bit numbers."""
     bits = mask.int().neg_()  # all ones where true
     chosen = ((a.view(torch.int32) ^ b.view(torch.int32)) & bits) ^ b.view(torch.int32)
@@ -119,7 +119,7 @@ class Table(nn.Module):
             self.register_buffer("first", torch.zeros(rows + 1, dtype=torch.int32))
 
 
-class NGram(LanguageModel):
+class NGramModel(LanguageModel):
     config_class = NGramConfig
     config: NGramConfig
 
@@ -160,7 +160,7 @@ class NGram(LanguageModel):
             # What a part needs to know of those before it are the last n-1 words.
             starts = range(0, tokens.shape[1], width)
             score = partial(self._score_part, state, tokens, width)
-            parts = in_threads(score, starts, tokens.device, threads)
+            parts = parallel_map(score, starts, tokens.device, threads)
             scores = torch.cat(parts, 1) if parts else self.order(1).log_prob[tokens]
             return scores, self.advance(state, tokens)
 
@@ -208,7 +208,7 @@ class NGram(LanguageModel):
             # Every continuation of every context in one list, (C,).
             start = torch.repeat_interleave(low - (size.cumsum(0) - size), size)
             child = start + torch.arange(len(start), device=start.device)
-            word = unmix(table.words[child], self.config.vocab_size)
+            word = unscramble_ids(table.words[child], self.config.vocab_size)
             log_probs[known.repeat_interleave(size), word] = table.log_prob[child]
         return log_probs
 
@@ -218,7 +218,7 @@ class NGram(LanguageModel):
         """The levels 2 … n for `tokens` (B, T), and the state after them."""
         if tokens.shape[1] == 0:
             return [], state
-        words = mix(tokens, self.config.vocab_size)  # (B, T)
+        words = scramble_ids(tokens, self.config.vocab_size)  # (B, T)
         row = tokens.int()  # of the k-gram that ends with each token
         levels, last = [], []
         for k in range(2, self.config.order + 1):
@@ -266,8 +266,11 @@ class NGram(LanguageModel):
         probes = 1
         while True:
             after = there < words
-            low, least = pick(after, guess + 1, low), pick(after, there + 1, least)
-            high, most = pick(after, high, guess), pick(after, most, there)
+            low, least = (
+                where_bitwise(after, guess + 1, low),
+                where_bitwise(after, there + 1, least),
+            )
+            high, most = where_bitwise(after, high, guess), where_bitwise(after, most, there)
             going = indices((low < high) & (there != words))
             if len(going) == 0:
                 return rows

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import UsageError
-from seqlm.models.ngram.ngram_model import NGram, NGramState, unmix
+from seqlm.models.ngram.ngram_model import NGramModel, NGramState, unscramble_ids
 from seqlm.progress import Progress, silent
 from seqlm.threads import one_thread
 
@@ -32,8 +32,8 @@ BLOCK = 1 << 14  # n-grams looked up at a time
 
 
 def pruned(
-    model: NGram, threshold: float | None, ngrams: int | None, progress: Progress = silent
-) -> NGram:
+    model: NGramModel, threshold: float | None, ngrams: int | None, progress: Progress = silent
+) -> NGramModel:
     """By `threshold`, and then to so many `ngrams`, each where it is given. Errors: UsageError."""
     if threshold is not None:
         progress("pruning")
@@ -44,7 +44,7 @@ def pruned(
     return model
 
 
-def prune(model: NGram, threshold: float) -> NGram:
+def prune(model: NGramModel, threshold: float) -> NGramModel:
     """A model without the n-grams that change its perplexity by less than a share `threshold`.
 
     Errors: UsageError on a threshold that is not positive.
@@ -54,7 +54,7 @@ def prune(model: NGram, threshold: float) -> NGram:
     return _without(model, [worth >= threshold for worth in worths(model)])
 
 
-def prune_to(model: NGram, ngrams: int) -> NGram:
+def prune_to(model: NGramModel, ngrams: int) -> NGramModel:
     """A model with the `ngrams` n-grams (of all orders) that are worth most, or just fewer.
 
     Errors: UsageError where not even the vocabulary fits.
@@ -71,7 +71,7 @@ def prune_to(model: NGram, ngrams: int) -> NGram:
 
 
 @one_thread()
-def worths(model: NGram) -> list[Tensor]:
+def worths(model: NGramModel) -> list[Tensor]:
     """Orders 2 … n, (U,) float64: the growth of perplexity exp(D) - 1 if an n-gram goes, and if it
     is the context of longer ones, the most that one of them is worth."""
     history = model.order(1).log_prob.double()  # (H,) ln p(h)
@@ -93,7 +93,7 @@ def worths(model: NGram) -> list[Tensor]:
     return found
 
 
-def suffix_log_probs(model: NGram, k: int) -> Tensor:
+def suffix_log_probs(model: NGramModel, k: int) -> Tensor:
     """(U,) float64 ln p(w | h') of every n-gram hw of order k ≥ 2."""
     found = torch.empty(model.config.rows[k - 1], dtype=torch.float64, device=model.device)
     for part, ids in spelled(model, k):
@@ -103,14 +103,14 @@ def suffix_log_probs(model: NGram, k: int) -> Tensor:
     return found
 
 
-def spelled(model: NGram, k: int) -> Iterator[tuple[slice, Tensor]]:
+def spelled(model: NGramModel, k: int) -> Iterator[tuple[slice, Tensor]]:
     """The n-grams of order k in blocks: the rows, and their words (B, k) int64."""
     rows, size = model.config.rows[k - 1], model.config.vocab_size
     for start in range(0, rows, BLOCK):
         row = torch.arange(start, min(start + BLOCK, rows), device=model.device)
         words = []
         for j in range(k, 1, -1):
-            words.append(unmix(model.order(j).words[row], size))
+            words.append(unscramble_ids(model.order(j).words[row], size))
             first = model.order(j - 1).first
             row = torch.searchsorted(first, row.to(first.dtype), right=True) - 1
         yield slice(start, start + len(words[0])), torch.stack([row, *reversed(words)], 1)
@@ -129,7 +129,7 @@ def _rest(p: Tensor, first: Tensor) -> Tensor:
 
 
 @one_thread()
-def _without(model: NGram, worthy: list[Tensor]) -> NGram:
+def _without(model: NGramModel, worthy: list[Tensor]) -> NGramModel:
     """The model of the n-grams marked (U,), orders 2 … n, whose contexts are marked too."""
     everything = torch.ones(model.config.vocab_size, dtype=torch.bool, device=model.device)
     kept = [everything, *worthy]
@@ -148,7 +148,7 @@ def _without(model: NGram, worthy: list[Tensor]) -> NGram:
             tensors[f"orders.{k}.first"] = first
             tensors[f"orders.{k}.backoff"] = torch.zeros(count, device=model.device)
     config = replace(model.config, rows=rows)
-    pruned = NGram.from_tensors(asdict(config), tensors)
+    pruned = NGramModel.from_tensors(asdict(config), tensors)
     for k in range(2, config.order + 1):  # the shorter are right before the longer need them
         below, above = pruned.order(k - 1), pruned.order(k)
         first = below.first.long()

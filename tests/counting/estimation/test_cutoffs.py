@@ -50,7 +50,7 @@ def test_what_stays_is_the_dictionary_s(
             continue
         suffixes = [grams[k - 2][row] for row in table.suffix.tolist()]
         assert suffixes == [gram[1:] for gram in grams[k - 1]]
-        lost = torch.zeros(len(grams[k - 2])) if table.lost is None else table.lost
+        lost = torch.zeros(len(grams[k - 2])) if table.pruned_count is None else table.pruned_count
         kept = torch.tensor([sum(expected.after.get(h, {}).values()) for h in grams[k - 2]])
         assert (lost + kept).tolist() == [expected.total.get(h, 0) for h in grams[k - 2]]
 

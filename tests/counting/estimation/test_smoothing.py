@@ -20,7 +20,7 @@ from seqlm.counting.estimation.smoothing import (
 )
 from seqlm.counting.tables import arrays
 from seqlm.errors import DataError, UsageError
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text.vocabulary import EOS, UNK
 from tests.counting import formulas
 from tests.counting.formulas import FORMS, Method, Undefined
@@ -35,7 +35,7 @@ CONTEXTS = ["sentence", "carried"]
 
 def made(
     form: tuple[str, bool], ids: list[int], vocab_size: int, order: int, context: str, **how: Any
-) -> tuple[NGram, Method]:
+) -> tuple[NGramModel, Method]:
     """The model and the formula, with fallback discounts `fallback`; Undefined where both are."""
     method, backoff = form
     cutoffs, fallback = how.get("cutoffs", ()), how.get("fallback")
@@ -59,7 +59,7 @@ def made(
     return estimate(array(ids), vocab_size, order, method, context, **told), oracle
 
 
-def compare(model: NGram, oracle: Method, read: list[int]) -> None:
+def compare(model: NGramModel, oracle: Method, read: list[int]) -> None:
     """What comes after the words read."""
     h = history(read, oracle.order, oracle.context)
     expected, found = oracle.probs(h), distribution(model, read)

@@ -70,7 +70,7 @@ def assert_equal(found: SparkCounts, corpus: Corpus, counts: Counts) -> None:
     assert (found.tokens, found.lines) == (len(corpus.ids), corpus.lines)
     assert found.counts.frequencies == counts.frequencies
     for ours, theirs in zip(found.counts.tables, counts.tables, strict=True):
-        lost, expected = ours.lost, theirs.lost
+        lost, expected = ours.pruned_count, theirs.pruned_count
         for one, other in zip(ours[:4], theirs[:4], strict=True):
             assert one.dtype == other.dtype
             assert torch.equal(one, other)
@@ -174,8 +174,8 @@ def test_what_is_written_is_the_dictionary_s(spark: SparkSession, tmp_path: Path
         after = table.counts[table.first[history] : table.first[history + 1]].tolist()
         assert sorted(after) == sorted(a for gram, a in kept.items() if gram[0] == history)
         gone = sum(a for gram, a in adjusted[2].items() if gram[0] == history and gram not in kept)
-        assert table.lost is not None
-        assert table.lost[history] == gone
+        assert table.pruned_count is not None
+        assert table.pruned_count[history] == gone
 
 
 # ----------------------------------------------------------------------------------------- errors

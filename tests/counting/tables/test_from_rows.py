@@ -40,7 +40,7 @@ def spelled(orders: list[NGrams]) -> list[list[Gram]]:
 def assert_equal(found: list[NGrams], expected: list[NGrams]) -> None:
     assert len(found) == len(expected)
     for one, other in zip(found, expected):
-        assert one.lost is None
+        assert one.pruned_count is None
         for a, b in zip(one[:4], other[:4], strict=True):
             assert a.dtype == b.dtype
             assert torch.equal(a, b)

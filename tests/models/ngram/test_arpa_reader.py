@@ -22,7 +22,7 @@ from seqlm.errors import ModelError
 from seqlm.models.ngram import arpa_parser, arpa_tables
 from seqlm.models.ngram.arpa_parser import NUMBER, numbers, take_apart
 from seqlm.models.ngram.arpa_reader import read_arpa
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text import reading
 from seqlm.text.tokenizer import Tokenizer
 from tests.models.arpa_oracle import (
@@ -69,8 +69,8 @@ WORDS = [b"frog", b"heron", b"old", b"toad"]
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[[bytes], tuple[NGram, Tokenizer]]:
-    def read_bytes(text: bytes) -> tuple[NGram, Tokenizer]:
+def read(tmp_path: Path) -> Callable[[bytes], tuple[NGramModel, Tokenizer]]:
+    def read_bytes(text: bytes) -> tuple[NGramModel, Tokenizer]:
         path = tmp_path / "pond.arpa"
         path.write_bytes(text)
         return read_arpa(path)
@@ -79,7 +79,7 @@ def read(tmp_path: Path) -> Callable[[bytes], tuple[NGram, Tokenizer]]:
 
 
 def assert_scores(
-    model: NGram,
+    model: NGramModel,
     tokenizer: Tokenizer,
     grams: Grams,
     of: Sequence[bytes] = WORDS,
@@ -95,7 +95,7 @@ def assert_scores(
                 assert orders == matched, words
 
 
-def assert_equal(one: NGram, other: NGram) -> None:
+def assert_equal(one: NGramModel, other: NGramModel) -> None:
     assert one.config == other.config
     for (name, ours), theirs in zip(one.state_dict().items(), other.state_dict().values()):
         assert torch.equal(ours, theirs), name

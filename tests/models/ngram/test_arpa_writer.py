@@ -17,7 +17,7 @@ from seqlm.errors import ModelError
 from seqlm.models.ngram import arpa_writer
 from seqlm.models.ngram.arpa_reader import read_arpa
 from seqlm.models.ngram.arpa_writer import Pool, arpa_text, number
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.tokenizer import Tokenizer
 from tests.models.arpa_oracle import read_slowly, score_line
@@ -31,16 +31,18 @@ def prose() -> Corpus:
     return read_corpus([str(CORPORA / "prose.valid.txt")])
 
 
-def counted(corpus: Corpus, order: int, smoothing: str = "modified-kneser-ney", **options) -> NGram:
+def counted(
+    corpus: Corpus, order: int, smoothing: str = "modified-kneser-ney", **options
+) -> NGramModel:
     size = len(corpus.tokenizer)
     return estimate(corpus.ids, size, order, smoothing, discount_fallback=FALLBACK, **options)
 
 
-def written(model: NGram, tokenizer: Tokenizer) -> bytes:
+def written(model: NGramModel, tokenizer: Tokenizer) -> bytes:
     return b"".join(arpa_text(model, tokenizer))
 
 
-def assert_read_back(model: NGram, tokenizer: Tokenizer, path: Path) -> None:
+def assert_read_back(model: NGramModel, tokenizer: Tokenizer, path: Path) -> None:
     """The same tables, bit for bit, and the same words."""
     path.write_bytes(written(model, tokenizer))
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from torch import Tensor
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.models.base import SequenceModel, select
 from seqlm.models.ngram import ngram_model
-from seqlm.models.ngram.ngram_model import NGram, mix, unmix
+from seqlm.models.ngram.ngram_model import NGramModel, scramble_ids, unscramble_ids
 from seqlm.text.vocabulary import EOS, UNK
 from tests.counting.oracle import array, distribution, history, raw_counts
 
@@ -38,7 +38,7 @@ def tokens() -> Tensor:
 
 def build(
     text: list[int], smoothing: str, context: str, order: int, cutoffs: tuple[int, ...] = ()
-) -> NGram:
+) -> NGramModel:
     return estimate(
         array(text), V, order, smoothing, context,
         cutoffs=cutoffs, discount_fallback=FALLBACK, weights=WEIGHTS,
@@ -51,9 +51,9 @@ def build(
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 6, 10, 97, 1000, 30030])
 def test_mixing_is_one_to_one_and_spreads_the_low_ids(size: int) -> None:
     ids = torch.arange(size)
-    mixed = mix(ids, size)
+    mixed = scramble_ids(ids, size)
     assert torch.equal(mixed.sort().values.long(), ids)
-    assert torch.equal(unmix(mixed, size), ids)
+    assert torch.equal(unscramble_ids(mixed, size), ids)
     if size >= 97:
         low = mixed[: size // 10].sort().values
         assert low.diff().max() <= 3 * size / len(low)
@@ -187,7 +187,7 @@ def test_a_model_is_its_tensors(text: list[int], tokens: Tensor) -> None:
     model = build(text, "modified-kneser-ney", "sentence", 3)
     settings, tensors = model.settings(), model.state_dict()
     settings["rows"] = list(settings["rows"])  # as YAML gives them back
-    again = NGram.from_tensors(settings, tensors)
+    again = NGramModel.from_tensors(settings, tensors)
     assert again.config == model.config
     assert torch.equal(
         again.score(again.start(B), tokens)[0], model.score(model.start(B), tokens)[0]
@@ -201,9 +201,9 @@ def test_a_model_is_its_tensors(text: list[int], tokens: Tensor) -> None:
 def test_a_misfit_is_an_error(text: list[int]) -> None:
     model = build(text, "modified-kneser-ney", "sentence", 3)
     with pytest.raises(RuntimeError):
-        NGram.from_tensors(model.settings() | {"rows": (V, 1, 1)}, model.state_dict())
+        NGramModel.from_tensors(model.settings() | {"rows": (V, 1, 1)}, model.state_dict())
     with pytest.raises(TypeError):
-        NGram.from_settings(model.settings() | {"width": 1})
+        NGramModel.from_settings(model.settings() | {"width": 1})
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

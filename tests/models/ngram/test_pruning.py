@@ -9,7 +9,7 @@ import torch
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import UsageError
 from seqlm.models.ngram import pruning
-from seqlm.models.ngram.ngram_model import NGram
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune, prune_to, spelled, suffix_log_probs, worths
 from tests.counting import oracle
 from tests.counting.formulas import FORMS
@@ -32,7 +32,7 @@ def made(
     vocab_size: int = 60,
     order: int = 3,
     context: str = "sentence",
-) -> NGram:
+) -> NGramModel:
     method, backoff = form
     ids = array(text(lines, vocab_size))
     return estimate(
@@ -44,7 +44,7 @@ def made(
 class Slow:
     """A model in dictionaries: p of every n-gram in its tables, and what is left for the others."""
 
-    def __init__(self, model: NGram) -> None:
+    def __init__(self, model: NGramModel) -> None:
         self.vocab_size = model.config.vocab_size
         self.probs: dict[Gram, float] = {}
         for k, grams in enumerate(oracle.spelled(model), 1):
@@ -77,7 +77,7 @@ class Slow:
         return math.expm1(self.joint(h) * sum(terms))
 
 
-def table(model: NGram, values: list[torch.Tensor]) -> dict[Gram, float]:
+def table(model: NGramModel, values: list[torch.Tensor]) -> dict[Gram, float]:
     """What is said of the orders from 2, by n-gram."""
     said: dict[Gram, float] = {}
     for grams, of in zip(oracle.spelled(model)[1:], values, strict=True):
