@@ -277,7 +277,7 @@ def process(toy: Toy, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         "JDK_JAVA_OPTIONS": SHORT_LIVED,
         "SPARK_LOCAL_DIRS": str(tmp_path / "local"),
         "TMPDIR": str(tmp_path / "tmp"),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(Path(__file__).parents[3]),
     }
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SCRIPT, str(toy.train), str(tmp_path / "text")],

@@ -33,8 +33,8 @@ from tests.models.arpa_oracle import (
     write_slowly,
 )
 
-FACTS = Path(__file__).parents[1] / "counting" / "facts"
-CORPORA = Path(__file__).parents[2] / "corpora"
+FACTS = Path(__file__).parents[2] / "counting" / "facts"
+CORPORA = Path(__file__).parents[3] / "corpora"
 
 POND = b"""\\data\\
 ngram 1=6

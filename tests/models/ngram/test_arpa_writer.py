@@ -22,7 +22,7 @@ from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.tokenizer import Tokenizer
 from tests.models.arpa_oracle import read_slowly, score_line
 
-CORPORA = Path(__file__).parents[2] / "corpora"
+CORPORA = Path(__file__).parents[3] / "corpora"
 FALLBACK = (0.5, 1.0, 1.5)
 
 
