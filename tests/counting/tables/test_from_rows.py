@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.counting.tables import arrays
+from seqlm.counting.tables import from_rows as from_rows_module
 from seqlm.counting.tables.from_rows import Incomplete, find_rows, from_rows, to_rows
 from seqlm.counting.tables.in_memory import NGrams, count_ngrams
 from seqlm.text.vocabulary import EOS
@@ -76,7 +77,7 @@ def test_short_stretches_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPat
     ids[-1] = EOS
     whole = count_ngrams(ids, 50, 5, "carried")
     rows = [(to_rows(whole, 50, k), whole[k - 1].counts.long().numpy()) for k in range(1, 6)]
-    monkeypatch.setattr(from_rows, "STRETCH", 100)
+    monkeypatch.setattr(from_rows_module, "STRETCH", 100)
     monkeypatch.setattr(arrays, "BLOCK", 7)
     assert_equal(from_rows(rows, 50), whole)
 
