@@ -28,8 +28,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqlm.models.language.recurrent import LSTM, LSTMConfig
-from seqlm.models.language.transformer import Transformer, TransformerConfig
+from seqlm.models.config.recurrent_config import LSTMConfig
+from seqlm.models.config.transformer_config import TransformerConfig
+from seqlm.models.language.recurrent import LSTM
+from seqlm.models.language.transformer import Transformer
 from seqlm.models.layers import linear
 from seqlm.text.batches import StreamBatches, WindowBatches
 from seqlm.training.config.training_settings import Settings

@@ -23,7 +23,8 @@ from benchmarks.commands import lines_of
 from seqlm.decoding.sentence_batches import encoded
 from seqlm.decoding.translation_search import SPARE, Search, translate
 from seqlm.device import choose_device, describe
-from seqlm.models.base import EOS, TranslationNetwork, select
+from seqlm.models.base import EOS, TranslationNetwork
+from seqlm.models.tree import select
 from seqlm.runs.load_model import Opened, open_translators
 
 SEARCH = Search(beam=5)

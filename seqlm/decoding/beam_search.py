@@ -35,7 +35,8 @@ from torch import Tensor
 from seqlm.decoding.repetition import Adjust
 from seqlm.decoding.token_choice import highest
 from seqlm.errors import UsageError
-from seqlm.models.base import S, SequenceModel, State, select, transform
+from seqlm.models.base import SequenceModel, State
+from seqlm.models.tree import S, select, tree_map
 
 Normalisation = Literal["simple", "gnmt"]
 
@@ -228,7 +229,7 @@ class Ranking(NamedTuple):
 def take(nest: S, ranks: Tensor) -> S:
     """The rows `ranks` (A, n) of tensors (A, L, ..): `select`, one axis further in."""
     sources = torch.arange(ranks.shape[0], device=ranks.device)[:, None]
-    return transform(nest, lambda tensor: tensor[sources, ranks])
+    return tree_map(lambda tensor: tensor[sources, ranks], nest)
 
 
 def collect(

@@ -18,7 +18,8 @@ from seqlm.decoding.generate import generate
 from seqlm.decoding.repetition import Adjust, repetition
 from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_choice import Choose
-from seqlm.models.base import LanguageModel, State, select
+from seqlm.models.base import LanguageModel, State
+from seqlm.models.tree import select
 from seqlm.text.detokenize import Writer
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS

@@ -14,65 +14,19 @@ all have the rows as axis 0, so that `select`, `detach` and `pack` work on any o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.output.softmax import Head
+from seqlm.models.output.output_layer import OutputLayer
 from seqlm.text.vocabulary import EOS as EOS
 from seqlm.text.vocabulary import UNK as UNK
 
-State = Any  # nested NamedTuples of tensors (axis 0 is B), ints and None
-S = TypeVar("S")
-
-
-# ---------------------------------------------------------------------------------------- states
-
-
-def transform(state: S, change: Callable[[Tensor], Tensor]) -> S:
-    """The same nest of tuples with every tensor changed; ints and None pass through."""
-    if isinstance(state, Tensor):
-        return cast(S, change(state))
-    if isinstance(state, tuple):
-        parts = [transform(part, change) for part in state]
-        return type(state)(*parts) if hasattr(state, "_fields") else cast(S, tuple(parts))
-    return state
-
-
-def select(state: S, rows: Tensor) -> S:
-    """Reorder, repeat or drop the rows of any state. `rows` (R,) indexes axis 0."""
-    return transform(state, lambda tensor: tensor.index_select(0, rows))
-
-
-def detach(state: S) -> S:
-    """The same state without its graph: what truncated back-propagation carries on."""
-    return transform(state, Tensor.detach)
-
-
-def pack(state: State, name: str = "state") -> dict[str, Tensor]:
-    """A state's tensors under the paths that lead to them, for saving."""
-    if isinstance(state, Tensor):
-        return {name: state}
-    if isinstance(state, tuple):
-        packed: dict[str, Tensor] = {}
-        for index, part in enumerate(state):
-            packed |= pack(part, f"{name}.{index}")
-        return packed
-    return {}
-
-
-def unpack(like: S, packed: Mapping[str, Tensor], name: str = "state") -> S:
-    """The inverse of `pack`, given any state of the same shape of nest."""
-    if isinstance(like, Tensor):
-        return cast(S, packed[name].to(like.device))
-    if isinstance(like, tuple):
-        parts = [unpack(part, packed, f"{name}.{index}") for index, part in enumerate(like)]
-        return type(like)(*parts) if hasattr(like, "_fields") else cast(S, tuple(parts))
-    return like
+State = Any  # nested NamedTuples of tensors (axis 0 is B), ints and None; see tree.py
 
 
 # ---------------------------------------------------------------------------------------- models
@@ -209,7 +163,7 @@ class Network(SequenceModel):
     last feature; a text is entered by reading one `</s>`.
     """
 
-    head: Head
+    head: OutputLayer
     embedding: nn.Parameter
     """(V, E), where it is not the output layer's matrix."""
 
@@ -280,7 +234,7 @@ class TranslationNetwork(Network, Translator):
 
     def source_embedded(self) -> nn.Parameter:
         """(V_s, E), what the source is read as: as the target is, where they share that."""
-        return self.embedded() if self.config.shares else self.source_embedding
+        return self.embedded() if self.config.shares_source_embedding else self.source_embedding
 
     def start(self, source: Tensor, lengths: Tensor) -> NetworkState:
         return self.opened(len(source), self.encode(source, lengths))

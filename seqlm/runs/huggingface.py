@@ -26,7 +26,8 @@ from torch import Tensor
 
 from seqlm import __version__
 from seqlm.errors import ModelError, SeqlmError, UsageError
-from seqlm.models.language.transformer import EPSILON, Transformer, TransformerConfig
+from seqlm.models.config.transformer_config import TransformerConfig
+from seqlm.models.language.transformer import EPSILON, Transformer
 from seqlm.models.layers.attention import BASE
 from seqlm.runs.load_model import open_model
 from seqlm.runs.run_folder import write_pieces, write_text
@@ -48,7 +49,7 @@ class Twin(NamedTuple):
 
 def twin_of(config: TransformerConfig) -> Twin:
     """Errors: ModelError naming the options that have no twin."""
-    given = asdict(config) | {"kv_heads": config.shared}
+    given = asdict(config) | {"kv_heads": config.num_kv_heads}
     lacking = []
     for twin in (GPT2, LLAMA):
         wrong = [
@@ -80,7 +81,7 @@ def gpt2_config(config: TransformerConfig) -> dict[str, Any]:
         "n_embd": config.width,
         "n_layer": config.layers,
         "n_head": config.heads,
-        "n_inner": config.hidden,
+        "n_inner": config.feed_forward_width,
         "n_positions": config.horizon,
         "activation_function": ACTIVATIONS[config.activation],
         "layer_norm_epsilon": EPSILON,
@@ -128,8 +129,8 @@ def llama_config(config: TransformerConfig) -> dict[str, Any]:
         "hidden_size": config.width,
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.heads,
-        "num_key_value_heads": config.shared,
-        "intermediate_size": config.hidden,
+        "num_key_value_heads": config.num_kv_heads,
+        "intermediate_size": config.feed_forward_width,
         "max_position_embeddings": config.horizon,
         "hidden_act": "silu",
         "rms_norm_eps": EPSILON,
@@ -142,7 +143,7 @@ def llama_config(config: TransformerConfig) -> dict[str, Any]:
 
 def llama_tensors(model: Transformer) -> dict[str, Tensor]:
     config, ours = model.config, model.state_dict()
-    queries, shared = config.width, config.width // config.heads * config.shared
+    queries, shared = config.width, config.width // config.heads * config.num_kv_heads
     theirs = {
         "model.embed_tokens.weight": model.embedded().detach(),
         "model.norm.weight": ours["norm.weight"],

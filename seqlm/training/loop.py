@@ -23,7 +23,8 @@ from torch import Tensor
 
 from seqlm.errors import ModelError, SeqlmError
 from seqlm.memory import trim_heap
-from seqlm.models.base import LanguageNetwork, Network, State, pack, unpack
+from seqlm.models.base import LanguageNetwork, Network, State
+from seqlm.models.tree import pack, unpack
 from seqlm.runs.checkpoint import TrainingState
 from seqlm.text.batches import Batch, Batches
 from seqlm.training.config.training_settings import Settings

@@ -7,16 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqlm.models.base import (
-    LanguageModel,
-    LanguageNetwork,
-    SequenceModel,
-    State,
-    detach,
-    pack,
-    select,
-    unpack,
-)
+from seqlm.models.base import LanguageModel, LanguageNetwork, SequenceModel, State
+from seqlm.models.tree import detach, pack, select, unpack
 from seqlm.text.vocabulary import EOS
 from tests.contract.models import VOCAB_SIZE
 

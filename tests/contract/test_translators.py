@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from seqlm.decoding.beam_search import beam_search
-from seqlm.models.base import SequenceModel, TranslationNetwork, Translator, select
+from seqlm.models.base import SequenceModel, TranslationNetwork, Translator
+from seqlm.models.tree import select
 from seqlm.text.vocabulary import EOS
 from tests.contract.models import VOCAB_SIZE
 

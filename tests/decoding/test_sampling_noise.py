@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.decoding.sampling_noise import Noise, splitmix
-from seqlm.models.base import select
+from seqlm.models.tree import select
 
 
 def test_splitmix_gives_the_published_sequence() -> None:

@@ -10,7 +10,8 @@ import torch
 
 from seqlm.errors import UsageError
 from seqlm.evaluation.scoring import Scorer, validation_loss
-from seqlm.models.language.transformer import Transformer, TransformerConfig
+from seqlm.models.config.transformer_config import TransformerConfig
+from seqlm.models.language.transformer import Transformer
 from seqlm.text.vocabulary import EOS
 from tests.models.wrappers.test_sliding_window import slow
 

@@ -22,7 +22,8 @@ import torch
 from safetensors.torch import save_file
 
 from seqlm.errors import ModelError, SeqlmError
-from seqlm.models.language.recurrent import LSTM, LSTMConfig
+from seqlm.models.config.recurrent_config import LSTMConfig
+from seqlm.models.language.recurrent import LSTM
 from seqlm.runs import checkpoint as saving
 from seqlm.runs.checkpoint import TrainingState, load, load_training, write_save
 from seqlm.runs.run_folder import RunFolder

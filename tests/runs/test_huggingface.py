@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqlm.errors import ModelError, SeqlmError, UsageError
-from seqlm.models.language.transformer import Transformer, TransformerConfig
+from seqlm.models.config.transformer_config import TransformerConfig
+from seqlm.models.language.transformer import Transformer
 from seqlm.runs import huggingface
 from seqlm.runs.checkpoint import write_save
 from seqlm.runs.run_folder import RunFolder

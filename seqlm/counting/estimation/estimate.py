@@ -26,7 +26,8 @@ from seqlm.counting.tables.arrays import blocks, histories
 from seqlm.counting.tables.in_memory import NGrams, adjust, count_ngrams
 from seqlm.errors import DataError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
-from seqlm.models.ngram.ngram_model import NGramConfig, NGramModel
+from seqlm.models.config.ngram_config import NGramConfig
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import one_thread, parallel_map

@@ -20,7 +20,8 @@ from torch import Tensor
 from seqlm.counting.estimation.smoothing import Smoothing, chosen
 from seqlm.counting.tables.arrays import sums
 from seqlm.counting.tables.in_memory import NGrams
-from seqlm.models.ngram.ngram_model import NGramConfig, NGramModel
+from seqlm.models.config.ngram_config import NGramConfig
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import one_thread
 

@@ -22,7 +22,7 @@ from seqlm.evaluation.adaptation.constants import Adaptation
 from seqlm.evaluation.adaptation.dynamic_evaluation import Reader, Roots, rule_of
 from seqlm.evaluation.scoring import Scorer
 from seqlm.models.base import LanguageModel, LanguageNetwork
-from seqlm.models.output.softmax import rows_at_once
+from seqlm.models.output.output_layer import rows_at_once
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.wrappers.temperature import tempered
 from seqlm.runs.checkpoint import Loaded

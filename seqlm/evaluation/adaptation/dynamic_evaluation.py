@@ -34,7 +34,8 @@ from torch import Tensor, nn
 from seqlm.errors import UsageError
 from seqlm.evaluation.adaptation.constants import Adaptation
 from seqlm.evaluation.scoring import Scorer, Scores
-from seqlm.models.base import LanguageModel, LanguageNetwork, State, detach
+from seqlm.models.base import LanguageModel, LanguageNetwork, State
+from seqlm.models.tree import detach
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.wrappers.temperature import tempered
 from seqlm.runs.checkpoint import Loaded

@@ -20,59 +20,36 @@ computed at once, however the text is cut.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from seqlm.errors import UsageError
 from seqlm.models.base import EOS, LanguageNetwork, Output
-from seqlm.models.config import HeadConfig, make_head
+from seqlm.models.config.ffnn_config import FFNNConfig
 from seqlm.models.layers.dropout import embed, locked
 from seqlm.models.layers.linear import Linear
-from seqlm.models.output.softmax import drawn
+from seqlm.models.output import make_output_layer
+from seqlm.models.output.output_layer import drawn
 
 READ = 10.0
 """What an embedding, drawn from U(+-0.1), is multiplied by when it is read: n-1 of them then reach
 the hidden units with a variance that tanh passes on."""
 
 
-@dataclass(frozen=True)
-class FeedForwardConfig(HeadConfig):
-    order: int = 5
-    """n: a word is predicted from the n-1 before."""
-    width: int = 256
-    """Hidden units."""
-    embedding: int | None = None
-    """Width of the embedding; by default that of the hidden layer."""
-    direct: bool = False
-    """The embeddings reach the output layer past the hidden one, too."""
-    dropout_embedding: float = 0.0
-    """Share of word types dropped from a segment."""
-    dropout_input: float = 0.0
-    """Of the embeddings side by side."""
-    dropout_output: float = 0.0
-    """Of what the output layer takes."""
-
-
 class FeedForward(LanguageNetwork):
-    config_class = FeedForwardConfig
-    config: FeedForwardConfig
+    config_class = FFNNConfig
+    config: FFNNConfig
 
-    def __init__(self, config: FeedForwardConfig) -> None:
-        """Errors: UsageError where there is no word before."""
+    def __init__(self, config: FFNNConfig) -> None:
         super().__init__(config)
-        if config.order < 2:
-            raise UsageError(f"order {config.order} reads no words; a feed-forward model has 2 up")
         embedding = config.embedding or config.width
         window = (config.order - 1) * embedding
         self.hidden = Linear(window, config.width)  # H and d
         features = config.width + (window if config.direct else 0)
         if config.tied:
             self.projection = Linear(features, embedding, bias=False)  # Q
-            self.head = make_head(config, embedding)
+            self.head = make_output_layer(config, embedding)
         else:
-            self.head = make_head(config, features)
+            self.head = make_output_layer(config, features)
             self.embedding = drawn(config.vocab_size, embedding)
 
     def initial(self, rows: int) -> Tensor:

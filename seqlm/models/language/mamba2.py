@@ -36,52 +36,18 @@ A begins uniform in [-16, -1], Δ log-uniform in [.001, .1]; both, and D, do not
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, silu, softplus
 
-from seqlm.errors import UsageError
-from seqlm.models.language.state_space import Layer, StateSpace, StateSpaceConfig, exactly
+from seqlm.models.config.state_space_config import Mamba2Config
+from seqlm.models.language.state_space import Layer, StateSpace, exactly
 from seqlm.models.layers.linear import Linear
 
 CHUNK = 64
 """The most steps of a chunk: what is quadratic in it then costs about as much as the rest."""
-
-HEAD = 64
-"""The most channels of a head, unless told otherwise."""
-
-
-@dataclass(frozen=True)
-class Mamba2Config(StateSpaceConfig):
-    expand: int = 2
-    """Inner channels for each of `width`."""
-    head_width: int | None = None
-    """P, the inner channels that forget together; by default the most up to 64 that divide them."""
-    state: int = 16
-    """N, the numbers that each inner channel keeps."""
-    conv: int = 4
-    """K, the tokens that the convolution sees."""
-
-    def __post_init__(self) -> None:
-        """Errors: UsageError where the heads do not share the channels evenly."""
-        if self.inner % self.channels:
-            raise UsageError(
-                f"{self.inner} inner channels cannot be cut into heads of {self.head_width}"
-            )
-
-    @property
-    def inner(self) -> int:
-        """I, all inner channels."""
-        return self.expand * self.width
-
-    @property
-    def channels(self) -> int:
-        """P, those of a head."""
-        at_most = range(min(HEAD, self.inner), 0, -1)
-        return self.head_width or next(P for P in at_most if self.inner % P == 0)
 
 
 class Selective(NamedTuple):

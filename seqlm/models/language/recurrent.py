@@ -39,52 +39,26 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import LanguageNetwork, Output, S, transform
-from seqlm.models.config import HeadConfig, make_head
+from seqlm.models.base import LanguageNetwork, Output
+from seqlm.models.config.recurrent_config import ElmanConfig, LSTMConfig, RecurrentConfig
 from seqlm.models.layers.dropout import embed, locked
 from seqlm.models.layers.gru import GRULayer
 from seqlm.models.layers.linear import product
 from seqlm.models.layers.lstm_variants import GatedLayer
-from seqlm.models.output.softmax import drawn
+from seqlm.models.output import make_output_layer
+from seqlm.models.output.output_layer import drawn
+from seqlm.models.tree import S, tree_map
 
 READ = 4.0
 """What an embedding is multiplied by when it is read. It is drawn from U(+-0.1), as a softmax likes
 its matrix; a layer wants a larger input, without which an LSTM is slow to leave the unigrams (on
 `corpora/brackets` it stays near chance for the epochs in which this one gets every line right)."""
-
-
-@dataclass(frozen=True)
-class RecurrentConfig(HeadConfig):
-    width: int = 256
-    """Hidden units of a layer."""
-    layers: int = 2
-    embedding: int | None = None
-    """Width of the embedding; by default that of the layers."""
-    dropout_embedding: float = 0.0
-    """Share of word types dropped from a segment."""
-    dropout_input: float = 0.0
-    dropout_hidden: float = 0.0
-    """Between the layers."""
-    dropout_output: float = 0.0
-    dropout_weight: float = 0.0
-    """Share of each U dropped from a segment (weight-drop)."""
-    ar: float = 0.0
-    """alpha: how the size of the output is penalised."""
-    tar: float = 0.0
-    """beta: how its change from step to step is."""
-
-    def sizes(self) -> list[int]:
-        """The embedding's width, then each layer's."""
-        embedding = self.embedding or self.width
-        last = embedding if self.tied else self.width
-        return [embedding, *[self.width] * (self.layers - 1), last]
 
 
 class Recurrent(LanguageNetwork):
@@ -96,7 +70,7 @@ class Recurrent(LanguageNetwork):
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
         sizes = config.sizes()
-        self.head = make_head(config, sizes[-1])
+        self.head = make_output_layer(config, sizes[-1])
         if not config.tied:
             self.embedding = drawn(config.vocab_size, sizes[0])
         self.layers = nn.ModuleList(self.layer(size, into) for size, into in pairwise(sizes))
@@ -192,14 +166,14 @@ def run(layer: Any, x: Tensor, state: S, weight: Tensor | None = None) -> tuple[
     if one and weight is None:
         state = cell(layer, product(x[:, 0], layer.weight_ih_l0, layer.bias_ih_l0), state)
         return hidden(state)[:, None], state
-    before = transform(state, lambda part: part[None])  # torch wants (1, B, D)
+    before = tree_map(lambda part: part[None], state)  # torch wants (1, B, D)
     if weight is None:
         x, after = layer(x, before)
     else:
         x, after = with_recurrent_weight(layer, weight, x, before)
     if isinstance(state, Cell):
         after = Cell(*after)
-    return x, transform(after, lambda part: part[0])
+    return x, tree_map(lambda part: part[0], after)
 
 
 def cell(layer: Any, into: Tensor, state: S) -> S:
@@ -252,11 +226,6 @@ def with_recurrent_weight(layer: Any, weight: Tensor, x: Tensor, state: Any) -> 
 # ------------------------------------------------------------------------------------------ models
 
 
-@dataclass(frozen=True)
-class ElmanConfig(RecurrentConfig):
-    activation: Literal["tanh", "relu"] = "tanh"
-
-
 class Elman(Recurrent):
     config_class = ElmanConfig
     config: ElmanConfig
@@ -268,14 +237,6 @@ class Elman(Recurrent):
 class GRU(Recurrent):
     def layer(self, size: int, width: int) -> nn.Module:
         return gru(size, width)
-
-
-@dataclass(frozen=True)
-class LSTMConfig(RecurrentConfig):
-    peephole: bool = False
-    """Gates see their cell (Gers & Schmidhuber 2000)."""
-    coupled_gates: bool = False
-    """The input gate is what the forget gate leaves, i = 1 - f (Greff et al. 2015)."""
 
 
 class LSTM(Recurrent):

@@ -33,33 +33,21 @@ supported than a real one. The layer (ibid., as in S4):
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, glu
 
-from seqlm.errors import UsageError
 from seqlm.models.base import Group
-from seqlm.models.language.state_space import Layer, StateSpace, StateSpaceConfig, exactly
+from seqlm.models.config.state_space_config import S4DConfig
+from seqlm.models.language.state_space import Layer, StateSpace, exactly
 from seqlm.models.layers.linear import Linear
 
 PIECE = 128
 """Tokens convolved at once: V grows with it, and so does what a token costs."""
 HIGHEST = 1e-3
 """The rate at which Δ and A may move."""
-
-
-@dataclass(frozen=True)
-class S4DConfig(StateSpaceConfig):
-    state: int = 64
-    """N, the numbers that each channel keeps, by pairs; even."""
-
-    def __post_init__(self) -> None:
-        """Errors: UsageError where N is not even."""
-        if self.state < 2 or self.state % 2:
-            raise UsageError(f"S4D's states come in conjugate pairs; {self.state} is not even")
 
 
 class S4DLayer(Layer):

@@ -23,29 +23,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from seqlm.models.base import LanguageNetwork, Output, State
-from seqlm.models.config import HeadConfig, make_head
+from seqlm.models.config.state_space_config import StateSpaceConfig
 from seqlm.models.layers.dropout import embed, locked
-from seqlm.models.output.softmax import drawn
-
-
-@dataclass(frozen=True)
-class StateSpaceConfig(HeadConfig):
-    width: int = 256
-    """D, of the residual stream."""
-    layers: int = 4
-    dropout_embedding: float = 0.0
-    """Share of word types dropped from a segment."""
-    dropout_input: float = 0.0
-    dropout_hidden: float = 0.0
-    """On what each layer adds to the residual stream."""
-    dropout_output: float = 0.0
+from seqlm.models.output import make_output_layer
+from seqlm.models.output.output_layer import drawn
 
 
 class Layer(nn.Module, ABC):
@@ -73,7 +60,7 @@ class StateSpace(LanguageNetwork):
     ) -> None:
         """`norm` is made of a width: one before each layer, one behind the last."""
         super().__init__(config)
-        self.head = make_head(config, config.width)
+        self.head = make_output_layer(config, config.width)
         if not config.tied:
             self.embedding = drawn(config.vocab_size, config.width)
         self.layers = nn.ModuleList(layers)

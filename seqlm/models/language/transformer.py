@@ -39,96 +39,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from seqlm.errors import ModelError, UsageError
+from seqlm.errors import ModelError
 from seqlm.models.base import LanguageNetwork, Output
-from seqlm.models.config import HeadConfig, make_head
+from seqlm.models.config.transformer_config import TransformerConfig, TransformerLayerConfig
 from seqlm.models.layers.attention import Past, SelfAttention, Turns, lower_right, turns
 from seqlm.models.layers.dropout import embed
 from seqlm.models.layers.feed_forward import Experts, PositionWise, Routing, usage
+from seqlm.models.output import make_output_layer
 
 SPREAD = 0.02
 """Standard deviation of the weights at the start."""
 EPSILON = 1e-5
 """What a norm adds to a variance."""
-
-
-@dataclass(frozen=True)
-class LayerConfig(HeadConfig):
-    """Options of every Transformer, a language model or a translator."""
-
-    width: int = 256
-    layers: int = 4
-    heads: int = 4
-    kv_heads: int | None = None
-    """Heads of keys and values, which the heads of queries share; by default each has its own."""
-    feed_forward: int | None = None
-    """Hidden width of the feed-forward sublayer; by default 4 x width, gated 2/3 of that."""
-    norm_first: bool = True
-    """Norms stand before the sublayers and not after them."""
-    norm: Literal["layer", "rms"] = "layer"
-    positions: Literal["learned", "sinusoidal", "rotary", "none"] = "learned"
-    activation: Literal["relu", "gelu", "gelu-tanh", "swiglu"] = "gelu"
-    bias: bool = True
-    """Linear layers and LayerNorms have biases."""
-    dropout_embedding: float = 0.0
-    """Share of word types dropped from a segment."""
-    dropout_input: float = 0.0
-    dropout_hidden: float = 0.0
-    """On what each sublayer adds to the residual stream."""
-    dropout_attention: float = 0.0
-    """Share of attention weights."""
-    dropout_output: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Errors: UsageError where numbers do not fit together."""
-        if self.width % self.heads:
-            raise UsageError(f"a width of {self.width} cannot be shared by {self.heads} heads")
-        if self.heads % self.shared:
-            raise UsageError(f"{self.heads} heads cannot share {self.shared} of keys and values")
-        if self.positions == "rotary" and self.width // self.heads % 2:
-            raise UsageError(
-                f"rotary positions need heads of even width; {self.width} / {self.heads} is odd"
-            )
-
-    @property
-    def shared(self) -> int:
-        """G, the heads of keys and values."""
-        return self.kv_heads or self.heads
-
-    @property
-    def hidden(self) -> int:
-        """F, the hidden width of a feed-forward sublayer."""
-        if self.activation == "swiglu":  # three matrices instead of two; a multiple of 8 is fast
-            return self.feed_forward or 8 * round(self.width / 3)
-        return self.feed_forward or 4 * self.width
-
-
-@dataclass(frozen=True)
-class TransformerConfig(LayerConfig):
-    horizon: int = 256
-    """The most tokens that are read at once: the block it is trained on."""
-    experts: int = 0
-    """Experts in each feed-forward sublayer; 0 is an ordinary one."""
-    experts_active: int = 2
-    """Experts that each position is sent to."""
-    experts_balance: float = 0.01
-    """Weight of the loss that evens out the use of the experts."""
-    experts_z: float = 0.001
-    """Weight of the loss that keeps the router's logits small."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.experts and not 1 <= self.experts_active <= self.experts:
-            raise UsageError(
-                f"--experts-active {self.experts_active} of {self.experts} experts cannot be active"
-            )
 
 
 class Layer(nn.Module):
@@ -137,12 +65,12 @@ class Layer(nn.Module):
     A sublayer f with its norm is `x = self.after(norm, x, f(self.before(norm, x)))`.
     """
 
-    def __init__(self, config: LayerConfig) -> None:
+    def __init__(self, config: TransformerLayerConfig) -> None:
         super().__init__()
         self.norm_first, self.dropout = config.norm_first, config.dropout_hidden
         self.attention_norm, self.feed_norm = make_norm(config), make_norm(config)
         self.attention = SelfAttention(
-            config.width, config.heads, config.shared, config.bias, config.dropout_attention
+            config.width, config.heads, config.num_kv_heads, config.bias, config.dropout_attention
         )
 
     def before(self, norm: nn.Module, x: Tensor) -> Tensor:
@@ -186,11 +114,13 @@ class Block(Layer):
         return self.feed_forward(x) if self.routed else (self.feed_forward(x), None)
 
 
-def position_wise(config: LayerConfig, routed: bool = False) -> PositionWise:
-    return PositionWise(config.width, config.hidden, config.activation, config.bias, routed)
+def position_wise(config: TransformerLayerConfig, routed: bool = False) -> PositionWise:
+    return PositionWise(
+        config.width, config.feed_forward_width, config.activation, config.bias, routed
+    )
 
 
-def make_norm(config: LayerConfig) -> nn.Module:
+def make_norm(config: TransformerLayerConfig) -> nn.Module:
     if config.norm == "rms":
         return nn.RMSNorm(config.width, EPSILON)
     return nn.LayerNorm(config.width, EPSILON, bias=config.bias)
@@ -204,7 +134,7 @@ class Transformer(LanguageNetwork):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
         self.horizon = config.horizon
-        self.head = make_head(config, config.width)
+        self.head = make_output_layer(config, config.width)
         if not config.tied:
             self.embedding = nn.Parameter(torch.empty(config.vocab_size, config.width))
         self.positions: nn.Parameter | None = None

@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqlm.models.config.ngram_config import NGramConfig
 from seqlm.models.ngram.ngram_model import (
-    NGramConfig,
     NGramModel,
     NGramState,
     scramble_ids,

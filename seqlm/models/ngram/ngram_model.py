@@ -22,7 +22,6 @@ about log log m probes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from math import gcd
 from typing import Any, NamedTuple, Self, cast
@@ -32,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.base import LanguageModel
+from seqlm.models.config.ngram_config import NGramConfig
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import one_thread, parallel_map
 
@@ -79,15 +79,6 @@ def where_bitwise(mask: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 # ------------------------------------------------------------------------------------------- model
-
-
-@dataclass(frozen=True)
-class NGramConfig:
-    vocab_size: int
-    order: int
-    smoothing: str
-    context: str  # "sentence": lines start afresh · "carried": `</s>` is a word like any other
-    rows: tuple[int, ...]  # of each order's table
 
 
 class NGramState(NamedTuple):

@@ -25,13 +25,14 @@ from torch import Tensor, nn
 
 from seqlm.errors import UsageError
 from seqlm.models.layers.linear import product
-from seqlm.models.output.softmax import Head, drawn, rows_at_once, summed_cross_entropy
+from seqlm.models.output.output_layer import OutputLayer, drawn, rows_at_once
+from seqlm.models.output.softmax import summed_cross_entropy
 
 OVERHEAD = 50
 """What one more cluster costs, in logits a position: gathering the positions that ask for it."""
 
 
-class AdaptiveSoftmax(Head):
+class AdaptiveSoftmax(OutputLayer):
     def __init__(self, vocab_size: int, width: int, cutoffs: Sequence[int] | None = None) -> None:
         """Errors: UsageError where the cutoffs do not rise, all of them below `vocab_size`."""
         super().__init__()

@@ -41,70 +41,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from seqlm.errors import UsageError
 from seqlm.models.base import NetworkState, Output, TranslationNetwork
-from seqlm.models.config import TranslationConfig, make_head
+from seqlm.models.config.translator_config import RecurrentTranslatorConfig
 from seqlm.models.language.recurrent import READ, Cell, cell, elman, gru, hidden, lstm, run
 from seqlm.models.layers.attention import SourceAttention
 from seqlm.models.layers.dropout import embed, locked
 from seqlm.models.layers.linear import Linear, product
-from seqlm.models.output.softmax import drawn
+from seqlm.models.output import make_output_layer
+from seqlm.models.output.output_layer import drawn
 from seqlm.models.translation.encoder_memory import Source, inside
-
-
-@dataclass(frozen=True)
-class RecurrentTranslatorConfig(TranslationConfig):
-    width: int = 256
-    """Hidden units of a layer, in the encoder of both directions together."""
-    layers: int = 1
-    """Of the encoder, and of the decoder."""
-    embedding: int | None = None
-    """Width of the embeddings; by default that of the layers."""
-    bidirectional: bool = True
-    """The encoder reads from both ends."""
-    attention: Literal["none", "additive", "dot", "general", "scaled-dot"] = "additive"
-    input_feeding: bool = False
-    """The decoder reads its last feature beside the token."""
-    dropout_embedding: float = 0.0
-    """Share of word types dropped from a batch."""
-    dropout_input: float = 0.0
-    dropout_hidden: float = 0.0
-    """Between the layers, and on what the encoder says."""
-    dropout_attention: float = 0.0
-    """Share of attention weights."""
-    dropout_output: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Errors: UsageError where options do not fit together."""
-        if self.bidirectional and self.width % 2:
-            raise UsageError(f"two directions cannot share a width of {self.width}, which is odd")
-        if self.input_feeding and self.attention in ("none", "additive"):
-            raise UsageError(
-                "--input-feeding goes with --attention dot, general or scaled-dot,"
-                f" not {self.attention}"
-            )
-
-    @property
-    def embedding_width(self) -> int:
-        """E."""
-        return self.embedding or self.width
-
-    @property
-    def feature_width(self) -> int:
-        """Of h~, which meets the embedding's matrix where they are tied."""
-        return self.embedding_width if self.tied else self.width
-
-    @property
-    def steps(self) -> bool:
-        """Whether the decoder reads what it saw or said, and so has to step."""
-        return self.attention == "additive" or self.input_feeding
 
 
 class Encoder(nn.Module):
@@ -165,10 +116,10 @@ class RecurrentTranslator(TranslationNetwork):
     def __init__(self, config: RecurrentTranslatorConfig) -> None:
         super().__init__(config)
         width, layers = config.width, config.layers
-        self.head = make_head(config, config.feature_width)
+        self.head = make_output_layer(config, config.feature_width)
         if not config.tied:
             self.embedding = drawn(config.vocab_size, config.embedding_width)
-        if not config.shares:
+        if not config.shares_source_embedding:
             self.source_embedding = drawn(config.source_types, config.embedding_width)
         self.encoder = Encoder(self)
         self.bridge = nn.ModuleList(Linear(width, self.starts * width) for _ in range(layers))

@@ -30,8 +30,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,10 +38,10 @@ from torch.nn.functional import dropout
 
 from seqlm.errors import ModelError
 from seqlm.models.base import NetworkState, Output, TranslationNetwork
-from seqlm.models.config import TranslationConfig, make_head
+from seqlm.models.config.transformer_config import TransformerLayerConfig
+from seqlm.models.config.translator_config import TransformerTranslatorConfig
 from seqlm.models.language.transformer import (
     Layer,
-    LayerConfig,
     make_norm,
     place,
     position_wise,
@@ -50,22 +49,14 @@ from seqlm.models.language.transformer import (
 from seqlm.models.layers.attention import Past, Turns, attend, lower_right, turns
 from seqlm.models.layers.dropout import embed
 from seqlm.models.layers.linear import Linear
+from seqlm.models.output import make_output_layer
 from seqlm.models.translation.encoder_memory import Source, inside
-
-
-@dataclass(frozen=True)
-class TransformerTranslatorConfig(LayerConfig, TranslationConfig):
-    layers: int = 3
-    """Of the encoder, and of the decoder."""
-    positions: Literal["learned", "sinusoidal", "rotary", "none"] = "sinusoidal"
-    horizon: int = 256
-    """The most tokens of a sentence where positions are learned."""
 
 
 class EncoderLayer(Layer):
     """Attention that looks both ways, feed-forward."""
 
-    def __init__(self, config: LayerConfig) -> None:
+    def __init__(self, config: TransformerLayerConfig) -> None:
         super().__init__(config)
         self.feed_forward = position_wise(config)
 
@@ -105,11 +96,11 @@ class CrossAttention(nn.Module):
 class DecoderLayer(Layer):
     """Attention to the target so far, attention to the source, feed-forward."""
 
-    def __init__(self, config: LayerConfig) -> None:
+    def __init__(self, config: TransformerLayerConfig) -> None:
         super().__init__(config)
         self.cross_norm = make_norm(config)
         self.cross = CrossAttention(
-            config.width, config.heads, config.shared, config.bias, config.dropout_attention
+            config.width, config.heads, config.num_kv_heads, config.bias, config.dropout_attention
         )
         self.feed_forward = position_wise(config)
 
@@ -149,10 +140,10 @@ class TransformerTranslator(TranslationNetwork):
         super().__init__(config)
         width = config.width
         self.horizon = config.horizon if config.positions == "learned" else None
-        self.head = make_head(config, width)
+        self.head = make_output_layer(config, width)
         if not config.tied:
             self.embedding = nn.Parameter(torch.empty(config.vocab_size, width))
-        if not config.shares:
+        if not config.shares_source_embedding:
             self.source_embedding = nn.Parameter(torch.empty(config.source_types, width))
         self.positions: nn.Parameter | None = None
         self.source_positions: nn.Parameter | None = None

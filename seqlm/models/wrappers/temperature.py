@@ -14,13 +14,13 @@ import copy
 from torch import Tensor, nn
 
 from seqlm.models.base import LanguageNetwork
-from seqlm.models.output.softmax import Head
+from seqlm.models.output.output_layer import OutputLayer
 
 
-class Tempered(Head):
+class Tempered(OutputLayer):
     """An output layer at temperature T. What it learns from stays the loss at temperature 1."""
 
-    def __init__(self, head: Head, temperature: float) -> None:
+    def __init__(self, head: OutputLayer, temperature: float) -> None:
         super().__init__()
         self.head, self.temperature = head, temperature
 

@@ -8,15 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import (
-    LanguageNetwork,
-    Network,
-    Output,
-    State,
-    TranslationNetwork,
-    detach,
-    transform,
-)
+from seqlm.models.base import LanguageNetwork, Network, Output, State, TranslationNetwork
+from seqlm.models.tree import detach, tree_map
 from seqlm.text.batches import IGNORED, Batch
 from seqlm.training.optimization.precision import Precision
 from seqlm.training.optimization.scheduled_sampling import with_own
@@ -68,7 +61,7 @@ class Objective(nn.Module):
         report = {"loss": seen, **report}
         if batch.source is not None:
             return loss, None, report
-        inner = transform(detach(inner), lambda part: lifted(part, head.weight.dtype))
+        inner = tree_map(lambda part: lifted(part, head.weight.dtype), detach(inner))
         return loss, inner, report
 
 

@@ -24,7 +24,8 @@ from seqlm.evaluation.adaptation.dynamic_evaluation import (
 from seqlm.evaluation.mixture_scoring import Mix, MixScorer
 from seqlm.evaluation.scoring import Scorer
 from seqlm.models import model_class
-from seqlm.models.base import LanguageNetwork, detach
+from seqlm.models.base import LanguageNetwork
+from seqlm.models.tree import detach
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.wrappers.temperature import tempered
 from seqlm.text.tokenizer import Tokenizer

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from seqlm.errors import UsageError
 from seqlm.models.base import EOS
-from seqlm.models.language.ffnn import READ, FeedForward, FeedForwardConfig
+from seqlm.models.config.ffnn_config import FFNNConfig
+from seqlm.models.language.ffnn import READ, FeedForward
 
 V, B, T = 11, 3, 7
 
 
 def build(**options: Any) -> FeedForward:
     torch.manual_seed(1)
-    return FeedForward(FeedForwardConfig(V, **{"width": 5, "order": 4, **options})).eval()
+    return FeedForward(FFNNConfig(V, **{"width": 5, "order": 4, **options})).eval()
 
 
 def logits(model: FeedForward, words: list[int]) -> Tensor:

@@ -10,18 +10,18 @@ from torch import Tensor
 from torch.nn.functional import silu, softplus
 
 from seqlm.errors import UsageError
-from seqlm.models.base import pack
+from seqlm.models.config.state_space_config import Mamba2Config
 from seqlm.models.language import mamba2
 from seqlm.models.language.mamba2 import (
     DepthwiseConv,
     Mamba2,
-    Mamba2Config,
     Mamba2Layer,
     Selective,
     chunked,
     decays,
     recurrence,
 )
+from seqlm.models.tree import pack
 
 B, D, P, N, K = 3, 6, 4, 5, 3
 I = 2 * D  # noqa: E741

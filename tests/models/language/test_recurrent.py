@@ -220,7 +220,7 @@ class TestPenalties:
 
 @pytest.mark.parametrize("arch", CELLS)
 def test_gradients_stop_at_a_detached_state_and_flow_through_an_attached_one(arch):
-    from seqlm.models.base import detach
+    from seqlm.models.tree import detach
 
     model = build(arch)
     tokens = torch.randint(11, (1, 3))

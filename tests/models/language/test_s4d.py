@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn.functional import gelu, layer_norm
 
 from seqlm.errors import UsageError
-from seqlm.models.base import pack
+from seqlm.models.config.state_space_config import S4DConfig
 from seqlm.models.language import s4d
-from seqlm.models.language.s4d import S4D, S4DConfig, S4DLayer, Vandermonde, convolution
+from seqlm.models.language.s4d import S4D, S4DLayer, Vandermonde, convolution
+from seqlm.models.tree import pack
 
 B, H, N = 3, 5, 6
 

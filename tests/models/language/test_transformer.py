@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from seqlm.errors import ModelError, UsageError
-from seqlm.models.language.transformer import Transformer, TransformerConfig
+from seqlm.models.config.transformer_config import TransformerConfig
+from seqlm.models.language.transformer import Transformer
 from tests.models.layers.test_attention import naive
 
 B, T, V, D, H = 2, 6, 11, 8, 4

@@ -6,7 +6,6 @@ import math
 import pytest
 import torch
 
-from seqlm.models.base import select
 from seqlm.models.layers.attention import (
     Past,
     SelfAttention,
@@ -17,6 +16,7 @@ from seqlm.models.layers.attention import (
     rotate,
     turns,
 )
+from seqlm.models.tree import select
 
 B, H, T, WIDTH = 2, 4, 5, 3  # rows, heads, positions, width of a head
 

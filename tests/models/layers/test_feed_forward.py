@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from seqlm.models.language.transformer import Transformer, TransformerConfig
+from seqlm.models.config.transformer_config import TransformerConfig
+from seqlm.models.language.transformer import Transformer
 from seqlm.models.layers.feed_forward import Experts, PositionWise, usage
 
 B, T, D, E = 3, 7, 6, 4

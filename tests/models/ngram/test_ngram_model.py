@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from seqlm.counting.estimation.estimate import estimate
-from seqlm.models.base import SequenceModel, select
+from seqlm.models.base import SequenceModel
 from seqlm.models.ngram import ngram_model
 from seqlm.models.ngram.ngram_model import NGramModel, scramble_ids, unscramble_ids
+from seqlm.models.tree import select
 from seqlm.text.vocabulary import EOS, UNK
 from tests.counting.oracle import array, distribution, history, raw_counts
 

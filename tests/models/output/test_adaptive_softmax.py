@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import linear
 
 from seqlm.errors import UsageError
-from seqlm.models.output import softmax
+from seqlm.models.output import output_layer
 from seqlm.models.output.adaptive_softmax import AdaptiveSoftmax, cheapest
 
 TYPES, WIDTH = 41, 6
@@ -43,7 +43,7 @@ CUTOFFS = [[10], [5, 20], [1, 2, 40], None]
 @pytest.mark.parametrize("cutoffs", CUTOFFS, ids=str)
 def test_log_probs_and_scores_are_the_formula(cutoffs, monkeypatch):
     head, features = make(cutoffs)
-    monkeypatch.setattr(softmax, "CHUNK", 3 * TYPES)  # a few positions at a time
+    monkeypatch.setattr(output_layer, "CHUNK", 3 * TYPES)  # a few positions at a time
     expected = by_formula(head, features)
     torch.testing.assert_close(head.log_probs(features), expected)
     torch.testing.assert_close(expected.exp().sum(1), torch.ones_like(expected[:, 0]))
@@ -57,7 +57,7 @@ def test_log_probs_and_scores_are_the_formula(cutoffs, monkeypatch):
 @pytest.mark.parametrize("cutoffs", CUTOFFS, ids=str)
 def test_the_loss_and_its_gradients_are_the_formula(cutoffs, monkeypatch):
     head, features = make(cutoffs)
-    monkeypatch.setattr(softmax, "CHUNK", 3 * TYPES)
+    monkeypatch.setattr(output_layer, "CHUNK", 3 * TYPES)
     y = torch.randint(TYPES, (29,))
     y[:3] = torch.tensor([0, TYPES - 1, 10])
     inputs = (features, *head.parameters())

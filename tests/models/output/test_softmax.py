@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from seqlm.models.layers import linear
-from seqlm.models.output import softmax
+from seqlm.models.output import output_layer, softmax
 from seqlm.models.output.softmax import Softmax
 
 
@@ -32,7 +32,7 @@ def make(
 @pytest.mark.parametrize("rows", [1, 5, 23, 1000])
 def test_loss_and_its_gradients_do_not_depend_on_the_chunks(products, monkeypatch, rows):
     head, features, targets = make()
-    monkeypatch.setattr(softmax, "CHUNK", rows * len(head.bias))
+    monkeypatch.setattr(output_layer, "CHUNK", rows * len(head.bias))
     # A factor behind the loss: the gradients are made before it is known.
     loss = 2.5 * head.loss(features, targets)
     inputs = (features, head.weight, head.bias)
@@ -70,7 +70,7 @@ def test_gradcheck_in_float64():
 @pytest.mark.parametrize("shape", [(23,), (1, 23), (23, 1), (0,), (2, 0)])
 def test_score_is_the_log_probability_of_each_target(monkeypatch, shape):
     head, features, targets = make()
-    monkeypatch.setattr(softmax, "CHUNK", 4 * len(head.bias))
+    monkeypatch.setattr(output_layer, "CHUNK", 4 * len(head.bias))
     count = torch.Size(shape).numel()
     features, targets = features[:count].view(*shape, 6), targets[:count].view(shape)
     expected = head.log_probs(features).gather(-1, targets[..., None])[..., 0]

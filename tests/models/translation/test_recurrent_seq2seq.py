@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import UsageError
+from seqlm.models.config.translator_config import RecurrentTranslatorConfig
 from seqlm.models.language.recurrent import READ
 from seqlm.models.layers.attention import SourceAttention
 from seqlm.models.translation.encoder_memory import inside
@@ -18,7 +19,6 @@ from seqlm.models.translation.recurrent_seq2seq import (
     GRUTranslator,
     LSTMTranslator,
     RecurrentTranslator,
-    RecurrentTranslatorConfig,
 )
 from seqlm.text.vocabulary import EOS
 from tests.models.language.test_recurrent import elman, gru, lstm

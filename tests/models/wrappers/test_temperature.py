@@ -20,7 +20,7 @@ HEADS = [
 @pytest.mark.parametrize("temperature", [0.3, 0.9, 2.5])
 @torch.no_grad()
 def test_it_is_the_distribution_to_a_power(settings, temperature, monkeypatch):
-    monkeypatch.setattr("seqlm.models.output.softmax.CHUNK", 50)
+    monkeypatch.setattr("seqlm.models.output.output_layer.CHUNK", 50)
     torch.manual_seed(1)
     network = model_class("lm", "lstm").from_settings({"vocab_size": 9, "width": 4, **settings})
     assert isinstance(network, LanguageNetwork)

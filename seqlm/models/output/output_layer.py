@@ -1,0 +1,65 @@
+"""The interface of an output layer, and the number of positions that it takes at a time.
+
+n positions (B x T, flattened) · D feature width · V vocabulary. The logits of a segment are by far
+the largest tensor of a language model (20 x 35 positions x 10 000 types = 28 MB), and every pass
+over them costs as much as a layer. `score` and `loss` therefore walk over the positions in chunks.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+CHUNK = 1 << 21  # logits held at once on a CPU: 8 MB, about what a core's share of cache holds
+CHUNK_CUDA = 1 << 26
+
+
+class OutputLayer(nn.Module):
+    """An output layer: features (.., D) to a distribution over V types."""
+
+    weight: nn.Parameter
+    """(V, D), a row a type: the embedding too, where the two are tied."""
+    smooths: bool = False
+    """Whether it knows `spread`."""
+
+    @abstractmethod
+    def log_probs(self, features: Tensor) -> Tensor:
+        """(.., D) -> (.., V) natural log."""
+
+    def score(self, features: Tensor, targets: Tensor) -> Tensor:
+        """(.., D), (..) -> (..) log probability of each target; exact, in chunks of positions."""
+        flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1, 1)
+        scores = [
+            self.log_probs(f).gather(1, y)
+            for f, y in zip(*(x.split(rows_at_once(self.weight)) for x in (flat, wanted)))
+        ]
+        return torch.cat(scores).view(targets.shape) if scores else flat.new_zeros(targets.shape)
+
+    @abstractmethod
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """(.., D), (..) -> mean negative log probability of the targets, natural log.
+
+        In training mode it may be an estimate.
+        """
+
+    def spread(self, features: Tensor, targets: Tensor) -> Tensor:
+        """What label smoothing (Szegedy et al. 2016) adds to the loss, for each unit of smoothing.
+
+        Where all types together have the share e of a target's weight,
+
+            -(1 - e) log p(y) - e mean log p(v)  =  -log p(y) + e (z_y - mean z)
+        """
+        raise NotImplementedError
+
+
+def drawn(vocab_size: int, width: int) -> nn.Parameter:
+    """(V, D) from U(+-0.1): an output layer's matrix, or an embedding of its own."""
+    return nn.Parameter(torch.empty(vocab_size, width).uniform_(-0.1, 0.1))
+
+
+def rows_at_once(weight: Tensor) -> int:
+    """Positions of a chunk: at least D, so that its logits cost more than the weight's gradient."""
+    types, width = weight.shape
+    return max(width, (CHUNK_CUDA if weight.is_cuda else CHUNK) // types)
