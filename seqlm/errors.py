@@ -2,18 +2,36 @@
 
 The message is one line: what is wrong, where (file, line), and the remedy. Anything else that is
 raised is our mistake, and shows a traceback with --debug.
+
+A message names settings, not flags, and puts them between backquotes, with their value where it has
+one: "`patience` needs validation text", "`cooldown` is for `schedule=wsd`". In Python the message
+reads without the backquotes. The command line replaces them by what the user wrote or can write:
+the flag (--patience, --schedule wsd, --untied for `tied=False`), the variable (SEQLM_PATIENCE), or
+the file and key of a recipe. A warning may mark settings in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+
+MARKED = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`\s]*))?`")
+"""A setting in a message, `name` or `name=value`."""
 
 
 class SeqlmError(ValueError):
-    """A run that failed for a reason outside the four below (NaN loss, disk full)."""
+    """A run that failed for a reason outside the three classes below (NaN loss, disk full)."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return spell_settings(super().__str__(), spell_plainly)
+
+    @property
+    def marked(self) -> str:
+        """The message with its marks."""
+        return super().__str__()
 
 
 class UsageError(SeqlmError):
@@ -34,6 +52,16 @@ class ModelError(SeqlmError):
     exit_code = 4
 
 
+def spell_settings(message: str, spell: Callable[[str, str | None], str]) -> str:
+    """`message` with each mark replaced by `spell(name, value)`; `value` is None without one."""
+    return MARKED.sub(lambda mark: spell(mark[1], mark[2]), message)
+
+
+def spell_plainly(name: str, value: str | None) -> str:
+    """'patience', or 'schedule wsd'."""
+    return name if value is None else f"{name} {value}"
+
+
 def nearest(word: str, names: Iterable[str]) -> str:
     """'; did you mean X?', the name a person probably meant, or '' where none is near."""
     near = get_close_matches(word, list(names), n=1, cutoff=0.5)
@@ -41,6 +69,6 @@ def nearest(word: str, names: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """The same, or where none is near '; there are A, B, C'."""
+    """As `nearest`, but where no name is near, '; there are A, B, C'."""
     names = list(names)
     return nearest(word, names) or (f"; there are {', '.join(names)}" if names else "")

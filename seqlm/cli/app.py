@@ -17,7 +17,8 @@ import typer
 
 from seqlm import __version__
 from seqlm.cli import console, count, eval, export, sample, train, translate
-from seqlm.cli.options.training_options import Sectioned
+from seqlm.cli.options.setting_options import SettingsCommand
+from seqlm.cli.options.spelling import from_variable, spell_as_flags, variable_of
 from seqlm.errors import SeqlmError
 
 app = typer.Typer(
@@ -29,12 +30,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("count")(count.count)
-app.command("train", cls=Sectioned)(train.train)
-app.command("eval")(eval.evaluate)
-app.command("sample")(sample.sample)
-app.command("translate")(translate.translate)
-app.command("export")(export.export)
+app.command("count", cls=SettingsCommand)(count.count)
+app.command("train", cls=SettingsCommand)(train.train)
+app.command("eval", cls=SettingsCommand)(eval.evaluate)
+app.command("sample", cls=SettingsCommand)(sample.sample)
+app.command("translate", cls=SettingsCommand)(translate.translate)
+app.command("export", cls=SettingsCommand)(export.export)
 
 
 def show_version(value: bool) -> None:
@@ -62,7 +63,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, on_sigterm)
-    warnings.showwarning = lambda message, *rest, **more: console.warn(str(message))
+    warnings.showwarning = lambda message, *rest, **more: console.warn(spell_as_flags(str(message)))
     try:
         code: Any = app(prog_name="seqlm", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -104,6 +105,7 @@ def other(error: Exception) -> int:
         print(error, file=sys.stderr)
         return 2
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        blame_variable(error)
         return fail(error.format_message(), error.exit_code)
     if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error):
         return fail("the device is out of memory; a smaller --batch-size or --length takes less", 1)
@@ -111,6 +113,13 @@ def other(error: Exception) -> int:
         named = f"{error.filename}: " if error.filename else ""
         return fail(f"{named}{error.strerror}", 1)
     return fail(f"a mistake of seqlm's own, {error!r}; --debug shows where", 1)
+
+
+def blame_variable(error: Any) -> None:
+    """A value that Click refuses is blamed on the environment variable where it came from one."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if context and parameter and from_variable(parameter.name, context):
+        error.param_hint = f"'{parameter.envvar or variable_of(parameter.name)}'"
 
 
 def fail(message: str, code: int) -> int:

@@ -11,8 +11,6 @@ import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
-from typer.core import TyperCommand
-
 from seqlm.cli.console import flag
 
 
@@ -171,18 +169,3 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     changed.__signature__ = signature.replace(parameters=[*own, *more])
     changed.__annotations__ = {p.name: p.annotation for p in [*own, *more]}
     return command
-
-
-class Sectioned(TyperCommand):
-    """A command whose help has its flags in sections."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        rows: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            section = getattr(parameter, "rich_help_panel", None) or usual
-            if record := parameter.get_help_record(ctx):
-                rows.setdefault(section, []).append(record)
-        for section, records in rows.items():
-            with formatter.section(section):
-                formatter.write_dl(records)

@@ -1,0 +1,113 @@
+"""Flags made from settings: each `Setting` becomes a parameter of a command.
+
+The flag is the setting's name with - for _, a pair where it is switched on and off; the variable is
+SEQLM_<NAME>. A value is parsed and checked in one place, `seqlm.settings`, for flags and variables
+alike, and an error names the one that the user wrote.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from seqlm.cli.console import flag
+from seqlm.cli.options.spelling import flag_of, spell_error, written_as
+from seqlm.errors import SeqlmError
+from seqlm.settings import Setting, check_value, parse_value
+
+
+def help_of(setting: Setting) -> str:
+    """The line of `--help`: what it is, its range, its default."""
+    default = setting.default_text()
+    if setting.kind is bool and default:
+        default = "; ".join(flag_of(text) for text in default.split("; "))
+    notes = [setting.range_text(), f"default: {default}" if default else ""]
+    note = "; ".join(filter(None, notes))
+    return f"{setting.help} [{note}]" if note else setting.help
+
+
+def parameter_of(
+    setting: Setting,
+    *names: str,
+    help: str | None = None,
+    check: Callable[[Setting, Any, str], Any] | None = check_value,
+) -> inspect.Parameter:
+    """The parameter of a command that takes `setting`, None where it is not given.
+
+    `names` are more flags for it, as "-n". `check` is None where the command checks values itself,
+    with those of a file.
+    """
+    if setting.kind is bool:
+        negative = setting.negative or f"no_{setting.name}"
+        kind: type = bool
+        more: dict[str, Any] = {}
+        names = (f"{flag_of(setting.name)}/{flag_of(negative)}", *names)
+    else:
+        kind = str
+        more = {"metavar": setting.metavar, "callback": reader(setting, check)}
+        names = (flag_of(setting.name), *names)
+    if setting.choices:
+        more["autocompletion"] = lambda: list(setting.choices)
+    option = flag(
+        *names, help=help or help_of(setting), rich_help_panel=setting.section or None, **more
+    )
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
+    return inspect.Parameter(
+        setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def reader(
+    setting: Setting, check: Callable[[Setting, Any, str], Any] | None
+) -> Callable[[typer.Context, typer.CallbackParam, str | None], Any]:
+    """Makes the value of a setting from the text of a flag or variable."""
+
+    def read(context: typer.Context, param: typer.CallbackParam, text: str | None) -> Any:
+        if text is None or context.resilient_parsing:
+            return None
+        name = written_as(setting.name, context)
+        value = parse_value(setting, text, name)
+        return check(setting, value, name) if check else value
+
+    return read
+
+
+def takes(parameters: Iterable[inspect.Parameter]) -> Callable[[Callable], Callable[..., Any]]:
+    """Gives a command that ends in **settings these parameters instead of that one."""
+
+    def decorate(command: Callable) -> Callable[..., Any]:
+        signature = inspect.signature(command, eval_str=True)
+        written = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        all_ = [*written, *parameters]
+        changed: Any = command
+        changed.__signature__ = signature.replace(parameters=all_)
+        changed.__annotations__ = {p.name: p.annotation for p in all_}
+        return command
+
+    return decorate
+
+
+class SettingsCommand(TyperCommand):
+    """A command whose help has its flags in sections, and whose errors name them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SeqlmError as error:
+            spell_error(error, ctx)
+            raise
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            section = getattr(parameter, "rich_help_panel", None) or usual
+            if record := parameter.get_help_record(ctx):
+                rows.setdefault(section, []).append(record)
+        for section, records in rows.items():
+            with formatter.section(section):
+                formatter.write_dl(records)

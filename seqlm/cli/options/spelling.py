@@ -1,0 +1,61 @@
+"""How messages name a setting on the command line: as the user wrote it, or can write it.
+
+The library marks the names of settings in its messages (`seqlm.errors`). Here a mark becomes the
+flag of the command, or the variable where the value came from one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from seqlm.errors import SeqlmError, spell_plainly, spell_settings
+
+
+def flag_of(name: str) -> str:
+    """The flag of the setting `name`: --seq-length of seq_length."""
+    return "--" + name.replace("_", "-")
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of the setting `name`: SEQLM_SEQ_LENGTH of seq_length."""
+    return "SEQLM_" + name.upper()
+
+
+def from_variable(name: str, context: Any) -> bool:
+    """Whether a command has the value of the parameter `name` from its environment variable."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "ENVIRONMENT"
+
+
+def written_as(name: str, context: Any) -> str:
+    """The variable of the setting `name` where its value is from there, else its flag."""
+    return variable_of(name) if from_variable(name, context) else flag_of(name)
+
+
+def spell(context: Any, name: str, value: str | None) -> str:
+    """A marked setting, and its value, by the flag of the command that `context` is of.
+
+    One that the command has no flag for keeps its name.
+    """
+    parameter = next((p for p in context.command.params if p.name == name), None)
+    if parameter is None or parameter.param_type_name != "option":
+        return spell_plainly(name, value)
+    if from_variable(name, context):
+        return variable_of(name) if value is None else f"{variable_of(name)}={value}"
+    if value == "False" and parameter.secondary_opts:
+        return str(parameter.secondary_opts[0])
+    flag = next(flag for flag in parameter.opts if flag.startswith("--"))
+    return flag if value in (None, "True") else f"{flag} {value}"
+
+
+def spell_error(error: SeqlmError, context: Any) -> None:
+    """Gives `error` the message that the command line prints."""
+    error.args = (spell_settings(error.marked, partial(spell, context)),)
+
+
+def spell_as_flags(message: str) -> str:
+    """A message, of a warning, with a flag for each mark."""
+    return spell_settings(
+        message, lambda name, value: spell_plainly(flag_of(name), value).removesuffix(" True")
+    )

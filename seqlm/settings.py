@@ -1,0 +1,259 @@
+"""The definition of a setting: one line of a dataclass from which everything else is made.
+
+    @dataclass(frozen=True)
+    class TrainingSettings:
+        cooldown: float = setting(
+            0.1, "Share of the updates over which the learning rate falls at the end.",
+            low=0, high=1, section="Optimization", needs=("schedule", ("wsd",)),
+        )
+
+The field has the name, the type (a `Literal` has choices) and the default; `setting` adds what the
+type does not say. The flag, the SEQLM_* variable, the check of a YAML value, the line of `--help`
+and the row of docs/reference/settings.md are all made from the `Setting` that `settings_of` reads
+back.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal
+
+from seqlm.errors import UsageError, did_you_mean
+
+INF = float("inf")
+KEY = "seqlm.setting"
+"""Where a field's metadata holds what `setting` was given."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of one setting."""
+
+    name: str
+    help: str
+    kind: type
+    """bool, int, float, str (also for choices and paths), or tuple for several whole numbers."""
+    default: Any
+    optional: bool = False
+    """None is a value."""
+    none: str = ""
+    """What None stands for, as "the width of the layers"."""
+    choices: tuple[str, ...] = ()
+    low: float = -INF
+    high: float = INF
+    above: float = -INF
+    """The value is above this number, not equal to it."""
+    below: float = INF
+    """The value is below this number, not equal to it."""
+    section: str = ""
+    """The heading of `--help` and of the reference page that it stands under."""
+    needs: tuple[str, tuple[Any, ...]] | None = None
+    """Another setting, and its values beside which this one has an effect."""
+    instead: str = ""
+    """The setting that does about the same where this one has no effect."""
+    negative: str | None = None
+    """The name that switches it off, as "untied" does for "tied"."""
+    metavar: str = ""
+    """What stands for the value in `--help`."""
+    by: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    """Other defaults beside values of other settings: {"task": {"translation": 15}}."""
+
+    def text_of(self, value: Any) -> str:
+        """`value` as a person writes it: '0.5', 'wsd', '2000,6000', or what None stands for."""
+        if value is None:
+            return self.none
+        if isinstance(value, bool):
+            return self.name if value else self.negative or f"no_{self.name}"
+        if isinstance(value, float):
+            return f"{value:g}"
+        return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+    def default_text(self) -> str:
+        """The default and those beside other settings: '6; translation: 15'. '' where off."""
+        if self.default is False and not self.by:
+            return ""
+        texts = [self.text_of(self.default)]
+        for other, defaults in self.by.items():
+            name = "" if other == "task" else f"{other} "
+            texts += [f"{name}{key}: {self.text_of(value)}" for key, value in defaults.items()]
+        return "; ".join(filter(None, texts))
+
+    def range_text(self) -> str:
+        """'at least 2', 'from 0 to 0.99', 'above 0'; '' where every number will do."""
+        low = f"at least {self.low:g}" if self.low > -INF else ""
+        high = f"at most {self.high:g}" if self.high < INF else ""
+        if low and high:
+            low, high = f"from {self.low:g} to {self.high:g}", ""
+        above = f"above {self.above:g}" if self.above > -INF else ""
+        below = f"below {self.below:g}" if self.below < INF else ""
+        return " and ".join(filter(None, [above, low, high, below]))
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    none: str = "",
+    low: float = -INF,
+    high: float = INF,
+    above: float = -INF,
+    below: float = INF,
+    section: str = "",
+    needs: tuple[str, tuple[Any, ...]] | None = None,
+    instead: str = "",
+    negative: str | None = None,
+    metavar: str = "",
+    by: Mapping[str, Mapping[Any, Any]] | None = None,
+) -> Any:
+    """A dataclass field that is a setting; the arguments are those of `Setting`."""
+    metadata = {
+        "help": help, "none": none, "low": low, "high": high, "above": above, "below": below,
+        "section": section, "needs": needs, "instead": instead, "negative": negative,
+        "metavar": metavar, "by": by or {},
+    }  # fmt: skip
+    return field(default=default, metadata={KEY: metadata})
+
+
+def settings_of(settings_class: type) -> dict[str, Setting]:
+    """The settings that the fields of a dataclass define, by name, in their order."""
+    hints = typing.get_type_hints(settings_class)
+    return {
+        each.name: make_setting(each.name, hints[each.name], each.default, each.metadata[KEY])
+        for each in fields(settings_class)
+        if KEY in each.metadata
+    }
+
+
+METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", tuple: "N,N,..."}
+
+
+def make_setting(name: str, hint: Any, default: Any, metadata: Mapping[str, Any]) -> Setting:
+    """The setting `name` of type `hint`: X, X | None, Literal[...] or tuple[int, ...]."""
+    assert default is not MISSING, f"{name} has no default"
+    kinds = typing.get_args(hint) if is_union(hint) else (hint,)
+    optional = types.NoneType in kinds
+    (kind,) = (each for each in kinds if each is not types.NoneType)
+    choices: tuple[str, ...] = ()
+    if typing.get_origin(kind) is Literal:
+        kind, choices = str, typing.get_args(kind)
+    kind = typing.get_origin(kind) or kind
+    metavar = metadata["metavar"] or "|".join(choices) or METAVARS.get(kind, "")
+    more = {**metadata, "metavar": metavar}
+    return Setting(
+        name=name, kind=kind, default=default, optional=optional, choices=choices, **more
+    )
+
+
+def is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (types.UnionType, typing.Union)
+
+
+# ------------------------------------------------------------------------------- values of settings
+
+
+def parse_value(setting: Setting, text: str, name: str | None = None) -> Any:
+    """The value that `text` writes, of a flag or a variable; its range is not looked at.
+
+    `name` is what an error calls the setting. Errors: UsageError where the type does not fit.
+    """
+    if setting.kind in (int, float):
+        try:
+            return setting.kind(text)
+        except ValueError:
+            raise wrong_type(setting, text, name) from None
+    if setting.kind is tuple:
+        return whole_numbers(setting, text, name)
+    return text
+
+
+def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
+    """`value`, from a flag, a variable or YAML, as the setting has it.
+
+    `name` is what an error calls the setting. Errors: UsageError where the type does not fit, the
+    value is no choice (with the nearest one), or lies out of range.
+    """
+    if value is None and setting.optional:
+        return None
+    if setting.choices:
+        if value in setting.choices:
+            return value
+        near = did_you_mean(str(value), setting.choices)
+        raise UsageError(f"{name or mark(setting)} is {value!r}{near}")
+    if setting.kind is tuple:
+        numbers = whole_numbers(setting, value, name)
+        for number in numbers:
+            check_range(setting, number, name)
+        return numbers
+    if setting.kind is float and type(value) in (int, str):  # YAML 1.1 reads 1e-3 as a string
+        try:
+            value = float(value)
+        except ValueError:
+            raise wrong_type(setting, value, name) from None
+    if type(value) is not setting.kind:
+        raise wrong_type(setting, value, name)
+    check_range(setting, value, name)
+    return value
+
+
+def whole_numbers(setting: Setting, value: Any, name: str | None = None) -> tuple[int, ...]:
+    """A YAML list, or '2000,6000' as a flag has it. Errors: UsageError."""
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        return tuple(int(str(part)) for part in parts)
+    except (TypeError, ValueError):
+        raise wrong_type(setting, value, name) from None
+
+
+def check_range(setting: Setting, value: Any, name: str | None = None) -> None:
+    """Errors: UsageError where a number is out of range or not finite."""
+    if type(value) not in (int, float):
+        return
+    inside = setting.low <= value <= setting.high and setting.above < value < setting.below
+    if not inside or not math.isfinite(value):
+        wanted = setting.range_text() or "a finite number"
+        raise UsageError(f"{name or mark(setting)} is {value}; it must be {wanted}")
+
+
+WANTED = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: "whole numbers, as 2000,6000",
+}
+
+
+def wrong_type(setting: Setting, value: Any, name: str | None) -> UsageError:
+    return UsageError(f"{name or mark(setting)} is {value!r}; it takes {WANTED[setting.kind]}")
+
+
+def mark(setting: Setting) -> str:
+    """The setting's name as an error message marks it (errors.py)."""
+    return f"`{setting.name}`"
+
+
+# ---------------------------------------------------------------------------------------- their use
+
+
+def check_needs(
+    settings: Iterable[Setting], given: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
+    """Errors: UsageError where one that is `given` has no effect beside all the `values`."""
+    for setting in settings:
+        value = given.get(setting.name)
+        if value is None or value is False or has_effect(setting, values):
+            continue  # a switch that is off asks for nothing
+        assert setting.needs is not None
+        other, wanted = setting.needs
+        needed = " or ".join([f"`{other}={wanted[0]}`", *map(str, wanted[1:])])
+        instead = f"; here it is `{setting.instead}`" if setting.instead else ""
+        raise UsageError(f"{mark(setting)} is for {needed}{instead}")
+
+
+def has_effect(setting: Setting, values: Mapping[str, Any]) -> bool:
+    """Whether what the setting `needs` holds among `values`."""
+    return setting.needs is None or values.get(setting.needs[0]) in setting.needs[1]
