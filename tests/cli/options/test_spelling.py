@@ -14,9 +14,7 @@ from seqlm.cli.app import app
 from seqlm.cli.options.spelling import spell_as_flags, spell_error
 from seqlm.errors import MARKED, UsageError
 
-MESSAGE = (
-    "`patience` is for `schedule=wsd` or `tied=False`, `peephole=True`, `nonesuch`, no `corpus`"
-)
+MESSAGE = "`patience` is for `schedule=wsd` or `tied=False`, `peephole=True`, `nonesuch`, `corpus`"
 
 
 def spelled(message: str, *arguments: str) -> str:
