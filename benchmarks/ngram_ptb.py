@@ -17,10 +17,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from seqlm.counting.estimation.counts_of_counts import last_suffixes
-from seqlm.counting.estimation.estimate import prepare, smoothed
-from seqlm.counting.estimation.held_out import tuned
-from seqlm.counting.estimation.smoothing import Smoothing, chosen
+from seqlm.counting.estimation.counts_of_counts import lmplz_corrections
+from seqlm.counting.estimation.estimate import estimate_from_counts
+from seqlm.counting.estimation.prepare_counts import prepare_counts
+from seqlm.counting.smoothing.smoothing_methods import method_of, tune_smoothing
+from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.evaluation.tuning import em
 from seqlm.models.ngram.ngram_model import NGramModel
@@ -59,9 +60,9 @@ def estimate(texts: Texts, how: Smoothing, order: int, tune: bool) -> NGramModel
     size = len(texts.train.tokenizer)
     tables = count_ngrams(texts.train.ids, size, order)
     if tune:
-        how = tuned(how, tables, size, "sentence", texts.valid)
-    counts = prepare(tables, how, last_suffixes(texts.train.ids, size, order))
-    return smoothed(counts, how, size)
+        how = tune_smoothing(how, tables, size, "sentence", texts.valid)
+    counts = prepare_counts(tables, how, lmplz_corrections(texts.train.ids, size, order))
+    return estimate_from_counts(counts, how, size)
 
 
 def log_probs(model: NGramModel | UnigramCache, ids: np.ndarray) -> np.ndarray:
@@ -115,7 +116,7 @@ def main() -> None:
     print(f"|---|{'---|' * len(ORDERS)}")
     for number, how in enumerate(METHODS):
         first_of_its_kind = how.method not in [each.method for each in METHODS[:number]]
-        print(row(texts, how, chosen(how).tuned and first_of_its_kind), flush=True)
+        print(row(texts, how, method_of(how).tune is not None and first_of_its_kind), flush=True)
     cells = " | ".join(with_cache(texts, order) if order > 1 else "-" for order in ORDERS)
     print(f"| `modified-kneser-ney` and `eval --cache 500 --tune` | {cells} |")
     print(f"\n{time.perf_counter() - started:.0f} s")

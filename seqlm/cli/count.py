@@ -130,7 +130,7 @@ def count(
 
     from seqlm.counting.counting_run import count as count_corpus
     from seqlm.counting.counting_settings import Settings
-    from seqlm.counting.estimation.smoothing import Smoothing
+    from seqlm.counting.smoothing.smoothing_settings import Smoothing
 
     settings = Settings(
         order=order,

@@ -12,7 +12,7 @@ import torch
 
 from seqlm import __version__
 from seqlm.counting.counting_settings import Settings, check_outputs, refuse_contradictions
-from seqlm.counting.estimation.estimate import home, smoothed
+from seqlm.counting.estimation.estimate import counting_device, estimate_from_counts
 from seqlm.counting.sources import Known, from_files, from_spark, from_text
 from seqlm.memory import Memory
 from seqlm.models.ngram.ngram_model import NGramModel
@@ -41,7 +41,7 @@ def count(
         RunFolder.check_free(output, overwrite)
     refuse_contradictions(settings)
     check_outputs(settings, sources)
-    memory = Memory(settings.memory, scratch(output), home(device))
+    memory = Memory(settings.memory, scratch(output), counting_device(device))
     if settings.from_counts:
         source = from_files(sources, settings, memory, progress)
     elif settings.master is not None:
@@ -50,10 +50,10 @@ def count(
             settings = replace(settings, write_counts=f"{absolute(str(name))}.parquet")
         source = from_spark(sources, settings, progress)
     else:
-        source = from_text(sources, settings, memory, home(device), progress)
+        source = from_text(sources, settings, memory, counting_device(device), progress)
     counts, known, settings = source
     how, size = settings.smoothing, len(known.tokenizer)
-    model = smoothed(counts, how, size, str(settings.context), progress, memory)
+    model = estimate_from_counts(counts, how, size, str(settings.context), progress, memory)
     model = pruned(model, settings.prune, settings.prune_to, progress)
     if settings.arpa is not None:
         write_arpa(model, known.tokenizer, settings.arpa, progress)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seqlm.counting.estimation.estimate import check
-from seqlm.counting.estimation.smoothing import Smoothing, chosen
+from seqlm.counting.estimation.estimate import check_estimation
+from seqlm.counting.smoothing.smoothing_methods import method_of
+from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.errors import DataError, UsageError
 from seqlm.text.reading import STDIN
 from seqlm.text.tokenizer import Kind
@@ -45,10 +46,12 @@ class Settings:
 def refuse_contradictions(settings: Settings) -> None:
     """Before any work is done. Errors: UsageError on settings that mean nothing, DataError."""
     method = settings.smoothing.method
-    check(settings.smoothing, settings.order or DEFAULT_ORDER, settings.context or "sentence")
+    check_estimation(
+        settings.smoothing, settings.order or DEFAULT_ORDER, settings.context or "sentence"
+    )
     if settings.tune is None and method == "jelinek-mercer":
         raise UsageError("jelinek-mercer learns its weights from held-out text: --tune FILE")
-    if settings.tune is not None and not chosen(settings.smoothing).tuned:
+    if settings.tune is not None and method_of(settings.smoothing).tune is None:
         raise UsageError(f"--tune: {method} takes nothing from held-out text")
     if settings.tune not in (None, "-") and not Path(settings.tune).exists():
         raise DataError(f"--tune {settings.tune}: there is no such file")

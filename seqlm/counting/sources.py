@@ -10,11 +10,10 @@ from typing import NamedTuple
 import torch
 
 from seqlm.counting.counting_settings import DEFAULT_ORDER, Settings
-from seqlm.counting.estimation.counts_of_counts import Change, last_suffixes
-from seqlm.counting.estimation.estimate import Counts, prepare
-from seqlm.counting.estimation.held_out import tuned
-from seqlm.counting.estimation.smoothing import chosen
+from seqlm.counting.estimation.counts_of_counts import Correction, lmplz_corrections
+from seqlm.counting.estimation.prepare_counts import PreparedCounts, prepare_counts
 from seqlm.counting.files.count_files import read_counts, write_counts
+from seqlm.counting.smoothing.smoothing_methods import method_of, tune_smoothing
 from seqlm.counting.tables.in_memory import NGrams, count_ngrams
 from seqlm.counting.tables.in_pieces import count_in_pieces
 from seqlm.errors import UsageError
@@ -41,7 +40,7 @@ class Known(NamedTuple):
 
 
 class Source(NamedTuple):
-    counts: Counts
+    counts: PreparedCounts
     known: Known
     settings: Settings
     """With all that was left open, and what was tuned."""
@@ -72,7 +71,7 @@ def from_text(
     size = len(corpus.tokenizer)
     known = Known(corpus.tokenizer, len(corpus.ids), corpus.lines, corpus.digest)
     progress(known.told)
-    last = last_suffixes(corpus.ids, size, order) if context == "sentence" else []
+    last = lmplz_corrections(corpus.ids, size, order) if context == "sentence" else []
     text = (corpus.ids, size, order, context)
     if memory.limit is None:
         tables = count_ngrams(*text, device, progress=progress)
@@ -103,7 +102,7 @@ def _finished(
     settings: Settings,
     memory: Memory,
     progress: Progress,
-    last: Sequence[Change] = (),
+    last: Sequence[Correction] = (),
 ) -> Source:
     """What is done with tables of occurrences, wherever they come from."""
     size, context = len(known.tokenizer), str(settings.context)
@@ -114,10 +113,10 @@ def _finished(
         held_out = read_corpus([settings.tune], known.tokenizer, errors=settings.errors)
         if held_out.digest == known.digest:
             raise UsageError(f"--tune {settings.tune} is the corpus: held-out text is another")
-        how = tuned(how, tables, size, context, held_out.ids)
+        how = tune_smoothing(how, tables, size, context, held_out.ids)
         if how.method == "add-k":
             progress(f"tuned: --add-k {how.add_k:.4g}")
-    counts = prepare(tables, how, last, memory)
+    counts = prepare_counts(tables, how, last, memory)
     return Source(counts, known, replace(settings, smoothing=how))
 
 
@@ -136,7 +135,7 @@ def from_spark(sources: Sequence[str], settings: Settings, progress: Progress) -
         settings.vocab_size,
         settings.min_count,
         settings.smoothing.cutoffs,
-        chosen(settings.smoothing).adjusted,
+        method_of(settings.smoothing).adjusts_counts,
     )
     found = count_with_spark(job, settings.master, settings.write_counts, progress)
     kind = found.tokenizer.kind

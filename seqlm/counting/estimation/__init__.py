@@ -1,1 +1,1 @@
-"""Counts to probabilities."""
+"""From counts to an n-gram model, step by step."""

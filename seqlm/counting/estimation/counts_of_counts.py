@@ -1,10 +1,13 @@
-"""Counts of counts: how many n-grams of an order have the count j. Discounts are made of them.
+"""Counts of counts: how many n-grams of an order have the count j, to compute discounts from.
 
-KenLM's `lmplz` (Heafield et al., 2013) reads n-grams in suffix order, the last word first, words by
-their first appearance in the text. It knows the adjusted count of one when the next one differs,
-and after the last one of all enters the suffixes of it with their occurrences instead. That one
-n-gram an order shows in the third digit of a discount of the Penn Treebank, so it is done here
-too: a model agrees with lmplz to five digits.
+KenLM's `lmplz` (Heafield et al., 2013) reads n-grams in suffix order: they are compared from their
+last word to their first, and words by their first appearance in the text. The adjusted count of an
+n-gram is complete when the next one differs. After the last n-gram of the text, lmplz enters its
+suffixes with their occurrences instead of their adjusted counts. This one n-gram of each order
+changes the third digit of a discount of the Penn Treebank, so it is corrected here too: a model
+agrees with lmplz to five digits.
+
+    U n-grams of an order · N tokens · V vocabulary
 """
 
 from __future__ import annotations
@@ -22,14 +25,14 @@ from seqlm.text.vocabulary import EOS
 LARGEST = 9
 
 
-class Change(NamedTuple):
-    """An n-gram that is entered under another count than it has."""
+class Correction(NamedTuple):
+    """An n-gram that enters the counts of counts with its occurrences, not its adjusted count."""
 
     adjusted: int
     occurrences: int
 
 
-def frequencies(counts: Tensor, memory: Memory = IN_MEMORY) -> list[int]:
+def counts_of_counts(counts: Tensor, memory: Memory = IN_MEMORY) -> list[int]:
     """n_0 … n_9: how many of `counts` (U,) are j."""
     n = torch.zeros(LARGEST + 2, dtype=torch.int64, device=counts.device)
     for part in blocks(counts):
@@ -38,37 +41,37 @@ def frequencies(counts: Tensor, memory: Memory = IN_MEMORY) -> list[int]:
     return n[:-1].tolist()
 
 
-def changed(n: list[int], change: Change) -> list[int]:
+def corrected(n: list[int], correction: Correction) -> list[int]:
     n = list(n)
-    if change.adjusted <= LARGEST:
-        n[change.adjusted] -= 1
-    if change.occurrences <= LARGEST:
-        n[change.occurrences] += 1
+    if correction.adjusted <= LARGEST:
+        n[correction.adjusted] -= 1
+    if correction.occurrences <= LARGEST:
+        n[correction.occurrences] += 1
     return n
 
 
-def last_suffixes(ids: np.ndarray, vocab_size: int, order: int) -> list[Change]:
-    """Of the last n-gram in suffix order, its suffixes of orders 1 … `order` - 1.
+def lmplz_corrections(ids: np.ndarray, vocab_size: int, order: int) -> list[Correction]:
+    """The suffixes, of orders 1 … `order` - 1, of the last n-gram in suffix order.
 
     `ids` (N,) is a text in sentence context. The list ends with the last suffix that does not begin
     with `<s>`, whose counts are not adjusted.
     """
-    rank = appearance(ids, vocab_size)
-    rank[EOS] = -1  # `<s>`, before a word, comes before all that are
-    at = _positions(ids, int(rank.argmax()))  # of the last words of all that may be the last n-gram
-    changes = []
+    rank = first_appearance(ids, vocab_size)
+    rank[EOS] = -1  # `<s>`, before a word, comes before all words that appear
+    last = _positions(ids, int(rank.argmax()))  # (P,) of the last word of the last n-gram
+    corrections = []
     for k in range(1, order):
-        before = np.where(at >= k, ids[at - k], EOS)  # (P,) the word k places back
-        changes.append(Change(len(np.unique(before)), len(at)))
-        last = before[rank[before].argmax()]
-        at = at[before == last]
-        if last == EOS:
+        before = np.where(last >= k, ids[last - k], EOS)  # (P,) the word k places before
+        corrections.append(Correction(len(np.unique(before)), len(last)))
+        highest = before[rank[before].argmax()]
+        last = last[before == highest]
+        if highest == EOS:
             break
-    return changes
+    return corrections
 
 
-def appearance(ids: np.ndarray, vocab_size: int) -> np.ndarray:
-    """(V,) int64, when each type is first seen; -2 for one that never is."""
+def first_appearance(ids: np.ndarray, vocab_size: int) -> np.ndarray:
+    """(V,) int64, the position at which each type first appears; -2 if it never does."""
     rank = np.full(vocab_size, -2, np.int64)
     for start in range(0, len(ids), BLOCK):
         block = ids[start : start + BLOCK]
@@ -78,9 +81,9 @@ def appearance(ids: np.ndarray, vocab_size: int) -> np.ndarray:
 
 
 def _positions(ids: np.ndarray, id: int) -> np.ndarray:
-    """Where `id` is in `ids`."""
-    found = [
+    """(P,) the positions of `id` in `ids` (N,)."""
+    positions = [
         np.flatnonzero(ids[start : start + BLOCK] == id) + start
         for start in range(0, len(ids), BLOCK)
     ]
-    return np.concatenate(found)
+    return np.concatenate(positions)

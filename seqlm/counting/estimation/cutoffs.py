@@ -1,9 +1,11 @@
-"""Count cutoffs: n-grams seen too rarely are left out of the tables, and their counts remembered.
+"""Count cutoffs: n-grams seen too rarely are left out of the tables.
 
-A cutoff drops what occurs at most so often. Cutoffs never fall from one order to the next, and a
-part of an n-gram occurs at least as often as the whole, so whatever is kept has its context and its
-suffix kept. What was lost after a history still counts in its total: its share goes to the words
-that are not listed.
+A cutoff drops n-grams that occur at most so often. Cutoffs never fall from one order to the next,
+and a part of an n-gram occurs at least as often as the n-gram itself, so that the context and the
+suffix of an n-gram that is kept are kept too. The counts dropped after a history stay in its total:
+their probability goes to the words that are not listed.
+
+    U n-grams of an order · H histories, the n-grams of the order below
 """
 
 from __future__ import annotations
@@ -19,29 +21,33 @@ from seqlm.counting.tables.in_memory import NGrams
 from seqlm.errors import UsageError
 
 
-def per_order(cutoffs: Sequence[int], order: int) -> list[int]:
-    """A cutoff for each order, the last one given for all above.
+def cutoffs_by_order(cutoffs: Sequence[int], order: int) -> list[int]:
+    """A cutoff for each order 1 … `order`; the last one given serves all higher orders.
 
-    Errors: UsageError where they fall, or cut off single words, which is what a vocabulary does.
+    Errors: UsageError if they fall, or drop single words, which is what a vocabulary does.
     """
-    cut = [*cutoffs[:order], *[cutoffs[-1]] * (order - len(cutoffs))] if cutoffs else [0] * order
-    if cut[0] > 0:
+    if not cutoffs:
+        return [0] * order
+    by_order = [*cutoffs[:order], *[cutoffs[-1]] * (order - len(cutoffs))]
+    if by_order[0] > 0:
         raise UsageError("--cutoffs begin with 0: for single words there is --min-count")
-    if min(cut) < 0 or any(b < a for a, b in pairwise(cut)):
+    if min(by_order) < 0 or any(b < a for a, b in pairwise(by_order)):
         raise UsageError(f"--cutoffs {','.join(map(str, cutoffs))}: from order to order they rise")
-    return [min(most, 1 << 62) for most in cut]  # more than anything occurs
+    return [min(cutoff, 1 << 62) for cutoff in by_order]  # more than anything occurs
 
 
-def cut_off(tables: list[NGrams], occurrences: Sequence[Tensor], cutoffs: Sequence[int]) -> None:
-    """Leaves in `tables`, whose counts may be adjusted, what occurs more often than its cutoff.
+def apply_cutoffs(
+    tables: list[NGrams], occurrences: Sequence[Tensor], cutoffs: Sequence[int]
+) -> None:
+    """Keeps in `tables`, whose counts may be adjusted, what occurs more often than its cutoff.
 
-    `occurrences` (U,) an order are the raw counts, `cutoffs` those of `per_order`. A table replaces
-    the longer one as soon as it is made.
+    `occurrences`, (U,) for each order, are the raw counts, and `cutoffs` those of
+    `cutoffs_by_order`. A table replaces the longer one as soon as it is made.
     """
     kept_below = torch.ones_like(occurrences[0], dtype=torch.bool)  # the vocabulary is not cut
     for k in range(1, len(tables)):
-        most = min(cutoffs[k], torch.iinfo(occurrences[k].dtype).max)
-        table, kept = tables[k], occurrences[k] > most  # (U,)
+        cutoff = min(cutoffs[k], torch.iinfo(occurrences[k].dtype).max)
+        table, kept = tables[k], occurrences[k] > cutoff  # (U,)
         if not kept.all() or not kept_below.all():
             tables[k] = _select(table, kept, kept_below)
         kept_below = kept
@@ -49,15 +55,15 @@ def cut_off(tables: list[NGrams], occurrences: Sequence[Tensor], cutoffs: Sequen
 
 def _select(table: NGrams, kept: Tensor, kept_below: Tensor) -> NGrams:
     """The rows `kept` (U,), whose contexts and suffixes are the rows `kept_below` (H,)."""
-    renumbered = kept_below.cumsum(0, dtype=torch.int32) - 1  # (H,)
+    new_row = kept_below.cumsum(0, dtype=torch.int32) - 1  # (H,)
     sizes = torch.zeros(len(table.first) - 1, dtype=torch.int32, device=kept.device)
-    lost = torch.zeros(len(sizes), dtype=torch.int64, device=kept.device)
+    pruned_count = torch.zeros(len(sizes), dtype=torch.int64, device=kept.device)
     for owners, grams in histories(table.first):
         bounds = table.first[owners.start : owners.stop + 1].long() - grams.start
-        there, counts = kept[grams], table.counts[grams]
-        sizes[owners] = sums(there.long(), bounds).int()
-        lost[owners] = sums(torch.where(there, 0, counts), bounds)
+        kept_part, counts = kept[grams], table.counts[grams]
+        sizes[owners] = sums(kept_part.long(), bounds).int()
+        pruned_count[owners] = sums(torch.where(kept_part, 0, counts), bounds)
     first = torch.zeros(int(kept_below.sum()) + 1, dtype=torch.int32, device=kept.device)
     first[1:] = sizes[kept_below].cumsum(0)
-    suffix = renumbered.index_select(0, table.suffix[kept])
-    return NGrams(table.words[kept], first, suffix, table.counts[kept], lost[kept_below])
+    suffix = new_row.index_select(0, table.suffix[kept])
+    return NGrams(table.words[kept], first, suffix, table.counts[kept], pruned_count[kept_below])

@@ -29,9 +29,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from seqlm.counting.estimation.counts_of_counts import LARGEST, Change, changed
-from seqlm.counting.estimation.cutoffs import per_order
-from seqlm.counting.estimation.estimate import Counts
+from seqlm.counting.estimation.counts_of_counts import LARGEST, Correction, corrected
+from seqlm.counting.estimation.cutoffs import cutoffs_by_order
+from seqlm.counting.estimation.prepare_counts import PreparedCounts
 from seqlm.counting.spark.spark_session import (  # first: it says what is missing
     literal,
     new_folder,
@@ -77,14 +77,14 @@ class Job(NamedTuple):
     vocab_size: int | None = None
     min_count: int | None = None
     cutoffs: Sequence[int] = ()
-    """As `per_order` takes them."""
+    """As `cutoffs_by_order` takes them."""
     adjusted: bool = True
     """Whether smoothing wants adjusted counts of the orders below the highest."""
 
 
 class SparkCounts(NamedTuple):
-    counts: Counts
-    """What `prepare` makes of the same text."""
+    counts: PreparedCounts
+    """What `prepare_counts` makes of the same text."""
     tokenizer: Tokenizer
     tokens: int
     lines: int
@@ -109,7 +109,7 @@ def count_with_spark(
 
 def check(job: Job) -> None:
     """Errors: UsageError and DataError on what can be told without Spark."""
-    per_order(job.cutoffs, job.order)
+    cutoffs_by_order(job.cutoffs, job.order)
     if (job.tokenizer.kind if job.tokenizer else job.kind) == "bpe":
         raise UsageError("--engine spark counts words and characters, not BPE")
     if job.tokenizer and (job.vocab_size is not None or job.min_count is not None):
@@ -146,15 +146,15 @@ def count_in(spark: SparkSession, job: Job, parquet: str, progress: Progress) ->
 
         progress("collecting what is kept")
         column = "adjusted" if job.adjusted else "count"
-        often = [frequencies(order, column) for order in orders]
+        often = [counts_of_counts(order, column) for order in orders]
         often[0][0] = int(np.count_nonzero(occurrences == 0))
         if job.adjusted:
-            last = last_suffixes(orders, rank)
-            often[: len(last)] = map(changed, often, last)
-        cutoffs = per_order(job.cutoffs, job.order)
+            last = lmplz_corrections(orders, rank)
+            often[: len(last)] = map(corrected, often, last)
+        cutoffs = cutoffs_by_order(job.cutoffs, job.order)
         tables = collect(orders, column, cutoffs, len(tokenizer))
     tokens, ends = int(occurrences.sum()), int(occurrences[EOS])
-    return SparkCounts(Counts(tables, often), tokenizer, tokens, ends)
+    return SparkCounts(PreparedCounts(tables, often), tokenizer, tokens, ends)
 
 
 # ----------------------------------------------------------------------------------------- n-grams
@@ -213,7 +213,7 @@ def write_orders(
 # ----------------------------------------------------------------------- what smoothing starts from
 
 
-def frequencies(order: DataFrame, column: str) -> list[int]:
+def counts_of_counts(order: DataFrame, column: str) -> list[int]:
     """n_0 … n_9: how many n-grams have the count j."""
     n = [0] * (LARGEST + 1)
     for row in order.where(F.col(column) <= LARGEST).groupBy(column).count().collect():
@@ -221,8 +221,8 @@ def frequencies(order: DataFrame, column: str) -> list[int]:
     return n
 
 
-def last_suffixes(orders: Sequence[DataFrame], rank: np.ndarray) -> list[Change]:
-    """As in `counting/frequencies.py`, with the files of a URL in the order Spark reads them."""
+def lmplz_corrections(orders: Sequence[DataFrame], rank: np.ndarray) -> list[Correction]:
+    """As in `counts_of_counts.py`, with the files of a URL in the order Spark reads them."""
     rank = rank.copy()
     rank[EOS] = -1
     suffix, changes = [int(rank.argmax())], []
@@ -230,7 +230,7 @@ def last_suffixes(orders: Sequence[DataFrame], rank: np.ndarray) -> list[Change]
         ends = [F.col(f"w{j}") == id for j, id in enumerate(suffix, 2)]
         rows = longer.where(reduce(Column.__and__, ends)).select("w1", "count").toArrow()
         before, count = (column.to_numpy() for column in rows.columns)
-        changes.append(Change(len(before), int(count.sum())))
+        changes.append(Correction(len(before), int(count.sum())))
         suffix.insert(0, int(before[rank[before].argmax()]))
         if suffix[0] == EOS:
             break

@@ -38,7 +38,6 @@ from torch import Tensor
 
 from seqlm.counting.tables.arrays import blocks, compact, sort_values
 from seqlm.errors import DataError
-from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.ngram_model import indices, scramble_ids
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
@@ -108,36 +107,6 @@ def count_ngrams(
                 orders[-1].counts.index_add_(0, ended, -torch.ones_like(ended).int())
             del keys, new
     return orders
-
-
-def adjust(orders: list[NGrams], memory: Memory = IN_MEMORY, threads: int | None = None) -> None:
-    """Makes `counts` of all orders but the highest the number of different words before an n-gram.
-
-    A word before a k-gram makes a (k+1)-gram of which it is the suffix. What nothing ever precedes,
-    because it begins with `</s>`, keeps its occurrences (Chen & Goodman, 1998).
-    """
-
-    def adjusted(pair: tuple[NGrams, NGrams]) -> NGrams:
-        below, above = pair
-        before = _occurrences(above.suffix, len(below.counts), memory)
-        for part in blocks(before):
-            before[part] = torch.where(before[part] > 0, before[part], below.counts[part])
-            memory.release_pages()
-        return below._replace(counts=before)
-
-    device = orders[0].counts.device
-    orders[:-1] = parallel_map(adjusted, pairwise(orders), device, threads)
-
-
-def _occurrences(rows: Tensor, size: int, memory: Memory) -> Tensor:
-    """(size,) int32, how often each row is in `rows` (U,)."""
-    if memory.limit is None:
-        return torch.bincount(rows, minlength=size).int()
-    found = memory.zeros(size, torch.int32)
-    for part in blocks(rows):
-        found.index_add_(0, rows[part], torch.ones_like(rows[part]))
-        memory.release_pages()
-    return found
 
 
 def _unigrams(text: Tensor, vocab_size: int) -> NGrams:

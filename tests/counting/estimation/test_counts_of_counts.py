@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.counting.estimation import counts_of_counts
-from seqlm.counting.estimation.counts_of_counts import Change, appearance, changed, last_suffixes
+from seqlm.counting.estimation.counts_of_counts import (
+    Correction,
+    corrected,
+    first_appearance,
+    lmplz_corrections,
+)
 from seqlm.counting.tables import arrays
 from seqlm.text.vocabulary import EOS
 from tests.counting.oracle import Gram, adjusted_counts, array, stream
@@ -63,7 +68,7 @@ def adjust_counts(lines: list[list[int]], order: int) -> dict[int, list[int]]:
 @given(LINES, st.integers(1, 6))
 def test_the_last_suffixes_are_those_of_lmplz(lines: list[list[int]], order: int) -> None:
     ids = stream(lines)
-    changes = last_suffixes(array(ids), V, order)
+    changes = lmplz_corrections(array(ids), V, order)
     assert len(changes) < order
     counts = adjusted_counts(ids, order, "sentence")
     entered = adjust_counts(lines, order)
@@ -80,28 +85,28 @@ def test_blocks_of_any_size_say_the_same(block: int, monkeypatch: pytest.MonkeyP
     noise = np.random.default_rng(0)
     ids = noise.integers(0, 60, 400).astype(np.int32)
     ids[-1] = EOS
-    before = appearance(ids, 70), last_suffixes(ids, 70, 4)
+    before = first_appearance(ids, 70), lmplz_corrections(ids, 70, 4)
     monkeypatch.setattr(counts_of_counts, "BLOCK", block)
     monkeypatch.setattr(arrays, "BLOCK", block)
-    assert np.array_equal(appearance(ids, 70), before[0])
-    assert last_suffixes(ids, 70, 4) == before[1]
+    assert np.array_equal(first_appearance(ids, 70), before[0])
+    assert lmplz_corrections(ids, 70, 4) == before[1]
     counts = torch.from_numpy(ids)
     often = Counter(ids.tolist())
-    assert counts_of_counts.frequencies(counts) == [often[j] for j in range(10)]
+    assert counts_of_counts.counts_of_counts(counts) == [often[j] for j in range(10)]
 
 
 def test_appearance_is_the_first_place() -> None:
-    assert appearance(array([3, 2, 3, EOS, 2, EOS]), 5).tolist() == [-2, 3, 1, 0, -2]
+    assert first_appearance(array([3, 2, 3, EOS, 2, EOS]), 5).tolist() == [-2, 3, 1, 0, -2]
 
 
 def test_counts_of_counts_are_those_of_one_to_nine() -> None:
     counts = torch.tensor([0, 1, 1, 9, 10, 10**6])
-    assert counts_of_counts.frequencies(counts) == [1, 2, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert counts_of_counts.counts_of_counts(counts) == [1, 2, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
 def test_a_change_beyond_nine_is_not_seen() -> None:
     n = [0, 5, 4, 3, 2, 1, 0, 0, 0, 1]
-    assert changed(n, Change(2, 7)) == [0, 5, 3, 3, 2, 1, 0, 1, 0, 1]
-    assert changed(n, Change(2, 70)) == [0, 5, 3, 3, 2, 1, 0, 0, 0, 1]
-    assert changed(n, Change(70, 90)) == n
+    assert corrected(n, Correction(2, 7)) == [0, 5, 3, 3, 2, 1, 0, 1, 0, 1]
+    assert corrected(n, Correction(2, 70)) == [0, 5, 3, 3, 2, 1, 0, 0, 0, 1]
+    assert corrected(n, Correction(70, 90)) == n
     assert n == [0, 5, 4, 3, 2, 1, 0, 0, 0, 1]

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.counting.estimation.cutoffs import cut_off, per_order
+from seqlm.counting.estimation.adjust_counts import adjust_counts
+from seqlm.counting.estimation.cutoffs import apply_cutoffs, cutoffs_by_order
 from seqlm.counting.tables import arrays
-from seqlm.counting.tables.in_memory import NGrams, adjust, count_ngrams
+from seqlm.counting.tables.in_memory import NGrams, count_ngrams
 from seqlm.errors import UsageError
 from tests.counting.oracle import Gram, array, count, spell, stream
 
@@ -20,8 +21,8 @@ def cut(lines: list[list[int]], context: str, adjusted: bool, cutoffs: list[int]
     tables = count_ngrams(array(stream(lines)), V, ORDER, context)
     occurrences = [table.counts for table in tables]
     if adjusted:
-        adjust(tables)
-    cut_off(tables, occurrences, cutoffs)
+        adjust_counts(tables)
+    apply_cutoffs(tables, occurrences, cutoffs)
     return tables
 
 
@@ -68,7 +69,7 @@ def test_small_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_nothing_is_cut_off_the_tables_are_the_same() -> None:
     tables = count_ngrams(array(stream([[2, 3], [2, 3], [2, 3]])), V, 3)
     before = list(tables)
-    cut_off(tables, [table.counts for table in tables], [0, 2, 2])
+    apply_cutoffs(tables, [table.counts for table in tables], [0, 2, 2])
     assert all(one is other for one, other in zip(before, tables, strict=True))
 
 
@@ -85,7 +86,7 @@ def test_where_nothing_is_cut_off_the_tables_are_the_same() -> None:
 def test_the_last_cutoff_serves_all_above(
     cutoffs: tuple[int, ...], order: int, each: list[int]
 ) -> None:
-    assert per_order(cutoffs, order) == each
+    assert cutoffs_by_order(cutoffs, order) == each
 
 
 @pytest.mark.parametrize(
@@ -99,5 +100,5 @@ def test_the_last_cutoff_serves_all_above(
 )
 def test_cutoffs_that_mean_nothing(cutoffs: tuple[int, ...], message: str) -> None:
     with pytest.raises(UsageError) as error:
-        per_order(cutoffs, 3)
+        cutoffs_by_order(cutoffs, 3)
     assert message in str(error.value)

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import torch
 
-from seqlm.counting.estimation.counts_of_counts import last_suffixes
-from seqlm.counting.estimation.estimate import Counts, prepare
-from seqlm.counting.estimation.smoothing import Smoothing
+from seqlm.counting.estimation.counts_of_counts import lmplz_corrections
+from seqlm.counting.estimation.prepare_counts import PreparedCounts, prepare_counts
+from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.errors import DataError, SeqlmError, UsageError
 from seqlm.progress import silent
@@ -56,19 +56,19 @@ def spark() -> Iterator[SparkSession]:
         yield spark
 
 
-def here(job: Job) -> tuple[Corpus, Counts]:
+def here(job: Job) -> tuple[Corpus, PreparedCounts]:
     """The same by the local engine."""
     corpus = read_corpus(job.sources, job.tokenizer, job.kind, job.vocab_size, job.min_count)
     size = len(corpus.tokenizer)
     how = Smoothing("kneser-ney" if job.adjusted else "witten-bell", cutoffs=tuple(job.cutoffs))
     tables = count_ngrams(corpus.ids, size, job.order)
-    return corpus, prepare(tables, how, last_suffixes(corpus.ids, size, job.order))
+    return corpus, prepare_counts(tables, how, lmplz_corrections(corpus.ids, size, job.order))
 
 
-def assert_equal(found: SparkCounts, corpus: Corpus, counts: Counts) -> None:
+def assert_equal(found: SparkCounts, corpus: Corpus, counts: PreparedCounts) -> None:
     assert found.tokenizer.types == corpus.tokenizer.types
     assert (found.tokens, found.lines) == (len(corpus.ids), corpus.lines)
-    assert found.counts.frequencies == counts.frequencies
+    assert found.counts.counts_of_counts == counts.counts_of_counts
     for ours, theirs in zip(found.counts.tables, counts.tables, strict=True):
         lost, expected = ours.pruned_count, theirs.pruned_count
         for one, other in zip(ours[:4], theirs[:4], strict=True):
@@ -160,7 +160,7 @@ def test_what_is_written_is_the_dictionary_s(spark: SparkSession, tmp_path: Path
     assert [word.encode() for word in words] == found.tokenizer.types
     ids = [id for line in lines for id in (*map(words.index, line), 1)]
     raw, adjusted = raw_counts(ids, 3, "sentence"), adjusted_counts(ids, 3, "sentence")
-    assert found.counts.frequencies[2] == [Counter(raw[3].values())[j] for j in range(10)]
+    assert found.counts.counts_of_counts[2] == [Counter(raw[3].values())[j] for j in range(10)]
     for k in (1, 2, 3):
         rows = pa_parquet.read_table(folder / f"order={k}").to_pylist()
         grams = {tuple(row[f"w{j}"] for j in range(1, k + 1)): row for row in rows}

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqlm.counting.estimation.adjust_counts import adjust_counts
 from seqlm.counting.tables import arrays
-from seqlm.counting.tables.in_memory import NGrams, adjust, count_ngrams
+from seqlm.counting.tables.in_memory import NGrams, count_ngrams
 from seqlm.errors import DataError
 from seqlm.text.vocabulary import EOS
 from tests.counting.oracle import adjusted_counts, raw_counts, spell, stream
@@ -37,7 +38,7 @@ def test_counts_are_the_dictionary_s(lines: list[list[int]], order: int, context
     orders = count_ngrams(np.array(ids, np.int32), V, order, context)
     for k, expected in raw_counts(ids, order, context).items():
         assert table(orders, k) == expected
-    adjust(orders)
+    adjust_counts(orders)
     for k, adjusted in adjusted_counts(ids, order, context).items():
         assert table(orders, k) == adjusted
 
@@ -76,12 +77,12 @@ def test_threads_change_nothing(context: str, monkeypatch: pytest.MonkeyPatch) -
     ids = np.random.default_rng(0).integers(0, 50, 1500).astype(np.int32)
     ids[-1] = EOS
     whole = count_ngrams(ids, 50, 4, context)
-    adjust(whole)
+    adjust_counts(whole)
     monkeypatch.setattr(arrays, "BLOCK", 50)
     torch.set_num_threads(4)
     try:
         cut = count_ngrams(ids, 50, 4, context)
-        adjust(cut)
+        adjust_counts(cut)
     finally:
         torch.set_num_threads(1)
     for one, other in zip(whole, cut, strict=True):

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.counting.estimation.counts_of_counts import last_suffixes
-from seqlm.counting.estimation.estimate import estimate, prepare, smoothed
-from seqlm.counting.estimation.smoothing import Smoothing
+from seqlm.counting.estimation.counts_of_counts import lmplz_corrections
+from seqlm.counting.estimation.estimate import estimate, estimate_from_counts
+from seqlm.counting.estimation.prepare_counts import prepare_counts
+from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables import in_pieces
 from seqlm.counting.tables.in_memory import NGrams, count_ngrams
 from seqlm.counting.tables.in_pieces import count_in_pieces, pieces
@@ -73,8 +74,9 @@ def test_a_model_from_disk_is_the_model_from_memory(
     ids[-1] = EOS
     memory = Memory(1 << 20, tmp_path)  # less than Python alone takes: it lets go all the time
     tables = count_in_pieces(ids, 300, 3, "sentence", memory, tokens=3000)
-    last = last_suffixes(ids, 300, 3)
-    found = smoothed(prepare(tables, how, last, memory), how, 300, memory=memory)
+    corrections = lmplz_corrections(ids, 300, 3)
+    counts = prepare_counts(tables, how, corrections, memory)
+    found = estimate_from_counts(counts, how, 300, memory=memory)
     whole = estimate(ids, 300, 3, discount_fallback=(0.5, 1, 1.5), **options)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(found.state_dict()[name], tensor), name

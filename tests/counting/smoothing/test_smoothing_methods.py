@@ -10,14 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqlm.counting.estimation.estimate import estimate
-from seqlm.counting.estimation.smoothing import (
-    METHODS,
-    Smoothing,
-    chosen,
-    katz_ratios,
-    one_discount,
-    three_discounts,
-)
+from seqlm.counting.smoothing.smoothing_methods import METHODS, method_of
+from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables import arrays
 from seqlm.errors import DataError, UsageError
 from seqlm.models.ngram.ngram_model import NGramModel
@@ -168,68 +162,6 @@ def test_a_gpu_smooths_alike(form: tuple[str, bool], zipf: list[int]) -> None:
         torch.testing.assert_close(there[name].cpu(), tensor, atol=1e-5, rtol=1e-5)
 
 
-# ------------------------------------------------------------------------ constants of whole orders
-
-
-def test_discounts_of_a_known_example() -> None:
-    n = [0, 10, 5, 3, 2, 0, 0, 0, 0, 1]
-    y = 10 / 20
-    expected = [0, 1 - 2 * y * 5 / 10, 2 - 3 * y * 3 / 5, 3 - 4 * y * 2 / 3]
-    assert three_discounts(n, 2, Smoothing(), 9) == pytest.approx(expected)
-    assert one_discount(n, 2, Smoothing(), 9) == [0, y, y, y]
-
-
-@pytest.mark.parametrize("missing", [1, 2, 3])
-def test_an_error_names_the_order_the_count_and_the_remedy(missing: int) -> None:
-    n = [0, *(0 if j == missing else 4 - j for j in (1, 2, 3)), *[0] * 6]
-    for constants, needs, fallback in (
-        (three_discounts, (1, 2, 3), [0, *FALLBACK]),
-        (one_discount, (1, 2), [0, 0.5, 0.5, 0.5]),
-    ):
-        if missing not in needs:
-            continue
-        with pytest.raises(DataError, match=f"no 4-gram has the count {missing}") as error:
-            constants(n, 4, Smoothing(), 9)
-        for remedy in ("--discount-fallback", "--order", "--smoothing witten-bell"):
-            assert remedy in str(error.value)
-        assert "\n" not in str(error.value)
-        assert constants(n, 4, Smoothing(discount_fallback=FALLBACK), 9) == fallback
-
-
-def test_a_discount_out_of_range_is_an_error() -> None:
-    with pytest.raises(DataError, match="D2 of the 3-grams would be -"):
-        three_discounts([0, 2, 1, 5, 0, 0, 0, 0, 0, 0], 3, Smoothing(), 9)
-
-
-def test_as_backoff_a_discount_of_the_whole_count_is_out_of_range() -> None:
-    """A word seen three times must not become impossible."""
-    n = [0, 5, 2, 1, 0, 0, 0, 0, 0, 0]
-    assert three_discounts(n, 3, Smoothing(), 9)[3] == 3
-    with pytest.raises(DataError, match="D3 of the 3-grams would be 3"):
-        three_discounts(n, 3, Smoothing(backoff=True), 9)
-
-
-def test_ratios_of_a_known_example() -> None:
-    n = [0, 10, 4, 1, 0, 0, 0, 0, 0, 0]  # counts up to 2 can be discounted, not up to 3
-    above = 3 * 1 / 10
-    ratios = [(2 * 4 / 10 - above) / (1 - above), (3 * 1 / 4 / 2 - above) / (1 - above)]
-    assert katz_ratios(n, 2, Smoothing(), 9) == pytest.approx([0, *ratios, 1])
-
-
-def test_counts_up_to_seven_are_discounted() -> None:
-    n = [0, *(5040 // (r * (r + 1)) for r in range(1, 10))]
-    above = 8 * 70 / 2520
-    ratios = [((r + 1) / (r + 2) - above) / (1 - above) for r in range(1, 8)]
-    assert katz_ratios(n, 2, Smoothing(), 9) == pytest.approx([0, *ratios, 1])
-
-
-def test_ratios_that_are_none_are_explained_but_single_words_keep_their_counts() -> None:
-    n = [0, 3, 5, 1, 0, 0, 0, 0, 0, 0]
-    assert katz_ratios(n, 1, Smoothing(), 9) == [0, 1]
-    with pytest.raises(DataError, match=r"3, 5, 1, 0 … 2-grams have .* --smoothing witten-bell"):
-        katz_ratios(n, 2, Smoothing(), 9)
-
-
 # --------------------------------------------------------------------------------- what is no text
 
 
@@ -274,6 +206,6 @@ def test_options_that_mean_nothing(wrong: dict[str, Any], message: str) -> None:
 
 
 def test_the_backoff_form_is_another_way_to_combine() -> None:
-    plain, backoff = (chosen(Smoothing("absolute", form)) for form in (False, True))
+    plain, backoff = (method_of(Smoothing("absolute", form)) for form in (False, True))
     assert plain.discount is backoff.discount
     assert plain.combine is not backoff.combine

@@ -1,4 +1,4 @@
-"""What is learnt from held-out text, against brute force over models and dictionaries."""
+"""Parameters tuned on held-out text, against brute force over models and dictionaries."""
 
 import math
 from collections import defaultdict
@@ -10,15 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.counting.estimation.estimate import estimate
-from seqlm.counting.estimation.held_out import (
-    BUCKETS,
-    HeldOut,
-    best_k,
-    look_up,
-    mixing_weights,
-    tuned,
-)
-from seqlm.counting.estimation.smoothing import Smoothing
+from seqlm.counting.smoothing.additive import best_k
+from seqlm.counting.smoothing.held_out_counts import HeldOutCounts, look_up_counts
+from seqlm.counting.smoothing.jelinek_mercer import BUCKETS, em_weights
+from seqlm.counting.smoothing.smoothing_methods import tune_smoothing
+from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.in_memory import count_ngrams
 from tests.counting.oracle import array, count, history, stream
 
@@ -49,8 +45,9 @@ def held_out() -> list[int]:
     return text(1, 60)
 
 
-def looked_up(train: list[int], held_out: list[int], order: int, context: str) -> HeldOut:
-    return look_up(count_ngrams(array(train), V, order, context), V, context, array(held_out))
+def looked_up(train: list[int], held_out: list[int], order: int, context: str) -> HeldOutCounts:
+    tables = count_ngrams(array(train), V, order, context)
+    return look_up_counts(tables, V, context, array(held_out))
 
 
 def fit(how: Smoothing, train: list[int], held_out: list[int], order: int, context: str) -> float:
@@ -114,7 +111,7 @@ def test_a_k_at_the_ends_of_the_range(train: list[int]) -> None:
     assert best_k(looked_up([2, 3, 1] * 9, [9, 8, 0, 1], 2, "sentence"), V) > 900
 
 
-def slow_em(held_out: HeldOut) -> tuple[dict[tuple[int, int], float], list[float]]:
+def slow_em(held_out: HeldOutCounts) -> tuple[dict[tuple[int, int], float], list[float]]:
     """Weights by (order, bucket), and the mean log likelihood before each step.
 
     A word was taken from order z, 0 the uniform one: P(z = k) = Π_{j>k} (1 - λ_j) λ_k f_k / p, and
@@ -152,7 +149,7 @@ def test_weights_are_those_of_slow_em(
     found = looked_up(train, held_out, order, context)
     expected, likelihoods = slow_em(found)
     assert (np.diff(likelihoods) > -1e-12).all()
-    weights = mixing_weights(found, V)
+    weights = em_weights(found, V)
     for (k, bucket), weight in expected.items():
         assert weights[k][bucket] == pytest.approx(weight, abs=2e-3)
     tuned_fit = fit(Smoothing("jelinek-mercer", weights=weights), train, held_out, order, context)
@@ -162,7 +159,7 @@ def test_weights_are_those_of_slow_em(
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_no_other_weights_are_better(context: str, train: list[int], held_out: list[int]) -> None:
     found = looked_up(train, held_out, 3, context)
-    weights = mixing_weights(found, V)
+    weights = em_weights(found, V)
     best = fit(Smoothing("jelinek-mercer", weights=weights), train, held_out, 3, context)
     half = ((0.5,) * BUCKETS,) * 3
     assert fit(Smoothing("jelinek-mercer", weights=half), train, held_out, 3, context) < best - 0.01
@@ -180,7 +177,7 @@ def test_a_bucket_that_held_out_text_does_not_know_has_the_weight_below(
 ) -> None:
     found = looked_up(train, held_out, 3, "sentence")
     known = slow_em(found)[0]
-    for k, of in enumerate(mixing_weights(found, V)):
+    for k, of in enumerate(em_weights(found, V)):
         assert len(of) == BUCKETS
         there = [bucket for bucket in range(BUCKETS) if (k, bucket) in known]
         assert 0 < len(there) < BUCKETS
@@ -190,18 +187,18 @@ def test_a_bucket_that_held_out_text_does_not_know_has_the_weight_below(
 
 
 def test_an_order_that_no_held_out_history_reaches_has_some_weight(train: list[int]) -> None:
-    weights = mixing_weights(looked_up([2, 3, 1], [0, 0, 1], 3, "sentence"), V)
+    weights = em_weights(looked_up([2, 3, 1], [0, 0, 1], 3, "sentence"), V)
     assert weights[2] == (0.5,) * BUCKETS
     assert all(0 <= weight < 1 for of in weights for weight in of)
 
 
-def test_tuned_is_the_smoothing_with_what_was_learnt(train: list[int], held_out: list[int]) -> None:
+def test_tuning_changes_the_parameter_of_the_method(train: list[int], held_out: list[int]) -> None:
     tables = count_ngrams(array(train), V, 2)
-    found = look_up(tables, V, "sentence", array(held_out))
+    found = look_up_counts(tables, V, "sentence", array(held_out))
     how = Smoothing("add-k", cutoffs=(0, 1))
-    assert tuned(how, tables, V, "sentence", array(held_out)) == Smoothing(
+    assert tune_smoothing(how, tables, V, "sentence", array(held_out)) == Smoothing(
         "add-k", cutoffs=(0, 1), add_k=best_k(found, V)
     )
-    assert tuned(Smoothing("jelinek-mercer"), tables, V, "sentence", array(held_out)) == Smoothing(
-        "jelinek-mercer", weights=mixing_weights(found, V)
-    )
+    assert tune_smoothing(
+        Smoothing("jelinek-mercer"), tables, V, "sentence", array(held_out)
+    ) == Smoothing("jelinek-mercer", weights=em_weights(found, V))

@@ -1,0 +1,1 @@
+"""Smoothing methods: one file each, with its paper and its equation."""

@@ -1,0 +1,85 @@
+"""How the probabilities of an order are combined with those of the order below.
+
+A method says what discounting leaves of each count, c*(hw), and a normalizer Z(h). The probability
+that remains after h goes to the next words in proportion to their probability an order below:
+
+    interpolated    p(w | h) = c*(hw) / Z(h) + β(h) p(w | h'),     β(h) = 1 - Σ_v c*(hv) / Z(h)
+    backoff         p(w | h) = c*(hw) / Z(h) if hw was seen, else β(h) p(w | h'),
+                    β(h) = (1 - Σ_v c*(hv) / Z(h)) / (1 - Σ_v p(v | h')),  sums over seen hv
+
+    h  history, the k-1 words before    h'  h without its first word    w  next word
+    c(hw) count: of occurrences, or adjusted · C(h) = Σ_v c(hv), with the counts cut off
+    p(w | h') probability of the suffix, an order below · V  vocabulary size
+
+A method is given some histories at a time, each with all the words that continue it. What it needs
+to know of a whole order, such as its discounts, is computed before. At order 1 the history is
+empty, its words are the whole vocabulary and p(w | h') = 1/V.
+
+    H histories · U n-grams that continue them
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Histories(NamedTuple):
+    """Some histories of one order and the n-grams that continue them."""
+
+    counts: Tensor  # (U,) int, c, occurrences or adjusted
+    lower: Tensor  # (U,) float64, p(w | h')
+    first: Tensor  # (H + 1,) int64, history h has the n-grams first[h] to first[h + 1]
+    history: Tensor  # (U,) int64, the index of each n-gram's history
+    total: Tensor  # (H,) float64, C
+    is_full_history: Tensor | None
+    """(H,) bool: histories of n-1 words, or back to the start of the line. None where the method
+    does not ask."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        """(U,) -> (H,) float64, Σ over the n-grams of each history."""
+        sums = torch.zeros(len(values) + 1, dtype=torch.float64, device=values.device)
+        torch.cumsum(values, 0, dtype=torch.float64, out=sums[1:])
+        return sums.index_select(0, self.first).diff()
+
+    def expand(self, values: Tensor) -> Tensor:
+        """(H,) -> (U,), every n-gram gets the value of its history."""
+        return values.index_select(0, self.history)
+
+
+class Discounted(NamedTuple):
+    """What discounting leaves."""
+
+    counts: Tensor  # (U,) float64, c*
+    normalizer: Tensor  # (H,) float64, Z
+
+
+class Smoothed(NamedTuple):
+    prob: Tensor  # (U,) float64, p(w | h)
+    backoff: Tensor  # (H,) float64, β of histories that have continuations
+
+
+def leftover_mass(h: Histories, discounted: Discounted) -> Tensor:
+    """(H,) 1 - Σ_v c*(hv) / Z(h), from sums of what is taken away, which are small and exact."""
+    taken = h.sum(h.counts - discounted.counts)
+    return (taken + (discounted.normalizer - h.sum(h.counts))) / discounted.normalizer
+
+
+def interpolate(h: Histories, discounted: Discounted) -> Smoothed:
+    backoff = leftover_mass(h, discounted)
+    lower = h.lower * h.expand(backoff)
+    return Smoothed((discounted.counts / h.expand(discounted.normalizer)).add_(lower), backoff)
+
+
+def back_off(h: Histories, discounted: Discounted) -> Smoothed:
+    """Where all words were seen after a history, they share the remaining probability again."""
+    seen = h.counts > 0  # at order 1 some are not
+    share = discounted.counts / h.expand(discounted.normalizer)
+    unseen_mass = 1 - h.sum(torch.where(seen, h.lower, 0.0))
+    has_unseen = unseen_mass > 1e-6
+    leftover = leftover_mass(h, discounted)
+    backoff = torch.where(has_unseen, leftover / unseen_mass.clamp(min=1e-6), 0.0)
+    share = torch.where(h.expand(has_unseen), share, share / h.expand(1 - leftover))
+    return Smoothed(torch.where(seen, share, h.expand(backoff) * h.lower), backoff)

@@ -1,0 +1,17 @@
+"""Maximum likelihood: the relative frequency after the longest history seen, without smoothing.
+
+    p(w | h) = c(hw) / C(h):    c* = c,    Z = C
+
+Words that were never seen after h have no probability there, even if they follow shorter histories.
+Letters are those of `interpolation_and_backoff.py`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from seqlm.counting.smoothing.interpolation_and_backoff import Discounted, Histories
+
+
+def maximum_likelihood(h: Histories, constants: Tensor) -> Discounted:
+    return Discounted(h.counts.double(), h.total)

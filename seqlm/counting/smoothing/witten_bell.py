@@ -1,0 +1,16 @@
+"""Witten-Bell smoothing (Witten & Bell, 1991, method C): a new word is as likely as one was so far.
+
+    c* = c,    Z = C + T(h),    T(h) = number of different words seen after h
+
+Letters are those of `interpolation_and_backoff.py`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from seqlm.counting.smoothing.interpolation_and_backoff import Discounted, Histories
+
+
+def witten_bell(h: Histories, constants: Tensor) -> Discounted:
+    return Discounted(h.counts.double(), h.total + h.sum(h.counts > 0))
