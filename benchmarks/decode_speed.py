@@ -55,8 +55,8 @@ def with_state(model: LanguageNetwork, steps: int) -> Iterator[Tensor]:
 def without(model: LanguageNetwork, steps: int) -> Iterator[Tensor]:
     text = torch.full((1, 1), EOS, device=model.device)
     for _ in range(steps):
-        features = model(text, model.initial(1)).features
-        token = greedy(model.head.log_probs(features[:, -1]))
+        features = model(text, model.initial_cache(1)).features
+        token = greedy(model.output_layer.log_probs(features[:, -1]))
         yield token
         text = torch.cat([text, token[:, None]], 1)
 

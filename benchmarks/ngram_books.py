@@ -139,7 +139,7 @@ def compare(loaded: Loaded, text: Path, told: Path, log_probs: np.ndarray) -> No
     assert isinstance(loaded.model, NGramModel)
     ids = np.concatenate([loaded.tokenizer.encode(block) for block in blocks([str(text)])])
     tokens = torch.from_numpy(ids.astype(np.int64))[None]
-    matched = loaded.model.matched(loaded.model.start(1), tokens)[0].numpy()
+    matched = loaded.model.ngram_length(loaded.model.start(1), tokens)[0].numpy()
     print(f"KenLM    {math.exp(-logs.mean()):.6f}", end="")
     print(f"; matched length differs for {int((matched != lengths).sum())} tokens", end="")
     print(f", log10 p by at most {float(np.abs(logs - log_probs).max() / math.log(10)):.1e}")

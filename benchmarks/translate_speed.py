@@ -44,9 +44,11 @@ def plain(model: TranslationNetwork, source: list[int], search: Search) -> Found
     alive: list[tuple[float, list[int]]] = [(0.0, [])]
     ended: list[Found] = []
     for length in range(1, limit + 1):
-        inner = select(read, torch.zeros(len(alive), dtype=torch.long, device=model.device))
+        cache = select(read, torch.zeros(len(alive), dtype=torch.long, device=model.device))
         prefixes = torch.tensor([[EOS, *tokens] for _, tokens in alive], device=model.device)
-        log_probs = model.head.log_probs(model(prefixes, inner).features[:, -1])  # (rows, V)
+        log_probs = model.output_layer.log_probs(
+            model(prefixes, cache).features[:, -1]
+        )  # (rows, V)
         sofar = torch.tensor([[q] for q, _ in alive], dtype=torch.float64, device=model.device)
         totals = (sofar + log_probs).flatten()
         best = totals.topk(min(2 * search.beam, len(totals)))

@@ -119,7 +119,7 @@ def translate(
     first = 0
     for group in grouped(lines, buffer or ahead(batch_size)):
         sentences = [
-            cut(one, model.horizon, search.max_input_length)
+            cut(one, model.context_length, search.max_input_length)
             for one in encoded(reads, readable(reads, group, first), first)
         ]
         first += len(group)
@@ -151,8 +151,8 @@ def decode(model: Translator, batch: list[Sentence], search: Search) -> list[lis
     if attends and model.alignment(state) is None:
         raise ModelError("the model has no attention that could tell what it aligns")
     limits = (search.max_ratio * lengths).long() + SPARE  # (B,)
-    if model.horizon is not None:
-        limits = limits.clamp(max=model.horizon)
+    if model.context_length is not None:
+        limits = limits.clamp(max=model.context_length)
     if search.draw is not None:
         choose = search.draw(noise=Noise.of(search.seed, [one.number for one in batch]))
         return [[sample] for sample in drawn(model, state, choose, limits, attends)]
@@ -257,15 +257,15 @@ def score_targets(
     for group in grouped(pairs, buffer or ahead(batch_size)):
         lines, wanted = zip(*group)
         sources = [
-            cut(one, model.horizon, max_input_length) for one in encoded(reads, lines, first)
+            cut(one, model.context_length, max_input_length) for one in encoded(reads, lines, first)
         ]
         targets = encoded(writes, wanted, first, "the target")
         first += len(group)
         for target in targets:
-            if model.horizon is not None and target.length > model.horizon:
+            if model.context_length is not None and target.length > model.context_length:
                 raise DataError(
                     f"line {target.number + 1}: the target has {target.length} tokens, and the"
-                    f" model reads {model.horizon}"
+                    f" model reads {model.context_length}"
                 )
         scored: dict[int, ScoredPair] = {}
         together = batches(

@@ -83,7 +83,7 @@ def measure(mix: Mix, oracle: Loaded, ids: np.ndarray, seed: int = 1) -> dict[st
         raise UsageError(f"{oracle.path} is the model itself: an oracle is another that knows more")
     types = torch.from_numpy(common_ids([mix.models[0], oracle])[1])
     by_line = any(
-        one.config["context"] == "sentence" and not one.model.restarts
+        one.config["context"] == "sentence" and not one.model.resets_at_eos
         for one in (*mix.models, oracle)
     )
     model, judge = mix.decodable(), unbounded(cast(LanguageModel, oracle.model))
@@ -111,7 +111,7 @@ def measure_translator(
     Both read and write by the same ids; where one of them has a horizon, no source is read and no
     stretch is walked through beyond it. Errors: DataError where no target has a prefix.
     """
-    horizons = [one.horizon for one in (model, oracle) if one.horizon is not None]
+    horizons = [one.context_length for one in (model, oracle) if one.context_length is not None]
     length = min([LENGTH, *horizons])
     sources = [shortened(source, min(horizons, default=len(source))) for source in sources]
     chosen = np.unique(np.linspace(0, len(sources) - 1, STRETCHES).astype(int))

@@ -83,7 +83,9 @@ class Mix(NamedTuple):
 
         Errors: UsageError where there is none, where it is longer than that, or where they learn.
         """
-        horizons = [one.model.horizon for one in self.models if one.model.horizon is not None]
+        horizons = [
+            one.model.context_length for one in self.models if one.model.context_length is not None
+        ]
         if not horizons:
             raise UsageError("--stride is for models that read windows, as a Transformer does")
         if stride > min(horizons):
@@ -97,7 +99,7 @@ class Mix(NamedTuple):
         """(M,) 'carried', 'sentence', and how far a horizon and its stride are: 'window-64/32'."""
         told = []
         for one in self.models:
-            context, horizon = one.config["context"], one.model.horizon
+            context, horizon = one.config["context"], one.model.context_length
             if horizon is not None:
                 context += f"-{horizon}/{self.stride or max(1, horizon // 2)}"
             told.append(context)

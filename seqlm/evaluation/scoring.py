@@ -49,7 +49,7 @@ class Scorer:
         """
         self.model = unbounded(model, stride)
         self.batch_size, self.orders = batch_size, orders
-        self.carried = context != "sentence" or model.restarts
+        self.carried = context != "sentence" or model.resets_at_eos
         self.state: State = None
         """None at the start of a text, and of a line."""
 
@@ -80,7 +80,7 @@ class Scorer:
         if self.state is None:
             self.state = self.model.start(1)
         tokens = torch.from_numpy(ids.astype(np.int64))[None].to(self.model.device)  # (1, N)
-        matched = self.model.matched(self.state, tokens) if self.orders else None
+        matched = self.model.ngram_length(self.state, tokens) if self.orders else None
         scores, self.state = self.model.score(self.state, tokens)
         return Scores(
             scores[0].cpu().double().numpy(),
@@ -118,8 +118,8 @@ def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: i
     mode = model.training
     model.eval()
     try:
-        if context == "sentence" or model.restarts or model.horizon is not None:
-            scores = Scorer(model, context, rows, stride=model.horizon)(ids)
+        if context == "sentence" or model.resets_at_eos or model.context_length is not None:
+            scores = Scorer(model, context, rows, stride=model.context_length)(ids)
             return -float(scores.log_probs.mean())
         total = count = 0.0
         state = None

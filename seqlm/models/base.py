@@ -37,9 +37,9 @@ class SequenceModel(nn.Module, ABC):
 
     normalized: bool = True
     """False where the numbers are scores and not probabilities."""
-    restarts: bool = False
+    resets_at_eos: bool = False
     """True where the state after `</s>` is the start state, so that lines never see each other."""
-    horizon: int | None = None
+    context_length: int | None = None
     """The most tokens a state may have consumed, or None."""
 
     config_class: ClassVar[type]
@@ -72,7 +72,7 @@ class SequenceModel(nn.Module, ABC):
         """(B, S) attention over the source behind the next token, where there is one."""
         return None
 
-    def matched(self, state: State, tokens: Tensor) -> Tensor | None:
+    def ngram_length(self, state: State, tokens: Tensor) -> Tensor | None:
         """(B, T) order of the n-gram each token was scored with, where there is one."""
         return None
 
@@ -126,11 +126,11 @@ class Translator(SequenceModel):
 # -------------------------------------------------------------------------------------- networks
 
 
-class Output(NamedTuple):
+class NetworkOutput(NamedTuple):
     """What a network makes of one segment of text."""
 
-    features: Tensor  # (B, T, D), as the head takes them
-    inner: State
+    features: Tensor  # (B, T, D), as the output layer takes them
+    cache: State
     penalty: Tensor | None = None  # training only: computed where the activations are
     report: Mapping[str, Tensor] = MappingProxyType({})  # named figures; empty at inference
 
@@ -140,19 +140,19 @@ SEGMENT = 1 << 11
 
 
 class NetworkState(NamedTuple):
-    last: Tensor  # (B, D), the feature that predicts the next token
-    inner: State
+    last_features: Tensor  # (B, D), the feature that predicts the next token
+    cache: State
 
 
-class Group(NamedTuple):
+class ParameterGroup(NamedTuple):
     """Parameters that are trained alike."""
 
     parameters: list[nn.Parameter]
-    factor: float = 1.0
+    lr_scale: float = 1.0
     """Of the learning rate."""
-    highest: float | None = None
+    max_lr: float | None = None
     """Their rate is never above this."""
-    decays: bool = True
+    weight_decay: bool = True
     """Whether weight decay pulls at them."""
 
 
@@ -163,62 +163,62 @@ class Network(SequenceModel):
     last feature; a text is entered by reading one `</s>`.
     """
 
-    head: OutputLayer
+    output_layer: OutputLayer
     embedding: nn.Parameter
     """(V, E), where it is not the output layer's matrix."""
 
     @abstractmethod
-    def forward(self, tokens: Tensor, inner: State) -> Output:
-        """Features (B, T, D) of `tokens` (B, T) read from `inner`."""
+    def forward(self, tokens: Tensor, cache: State) -> NetworkOutput:
+        """Features (B, T, D) of `tokens` (B, T) read from `cache`."""
 
-    def embedded(self) -> nn.Parameter:
+    def input_embedding(self) -> nn.Parameter:
         """(V, E), what tokens are read as: the output layer's matrix where the two are tied."""
-        return self.head.weight if self.config.tied else self.embedding
+        return self.output_layer.weight if self.config.tied else self.embedding
 
-    def groups(self) -> list[Group]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """All parameters, each once, by how they are trained. Here: matrices decay, vectors not."""
         matrices = [p for p in self.parameters() if p.ndim > 1]
         vectors = [p for p in self.parameters() if p.ndim < 2]
-        return [Group(matrices), Group(vectors, decays=False)]
+        return [ParameterGroup(matrices), ParameterGroup(vectors, weight_decay=False)]
 
-    def opened(self, rows: int, inner: State) -> NetworkState:
-        """The state of `rows` texts that begin in `inner`."""
-        features, inner, *_ = self(torch.full((rows, 1), EOS, device=self.device), inner)
-        return NetworkState(features[:, -1], inner)
+    def state_after_bos(self, rows: int, cache: State) -> NetworkState:
+        """The state of `rows` texts that begin in `cache`."""
+        features, cache, *_ = self(torch.full((rows, 1), EOS, device=self.device), cache)
+        return NetworkState(features[:, -1], cache)
 
     def log_probs(self, state: NetworkState) -> Tensor:
-        return self.head.log_probs(state.last)
+        return self.output_layer.log_probs(state.last_features)
 
     def advance(self, state: NetworkState, tokens: Tensor) -> NetworkState:
         if tokens.shape[1] == 0:
             return state
-        features, inner, *_ = self(tokens, state.inner)
-        return NetworkState(features[:, -1], inner)
+        features, cache, *_ = self(tokens, state.cache)
+        return NetworkState(features[:, -1], cache)
 
     def score(self, state: NetworkState, tokens: Tensor) -> tuple[Tensor, NetworkState]:
-        scores = [tokens.new_zeros((tokens.shape[0], 0), dtype=state.last.dtype)]
+        scores = [tokens.new_zeros((tokens.shape[0], 0), dtype=state.last_features.dtype)]
         for segment in tokens.split(SEGMENT, dim=1) if tokens.shape[1] else ():
             before, state = self.read(state, segment)
-            scores.append(self.head.score(before, segment))
+            scores.append(self.output_layer.score(before, segment))
         return torch.cat(scores, 1), state
 
     def read(self, state: NetworkState, tokens: Tensor) -> tuple[Tensor, NetworkState]:
         """The features (B, T, D) that predict `tokens` (B, T), each from what was read before it,
         and the state after them."""
-        features, inner, *_ = self(tokens, state.inner)
-        before = torch.cat([state.last[:, None], features[:, :-1]], 1)
-        return before, NetworkState(features[:, -1], inner)
+        features, cache, *_ = self(tokens, state.cache)
+        before = torch.cat([state.last_features[:, None], features[:, :-1]], 1)
+        return before, NetworkState(features[:, -1], cache)
 
 
 class LanguageNetwork(Network, LanguageModel):
     """A neural language model: what it has read before anything is `initial`."""
 
     @abstractmethod
-    def initial(self, rows: int) -> State:
-        """The inner state before anything is read."""
+    def initial_cache(self, rows: int) -> State:
+        """The cache before anything is read."""
 
     def start(self, rows: int) -> NetworkState:
-        return self.opened(rows, self.initial(rows))
+        return self.state_after_bos(rows, self.initial_cache(rows))
 
 
 class TranslationNetwork(Network, Translator):
@@ -229,12 +229,14 @@ class TranslationNetwork(Network, Translator):
 
     @abstractmethod
     def encode(self, source: Tensor, lengths: Tensor) -> State:
-        """The decoder's inner state before anything is read, given `source` (B, S), padded on the
+        """The decoder's cache before anything is read, given `source` (B, S), padded on the
         right, of `lengths` (B,)."""
 
-    def source_embedded(self) -> nn.Parameter:
+    def source_embedding_matrix(self) -> nn.Parameter:
         """(V_s, E), what the source is read as: as the target is, where they share that."""
-        return self.embedded() if self.config.shares_source_embedding else self.source_embedding
+        return (
+            self.input_embedding() if self.config.shares_source_embedding else self.source_embedding
+        )
 
     def start(self, source: Tensor, lengths: Tensor) -> NetworkState:
-        return self.opened(len(source), self.encode(source, lengths))
+        return self.state_after_bos(len(source), self.encode(source, lengths))

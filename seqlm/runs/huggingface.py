@@ -107,9 +107,9 @@ def gpt2_tensors(model: Transformer) -> dict[str, Tensor]:
     for i in range(model.config.layers):
         modules |= {f"transformer.h.{i}.{a}": f"blocks.{i}.{b}" for a, b in GPT2_LAYER.items()}
     theirs = {
-        "transformer.wte.weight": model.embedded().detach(),
+        "transformer.wte.weight": model.input_embedding().detach(),
         "transformer.wpe.weight": ours["positions"],
-        "lm_head.weight": ours["head.weight"],
+        "lm_head.weight": ours["output_layer.weight"],
     }
     for there, here in modules.items():
         weight = ours[f"{here}.weight"]
@@ -145,9 +145,9 @@ def llama_tensors(model: Transformer) -> dict[str, Tensor]:
     config, ours = model.config, model.state_dict()
     queries, shared = config.width, config.width // config.heads * config.num_kv_heads
     theirs = {
-        "model.embed_tokens.weight": model.embedded().detach(),
+        "model.embed_tokens.weight": model.input_embedding().detach(),
         "model.norm.weight": ours["norm.weight"],
-        "lm_head.weight": ours["head.weight"],
+        "lm_head.weight": ours["output_layer.weight"],
     }
     for i in range(config.layers):
         here, there = f"blocks.{i}", f"model.layers.{i}"

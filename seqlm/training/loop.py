@@ -114,7 +114,7 @@ class Trainer:
         )
         self.average = self.new_average()
         self.progress = Progress()
-        self.inner: State = None
+        self.cache: State = None
         self.epoch: Sequence[Batch] | None = None  # the one that `progress.epoch` numbers
 
     def new_average(self) -> Average:
@@ -205,8 +205,8 @@ class Trainer:
         self.optimizer.zero_grad()
         figures: Figures = {}
         for segment in segments:
-            loss, inner, report = self.objective(segment, self.inner, share)
-            self.inner = None if settings.context in ("sentence", "window") else inner
+            loss, cache, report = self.objective(segment, self.cache, share)
+            self.cache = None if settings.context in ("sentence", "window") else cache
             part = segment.tokens / tokens
             self.precision.backward(loss if part == 1 else loss * part)
             for name, figure in report.items():
@@ -314,8 +314,8 @@ class Trainer:
         tensors["random.cpu"] = torch.get_rng_state()
         if self.network.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.network.device)
-        if self.inner is not None:
-            tensors |= pack(self.inner, "inner")
+        if self.cache is not None:
+            tensors |= pack(self.cache, "cache")
         values = {
             "progress": asdict(self.progress),
             "rate": self.rate,
@@ -343,10 +343,10 @@ class Trainer:
             self.precision.scaler.load_state_dict(values["scaler"])
         self.progress = Progress(**values["progress"])
         self.rate = values["rate"]
-        if any(name.startswith("inner") for name in state.tensors):
+        if any(name.startswith("cache") for name in state.tensors):
             assert isinstance(self.network, LanguageNetwork)  # a translation carries nothing on
-            like = self.network.initial(self.batches.rows)
-            self.inner = unpack(like, {n: t.clone() for n, t in state.tensors.items()}, "inner")
+            like = self.network.initial_cache(self.batches.rows)
+            self.cache = unpack(like, {n: t.clone() for n, t in state.tensors.items()}, "cache")
         torch.set_rng_state(state.tensors["random.cpu"].clone())
         if device.type == "cuda" and "random.cuda" in state.tensors:
             torch.cuda.set_rng_state(state.tensors["random.cuda"].clone(), device)

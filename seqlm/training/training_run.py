@@ -110,7 +110,7 @@ def fitted(settings: Settings, network: Network, text: Text, device: torch.devic
     Errors: UsageError where the model, the text or the device does not do what they ask for.
     """
     check_precision(settings.precision, device)
-    if settings.label_smoothing and not network.head.smooths:
+    if settings.label_smoothing and not network.output_layer.supports_label_smoothing:
         raise UsageError("--label-smoothing needs the full softmax, which spreads over all types")
     if settings.tensorboard:
         check_tensorboard()

@@ -17,7 +17,7 @@ from seqlm.models import model_class
 from seqlm.models.base import (
     LanguageModel,
     LanguageNetwork,
-    Output,
+    NetworkOutput,
     SequenceModel,
     State,
     TranslationNetwork,
@@ -155,15 +155,15 @@ class Translating(LanguageNetwork):
 
     def __init__(self, of: TranslationNetwork) -> None:
         super().__init__(of.config)
-        self.of, self.head = of, of.head
+        self.of, self.output_layer = of, of.output_layer
         self.register_buffer("source", torch.tensor([SOURCE]))
 
-    def initial(self, rows: int) -> State:
+    def initial_cache(self, rows: int) -> State:
         source = self.get_buffer("source").expand(rows, -1)  # (B, S)
         return self.of.encode(source, source.new_full((rows,), source.shape[1]))
 
-    def forward(self, tokens: Tensor, inner: State) -> Output:
-        output: Output = self.of(tokens, inner)
+    def forward(self, tokens: Tensor, cache: State) -> NetworkOutput:
+        output: NetworkOutput = self.of(tokens, cache)
         return output
 
     def alignment(self, state: State) -> Tensor | None:

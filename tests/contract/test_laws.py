@@ -94,7 +94,7 @@ def test_a_model_that_restarts_is_at_its_start_after_the_end(
 ) -> None:
     tokens[:, -1] = EOS
     after = model.advance(model.start(B), tokens)
-    if model.restarts:
+    if model.resets_at_eos:
         same(model.score(after, tokens)[0], model.score(model.start(B), tokens)[0])
 
 
@@ -169,12 +169,12 @@ def test_the_loss_of_a_text_cut_anywhere_is_its_mean_score(
 ) -> None:
     """What training minimises is what evaluation reports, with the state carried over the cuts."""
     inputs = torch.cat([torch.full((B, 1), EOS), tokens[:, :-1]], 1)
-    inner, total = net.initial(B), 0.0
+    cache, total = net.initial_cache(B), 0.0
     for begin, end in zip([0, *cuts], [*cuts, T]):
-        features, inner, penalty, _ = net(inputs[:, begin:end], inner)
-        inner = detach(inner)
+        features, cache, penalty, _ = net(inputs[:, begin:end], cache)
+        cache = detach(cache)
         assert penalty is None  # nothing is added in eval mode
-        total += net.head.loss(features, tokens[:, begin:end]).item() * (end - begin)
+        total += net.output_layer.loss(features, tokens[:, begin:end]).item() * (end - begin)
     scores, _ = net.score(net.start(B), tokens)
     assert total / T == pytest.approx(-scores.double().mean().item(), abs=1e-5)
 

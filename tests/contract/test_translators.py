@@ -167,7 +167,7 @@ def test_the_loss_of_forced_targets_is_their_mean_score(
     features, _, penalty, _ = network(inputs, network.encode(source, lengths))
     assert penalty is None
     scores, _ = network.score(network.start(source, lengths), targets)
-    loss = network.head.loss(features, targets).item()
+    loss = network.output_layer.loss(features, targets).item()
     assert loss == pytest.approx(-scores.double().mean().item(), abs=1e-5)
 
 
@@ -185,7 +185,7 @@ def test_every_weight_is_trained(network: TranslationNetwork, targets: Tensor) -
     source, lengths = sentences()
     with torch.enable_grad():
         features, *_ = network.train()(targets, network.encode(source, lengths))
-        network.head.loss(features, targets).backward()
+        network.output_layer.loss(features, targets).backward()
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name

@@ -140,7 +140,7 @@ def test_the_kenlm_package_says_the_same_of_every_token(prose: Corpus, tmp_path:
     expected, lengths, unknown = zip(*(token for line in each for token in line), strict=True)
     scores, _ = model.score(model.start(1), tokens)
     np.testing.assert_allclose(log10(scores[0]), expected, atol=1e-5, rtol=0)
-    matched = model.matched(model.start(1), tokens)
+    matched = model.ngram_length(model.start(1), tokens)
     assert matched[0].tolist() == list(lengths)
     assert (tokens[0] == UNK).tolist() == list(unknown)
 

@@ -57,7 +57,7 @@ def random_model(arch: str, vocab_size: int, **options: Any) -> Translator:
     assert isinstance(model, Translator)
     for parameter in model.parameters():
         parameter.data.uniform_(-1, 1)
-    model.head.bias.data[EOS] -= 1  # some words first
+    model.output_layer.bias.data[EOS] -= 1  # some words first
     return model.double().eval()
 
 
@@ -85,11 +85,11 @@ class Copier(Translator):
 
     def __init__(self, vocab_size: int, horizon: int | None = None, ends: bool = True) -> None:
         super().__init__(None)
-        self.vocab_size, self.horizon, self.ends = vocab_size, horizon, ends
+        self.vocab_size, self.context_length, self.ends = vocab_size, horizon, ends
         self.register_buffer("anything", torch.zeros(()))
 
     def start(self, source: Tensor, lengths: Tensor) -> Read:
-        assert self.horizon is None or source.shape[1] <= self.horizon
+        assert self.context_length is None or source.shape[1] <= self.context_length
         return Read(source, torch.zeros_like(lengths))
 
     def log_probs(self, state: Read) -> Tensor:
@@ -464,7 +464,7 @@ def test_given_targets_are_scored_token_by_token(model: Translator, batch_size: 
 
 def test_what_a_search_found_is_scored_as_it_was_found(model: Translator) -> None:
     assert isinstance(model, TranslationNetwork)
-    model.head.get_parameter("bias").data[EOS] += 3
+    model.output_layer.get_parameter("bias").data[EOS] += 3
     found = [*translate(model, WORDS, WORDS, LINES, Search(max_ratio=0.5))]
     ended = [each for each in found if each.found[0].tokens[-1:] == [EOS]]
     scored = score_targets(

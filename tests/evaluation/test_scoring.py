@@ -66,8 +66,8 @@ def test_validation_asks_for_cold_blocks_and_for_every_token(model, length):
     total = 0.0
     for begin in range(0, length, W):  # as nanoGPT evaluates, and the short block at the end
         block = stream[begin : begin + W + 1]
-        features = model(block[None, :-1], model.initial(1)).features
-        total += float(model.head.loss(features[0], block[1:])) * (len(block) - 1)
+        features = model(block[None, :-1], model.initial_cache(1)).features
+        total += float(model.output_layer.loss(features[0], block[1:])) * (len(block) - 1)
     loss = validation_loss(model, ids.numpy(), "window", rows=4)
     assert loss == pytest.approx(total / length, abs=1e-5)
 

@@ -76,4 +76,4 @@ def score_line(
     """The same of a model."""
     ids = torch.tensor([[*(tokenizer.index.get(word, UNK) for word in words), EOS]])
     scores = model.score(model.start(1), ids)[0][0].double() / torch.tensor(10.0).double().log()
-    return scores.tolist(), model.matched(model.start(1), ids)[0].tolist()
+    return scores.tolist(), model.ngram_length(model.start(1), ids)[0].tolist()

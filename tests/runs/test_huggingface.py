@@ -154,7 +154,7 @@ def test_the_exported_weights_in_the_published_equations_give_our_logits(model, 
     ids = torch.randint(V, (T,))
     published = {"gpt2": gpt2, "llama": llama}[config["model_type"]]
     found = published(tensors, config, ids).log_softmax(1)
-    expected = model.head.log_probs(model(ids[None], model.initial(1)).features[0])
+    expected = model.output_layer.log_probs(model(ids[None], model.initial_cache(1)).features[0])
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -171,7 +171,7 @@ def test_the_library_gives_our_logits_and_our_ids(model, export):
     ids = tokenizer(text, return_tensors="pt")["input_ids"]
     assert ids.tolist() == [[1, 2, 3, 4, 0, 1, 1, 5, 6]]
     assert tokenizer.decode(ids[0, 1:]) == "the frog sees <unk>\n\nno älteste"
-    expected = model.head.log_probs(model(ids, model.initial(1)).features)
+    expected = model.output_layer.log_probs(model(ids, model.initial_cache(1)).features)
     found = twin(ids).logits.log_softmax(-1)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert twin.generate(ids, max_new_tokens=2, do_sample=False).shape[1] > ids.shape[1]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqlm.errors import ModelError, SeqlmError
-from seqlm.models.base import Output
+from seqlm.models.base import NetworkOutput
 from seqlm.text.batches import StreamBatches
 from seqlm.training.config.training_settings import Settings
 from seqlm.training.optimization.schedules import SCHEDULES, factor
@@ -87,9 +87,9 @@ def test_accumulated_segments_are_one_of_all_their_tokens():
     """Carried on through twice as many tokens, but for the gradient across the cut."""
     one = make(Settings(epochs=1, batch_size=4, length=2, accumulate=3), dropout=0.0)
     segments = [one.batches[index] for index in range(3)]
-    inner, loss = None, 0.0
+    cache, loss = None, 0.0
     for segment in segments:
-        own, inner, _ = one.objective(segment, inner)
+        own, cache, _ = one.objective(segment, cache)
         loss = loss + own * segment.tokens / sum(segment.tokens for segment in segments)
     gradients = torch.autograd.grad(loss, list(one.network.parameters()))
     seen = one.step()["loss"]
@@ -105,8 +105,8 @@ def test_lines_of_any_length_count_by_their_tokens():
     segments = list(trainer.batches.epoch(0))[:4]
     scores = []
     for segment in segments:
-        features, *_ = trainer.network(segment.inputs, trainer.network.initial(4))
-        scores.append(trainer.network.head.score(features, segment.targets.clamp(min=0)))
+        features, *_ = trainer.network(segment.inputs, trainer.network.initial_cache(4))
+        scores.append(trainer.network.output_layer.score(features, segment.targets.clamp(min=0)))
         scores[-1] = scores[-1][segment.targets >= 0]
     expected = -torch.cat(scores).mean()
     assert trainer.step()["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
@@ -138,10 +138,10 @@ def test_what_a_network_reports_is_averaged_between_validations(monkeypatch):
     trainer = make(Settings(epochs=2, batch_size=4, length=7))
     read, seen = trainer.network.forward, []
 
-    def reports(tokens, inner):
-        features, inner, penalty, _ = read(tokens, inner)
+    def reports(tokens, cache):
+        features, cache, penalty, _ = read(tokens, cache)
         seen.append(float(len(seen)))
-        return Output(features, inner, penalty, {"usage": torch.tensor(seen[-1])})
+        return NetworkOutput(features, cache, penalty, {"usage": torch.tensor(seen[-1])})
 
     monkeypatch.setattr(trainer.network, "forward", reports)
     rows = finish(trainer).rows

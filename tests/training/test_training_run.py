@@ -44,7 +44,7 @@ def test_the_context_is_the_models_unless_it_is_said(arch, given, context, kind)
     batches = text().batches(model, settings)
     assert type(batches) is kind
     if arch == "transformer":
-        assert max(batch.inputs.shape[1] for batch in batches.epoch(0)) <= model.horizon
+        assert max(batch.inputs.shape[1] for batch in batches.epoch(0)) <= model.context_length
 
 
 @pytest.mark.parametrize(

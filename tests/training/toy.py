@@ -45,7 +45,7 @@ def make(settings: Settings, validate=None, dropout: float = 0.3, **options: Any
     model = network(settings.arch, dropout_hidden=dropout, **options)
     ids, rows, length = corpus(), settings.batch_size, settings.length
     if settings.context == "sentence":
-        batches = LineBatches(ids, rows, settings.seed, CPU, longest=model.horizon)
+        batches = LineBatches(ids, rows, settings.seed, CPU, longest=model.context_length)
     elif settings.context == "window":
         batches = WindowBatches(ids, rows, length, settings.seed, CPU)
     elif settings.variable_length:

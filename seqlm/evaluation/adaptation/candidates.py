@@ -83,9 +83,11 @@ def read(reader: Reader, ids: np.ndarray, every: Candidates) -> Columns:
     memories = [cache.empty(1) for cache in caches]
     spoken, recalled = [], []
     for features, tokens in reader(ids):  # (1, T, D), (1, T)
-        head = reader.network.head
-        for f, y in zip(*(x[0].split(rows_at_once(head.weight)) for x in (features, tokens))):
-            spoken.append(at_temperatures(head.log_probs(f), y, every.temperatures))
+        output_layer = reader.network.output_layer
+        for f, y in zip(
+            *(x[0].split(rows_at_once(output_layer.weight)) for x in (features, tokens))
+        ):
+            spoken.append(at_temperatures(output_layer.log_probs(f), y, every.temperatures))
         found = [cache.recall(m, features, tokens) for cache, m in zip(caches, memories)]
         memories = [memory for _, memory in found]
         recalled.append(np.empty((tokens.shape[1], 0)))

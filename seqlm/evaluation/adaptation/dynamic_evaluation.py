@@ -85,7 +85,7 @@ class Reader:
         self.network = learner(network) if rule else network
         if rule:
             self.scales, self.pulls = rule.factors(self.trained)
-        horizon = network.horizon
+        horizon = network.context_length
         self.segment = rule.segment if rule else SEGMENT if horizon is None else horizon // 2
         self.restart()
 
@@ -94,7 +94,7 @@ class Reader:
         self.text = np.array([EOS])  # what the network may have to read again
         self.unfinished = 0  # tokens of this segment that have been given out
         self.consumed = 0
-        self.inner: State = self.network.initial(1)
+        self.network_cache: State = self.network.initial_cache(1)
         if self.rule:
             with torch.no_grad():
                 for parameter, trained in zip(self.network.parameters(), self.trained):
@@ -112,15 +112,17 @@ class Reader:
             whole = self.unfinished == self.segment
             text = torch.from_numpy(self.text[-self.unfinished - 1 :])[None].to(self.network.device)
             with torch.set_grad_enabled(whole and self.rule is not None):
-                features, inner, *_ = self.network(text[:, :-1], self.inner)
+                features, cache, *_ = self.network(text[:, :-1], self.network_cache)
                 loss = (
-                    self.network.head.loss(features, text[:, 1:]) if whole and self.rule else None
+                    self.network.output_layer.loss(features, text[:, 1:])
+                    if whole and self.rule
+                    else None
                 )
             yield features.detach()[:, -len(piece) :], text[:, -len(piece) :]
             if loss is not None:
                 self._learn(loss)
             if whole:
-                self._go_on(detach(inner))
+                self._go_on(detach(cache))
 
     def _learn(self, loss: Tensor) -> None:
         """One step of every parameter."""
@@ -132,17 +134,17 @@ class Reader:
                 parameter.lerp_(trained, pull)
                 parameter.addcdiv_(gradient, scale, value=-self.rule.rate)
 
-    def _go_on(self, inner: State) -> None:
+    def _go_on(self, cache: State) -> None:
         """Behind a whole segment, whose last token is the first that the next one reads."""
-        horizon = self.network.horizon
+        horizon = self.network.context_length
         self.consumed += self.segment
-        self.inner, self.unfinished = inner, 0
+        self.network_cache, self.unfinished = cache, 0
         kept = 1 if horizon is None else 1 + horizon - horizon // 2
         self.text = self.text[-kept:]
         if horizon is not None and self.consumed + self.segment > horizon:
             again = torch.from_numpy(self.text[:-1])[None].to(self.network.device)
             with torch.no_grad():
-                _, self.inner, *_ = self.network(again, self.network.initial(1))
+                _, self.network_cache, *_ = self.network(again, self.network.initial_cache(1))
             self.consumed = again.shape[1]
 
 
@@ -175,7 +177,7 @@ class AdaptiveScorer:
             if self.cache and self.memory:
                 some, self.memory = self.cache.follow(self.memory, features, tokens)
             else:
-                some = self.reader.network.head.score(features, tokens)
+                some = self.reader.network.output_layer.score(features, tokens)
             scores.append(some[0].cpu().double().numpy())
         return Scores(np.concatenate(scores), None)
 
@@ -230,7 +232,7 @@ def check(constants: Adaptation, models: Sequence[Loaded]) -> None:
                 f"{one.path} starts every line afresh (context sentence), so that no line can learn"
                 " from another: --neural-cache and --dynamic are for the other contexts"
             )
-        horizon = one.model.horizon
+        horizon = one.model.context_length
         if horizon is not None and (constants.segment or 1) > horizon // 2:
             raise UsageError(
                 f"{one.path} reads {horizon} tokens at once: --dynamic takes 1 to {horizon // 2}"
@@ -258,16 +260,18 @@ def roots_over(network: LanguageNetwork, ids: np.ndarray, segment: int) -> list[
 
     The text runs in parallel rows, and the first segments of each are taken.
     """
-    copied, horizon = learner(network), network.horizon
+    copied, horizon = learner(network), network.context_length
     parameters = list(copied.parameters())
     squares = [torch.zeros_like(parameter) for parameter in parameters]
     batches = StreamBatches(ids, ROWS, segment, network.device)
     count = min(len(batches), BATCHES)
     for index in range(count):
         if index == 0 or (horizon is not None and index % max(1, horizon // segment) == 0):
-            inner = copied.initial(batches.rows)
+            cache = copied.initial_cache(batches.rows)
         inputs, targets, *_ = batches[index]
-        features, inner, *_ = copied(inputs, detach(inner))
-        for square, g in zip(squares, gradients(copied.head.loss(features, targets), parameters)):
+        features, cache, *_ = copied(inputs, detach(cache))
+        for square, g in zip(
+            squares, gradients(copied.output_layer.loss(features, targets), parameters)
+        ):
             square.addcmul_(g, g)
     return [(square / count).sqrt() for square in squares]

@@ -23,12 +23,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqlm.models.base import EOS, LanguageNetwork, Output
+from seqlm.models.base import EOS, LanguageNetwork, NetworkOutput
 from seqlm.models.config.ffnn_config import FFNNConfig
 from seqlm.models.layers.dropout import embed, locked
 from seqlm.models.layers.linear import Linear
 from seqlm.models.output import make_output_layer
-from seqlm.models.output.output_layer import drawn
+from seqlm.models.output.output_layer import init_embedding
 
 READ = 10.0
 """What an embedding, drawn from U(+-0.1), is multiplied by when it is read: n-1 of them then reach
@@ -47,19 +47,21 @@ class FeedForward(LanguageNetwork):
         features = config.width + (window if config.direct else 0)
         if config.tied:
             self.projection = Linear(features, embedding, bias=False)  # Q
-            self.head = make_output_layer(config, embedding)
+            self.output_layer = make_output_layer(config, embedding)
         else:
-            self.head = make_output_layer(config, features)
-            self.embedding = drawn(config.vocab_size, embedding)
+            self.output_layer = make_output_layer(config, features)
+            self.embedding = init_embedding(config.vocab_size, embedding)
 
-    def initial(self, rows: int) -> Tensor:
+    def initial_cache(self, rows: int) -> Tensor:
         return torch.full((rows, self.config.order - 1), EOS, device=self.device)
 
-    def forward(self, tokens: Tensor, inner: Tensor) -> Output:
-        """`inner` (B, n-1): the words before."""
+    def forward(self, tokens: Tensor, cache: Tensor) -> NetworkOutput:
+        """`cache` (B, n-1): the words before."""
         config, before = self.config, self.config.order - 1
-        words = torch.cat([inner, tokens], 1)  # (B, n-1 + T)
-        embedded = READ * embed(words, self.embedded(), config.dropout_embedding, self.training)
+        words = torch.cat([cache, tokens], 1)  # (B, n-1 + T)
+        embedded = READ * embed(
+            words, self.input_embedding(), config.dropout_embedding, self.training
+        )
         # The window that ends with the token read at t begins n-2 words before it.
         windows = [embedded[:, k : k + tokens.shape[1]] for k in range(1, before + 1)]
         x = torch.cat(windows, 2)  # (B, T, (n-1) E)
@@ -70,4 +72,4 @@ class FeedForward(LanguageNetwork):
         if config.tied:
             features = self.projection(features)  # (B, T, E)
         features = locked(features, config.dropout_output, self.training)
-        return Output(features, words[:, words.shape[1] - before :])
+        return NetworkOutput(features, words[:, words.shape[1] - before :])

@@ -78,7 +78,7 @@ class Mamba2Layer(Layer):
         self.norm = norm(inner)
         self.output = Linear(inner, config.width, bias=False)
 
-    def initial(self, rows: int) -> Selective:
+    def initial_state(self, rows: int) -> Selective:
         (inner, N, _), P = self.sizes, self.head_width
         zeros = self.A_log.new_zeros
         tail = zeros(rows, self.filters.shape[1] - 1, sum(self.sizes))

@@ -45,14 +45,14 @@ from typing import Any, ClassVar, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import LanguageNetwork, Output
+from seqlm.models.base import LanguageNetwork, NetworkOutput
 from seqlm.models.config.recurrent_config import ElmanConfig, LSTMConfig, RecurrentConfig
 from seqlm.models.layers.dropout import embed, locked
 from seqlm.models.layers.gru import GRULayer
 from seqlm.models.layers.linear import product
 from seqlm.models.layers.lstm_variants import GatedLayer
 from seqlm.models.output import make_output_layer
-from seqlm.models.output.output_layer import drawn
+from seqlm.models.output.output_layer import init_embedding
 from seqlm.models.tree import S, tree_map
 
 READ = 4.0
@@ -70,27 +70,29 @@ class Recurrent(LanguageNetwork):
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
         sizes = config.sizes()
-        self.head = make_output_layer(config, sizes[-1])
+        self.output_layer = make_output_layer(config, sizes[-1])
         if not config.tied:
-            self.embedding = drawn(config.vocab_size, sizes[0])
+            self.embedding = init_embedding(config.vocab_size, sizes[0])
         self.layers = nn.ModuleList(self.layer(size, into) for size, into in pairwise(sizes))
 
     @abstractmethod
     def layer(self, size: int, width: int) -> nn.Module:
         """A layer that reads (B, T, size) and gives (B, T, width)."""
 
-    def forward(self, tokens: Tensor, inner: tuple[Any, ...]) -> Output:
+    def forward(self, tokens: Tensor, cache: tuple[Any, ...]) -> NetworkOutput:
         config = self.config
-        x = embed(tokens, self.embedded(), config.dropout_embedding, self.training)  # (B, T, D)
+        x = embed(
+            tokens, self.input_embedding(), config.dropout_embedding, self.training
+        )  # (B, T, D)
         x = locked(READ * x, config.dropout_input, self.training)
         after = []
-        for depth, (layer, state) in enumerate(zip(self.layers, inner)):
+        for depth, (layer, state) in enumerate(zip(self.layers, cache)):
             if depth > 0:
                 x = locked(x, config.dropout_hidden, self.training)
             x, state = run(layer, x, state, self.dropped(layer))
             after.append(state)
         features = locked(x, config.dropout_output, self.training)
-        return Output(features, tuple(after), self.penalty(features, x))
+        return NetworkOutput(features, tuple(after), self.penalty(features, x))
 
     def dropped(self, layer: Any) -> Tensor | None:
         """U with weight-drop, where there is any."""
@@ -111,8 +113,10 @@ class Recurrent(LanguageNetwork):
             penalty = penalty + config.tar * output.diff(dim=1).square().mean()
         return penalty
 
-    def initial(self, rows: int) -> tuple[Any, ...]:
-        return tuple(self.head.weight.new_zeros(rows, size) for size in self.config.sizes()[1:])
+    def initial_cache(self, rows: int) -> tuple[Any, ...]:
+        return tuple(
+            self.output_layer.weight.new_zeros(rows, size) for size in self.config.sizes()[1:]
+        )
 
 
 # ------------------------------------------------------------------------------------------ layers
@@ -246,5 +250,5 @@ class LSTM(Recurrent):
     def layer(self, size: int, width: int) -> nn.Module:
         return lstm(size, width, self.config.peephole, self.config.coupled_gates)
 
-    def initial(self, rows: int) -> tuple[Cell, ...]:
-        return tuple(Cell(h, torch.zeros_like(h)) for h in super().initial(rows))
+    def initial_cache(self, rows: int) -> tuple[Cell, ...]:
+        return tuple(Cell(h, torch.zeros_like(h)) for h in super().initial_cache(rows))

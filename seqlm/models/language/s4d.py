@@ -39,7 +39,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, glu
 
-from seqlm.models.base import Group
+from seqlm.models.base import ParameterGroup
 from seqlm.models.config.state_space_config import S4DConfig
 from seqlm.models.language.state_space import Layer, StateSpace, exactly
 from seqlm.models.layers.linear import Linear
@@ -62,7 +62,7 @@ class S4DLayer(Layer):
         self.D = nn.Parameter(torch.randn(width))
         self.output = Linear(width, 2 * width)  # W_1, W_2
 
-    def initial(self, rows: int) -> Tensor:
+    def initial_state(self, rows: int) -> Tensor:
         return self.C.new_zeros(rows, *self.C.shape)
 
     def forward(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,13 +184,13 @@ class S4D(StateSpace):
         layers = (S4DLayer(config.width, config.state) for _ in range(config.layers))
         super().__init__(config, layers, nn.LayerNorm)
 
-    def groups(self) -> list[Group]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """Δ and A move slowly and do not decay."""
         layers = cast(list[S4DLayer], list(self.layers))
         slow = [p for one in layers for p in (one.log_step, one.log_decay, one.frequency)]
         known = {id(p) for p in slow}
         rest = [
             group._replace(parameters=[p for p in group.parameters if id(p) not in known])
-            for group in super().groups()
+            for group in super().parameter_groups()
         ]
-        return [*rest, Group(slow, highest=HIGHEST, decays=False)]
+        return [*rest, ParameterGroup(slow, max_lr=HIGHEST, weight_decay=False)]

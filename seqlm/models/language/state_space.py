@@ -28,18 +28,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import LanguageNetwork, Output, State
+from seqlm.models.base import LanguageNetwork, NetworkOutput, State
 from seqlm.models.config.state_space_config import StateSpaceConfig
 from seqlm.models.layers.dropout import embed, locked
 from seqlm.models.output import make_output_layer
-from seqlm.models.output.output_layer import drawn
+from seqlm.models.output.output_layer import init_embedding
 
 
 class Layer(nn.Module, ABC):
     """A recurrence and what surrounds it; the state is that of the recurrence."""
 
     @abstractmethod
-    def initial(self, rows: int) -> Any:
+    def initial_state(self, rows: int) -> Any:
         """The state before anything is read, rows on axis 0."""
 
     @abstractmethod
@@ -60,27 +60,29 @@ class StateSpace(LanguageNetwork):
     ) -> None:
         """`norm` is made of a width: one before each layer, one behind the last."""
         super().__init__(config)
-        self.head = make_output_layer(config, config.width)
+        self.output_layer = make_output_layer(config, config.width)
         if not config.tied:
-            self.embedding = drawn(config.vocab_size, config.width)
+            self.embedding = init_embedding(config.vocab_size, config.width)
         self.layers = nn.ModuleList(layers)
         self.norms = nn.ModuleList(norm(config.width) for _ in range(config.layers))
         self.norm = norm(config.width)
 
-    def initial(self, rows: int) -> tuple[State, ...]:
-        return tuple(cast(Layer, layer).initial(rows) for layer in self.layers)
+    def initial_cache(self, rows: int) -> tuple[State, ...]:
+        return tuple(cast(Layer, layer).initial_state(rows) for layer in self.layers)
 
-    def forward(self, tokens: Tensor, inner: tuple[State, ...]) -> Output:
+    def forward(self, tokens: Tensor, cache: tuple[State, ...]) -> NetworkOutput:
         config = self.config
-        r = embed(tokens, self.embedded(), config.dropout_embedding, self.training)  # (B, T, D)
+        r = embed(
+            tokens, self.input_embedding(), config.dropout_embedding, self.training
+        )  # (B, T, D)
         r = locked(math.sqrt(config.width) * r, config.dropout_input, self.training)
         after = []
-        for layer, norm, state in zip(self.layers, self.norms, inner):
+        for layer, norm, state in zip(self.layers, self.norms, cache):
             y, state = layer(norm(r), state)
             r = r + locked(y, config.dropout_hidden, self.training)
             after.append(state)
         features = locked(self.norm(r), config.dropout_output, self.training)
-        return Output(features, tuple(after))
+        return NetworkOutput(features, tuple(after))
 
 
 def exactly(x: Tensor) -> torch.autocast:

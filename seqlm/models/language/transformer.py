@@ -19,14 +19,14 @@ of ours beside theirs in `transformers`, layer i; a transposed one is marked ':
 
     GPT-2      norm_first, norm layer, positions learned, activation gelu-tanh (or gelu, as its
                activation_function), bias, heads = kv_heads, tied or not
-      head.weight (embedding, untied)          wte.weight          (lm_head.weight is head.weight)
+      output_layer.weight (embedding, untied)  wte.weight          (lm_head.weight likewise)
       positions                                wpe.weight
       blocks.i.attention_norm, .feed_norm      h.i.ln_1, h.i.ln_2
       blocks.i.attention.qkv, .out             h.i.attn.c_attn', h.i.attn.c_proj'
       blocks.i.feed_forward.into, .out         h.i.mlp.c_fc', h.i.mlp.c_proj'
       norm                                     ln_f
     Llama      norm_first, norm rms, positions rotary (rope_theta 10000), activation swiglu, no bias
-      head.weight (embedding, untied)          model.embed_tokens.weight (lm_head.weight likewise)
+      output_layer.weight (embedding, untied)  model.embed_tokens.weight (lm_head.weight likewise)
       blocks.i.attention_norm, .feed_norm      input_layernorm, post_attention_layernorm
       blocks.i.attention.qkv                   rows of q_proj (H d), k_proj (G d), v_proj (G d)
       blocks.i.attention.out                   o_proj
@@ -46,7 +46,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from seqlm.errors import ModelError
-from seqlm.models.base import LanguageNetwork, Output
+from seqlm.models.base import LanguageNetwork, NetworkOutput
 from seqlm.models.config.transformer_config import TransformerConfig, TransformerLayerConfig
 from seqlm.models.layers.attention import Past, SelfAttention, Turns, lower_right, turns
 from seqlm.models.layers.dropout import embed
@@ -133,8 +133,8 @@ class Transformer(LanguageNetwork):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
-        self.horizon = config.horizon
-        self.head = make_output_layer(config, config.width)
+        self.context_length = config.horizon
+        self.output_layer = make_output_layer(config, config.width)
         if not config.tied:
             self.embedding = nn.Parameter(torch.empty(config.vocab_size, config.width))
         self.positions: nn.Parameter | None = None
@@ -147,7 +147,7 @@ class Transformer(LanguageNetwork):
     @torch.no_grad()
     def initialise(self) -> None:
         config = self.config
-        self.head.weight.normal_(0, SPREAD)
+        self.output_layer.weight.normal_(0, SPREAD)
         for name, parameter in self.blocks.named_parameters():
             if name.endswith("out.weight"):
                 parameter.normal_(0, SPREAD / math.sqrt(2 * config.layers))
@@ -159,21 +159,22 @@ class Transformer(LanguageNetwork):
             self.positions.normal_(0, SPREAD)
         # Read times sqrt(D), an embedding is as large as the sinusoids.
         spread = config.width**-0.5 if config.positions == "sinusoidal" else SPREAD
-        self.embedded().normal_(0, spread)
+        self.input_embedding().normal_(0, spread)
         if config.softmax == "full":
-            for parameter in self.head.parameters():
+            for parameter in self.output_layer.parameters():
                 parameter.requires_grad_(parameter.ndim > 1)
 
-    def initial(self, rows: int) -> tuple[Past, ...]:
+    def initial_cache(self, rows: int) -> tuple[Past, ...]:
         blocks = cast(Iterable[Block], self.blocks)
-        return tuple(block.attention.initial(rows) for block in blocks)
+        return tuple(block.attention.empty_cache(rows) for block in blocks)
 
-    def forward(self, tokens: Tensor, inner: tuple[Past, ...]) -> Output:
+    def forward(self, tokens: Tensor, cache: tuple[Past, ...]) -> NetworkOutput:
         """Errors: ModelError where more than `horizon` tokens would have been read."""
-        config, new, before = self.config, tokens.shape[1], inner[0].keys.shape[2]
+        config, new, before = self.config, tokens.shape[1], cache[0].keys.shape[2]
         if before + new > config.horizon:
             raise ModelError(
-                f"a text of {before + new} tokens is beyond the model's horizon of {config.horizon}"
+                f"a text of {before + new} tokens is beyond the model's context length of"
+                f" {config.horizon}"
             )
         device = tokens.device
         mask = lower_right(new, before, device) if before and new > 1 else None
@@ -182,21 +183,21 @@ class Transformer(LanguageNetwork):
             by = turns(new, before, config.width // config.heads, device)
         x = self.enter(tokens, before)  # (B, T, D)
         after, routings = [], []
-        for block, past in zip(self.blocks, inner):
+        for block, past in zip(self.blocks, cache):
             x, past, routing = block(x, past, mask, by)
             after.append(past)
             routings.append(routing)
         features = dropout(self.norm(x), config.dropout_output, self.training)
         if not (self.training and config.experts):
-            return Output(features, tuple(after))
+            return NetworkOutput(features, tuple(after))
         penalty = torch.stack([routing.penalty for routing in routings]).sum()
         shares = torch.stack([routing.shares for routing in routings])  # (layers, E)
-        return Output(features, tuple(after), penalty, usage(shares))
+        return NetworkOutput(features, tuple(after), penalty, usage(shares))
 
     def enter(self, tokens: Tensor, before: int) -> Tensor:
         """x_0 (B, T, D) of `tokens` (B, T) at the places from `before` on."""
         config = self.config
-        x = embed(tokens, self.embedded(), config.dropout_embedding, self.training)
+        x = embed(tokens, self.input_embedding(), config.dropout_embedding, self.training)
         x = place(x, before, config.positions, self.positions)
         return dropout(x, config.dropout_input, self.training)
 

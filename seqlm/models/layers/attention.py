@@ -164,7 +164,7 @@ class SelfAttention(nn.Module):
         self.qkv = Linear(width, (heads + 2 * kv_heads) * self.head_width, bias=bias)
         self.out = Linear(width, width, bias=bias)
 
-    def initial(self, rows: int) -> Past:
+    def empty_cache(self, rows: int) -> Past:
         """Nothing read."""
         nothing = self.qkv.weight.new_zeros(rows, self.kv_heads, 0, self.head_width)
         return Past(nothing, nothing)

@@ -61,7 +61,7 @@ def check(model: NGramModel, tokenizer: Tokenizer) -> None:
             f"ARPA knows words between white space, and this model has {tokenizer.kind} tokens:"
             " count with --tokenizer word"
         )
-    if not model.restarts:
+    if not model.resets_at_eos:
         raise ModelError(
             "ARPA knows sentences, and the context of this model is carried over lines:"
             " count with --context sentence"

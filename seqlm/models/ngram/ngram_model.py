@@ -116,7 +116,7 @@ class NGramModel(LanguageModel):
 
     def __init__(self, config: NGramConfig) -> None:
         super().__init__(config)
-        self.restarts = config.context == "sentence"
+        self.resets_at_eos = config.context == "sentence"
         self.normalized = config.smoothing != "stupid-backoff"
         self.orders = nn.ModuleList(
             Table(rows, lowest=k == 1, highest=k == config.order)
@@ -175,7 +175,7 @@ class NGramModel(LanguageModel):
         return score.view(part.shape)
 
     @one_thread()
-    def matched(self, state: NGramState, tokens: Tensor) -> Tensor:
+    def ngram_length(self, state: NGramState, tokens: Tensor) -> Tensor:
         lengths = []
         for part in tokens.split(_chunk(tokens), dim=1):
             levels, state = self.walk(state, part)
@@ -217,7 +217,7 @@ class NGramModel(LanguageModel):
             context = torch.cat([state.rows[:, k - 2 : k - 1], row[:, :-1]], 1)
             row = self._find(k, context.flatten(), words.flatten()).view(tokens.shape)
             levels.append(Level(context, row))
-            if self.restarts:
+            if self.resets_at_eos:
                 row = row | (tokens == EOS).int().neg_()  # -1 has all bits
         return levels, NGramState(torch.stack(last, 1) if last else state.rows)
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from seqlm.errors import UsageError
 from seqlm.models.layers.linear import product
-from seqlm.models.output.output_layer import OutputLayer, drawn, rows_at_once
+from seqlm.models.output.output_layer import OutputLayer, init_embedding, rows_at_once
 from seqlm.models.output.softmax import summed_cross_entropy
 
 OVERHEAD = 50
@@ -41,7 +41,7 @@ class AdaptiveSoftmax(OutputLayer):
             told = ",".join(map(str, cutoffs))
             raise UsageError(f"--cutoffs {told} do not rise between 1 and {vocab_size - 1}")
         self.edges = [0, *cutoffs, vocab_size]
-        self.weight = drawn(vocab_size, width)
+        self.weight = init_embedding(vocab_size, width)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.cluster_weight = nn.Parameter(torch.zeros(len(cutoffs), width))
         self.cluster_bias = nn.Parameter(torch.zeros(len(cutoffs)))

@@ -21,8 +21,8 @@ class OutputLayer(nn.Module):
 
     weight: nn.Parameter
     """(V, D), a row a type: the embedding too, where the two are tied."""
-    smooths: bool = False
-    """Whether it knows `spread`."""
+    supports_label_smoothing: bool = False
+    """Whether it has a `smoothing_loss`."""
 
     @abstractmethod
     def log_probs(self, features: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class OutputLayer(nn.Module):
         In training mode it may be an estimate.
         """
 
-    def spread(self, features: Tensor, targets: Tensor) -> Tensor:
+    def smoothing_loss(self, features: Tensor, targets: Tensor) -> Tensor:
         """What label smoothing (Szegedy et al. 2016) adds to the loss, for each unit of smoothing.
 
         Where all types together have the share e of a target's weight,
@@ -54,7 +54,7 @@ class OutputLayer(nn.Module):
         raise NotImplementedError
 
 
-def drawn(vocab_size: int, width: int) -> nn.Parameter:
+def init_embedding(vocab_size: int, width: int) -> nn.Parameter:
     """(V, D) from U(+-0.1): an output layer's matrix, or an embedding of its own."""
     return nn.Parameter(torch.empty(vocab_size, width).uniform_(-0.1, 0.1))
 

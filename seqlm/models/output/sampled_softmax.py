@@ -26,7 +26,7 @@ from seqlm.models.output.softmax import Softmax
 
 
 class SampledSoftmax(Softmax):
-    smooths = False
+    supports_label_smoothing = False
 
     def __init__(self, vocab_size: int, width: int, samples: int) -> None:
         super().__init__(vocab_size, width)

@@ -20,17 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.layers.linear import linear, product
-from seqlm.models.output.output_layer import OutputLayer, drawn, rows_at_once
+from seqlm.models.output.output_layer import OutputLayer, init_embedding, rows_at_once
 
 
 class Softmax(OutputLayer):
     """A full softmax. Its weight (V, D) may serve as the embedding too (tied)."""
 
-    smooths = True
+    supports_label_smoothing = True
 
     def __init__(self, vocab_size: int, width: int) -> None:
         super().__init__()
-        self.weight = drawn(vocab_size, width)
+        self.weight = init_embedding(vocab_size, width)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def log_probs(self, features: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class Softmax(OutputLayer):
         loss: Tensor = CrossEntropy.apply(flat, self.weight, self.bias, wanted)
         return loss
 
-    def spread(self, features: Tensor, targets: Tensor) -> Tensor:
+    def smoothing_loss(self, features: Tensor, targets: Tensor) -> Tensor:
         above = (features * (self.weight[targets] - self.weight.mean(0))).sum(-1)
         return (above + self.bias[targets] - self.bias.mean()).mean()
 

@@ -47,14 +47,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import NetworkState, Output, TranslationNetwork
+from seqlm.models.base import NetworkOutput, NetworkState, TranslationNetwork
 from seqlm.models.config.translator_config import RecurrentTranslatorConfig
 from seqlm.models.language.recurrent import READ, Cell, cell, elman, gru, hidden, lstm, run
 from seqlm.models.layers.attention import SourceAttention
 from seqlm.models.layers.dropout import embed, locked
 from seqlm.models.layers.linear import Linear, product
 from seqlm.models.output import make_output_layer
-from seqlm.models.output.output_layer import drawn
+from seqlm.models.output.output_layer import init_embedding
 from seqlm.models.translation.encoder_memory import Source, inside
 
 
@@ -116,11 +116,11 @@ class RecurrentTranslator(TranslationNetwork):
     def __init__(self, config: RecurrentTranslatorConfig) -> None:
         super().__init__(config)
         width, layers = config.width, config.layers
-        self.head = make_output_layer(config, config.feature_width)
+        self.output_layer = make_output_layer(config, config.feature_width)
         if not config.tied:
-            self.embedding = drawn(config.vocab_size, config.embedding_width)
+            self.embedding = init_embedding(config.vocab_size, config.embedding_width)
         if not config.shares_source_embedding:
-            self.source_embedding = drawn(config.source_types, config.embedding_width)
+            self.source_embedding = init_embedding(config.source_types, config.embedding_width)
         self.encoder = Encoder(self)
         self.bridge = nn.ModuleList(Linear(width, self.starts * width) for _ in range(layers))
         first = told = 0  # what else the first layer reads, and what else h~ is made of
@@ -150,7 +150,7 @@ class RecurrentTranslator(TranslationNetwork):
         return locked(READ * x, self.config.dropout_input, self.training)
 
     def encode(self, source: Tensor, lengths: Tensor) -> Reading:
-        h, ends = self.encoder(self.embed(source, self.source_embedded()), lengths)
+        h, ends = self.encoder(self.embed(source, self.source_embedding_matrix()), lengths)
         layers = tuple(self.begin(bridge(end)) for bridge, end in zip(self.bridge, ends))
         if self.config.attention == "none":
             return Reading(layers, None, None, None)
@@ -159,35 +159,35 @@ class RecurrentTranslator(TranslationNetwork):
         said = h.new_zeros(len(h), self.config.feature_width) if self.config.input_feeding else None
         return Reading(layers, seen, h.new_zeros(real.shape), said)
 
-    def forward(self, tokens: Tensor, inner: Reading) -> Output:
-        y = self.embed(tokens, self.embedded())  # (B, T, E)
+    def forward(self, tokens: Tensor, cache: Reading) -> NetworkOutput:
+        y = self.embed(tokens, self.input_embedding())  # (B, T, E)
         read = self.at_once
         if self.config.steps:
             read = self.additive if self.config.attention == "additive" else self.feeding
-        features, inner = read(y, inner)
-        return Output(locked(features, self.config.dropout_output, self.training), inner)
+        features, cache = read(y, cache)
+        return NetworkOutput(locked(features, self.config.dropout_output, self.training), cache)
 
     def alignment(self, state: NetworkState) -> Tensor | None:
-        inner: Reading = state.inner
-        return inner.weights
+        cache: Reading = state.cache
+        return cache.weights
 
     # ---------------------------------------------------------------------------------- decoders
 
-    def at_once(self, y: Tensor, inner: Reading) -> tuple[Tensor, Reading]:
+    def at_once(self, y: Tensor, cache: Reading) -> tuple[Tensor, Reading]:
         """y (B, T, E) -> h~ (B, T, ..): nothing goes back into the recurrence."""
-        s, layers = self.stack(y, inner.layers, self.masks(y))
-        if inner.source is None:
-            return self.feature(s).tanh(), inner._replace(layers=layers)
-        real, keys, h = inner.source.read()
+        s, layers = self.stack(y, cache.layers, self.masks(y))
+        if cache.source is None:
+            return self.feature(s).tanh(), cache._replace(layers=layers)
+        real, keys, h = cache.source.read()
         c, weights = self.attention(s, keys, h, real)  # (B, T, D), (B, T, S)
         said = self.feature(torch.cat([s, c], 2)).tanh()
-        return said, inner._replace(layers=layers, weights=weights[:, -1])
+        return said, cache._replace(layers=layers, weights=weights[:, -1])
 
-    def additive(self, y: Tensor, inner: Reading) -> tuple[Tensor, Reading]:
+    def additive(self, y: Tensor, cache: Reading) -> tuple[Tensor, Reading]:
         """c_i goes into the first layer; the others and h~ wait until that is through."""
-        assert inner.source is not None
-        real, keys, h = inner.source.read()
-        first, layer = inner.layers[0], self.decoder[0]
+        assert cache.source is not None
+        real, keys, h = cache.source.read()
+        first, layer = cache.layers[0], self.decoder[0]
         into, w_c = self.divided(layer, y)
         contexts, below = [], []
         for gates in into.unbind(1):
@@ -195,25 +195,25 @@ class RecurrentTranslator(TranslationNetwork):
             first = cell(layer, gates + product(c[:, 0], w_c), first)
             contexts.append(c)
             below.append(hidden(first))
-        s, others = self.stack(torch.stack(below, 1), inner.layers[1:], self.masks(y), 1)
+        s, others = self.stack(torch.stack(below, 1), cache.layers[1:], self.masks(y), 1)
         said = self.feature(torch.cat([s, torch.cat(contexts, 1), y], 2)).tanh()
-        return said, inner._replace(layers=(first, *others), weights=weights[:, -1])
+        return said, cache._replace(layers=(first, *others), weights=weights[:, -1])
 
-    def feeding(self, y: Tensor, inner: Reading) -> tuple[Tensor, Reading]:
+    def feeding(self, y: Tensor, cache: Reading) -> tuple[Tensor, Reading]:
         """h~_{i-1} goes into the first layer, and so no layer can go ahead of another."""
-        assert inner.source is not None
-        assert inner.said is not None
-        real, keys, h = inner.source.read()
-        first, others, layer = inner.layers[0], inner.layers[1:], self.decoder[0]
+        assert cache.source is not None
+        assert cache.said is not None
+        real, keys, h = cache.source.read()
+        first, others, layer = cache.layers[0], cache.layers[1:], self.decoder[0]
         into, w_said = self.divided(layer, y)
-        said, all_said, masks = inner.said, [], self.masks(y)
+        said, all_said, masks = cache.said, [], self.masks(y)
         for gates in into.unbind(1):
             first = cell(layer, gates + product(said, w_said), first)
             s, others = self.stack(hidden(first)[:, None], others, masks, 1)  # (B, 1, D)
             c, weights = self.attention(s, keys, h, real)
             said = self.feature(torch.cat([s, c], 2)[:, 0]).tanh()
             all_said.append(said)
-        after = Reading((first, *others), inner.source, weights[:, -1], said)
+        after = Reading((first, *others), cache.source, weights[:, -1], said)
         return torch.stack(all_said, 1), after
 
     def divided(self, layer: Any, y: Tensor) -> tuple[Tensor, Tensor]:

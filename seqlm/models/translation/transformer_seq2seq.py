@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from seqlm.errors import ModelError
-from seqlm.models.base import NetworkState, Output, TranslationNetwork
+from seqlm.models.base import NetworkOutput, NetworkState, TranslationNetwork
 from seqlm.models.config.transformer_config import TransformerLayerConfig
 from seqlm.models.config.translator_config import TransformerTranslatorConfig
 from seqlm.models.language.transformer import (
@@ -62,7 +62,7 @@ class EncoderLayer(Layer):
 
     def forward(self, e: Tensor, sees: Tensor, by: Turns | None) -> Tensor:
         """e (B, S, D) -> the same; `sees` (B, 1, 1, S) is False on padding."""
-        e, _ = self.attend(e, self.attention.initial(len(e)), sees, by)
+        e, _ = self.attend(e, self.attention.empty_cache(len(e)), sees, by)
         fed = self.feed_forward(self.before(self.feed_norm, e))
         return self.after(self.feed_norm, e, fed)
 
@@ -139,8 +139,8 @@ class TransformerTranslator(TranslationNetwork):
     def __init__(self, config: TransformerTranslatorConfig) -> None:
         super().__init__(config)
         width = config.width
-        self.horizon = config.horizon if config.positions == "learned" else None
-        self.head = make_output_layer(config, width)
+        self.context_length = config.horizon if config.positions == "learned" else None
+        self.output_layer = make_output_layer(config, width)
         if not config.tied:
             self.embedding = nn.Parameter(torch.empty(config.vocab_size, width))
         if not config.shares_source_embedding:
@@ -159,7 +159,9 @@ class TransformerTranslator(TranslationNetwork):
     @torch.no_grad()
     def initialise(self) -> None:
         spread = self.config.width**-0.5
-        for matrix in dict.fromkeys((self.head.weight, self.embedded(), self.source_embedded())):
+        for matrix in dict.fromkeys(
+            (self.output_layer.weight, self.input_embedding(), self.source_embedding_matrix())
+        ):
             matrix.normal_(0, spread)
         for places in (self.positions, self.source_positions):
             if places is not None:
@@ -176,7 +178,9 @@ class TransformerTranslator(TranslationNetwork):
     def encode(self, source: Tensor, lengths: Tensor) -> Reading:
         """Errors: ModelError where the batch's longest sentence is beyond the horizon."""
         real = inside(lengths, source.shape[1])  # (B, S)
-        e = self.enter(source, 0, self.source_embedded(), self.source_positions)  # (B, S, D)
+        e = self.enter(
+            source, 0, self.source_embedding_matrix(), self.source_positions
+        )  # (B, S, D)
         by, sees = self.turns(source, 0), real[:, None, None]  # (B, 1, 1, S)
         for layer in self.encoder:
             e = layer(e, sees, by)
@@ -185,32 +189,32 @@ class TransformerTranslator(TranslationNetwork):
         decoder = list(cast(Iterable[DecoderLayer], self.decoder))
         kept = [x for layer in decoder for x in layer.cross.remembered(memory)]
         rows, heads = len(source), self.config.heads
-        pasts = tuple(layer.attention.initial(rows) for layer in decoder)
+        pasts = tuple(layer.attention.empty_cache(rows) for layer in decoder)
         asked = memory.new_zeros(rows, heads, self.config.width // heads)
         return Reading(Source.of(real, *kept), pasts, asked)
 
     # ---------------------------------------------------------------------------------- decoder
 
-    def forward(self, tokens: Tensor, inner: Reading) -> Output:
+    def forward(self, tokens: Tensor, cache: Reading) -> NetworkOutput:
         """Errors: ModelError where more than `horizon` tokens would have been read."""
-        new, before = tokens.shape[1], inner.pasts[0].keys.shape[2]
-        real, *kept = inner.source.read()
+        new, before = tokens.shape[1], cache.pasts[0].keys.shape[2]
+        real, *kept = cache.source.read()
         sees, by = real[:, None, None], self.turns(tokens, before)
         mask = lower_right(new, before, tokens.device) if before and new > 1 else None
-        x = self.enter(tokens, before, self.embedded(), self.positions)  # (B, T, D)
-        after, asked = [], inner.asked
-        for layer, past, keys, values in zip(self.decoder, inner.pasts, kept[::2], kept[1::2]):
+        x = self.enter(tokens, before, self.input_embedding(), self.positions)  # (B, T, D)
+        after, asked = [], cache.asked
+        for layer, past, keys, values in zip(self.decoder, cache.pasts, kept[::2], kept[1::2]):
             x, past, queries = layer(x, past, mask, by, keys, values, sees)
             after.append(past)
             asked = queries[:, :, -1]  # (B, H, T, d) -> (B, H, d)
         features = dropout(self.norm(x), self.config.dropout_output, self.training)
-        return Output(features, Reading(inner.source, tuple(after), asked))
+        return NetworkOutput(features, Reading(cache.source, tuple(after), asked))
 
     def alignment(self, state: NetworkState) -> Tensor:
-        inner: Reading = state.inner
-        real, *kept = inner.source.read()
+        cache: Reading = state.cache
+        real, *kept = cache.source.read()
         keys = kept[-2]  # (B, G, S, d), the last layer's
-        queries = inner.asked.unflatten(1, (keys.shape[1], -1))  # (B, G, H / G, d)
+        queries = cache.asked.unflatten(1, (keys.shape[1], -1))  # (B, G, H / G, d)
         scores = queries @ keys.transpose(2, 3) / math.sqrt(keys.shape[3])  # (B, G, H / G, S)
         weights = scores.masked_fill(~real[:, None, None], -math.inf).softmax(-1)
         mean: Tensor = weights.mean((1, 2))
@@ -221,9 +225,10 @@ class TransformerTranslator(TranslationNetwork):
     def enter(self, tokens: Tensor, before: int, table: Tensor, learned: Tensor | None) -> Tensor:
         """e_0 or x_0 (B, T, D) of `tokens` (B, T) at the places from `before` on."""
         config, length = self.config, before + tokens.shape[1]
-        if self.horizon is not None and length > self.horizon:
+        if self.context_length is not None and length > self.context_length:
             raise ModelError(
-                f"a sentence of {length} tokens is beyond the model's horizon of {self.horizon}"
+                f"a sentence of {length} tokens is beyond the model's context length of"
+                f" {self.context_length}"
             )
         x = embed(tokens, table, config.dropout_embedding, self.training)
         x = place(x, before, config.positions, learned)

@@ -33,8 +33,8 @@ class Ensemble(Translator):
         self.models = nn.ModuleList(models)
         weight = torch.full((len(models),), -math.log(len(models)), dtype=torch.float64)
         self.register_buffer("log_weights", weight)
-        horizons = [model.horizon for model in models if model.horizon is not None]
-        self.horizon = min(horizons, default=None)
+        horizons = [model.context_length for model in models if model.context_length is not None]
+        self.context_length = min(horizons, default=None)
 
     def start(self, source: Tensor, lengths: Tensor) -> States:
         return tuple(model.start(source, lengths) for model in self._each())

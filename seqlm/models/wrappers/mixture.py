@@ -34,7 +34,7 @@ class Mixture(LanguageModel):
     ) -> None:
         """`weights` are the λ; `ids` (M, V) int64 what each model calls type v of the first."""
         super().__init__(None)
-        self.restarts = all(model.restarts for model in models)
+        self.resets_at_eos = all(model.resets_at_eos for model in models)
         self.models = nn.ModuleList(models)
         self.register_buffer("log_weights", torch.tensor(weights, dtype=torch.float64).log())
         self.register_buffer("ids", ids)

@@ -51,7 +51,7 @@ class NeuralCache(LanguageModel):
 
     def __init__(self, network: LanguageNetwork, config: NeuralCacheConfig) -> None:
         super().__init__(config)
-        self.network, self.horizon = network, network.horizon
+        self.network, self.context_length = network, network.context_length
 
     # -- the verbs
 
@@ -60,7 +60,7 @@ class NeuralCache(LanguageModel):
 
     def log_probs(self, state: NeuralCacheState) -> Tensor:
         network = self.network.log_probs(state.network)  # (B, V)
-        weight = self._alike(state.network.last[:, None], state.memory)[:, 0]  # (B, S)
+        weight = self._alike(state.network.last_features[:, None], state.memory)[:, 0]  # (B, S)
         alike = torch.zeros_like(network)
         alike.scatter_add_(1, state.memory.tokens.clamp(min=0), weight)
         return self._mix(network, alike / weight.sum(1, keepdim=True))
@@ -73,7 +73,7 @@ class NeuralCache(LanguageModel):
         return state
 
     def score(self, state: NeuralCacheState, tokens: Tensor) -> tuple[Tensor, NeuralCacheState]:
-        scores = [state.network.last.new_zeros(len(tokens), 0)]
+        scores = [state.network.last_features.new_zeros(len(tokens), 0)]
         for piece in tokens.split(SEGMENT, 1) if tokens.shape[1] else ():
             before, network = self.network.read(state.network, piece)
             some, memory = self.follow(state.memory, before, piece)
@@ -84,7 +84,7 @@ class NeuralCache(LanguageModel):
     # -- the cache, apart from where the features come from
 
     def empty(self, rows: int) -> Memory:
-        weight, window = self.network.head.weight, self.config.window
+        weight, window = self.network.output_layer.weight, self.config.window
         nothing = torch.full((rows, window), NOTHING, device=weight.device)
         return Memory(weight.new_zeros(rows, window, weight.shape[1]), nothing)
 
@@ -92,7 +92,7 @@ class NeuralCache(LanguageModel):
         """(B, T) log p of `tokens` (B, T), predicted by `features` (B, T, D), and what is
         remembered after them."""
         recalled, memory = self.recall(memory, features, tokens)
-        return self._mix(self.network.head.score(features, tokens), recalled), memory
+        return self._mix(self.network.output_layer.score(features, tokens), recalled), memory
 
     def recall(self, memory: Memory, features: Tensor, tokens: Tensor) -> tuple[Tensor, Memory]:
         """The same with (B, T) p_c alone, NaN where nothing has been read."""

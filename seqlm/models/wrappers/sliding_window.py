@@ -29,7 +29,7 @@ POSITIONS = 1 << 13
 
 
 class WindowState(NamedTuple):
-    inner: NetworkState
+    network: NetworkState
     read: Tensor  # (B, n) the tokens of the window so far, 1 <= n <= W
 
 
@@ -38,9 +38,9 @@ class Windowed(LanguageModel):
 
     def __init__(self, network: LanguageNetwork, stride: int | None = None) -> None:
         """`stride` is S, by default W / 2. Errors: UsageError where it is not from 1 to W."""
-        assert network.horizon is not None
+        assert network.context_length is not None
         super().__init__(network.config)
-        self.network, self.window = network, network.horizon
+        self.network, self.window = network, network.context_length
         self.stride = max(1, self.window // 2) if stride is None else stride
         if not 1 <= self.stride <= self.window:
             raise UsageError(
@@ -53,26 +53,29 @@ class Windowed(LanguageModel):
         return WindowState(self.network.start(rows), opening)
 
     def log_probs(self, state: WindowState) -> Tensor:
-        return self.network.log_probs(state.inner)
+        return self.network.log_probs(state.network)
 
     def advance(self, state: WindowState, tokens: Tensor) -> WindowState:
         seen = torch.cat([state.read, tokens], 1)  # (B, n + T)
         skipped = self.restart(seen.shape[1])
         if skipped == 0:
-            return WindowState(self.network.advance(state.inner, tokens), seen)
+            return WindowState(self.network.advance(state.network, tokens), seen)
         _, after = self.cold(seen[:, skipped:])
         return after
 
     def score(self, state: WindowState, tokens: Tensor) -> tuple[Tensor, WindowState]:
-        window, stride, head = self.window, self.stride, self.network.head
+        window, stride, output_layer = self.window, self.stride, self.network.output_layer
         rows, n = state.read.shape
         first = tokens[:, : window - n]  # (B, <= W - n), what this window still takes
-        scores, inner = self.network.score(state.inner, first)
+        scores, inside = self.network.score(state.network, first)
         seen = torch.cat([state.read, tokens], 1)  # (B, n + T)
         skipped = self.restart(seen.shape[1])
         if skipped == 0:
-            return scores, WindowState(inner, seen)
-        parts = [scores, head.score(inner.last[:, None], seen[:, window : window + 1])]
+            return scores, WindowState(inside, seen)
+        parts = [
+            scores,
+            output_layer.score(inside.last_features[:, None], seen[:, window : window + 1]),
+        ]
         # All windows but the last are full: their new parts, side by side, are the text. (B, K W')
         together = stride * max(1, POSITIONS // (rows * window))
         for begin in range(stride, skipped, together):
@@ -81,10 +84,12 @@ class Windowed(LanguageModel):
             features, _ = self.features(full.flatten(0, 1))  # (B K, W, D)
             new = features[:, -stride:].reshape(rows, end - begin, -1)  # (B, K S, D)
             targets = seen[:, begin + window - stride + 1 : end + window - stride + 1]
-            parts.append(head.score(new, targets))
+            parts.append(output_layer.score(new, targets))
         features, after = self.cold(seen[:, skipped:])
         parts.append(
-            head.score(features[:, window - stride : -1], seen[:, skipped + window - stride + 1 :])
+            output_layer.score(
+                features[:, window - stride : -1], seen[:, skipped + window - stride + 1 :]
+            )
         )
         return torch.cat(parts, 1), after
 
@@ -93,18 +98,18 @@ class Windowed(LanguageModel):
         return -(-max(0, length - self.window) // self.stride) * self.stride
 
     def features(self, tokens: Tensor) -> tuple[Tensor, NetworkState]:
-        features, inner, *_ = self.network(tokens, self.network.initial(tokens.shape[0]))
-        return features, NetworkState(features[:, -1], inner)
+        features, cache, *_ = self.network(tokens, self.network.initial_cache(tokens.shape[0]))
+        return features, NetworkState(features[:, -1], cache)
 
     def cold(self, tokens: Tensor) -> tuple[Tensor, WindowState]:
         """A window that begins with `tokens` (B, n): features (B, n, D), and the state after it."""
-        features, inner = self.features(tokens)
-        return features, WindowState(inner, tokens)
+        features, state = self.features(tokens)
+        return features, WindowState(state, tokens)
 
 
 def unbounded(model: LanguageModel, stride: int | None = None) -> LanguageModel:
     """A model that reads texts of any length: `model`, in windows where it has a horizon."""
-    if model.horizon is None:
+    if model.context_length is None:
         return model
     assert isinstance(model, LanguageNetwork)
     return Windowed(model, stride)

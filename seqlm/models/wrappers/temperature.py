@@ -20,19 +20,19 @@ from seqlm.models.output.output_layer import OutputLayer
 class Tempered(OutputLayer):
     """An output layer at temperature T. What it learns from stays the loss at temperature 1."""
 
-    def __init__(self, head: OutputLayer, temperature: float) -> None:
+    def __init__(self, output_layer: OutputLayer, temperature: float) -> None:
         super().__init__()
-        self.head, self.temperature = head, temperature
+        self.output_layer, self.temperature = output_layer, temperature
 
     @property
     def weight(self) -> nn.Parameter:  # type: ignore[override]
-        return self.head.weight
+        return self.output_layer.weight
 
     def log_probs(self, features: Tensor) -> Tensor:
-        return (self.head.log_probs(features) / self.temperature).log_softmax(-1)
+        return (self.output_layer.log_probs(features) / self.temperature).log_softmax(-1)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        return self.head.loss(features, targets)
+        return self.output_layer.loss(features, targets)
 
 
 def tempered(network: LanguageNetwork, temperature: float) -> LanguageNetwork:
@@ -41,5 +41,5 @@ def tempered(network: LanguageNetwork, temperature: float) -> LanguageNetwork:
         return network
     other = copy.copy(network)
     other._modules = network._modules.copy()
-    other.head = Tempered(network.head, temperature)
+    other.output_layer = Tempered(network.output_layer, temperature)
     return other

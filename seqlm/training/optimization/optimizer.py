@@ -40,9 +40,16 @@ def make_optimizer(
     epsilon: float | None = None,
 ) -> Optimizer:
     """One of the four above; None is the optimiser's own. `set_rate` goes before each step."""
-    groups = [group._asdict() for group in network.groups() if group.parameters]
-    for group in groups:
-        group["params"] = group.pop("parameters")
+    groups = [
+        {
+            "params": group.parameters,
+            "lr_scale": group.lr_scale,
+            "max_lr": group.max_lr,
+            "decays": group.weight_decay,
+        }
+        for group in network.parameter_groups()
+        if group.parameters
+    ]
     if name == "sgd":
         made: Optimizer = SGD(groups, fused=True)
     else:
@@ -58,8 +65,8 @@ def make_optimizer(
 def set_rate(optimizer: Optimizer, rate: float, decay: float, beta1: float | None = None) -> None:
     """The rate and the weight decay from here on, as far as each group takes part in them."""
     for group in optimizer.param_groups:
-        own = rate * group["factor"]
-        group["lr"] = own if group["highest"] is None else min(own, group["highest"])
+        own = rate * group["lr_scale"]
+        group["lr"] = own if group["max_lr"] is None else min(own, group["max_lr"])
         group["weight_decay"] = decay if group["decays"] else 0.0
         if beta1 is not None:
             group["betas"] = (beta1, group["betas"][1])

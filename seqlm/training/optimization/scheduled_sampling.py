@@ -52,11 +52,11 @@ def with_own(network: Network, tokens: Tensor, begin: Callable[[], State], share
     uniform = torch.rand(tokens.shape, dtype=torch.float64, device=tokens.device)
     mode = network.training
     network.eval()
-    inner = begin()
+    cache = begin()
     read = [tokens[:, 0]]
     for t in range(1, tokens.shape[1]):
-        features, inner, *_ = network(read[-1][:, None], inner)  # (B, 1, D)
-        log_probs = network.head.log_probs(features[:, 0]).double()  # (B, V)
+        features, cache, *_ = network(read[-1][:, None], cache)  # (B, 1, D)
+        log_probs = network.output_layer.log_probs(features[:, 0]).double()  # (B, V)
         said = draw(log_probs, uniform[:, t])  # (B,)
         read.append(said.where(own[:, t], tokens[:, t]))
     network.train(mode)

@@ -145,11 +145,11 @@ class LanguageText(Text):
 
     def fitted(self, settings: Settings, network: Network) -> Settings:
         """With the model's context, where they name none."""
-        bounded = network.horizon is not None
+        bounded = network.context_length is not None
         context = settings.context or ("window" if bounded else "carried")
         if context == "carried" and bounded:
             raise UsageError(
-                f"--context carried: {settings.arch} reads {network.horizon} tokens at most;"
+                f"--context carried: {settings.arch} reads {network.context_length} tokens at most;"
                 " window or sentence"
             )
         if context == "window" and not bounded:
@@ -176,7 +176,7 @@ def batches_of(ids: np.ndarray, network: Network, settings: Settings) -> Batches
     """`ids` (N,) in the batches of a context."""
     rows, length, seed, device = settings.batch_size, settings.length, settings.seed, network.device
     if settings.context == "sentence":
-        return LineBatches(ids, rows, seed, device, longest=network.horizon)
+        return LineBatches(ids, rows, seed, device, longest=network.context_length)
     if settings.context == "window":
         return WindowBatches(ids, rows, length, seed, device)
     if settings.variable_length:

@@ -193,15 +193,15 @@ class ParallelText(Text):
 
     def valid_batches(self, network: TranslationNetwork, positions: int) -> PairBatches:
         """All validation pairs that the network can read, which is all where it has no horizon."""
-        pairs, horizon = self.valid, network.horizon
+        pairs, horizon = self.valid, network.context_length
         assert pairs is not None
         if horizon is not None:
             source, target = self.sides["valid_source"], self.sides["valid_target"]
             pairs = read_parallel(source, target, self.reads, self.tokenizer, horizon)
             if pairs.long:
                 warnings.warn(
-                    f"{pairs.long:,} validation pairs are beyond the model's horizon of {horizon}"
-                    " tokens: the loss leaves them out",
+                    f"{pairs.long:,} validation pairs are beyond the model's context length of"
+                    f" {horizon} tokens: the loss leaves them out",
                     stacklevel=2,
                 )
         longest = max(int(line_lengths(ids).max()) for ids in (pairs.source, pairs.target))
@@ -217,7 +217,9 @@ def validation_loss(network: TranslationNetwork, batches: PairBatches) -> float:
         assert batch.lengths is not None
         features, *_ = network(batch.inputs, network.encode(batch.source, batch.lengths))
         real = batch.targets != IGNORED
-        total -= float(network.head.score(features[real], batch.targets[real]).cpu().double().sum())
+        total -= float(
+            network.output_layer.score(features[real], batch.targets[real]).cpu().double().sum()
+        )
         count += batch.tokens
     return total / count
 

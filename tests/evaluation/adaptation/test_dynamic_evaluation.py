@@ -64,12 +64,14 @@ def step_by_step(network: LanguageNetwork, ids: np.ndarray, rule: Rule) -> list[
     r = dict(zip(theta, rule.roots)) if rule.roots else None
     mean = torch.cat([x.flatten() for x in r.values()]).mean() if r else None
     text = torch.tensor([1, *ids.tolist()])
-    inner, scores = learning.initial(1), []
+    cache, scores = learning.initial_cache(1), []
     for start in range(0, len(ids), rule.segment):
         inputs, targets = text[start : start + rule.segment], text[start + 1 :][: rule.segment]
         inputs = inputs[: len(targets)]
-        features, inner, *_ = learning(inputs[None], detach(inner))
-        loss = cross_entropy(learning.head.log_probs(features)[0], targets, reduction="none")
+        features, cache, *_ = learning(inputs[None], detach(cache))
+        loss = cross_entropy(
+            learning.output_layer.log_probs(features)[0], targets, reduction="none"
+        )
         scores += (-loss).tolist()
         learning.zero_grad()
         loss.mean().backward()
@@ -110,11 +112,11 @@ def test_the_statistics_are_the_root_of_the_mean_of_squares(monkeypatch):
     network, ids = build(), np.random.default_rng(2).integers(0, VOCAB, 60).astype(np.int32)
     rows = torch.tensor(ids.reshape(2, 30)).long()
     before = torch.tensor([[1], [int(ids[29])]])
-    inputs, inner = torch.cat([before, rows[:, :-1]], 1), network.initial(2)
+    inputs, cache = torch.cat([before, rows[:, :-1]], 1), network.initial_cache(2)
     squares = [torch.zeros_like(p) for p in network.parameters()]
     for start in (0, 4, 8):
-        features, inner, *_ = network(inputs[:, start : start + 4], detach(inner))
-        logits = network.head.log_probs(features).flatten(0, 1)
+        features, cache, *_ = network(inputs[:, start : start + 4], detach(cache))
+        logits = network.output_layer.log_probs(features).flatten(0, 1)
         loss = cross_entropy(logits, rows[:, start : start + 4].flatten())
         for square, g in zip(squares, torch.autograd.grad(loss, list(network.parameters()))):
             square += g**2

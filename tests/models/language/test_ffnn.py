@@ -23,15 +23,15 @@ def build(**options: Any) -> FeedForward:
 
 def logits(model: FeedForward, words: list[int]) -> Tensor:
     """y = b + W x + U tanh(d + H x) after the n-1 `words`, (V,)."""
-    C = model.head.weight if model.config.tied else model.embedding
+    C = model.output_layer.weight if model.config.tied else model.embedding
     x = torch.cat([READ * C[word] for word in words])
     a = torch.tanh(model.hidden.bias + model.hidden.weight @ x)
-    matrix = model.head.weight
+    matrix = model.output_layer.weight
     if model.config.tied:
         matrix = C @ model.projection.weight
     U, W = matrix[:, : len(a)], matrix[:, len(a) :]
     assert W.shape[1] == (len(x) if model.config.direct else 0)
-    return model.head.bias + (W @ x if model.config.direct else 0) + U @ a
+    return model.output_layer.bias + (W @ x if model.config.direct else 0) + U @ a
 
 
 @pytest.mark.parametrize("direct", [False, True])
@@ -40,17 +40,17 @@ def logits(model: FeedForward, words: list[int]) -> Tensor:
 def test_forward_is_the_equations(options: dict[str, Any], tied: bool, direct: bool) -> None:
     model = build(tied=tied, direct=direct, **options).double()
     with torch.no_grad():
-        model.head.bias.normal_()
+        model.output_layer.bias.normal_()
         tokens = torch.randint(V, (B, T))
-        features, inner, *_ = model(tokens, model.initial(B))
-        found = model.head.log_probs(features)
+        features, cache, *_ = model(tokens, model.initial_cache(B))
+        found = model.output_layer.log_probs(features)
         before = model.config.order - 1
         for row in range(B):
             text = [EOS] * before + tokens[row].tolist()
             for t in range(T):
                 expected = logits(model, text[t + 1 : t + 1 + before]).log_softmax(0)
                 torch.testing.assert_close(found[row, t], expected)
-            assert inner[row].tolist() == text[-before:]
+            assert cache[row].tolist() == text[-before:]
 
 
 def test_words_before_the_window_are_forgotten() -> None:
@@ -77,8 +77,8 @@ def test_tied_direct_connections_cost_no_embedding_a_position() -> None:
 def test_both_ends_train_a_tied_embedding() -> None:
     model = build()
     assert not hasattr(model, "embedding")
-    model(torch.tensor([[2, 3]]), model.initial(1)).features.sum().backward()
-    used = model.head.weight.grad.abs().sum(1).nonzero()[:, 0]
+    model(torch.tensor([[2, 3]]), model.initial_cache(1)).features.sum().backward()
+    used = model.output_layer.weight.grad.abs().sum(1).nonzero()[:, 0]
     assert used.tolist() == [EOS, 2, 3]  # the input's side alone
 
 
@@ -86,9 +86,11 @@ def test_both_ends_train_a_tied_embedding() -> None:
 def test_dropout_is_for_training_only(dropout: str) -> None:
     model = build(tied=False, direct=True, **{f"dropout_{dropout}": 0.5})
     tokens = torch.randint(V, (B, T))
-    quiet = model(tokens, model.initial(B)).features
-    assert torch.equal(quiet, build(tied=False, direct=True)(tokens, model.initial(B)).features)
-    noisy = [model.train()(tokens, model.initial(B)).features for _ in range(2)]
+    quiet = model(tokens, model.initial_cache(B)).features
+    assert torch.equal(
+        quiet, build(tied=False, direct=True)(tokens, model.initial_cache(B)).features
+    )
+    noisy = [model.train()(tokens, model.initial_cache(B)).features for _ in range(2)]
     assert not torch.equal(*noisy)
 
 

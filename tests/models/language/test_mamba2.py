@@ -89,10 +89,10 @@ def test_a_layer_is_its_equations(monkeypatch, length):
 def test_the_network_is_its_equations():
     model = build()
     tokens = torch.randint(11, (B, 5))
-    features, states, *_ = model(tokens, model.initial(B))
-    r = math.sqrt(D) * model.head.weight[tokens]
+    features, states, *_ = model(tokens, model.initial_cache(B))
+    r = math.sqrt(D) * model.output_layer.weight[tokens]
     for layer, norm, found in zip(model.layers, model.norms, states, strict=True):
-        y, after = slowly(layer, rms(r, norm.weight), layer.initial(B))
+        y, after = slowly(layer, rms(r, norm.weight), layer.initial_state(B))
         torch.testing.assert_close(found, after)
         r = r + y
     torch.testing.assert_close(features, rms(r, model.norm.weight))
@@ -145,9 +145,9 @@ def test_the_gradient_of_the_convolution():
 def test_autocast_leaves_the_recurrence_alone():
     model = build().float()
     tokens = torch.randint(11, (B, 9))
-    features, *_ = model(tokens, model.initial(B))
+    features, *_ = model(tokens, model.initial_cache(B))
     with torch.autocast("cpu", torch.bfloat16):
-        low, states, *_ = model(tokens, model.initial(B))
+        low, states, *_ = model(tokens, model.initial_cache(B))
     assert {tensor.dtype for tensor in pack(states).values()} == {torch.float32}
     torch.testing.assert_close(low.float(), features, atol=0.1, rtol=0.1)
 
@@ -166,7 +166,9 @@ def test_it_begins_as_in_the_paper():
 
 def test_what_decays_in_time_has_no_weight_decay():
     model = build()
-    kept = [p for group in model.groups() if not group.decays for p in group.parameters]
+    kept = [
+        p for group in model.parameter_groups() if not group.weight_decay for p in group.parameters
+    ]
     for layer in model.layers:
         for parameter in (layer.A_log, layer.D, layer.step_bias):
             assert any(parameter is one for one in kept)

@@ -45,12 +45,12 @@ def gru(layer, x, h):
 def test_forward_is_the_equations(arch, options):
     model = build(arch, **options).double()
     tokens = torch.randint(11, (3, 6))
-    inner = model.initial(3)
-    features, after, *_ = model(tokens, inner)
+    cache = model.initial_cache(3)
+    features, after, *_ = model(tokens, cache)
 
     step = {"rnn": elman, "lstm": lstm, "gru": gru}[arch]
-    table = model.head.weight if model.config.tied else model.embedding
-    states = list(inner)
+    table = model.output_layer.weight if model.config.tied else model.embedding
+    states = list(cache)
     for t in range(6):
         x = READ * table[tokens[:, t]]
         for depth, layer in enumerate(model.layers):
@@ -68,13 +68,13 @@ def test_a_step_is_the_layer(arch, options):
         options = {}
     model = build(arch, **options)
     tokens = torch.randint(11, (3, 6))
-    whole = model(tokens, model.initial(3))
-    inner, features = model.initial(3), []
+    whole = model(tokens, model.initial_cache(3))
+    cache, features = model.initial_cache(3), []
     for token in tokens.split(1, 1):
-        feature, inner, *_ = model(token, inner)
+        feature, cache, *_ = model(token, cache)
         features.append(feature)
     torch.testing.assert_close(torch.cat(features, 1), whole.features)
-    torch.testing.assert_close(inner, whole.inner)
+    torch.testing.assert_close(cache, whole.cache)
 
 
 @pytest.mark.parametrize("options", [{}, {"peephole": True}, {"coupled_gates": True}], ids=str)
@@ -88,12 +88,12 @@ def test_the_forget_gate_is_open_at_first(options):
 def test_tied_weights_are_one_parameter_and_both_ends_train_it():
     model = build("lstm", embedding=3)
     assert not hasattr(model, "embedding")
-    assert model.head.weight.shape == (11, 3)
+    assert model.output_layer.weight.shape == (11, 3)
     assert model.config.sizes() == [3, 5, 3]
     tokens = torch.tensor([[2, 3]])
-    features, *_ = model(tokens, model.initial(1))
+    features, *_ = model(tokens, model.initial_cache(1))
     features.sum().backward()  # the embedding's side alone
-    used = model.head.weight.grad.abs().sum(1).nonzero()[:, 0]
+    used = model.output_layer.weight.grad.abs().sum(1).nonzero()[:, 0]
     assert used.tolist() == [2, 3]
 
 
@@ -102,7 +102,7 @@ class TestDropout:
         """What the features become, twice, of one text repeated in two rows."""
         model = build("lstm", **dropout).train()
         tokens = torch.full((2, 7), 4)
-        return torch.stack([model(tokens, model.initial(2)).features for _ in range(2)])
+        return torch.stack([model(tokens, model.initial_cache(2)).features for _ in range(2)])
 
     def test_output_mask_is_locked_in_time_and_fresh_in_every_row_and_batch(self):
         zero = self.masks(dropout_output=0.5) == 0  # (2, B, T, D)
@@ -110,16 +110,16 @@ class TestDropout:
         assert zero.any()
         assert not zero.all()
         model = build("lstm", dropout_output=0.5).train()
-        wide = model(torch.full((64, 2), 4), model.initial(64)).features == 0
+        wide = model(torch.full((64, 2), 4), model.initial_cache(64)).features == 0
         assert len({tuple(row.flatten().tolist()) for row in wide[:, 0]}) > 8
-        again = model(torch.full((64, 2), 4), model.initial(64)).features == 0
+        again = model(torch.full((64, 2), 4), model.initial_cache(64)).features == 0
         assert not torch.equal(wide, again)
 
     def test_what_is_kept_is_scaled_so_that_the_mean_stays(self):
         model = build("lstm", dropout_output=0.4)
         tokens = torch.full((4000, 1), 4)
-        plain = model(tokens, model.initial(4000)).features.mean(0)
-        noisy = model.train()(tokens, model.initial(4000)).features.mean(0)
+        plain = model(tokens, model.initial_cache(4000)).features.mean(0)
+        noisy = model.train()(tokens, model.initial_cache(4000)).features.mean(0)
         torch.testing.assert_close(noisy, plain, rtol=0.1, atol=0.005)
 
     def test_embedding_dropout_drops_whole_types(self):
@@ -140,7 +140,8 @@ class TestDropout:
                       dropout_embedding=0.5)  # fmt: skip
         tokens = torch.randint(11, (2, 5))
         torch.testing.assert_close(
-            quiet(tokens, quiet.initial(2)).features, noisy(tokens, noisy.initial(2)).features
+            quiet(tokens, quiet.initial_cache(2)).features,
+            noisy(tokens, noisy.initial_cache(2)).features,
         )
 
 
@@ -163,13 +164,13 @@ class TestWeightDrop:
         model = build(arch, dropout_weight=0.5, **options).train()
         tokens = torch.randint(11, (3, 6))
         monkeypatch.setattr(torch.nn.functional, "dropout", lambda weight, p: 0.5 * weight)
-        found = model(tokens, model.initial(3))
+        found = model(tokens, model.initial_cache(3))
         with torch.no_grad():
             for layer in model.layers:
                 layer.weight_hh_l0 *= 0.5
-        expected = model.eval()(tokens, model.initial(3))
+        expected = model.eval()(tokens, model.initial_cache(3))
         torch.testing.assert_close(found.features, expected.features)
-        torch.testing.assert_close(found.inner, expected.inner)
+        torch.testing.assert_close(found.cache, expected.cache)
 
     @pytest.mark.parametrize("arch", CELLS)
     def test_one_mask_a_segment_and_another_for_the_next(self, arch):
@@ -178,7 +179,7 @@ class TestWeightDrop:
         zero = []
         for _ in range(2):
             model.zero_grad()
-            model(tokens, model.initial(2)).features.sum().backward()
+            model(tokens, model.initial_cache(2)).features.sum().backward()
             zero.append(model.layers[0].weight_hh_l0.grad == 0)
         # A dropped connection of U has no gradient at any step of any row; a kept one does.
         assert 0.2 < zero[0].float().mean() < 0.8
@@ -192,14 +193,16 @@ class TestWeightDrop:
         optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
         for _ in range(8):
             optimizer.zero_grad()
-            model(torch.randint(11, (2, 6)), model.initial(2)).features.square().sum().backward()
+            model(
+                torch.randint(11, (2, 6)), model.initial_cache(2)
+            ).features.square().sum().backward()
             optimizer.step()
         assert (layer.weight_hh_l0 != before).float().mean() > 0.9
         tokens = torch.randint(11, (2, 6))
-        trained = model.eval()(tokens, model.initial(2)).features
+        trained = model.eval()(tokens, model.initial_cache(2)).features
         with torch.no_grad():
             layer.weight_hh_l0.copy_(before)
-        assert not torch.allclose(trained, model(tokens, model.initial(2)).features)
+        assert not torch.allclose(trained, model(tokens, model.initial_cache(2)).features)
 
 
 class TestPenalties:
@@ -207,15 +210,15 @@ class TestPenalties:
         model = build("lstm", ar=2.0, tar=3.0, dropout_output=0.5).train()
         tokens = torch.randint(11, (3, 6))
         torch.manual_seed(5)
-        dropped, _, penalty, _ = model(tokens, model.initial(3))
-        raw = build("lstm")(tokens, model.initial(3)).features
+        dropped, _, penalty, _ = model(tokens, model.initial_cache(3))
+        raw = build("lstm")(tokens, model.initial_cache(3)).features
         change = (raw[:, 1:] - raw[:, :-1]).square().mean()
         torch.testing.assert_close(penalty, 2 * dropped.square().mean() + 3 * change)
-        assert model.eval()(tokens, model.initial(3)).penalty is None
+        assert model.eval()(tokens, model.initial_cache(3)).penalty is None
 
     def test_one_step_has_no_change(self):
         model = build("lstm", tar=3.0).train()
-        assert model(torch.randint(11, (3, 1)), model.initial(3)).penalty == 0
+        assert model(torch.randint(11, (3, 1)), model.initial_cache(3)).penalty == 0
 
 
 @pytest.mark.parametrize("arch", CELLS)
@@ -224,7 +227,7 @@ def test_gradients_stop_at_a_detached_state_and_flow_through_an_attached_one(arc
 
     model = build(arch)
     tokens = torch.randint(11, (1, 3))
-    _, inner, *_ = model(tokens, model.initial(1))
-    for carried, expected in ((inner, True), (detach(inner), False)):
+    _, cache, *_ = model(tokens, model.initial_cache(1))
+    for carried, expected in ((cache, True), (detach(cache), False)):
         first = carried[0].h if arch == "lstm" else carried[0]
         assert first.requires_grad is expected

@@ -59,10 +59,10 @@ def test_a_layer_is_its_equations(monkeypatch, length):
 def test_the_network_is_its_equations():
     model = build()
     tokens = torch.randint(11, (B, 7))
-    features, states, *_ = model(tokens, model.initial(B))
-    r = math.sqrt(H) * model.head.weight[tokens]
+    features, states, *_ = model(tokens, model.initial_cache(B))
+    r = math.sqrt(H) * model.output_layer.weight[tokens]
     for layer, norm, found in zip(model.layers, model.norms, states, strict=True):
-        y, x = slowly(layer, layer_norm(r, (H,), norm.weight, norm.bias), model.initial(B)[0])
+        y, x = slowly(layer, layer_norm(r, (H,), norm.weight, norm.bias), model.initial_cache(B)[0])
         torch.testing.assert_close(found, x)
         r = r + y
     expected = layer_norm(r, (H,), model.norm.weight, model.norm.bias)
@@ -99,7 +99,7 @@ def test_float32_is_exact_over_a_long_segment():
     """With parameters as they are drawn: decays near 1 and many turns of the angle."""
     torch.manual_seed(1)
     layer = S4DLayer(16, 64)
-    u, x = torch.randn(1, 1000, 16), layer.initial(1)
+    u, x = torch.randn(1, 1000, 16), layer.initial_state(1)
     with torch.no_grad():
         found, _ = layer(u, x)
         exact, _ = layer.double()(u.double(), x.double())
@@ -109,9 +109,9 @@ def test_float32_is_exact_over_a_long_segment():
 def test_autocast_leaves_the_recurrence_alone():
     model = build().float()
     tokens = torch.randint(11, (B, 9))
-    features, states, *_ = model(tokens, model.initial(B))
+    features, states, *_ = model(tokens, model.initial_cache(B))
     with torch.autocast("cpu", torch.bfloat16):
-        low, low_states, *_ = model(tokens, model.initial(B))
+        low, low_states, *_ = model(tokens, model.initial_cache(B))
     assert {tensor.dtype for tensor in pack(low_states).values()} == {torch.float32}
     torch.testing.assert_close(low.float(), features, atol=0.05, rtol=0.05)
     torch.testing.assert_close(low_states[0], states[0])  # nothing before it was rounded
@@ -129,12 +129,12 @@ def test_it_begins_as_s4d_lin():
 
 def test_steps_and_decays_move_slowly_and_everything_is_trained_once():
     model = build(tied=False)
-    *others, slow = model.groups()
+    *others, slow = model.parameter_groups()
     assert (slow.highest, slow.decays) == (1e-3, False)
     assert len(slow.parameters) == 3 * 2
     assert {p.shape for p in slow.parameters} == {(H,), (H, N // 2)}
     assert all(group.highest is None for group in others)
-    grouped = [id(p) for group in model.groups() for p in group.parameters]
+    grouped = [id(p) for group in model.parameter_groups() for p in group.parameters]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters())
 
 

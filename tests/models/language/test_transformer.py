@@ -98,7 +98,7 @@ def feed_forward(layer, config, x):
 def entered(model, tokens):
     """x_0 (T, D)."""
     config = model.config
-    table = model.head.weight if config.tied else model.embedding
+    table = model.output_layer.weight if config.tied else model.embedding
     x = table[tokens]
     for t in range(len(x)):
         if config.positions == "learned":
@@ -135,7 +135,7 @@ def slow(model, tokens):
 def test_forward_is_the_equations(shape):
     model = rough(**SHAPES[shape])
     tokens = torch.randint(V, (B, T))
-    features = model(tokens, model.initial(B)).features
+    features = model(tokens, model.initial_cache(B)).features
     expected = torch.stack([slow(model, row) for row in tokens])
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-5)
 
@@ -155,7 +155,7 @@ def test_without_positions_one_layer_reads_a_set_and_two_are_told_apart_by_the_m
     """The last token sees all before it, in one layer as a set; what those have seen differs."""
     model = rough(layers=layers, positions=positions)
     one, other = torch.tensor([[2, 3, 4, 5, 6, 7]]), torch.tensor([[5, 3, 6, 2, 4, 7]])
-    last = [model(tokens, model.initial(1)).features[0, -1] for tokens in (one, other)]
+    last = [model(tokens, model.initial_cache(1)).features[0, -1] for tokens in (one, other)]
     assert torch.allclose(*last, atol=1e-9) is blind
 
 
@@ -166,7 +166,7 @@ def test_the_future_changes_nothing(shape):
     tokens = torch.randint(V, (B, T))
     changed = tokens.clone()
     changed[:, 3:] = (changed[:, 3:] + 1) % V
-    features = [model(one, model.initial(B)).features for one in (tokens, changed)]
+    features = [model(one, model.initial_cache(B)).features for one in (tokens, changed)]
     torch.testing.assert_close(features[0][:, :3], features[1][:, :3])
     assert not torch.allclose(features[0][:, 3:], features[1][:, 3:])
 
@@ -177,7 +177,9 @@ def test_the_future_changes_nothing(shape):
 def test_a_text_beyond_the_horizon_is_refused():
     model = build(horizon=5)
     state = model.advance(model.start(1), torch.full((1, 4), 2))
-    with pytest.raises(ModelError, match="a text of 6 tokens is beyond the model's horizon of 5"):
+    with pytest.raises(
+        ModelError, match="a text of 6 tokens is beyond the model's context length of 5"
+    ):
         model.advance(state, torch.tensor([[2]]))
     with pytest.raises(ModelError, match="7 tokens"):
         model.score(model.start(1), torch.full((1, 6), 2))
@@ -225,11 +227,11 @@ def test_sinusoids_and_embeddings_are_of_one_size():
 def test_the_softmax_has_no_bias_to_learn():
     model = build()
     tokens = torch.randint(V, (B, T))
-    loss = model.head.loss(model(tokens, model.initial(B)).features, tokens)
+    loss = model.output_layer.loss(model(tokens, model.initial_cache(B)).features, tokens)
     loss.backward()
     trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert {name for name, _ in model.named_parameters()} - trained == {"head.bias"}
-    assert not model.head.bias.any()
+    assert {name for name, _ in model.named_parameters()} - trained == {"output_layer.bias"}
+    assert not model.output_layer.bias.any()
 
 
 # -------------------------------------------------------------------------------------- dropout
@@ -240,9 +242,9 @@ def test_each_dropout_is_noise_in_training_alone(kind):
     quiet, noisy = rough(), rough(**{f"dropout_{kind}": 0.5})
     noisy.load_state_dict(quiet.state_dict())
     tokens = torch.randint(V, (B, T))
-    expected = quiet(tokens, quiet.initial(B)).features
-    torch.testing.assert_close(noisy(tokens, noisy.initial(B)).features, expected)
+    expected = quiet(tokens, quiet.initial_cache(B)).features
+    torch.testing.assert_close(noisy(tokens, noisy.initial_cache(B)).features, expected)
     noisy.train()
-    once, again = (noisy(tokens, noisy.initial(B)).features for _ in range(2))
+    once, again = (noisy(tokens, noisy.initial_cache(B)).features for _ in range(2))
     assert not torch.allclose(once, expected)
     assert not torch.allclose(once, again)

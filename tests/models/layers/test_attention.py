@@ -72,8 +72,8 @@ def told_apart(mask: torch.Tensor | None, by: Turns | None) -> float:
     torch.manual_seed(1)
     x, order = torch.randn(B, T, 8, dtype=torch.float64), torch.tensor([3, 0, 4, 1, 2])
     layer = SelfAttention(8, H, 2, bias=True, dropout=0.0).double()
-    y, _ = layer(x, layer.initial(B), mask, by)
-    permuted, _ = layer(x[:, order], layer.initial(B), mask, by)
+    y, _ = layer(x, layer.empty_cache(B), mask, by)
+    permuted, _ = layer(x[:, order], layer.empty_cache(B), mask, by)
     return (y[:, order] - permuted).abs().max().item()
 
 
@@ -211,8 +211,8 @@ def test_a_text_read_in_pieces_is_the_text_read_at_once(cuts, graph):
     layer = SelfAttention(16, H, 2, bias=False, dropout=0.0).double()
     x = torch.randn(B, 9, 16, dtype=torch.float64)
     with torch.set_grad_enabled(graph):
-        whole, end = layer(x, layer.initial(B), None, turns(9, 0, 4, x.device))
-        past, parts, before = layer.initial(B), [], 0
+        whole, end = layer(x, layer.empty_cache(B), None, turns(9, 0, 4, x.device))
+        past, parts, before = layer.empty_cache(B), [], 0
         for piece in x.split(cuts, 1):
             new = piece.shape[1]
             mask = lower_right(new, before, x.device)

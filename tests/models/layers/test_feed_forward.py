@@ -102,12 +102,12 @@ def test_a_transformer_tells_of_its_experts_in_training_alone():
     torch.manual_seed(1)
     model = Transformer(TransformerConfig(11, width=8, layers=2, heads=2, experts=3)).train()
     tokens = torch.randint(11, (B, T))
-    _, _, penalty, report = model(tokens, model.initial(B))
+    _, _, penalty, report = model(tokens, model.initial_cache(B))
     assert penalty is not None
     assert penalty.requires_grad
     assert list(report) == ["experts used", "expert 0", "expert 1", "expert 2"]
     assert sum(report[f"expert {i}"] for i in range(3)).item() == pytest.approx(1)
     assert not any(figure.requires_grad for figure in report.values())
-    _, _, penalty, report = model.eval()(tokens, model.initial(B))
+    _, _, penalty, report = model.eval()(tokens, model.initial_cache(B))
     assert penalty is None
     assert not report

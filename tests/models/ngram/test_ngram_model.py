@@ -101,10 +101,10 @@ def test_every_distribution_sums_to_one(
 def test_a_line_s_end_is_a_start_unless_context_is_carried(text: list[int]) -> None:
     end = torch.tensor([[2, 3, EOS]])
     model = build(text, "modified-kneser-ney", "sentence", 4)
-    assert model.restarts
+    assert model.resets_at_eos
     assert torch.equal(model.advance(model.start(1), end).rows, model.start(1).rows)
     model = build(text, "modified-kneser-ney", "carried", 4)
-    assert not model.restarts
+    assert not model.resets_at_eos
     assert not torch.equal(model.advance(model.start(1), end).rows, model.start(1).rows)
 
 
@@ -116,7 +116,7 @@ def test_matched_is_the_longest_n_gram_of_the_text(
     seen: set[tuple[int, ...]] = set()
     for grams in raw_counts(text, 4, context).values():
         seen |= set(grams)
-    matched = model.matched(model.start(B), tokens)
+    matched = model.ngram_length(model.start(B), tokens)
     for row, lengths in zip(tokens.tolist(), matched.tolist(), strict=True):
         for t, length in enumerate(lengths):
             gram = (*history(row[:t], 4, context), row[t])
@@ -129,7 +129,7 @@ def test_no_tokens_change_nothing(text: list[int]) -> None:
     state, none = model.start(B), torch.empty(B, 0, dtype=torch.int64)
     scores, after = model.score(state, none)
     assert scores.shape == (B, 0)
-    assert model.matched(state, none).shape == (B, 0)
+    assert model.ngram_length(state, none).shape == (B, 0)
     assert torch.equal(after.rows, state.rows)
     assert torch.equal(model.advance(state, none).rows, state.rows)
 
@@ -168,7 +168,7 @@ def test_where_the_longer_tables_have_gaps_or_nothing(
     model = build(text, "modified-kneser-ney", "sentence", 4, cutoffs)
     slow, _ = SequenceModel.score(model, model.start(B), tokens)
     torch.testing.assert_close(model.score(model.start(B), tokens)[0], slow, atol=1e-5, rtol=1e-5)
-    assert model.matched(model.start(B), tokens).max() == longest
+    assert model.ngram_length(model.start(B), tokens).max() == longest
     assert distribution(model, tokens[0].tolist()).sum() == pytest.approx(1, abs=1e-6)
 
 

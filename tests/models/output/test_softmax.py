@@ -23,23 +23,23 @@ def make(
     n: int = 23, width: int = 6, types: int = 41
 ) -> tuple[Softmax, torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)
-    head = Softmax(types, width)
-    nn.init.normal_(head.weight)
-    nn.init.normal_(head.bias)
-    return head, torch.randn(n, width, requires_grad=True), torch.randint(types, (n,))
+    layer = Softmax(types, width)
+    nn.init.normal_(layer.weight)
+    nn.init.normal_(layer.bias)
+    return layer, torch.randn(n, width, requires_grad=True), torch.randint(types, (n,))
 
 
 @pytest.mark.parametrize("rows", [1, 5, 23, 1000])
 def test_loss_and_its_gradients_do_not_depend_on_the_chunks(products, monkeypatch, rows):
-    head, features, targets = make()
-    monkeypatch.setattr(output_layer, "CHUNK", rows * len(head.bias))
+    layer, features, targets = make()
+    monkeypatch.setattr(output_layer, "CHUNK", rows * len(layer.bias))
     # A factor behind the loss: the gradients are made before it is known.
-    loss = 2.5 * head.loss(features, targets)
-    inputs = (features, head.weight, head.bias)
+    loss = 2.5 * layer.loss(features, targets)
+    inputs = (features, layer.weight, layer.bias)
     found = torch.autograd.grad(loss, inputs)
 
     whole = nn.functional.cross_entropy(
-        nn.functional.linear(features, head.weight, head.bias), targets
+        nn.functional.linear(features, layer.weight, layer.bias), targets
     )
     expected = torch.autograd.grad(2.5 * whole, inputs)
     torch.testing.assert_close(loss, 2.5 * whole)
@@ -48,46 +48,46 @@ def test_loss_and_its_gradients_do_not_depend_on_the_chunks(products, monkeypatc
 
 
 def test_loss_survives_logits_that_overflow_exp(products):
-    head, features, targets = make()
-    loss = head.loss(features * 1e4, targets)
+    layer, features, targets = make()
+    loss = layer.loss(features * 1e4, targets)
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(features.grad).all()
-    assert torch.isfinite(head.weight.grad).all()
+    assert torch.isfinite(layer.weight.grad).all()
 
 
 def test_gradcheck_in_float64():
-    head, features, targets = make(5, 3, 7)
-    head.double()
+    layer, features, targets = make(5, 3, 7)
+    layer.double()
 
     def loss(f, w, b):
         return softmax.CrossEntropy.apply(f, w, b, targets)
 
-    inputs = (features.detach().double().requires_grad_(), head.weight, head.bias)
+    inputs = (features.detach().double().requires_grad_(), layer.weight, layer.bias)
     assert torch.autograd.gradcheck(loss, inputs)
 
 
 @pytest.mark.parametrize("shape", [(23,), (1, 23), (23, 1), (0,), (2, 0)])
 def test_score_is_the_log_probability_of_each_target(monkeypatch, shape):
-    head, features, targets = make()
-    monkeypatch.setattr(output_layer, "CHUNK", 4 * len(head.bias))
+    layer, features, targets = make()
+    monkeypatch.setattr(output_layer, "CHUNK", 4 * len(layer.bias))
     count = torch.Size(shape).numel()
     features, targets = features[:count].view(*shape, 6), targets[:count].view(shape)
-    expected = head.log_probs(features).gather(-1, targets[..., None])[..., 0]
-    torch.testing.assert_close(head.score(features, targets), expected)
+    expected = layer.log_probs(features).gather(-1, targets[..., None])[..., 0]
+    torch.testing.assert_close(layer.score(features, targets), expected)
 
 
 def test_log_probs_sum_to_one():
-    head, features, _ = make()
-    torch.testing.assert_close(head.log_probs(features).exp().sum(-1), torch.ones(23))
+    layer, features, _ = make()
+    torch.testing.assert_close(layer.log_probs(features).exp().sum(-1), torch.ones(23))
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 1.0])
 def test_label_smoothing_is_pytorchs(smoothing):
-    head, features, targets = make()
-    inputs = (features, head.weight, head.bias)
-    loss = head.loss(features, targets) + smoothing * head.spread(features, targets)
-    z = nn.functional.linear(features, head.weight, head.bias)
+    layer, features, targets = make()
+    inputs = (features, layer.weight, layer.bias)
+    loss = layer.loss(features, targets) + smoothing * layer.smoothing_loss(features, targets)
+    z = nn.functional.linear(features, layer.weight, layer.bias)
     expected = nn.functional.cross_entropy(z, targets, label_smoothing=smoothing)
     torch.testing.assert_close(loss, expected)
     found, wanted = torch.autograd.grad(loss, inputs), torch.autograd.grad(expected, inputs)

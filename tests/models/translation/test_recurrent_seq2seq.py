@@ -87,7 +87,7 @@ def translated(
 ) -> tuple[Tensor, list[float]]:
     """The features (T, ..) of one target behind one source, and the weights of the last step."""
     config = model.config
-    E_y = model.head.weight if config.tied else model.embedding
+    E_y = model.output_layer.weight if config.tied else model.embedding
     E_x = E_y if config.shares else model.source_embedding
     hs, states = [READ * E_x[token] for token in source], []
     for depth in range(config.layers):
@@ -147,15 +147,15 @@ def test_forward_is_the_equations(arch: str, attention: str, options: dict[str, 
     source = torch.tensor([one + [0] * (5 - len(one)) for one in sources])
     lengths = torch.tensor([len(one) for one in sources])
     with torch.no_grad():
-        features, inner, *_ = model(torch.tensor(targets), model.encode(source, lengths))
+        features, cache, *_ = model(torch.tensor(targets), model.encode(source, lengths))
     for row in range(3):
         expected, weights = translated(model, arch, sources[row], targets[row])
         torch.testing.assert_close(features[row], expected)
         if attention == "none":
-            assert inner.weights is None
+            assert cache.weights is None
         else:
             padded = torch.tensor(weights + [0.0] * (5 - len(weights)), dtype=torch.float64)
-            torch.testing.assert_close(inner.weights[row], padded)
+            torch.testing.assert_close(cache.weights[row], padded)
 
 
 @torch.no_grad()
@@ -198,7 +198,7 @@ def test_embeddings_are_tied_three_ways_or_not() -> None:
     assert parameters(share_embedding=False)["source_embedding"].shape == (V, D)
     untied = parameters(tied=False, embedding=3)
     assert untied["embedding"].shape == (V, 3)
-    assert untied["head.weight"].shape == (V, D)
+    assert untied["output_layer.weight"].shape == (V, D)
     assert "source_embedding" not in untied
 
 
@@ -209,10 +209,10 @@ def test_all_of_a_tied_model_meet_in_one_matrix(arch: str) -> None:
     source, tokens, said = torch.tensor([[3, EOS]]), torch.tensor([[EOS]]), torch.tensor([[5]])
     features, *_ = model(tokens, model.encode(source, torch.tensor([2])))
     features.sum().backward()
-    used = model.head.weight.grad.abs().sum(1).nonzero()[:, 0]
+    used = model.output_layer.weight.grad.abs().sum(1).nonzero()[:, 0]
     assert used.tolist() == [EOS, 3]
-    model.head.loss(features.detach(), said).backward()
-    assert (model.head.weight.grad[5] != 0).all()
+    model.output_layer.loss(features.detach(), said).backward()
+    assert (model.output_layer.weight.grad[5] != 0).all()
 
 
 @pytest.mark.parametrize(
@@ -257,8 +257,8 @@ class TestDropout:
         """What is dropped of the first decoder layer has no way up, at any step."""
         model = build("gru", layers=2, dropout_hidden=0.5, **ATTENTIONS[attention]).train()
         torch.manual_seed(2)
-        inner = model.encode(torch.tensor([[3, EOS]]), torch.tensor([2]))
-        model(torch.randint(V, (1, 12)), inner).features.sum().backward()
+        cache = model.encode(torch.tensor([[3, EOS]]), torch.tensor([2]))
+        model(torch.randint(V, (1, 12)), cache).features.sum().backward()
         unused = (model.decoder[1].get_parameter("weight_ih_l0").grad == 0).all(0)
         assert 0 < unused.sum() < D
 
@@ -282,7 +282,7 @@ def reversing(attention: Any) -> float:
         inputs = torch.cat([end, target[:, :-1]], 1)
         features, *_ = model(inputs, model.encode(source, lengths))
         optimizer.zero_grad()
-        model.head.loss(features, target).backward()
+        model.output_layer.loss(features, target).backward()
         optimizer.step()
 
     source, target = pairs()

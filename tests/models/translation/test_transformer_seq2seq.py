@@ -132,7 +132,7 @@ def slow(model, source, tokens):
     def fed(layer):
         return lambda x: torch.stack([feed_forward(layer, config, one) for one in x])
 
-    table = model.head.weight if config.tied else model.embedding
+    table = model.output_layer.weight if config.tied else model.embedding
     shared = config.share_embedding and config.source_vocab_size is None
     source_table = table if shared else model.source_embedding
     e = entered(config, source_table, model.source_positions, source)
@@ -186,8 +186,8 @@ def test_the_future_changes_nothing(shape):
     source, tokens = pair()
     changed = tokens.clone()
     changed[:, 3:] = (changed[:, 3:] + 1) % V
-    inner = model.encode(source, LENGTHS)
-    features = [model(one, inner).features for one in (tokens, changed)]
+    cache = model.encode(source, LENGTHS)
+    features = [model(one, cache).features for one in (tokens, changed)]
     torch.testing.assert_close(features[0][:, :3], features[1][:, :3])
     assert not torch.allclose(features[0][:, 3:], features[1][:, 3:])
 
@@ -215,11 +215,11 @@ def test_the_source_is_read_once_and_stays_where_it_is():
     model = build()
     source, tokens = pair()
     state = select(model.start(source, LENGTHS), torch.arange(B).repeat_interleave(2))
-    gathered = state.inner.source.read()
+    gathered = state.cache.source.read()
     rows = torch.tensor([1, 0, 3, 3, 4, 5])  # a beam reorders the prefixes of each sentence
     for token in tokens.split(1, 1):
         state = select(model.advance(state, token.repeat_interleave(2, 0)), rows)
-        assert state.inner.source.read() is gathered
+        assert state.cache.source.read() is gathered
 
 
 # ------------------------------------------------------------------------------- the options
@@ -228,13 +228,13 @@ def test_the_source_is_read_once_and_stays_where_it_is():
 @pytest.mark.parametrize(
     ("options", "matrices"),
     [
-        ({}, ["head.weight"]),
-        ({"tied": False}, ["head.weight", "embedding"]),
-        ({"share_embedding": False}, ["head.weight", "source_embedding"]),
-        ({"source_vocab_size": 9}, ["head.weight", "source_embedding"]),
+        ({}, ["output_layer.weight"]),
+        ({"tied": False}, ["output_layer.weight", "embedding"]),
+        ({"share_embedding": False}, ["output_layer.weight", "source_embedding"]),
+        ({"source_vocab_size": 9}, ["output_layer.weight", "source_embedding"]),
         (
             {"tied": False, "share_embedding": False},
-            ["head.weight", "embedding", "source_embedding"],
+            ["output_layer.weight", "embedding", "source_embedding"],
         ),
     ],
     ids=str,
@@ -251,11 +251,11 @@ def test_what_is_tied_is_one_matrix(options, matrices):
 
 def test_a_sentence_beyond_the_horizon_is_refused():
     model = build(horizon=5, positions="learned")
-    assert model.horizon == 5
-    assert build(horizon=5).horizon is None
+    assert model.context_length == 5
+    assert build(horizon=5).context_length is None
     source = torch.full((1, 5), 2)
     state = model.advance(model.start(source, torch.tensor([5])), source[:, :4])
-    message = "a sentence of 6 tokens is beyond the model's horizon of 5"
+    message = "a sentence of 6 tokens is beyond the model's context length of 5"
     with pytest.raises(ModelError, match=message):
         model.advance(state, torch.tensor([[2]]))
     with pytest.raises(ModelError, match=message):
@@ -291,7 +291,7 @@ def test_at_first_it_knows_nothing(positions, tied):
     model = build(vocab_size=500, width=64, layers=3, positions=positions, tied=tied)
     source, tokens = torch.randint(500, (32, 8)), torch.randint(500, (32, 9))
     features = model(tokens[:, :-1], model.encode(source, torch.full((32,), 8))).features
-    loss = model.head.loss(features, tokens[:, 1:]).item()
+    loss = model.output_layer.loss(features, tokens[:, 1:]).item()
     assert math.log(500) <= loss <= math.log(500) + 1.5
 
 

@@ -68,5 +68,5 @@ def test_its_alignment_is_the_mean_of_those_there_are():
 
 def test_it_reads_as_much_as_the_shortest_sighted():
     near, far = (translator(1, positions="learned", horizon=n) for n in (9, 12))
-    assert Ensemble([translator(1), far, near]).horizon == 9
-    assert Ensemble([translator(1), translator(2, "gru")]).horizon is None
+    assert Ensemble([translator(1), far, near]).context_length == 9
+    assert Ensemble([translator(1), translator(2, "gru")]).context_length is None

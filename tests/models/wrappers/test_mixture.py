@@ -67,8 +67,8 @@ def test_a_model_alone_or_with_itself_is_that_model(weights, tokens):
 def test_models_may_number_the_types_in_their_own_way(tokens):
     first, second = network(1), network(2)
     renumbered = network(2)
-    renumbered.head.weight[OTHER] = second.head.weight  # tied: the embedding too
-    renumbered.head.bias[OTHER] = second.head.bias
+    renumbered.output_layer.weight[OTHER] = second.output_layer.weight  # tied: the embedding too
+    renumbered.output_layer.bias[OTHER] = second.output_layer.bias
     plain = mixture([first, second], [0.4, 0.6])
     other = mixture([first, renumbered], [0.4, 0.6], SAME, OTHER)
     # Both enter a text by `</s>`, which every vocabulary numbers alike.
@@ -89,8 +89,8 @@ def test_what_one_model_thinks_impossible_another_may_allow(tokens):
 
 def test_it_restarts_only_where_all_models_do():
     class Restarting(UnigramCache):
-        restarts = True
+        resets_at_eos = True
 
     own, other = Restarting(CacheConfig(V)), UnigramCache(CacheConfig(V))
-    assert mixture([own, own], [0.5, 0.5]).restarts
-    assert not mixture([own, other], [0.5, 0.5]).restarts
+    assert mixture([own, own], [0.5, 0.5]).resets_at_eos
+    assert not mixture([own, other], [0.5, 0.5]).resets_at_eos

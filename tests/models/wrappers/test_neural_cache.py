@@ -36,11 +36,11 @@ def by_the_equation(
     network: LanguageNetwork, row: list[int], config: NeuralCacheConfig
 ) -> list[float]:
     read = torch.tensor([[1, *row[:-1]]])
-    features, *_ = network(read, network.initial(1))
+    features, *_ = network(read, network.initial_cache(1))
     h = features[0]  # h[t] predicts row[t]
     scores = []
     for t, word in enumerate(row):
-        p = math.exp(network.head.log_probs(h[t])[word])
+        p = math.exp(network.output_layer.log_probs(h[t])[word])
         window = range(max(0, t - config.window), t)
         weights = [math.exp(config.flatness * float(h[t] @ h[i])) for i in window]
         if weights:

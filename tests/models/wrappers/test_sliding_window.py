@@ -39,9 +39,9 @@ def context(tokens: list[int], i: int, window: int, stride: int) -> list[int]:
 def slow(model: Transformer, tokens: list[int], stride: int) -> list[float]:
     log_probs = []
     for i, token in enumerate(tokens):
-        before = torch.tensor([context(tokens, i, model.horizon, stride)])
-        features = model(before, model.initial(1)).features
-        log_probs.append(float(model.head.log_probs(features[0, -1])[token]))
+        before = torch.tensor([context(tokens, i, model.context_length, stride)])
+        features = model(before, model.initial_cache(1)).features
+        log_probs.append(float(model.output_layer.log_probs(features[0, -1])[token]))
     return log_probs
 
 
@@ -97,5 +97,5 @@ def test_only_models_with_a_horizon_are_wrapped():
     assert unbounded(lstm) is lstm
     reader = unbounded(network(9))
     assert isinstance(reader, Windowed)
-    assert (reader.window, reader.stride, reader.horizon) == (9, 4, None)
+    assert (reader.window, reader.stride, reader.context_length) == (9, 4, None)
     assert unbounded(network(9), 9).stride == 9

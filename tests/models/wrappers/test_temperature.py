@@ -45,8 +45,8 @@ def test_it_is_the_distribution_to_a_power(settings, temperature, monkeypatch):
 def test_the_network_is_not_copied_and_not_changed():
     network = model_class("lm", "gru").from_settings({"vocab_size": 9, "width": 4}).eval()
     assert isinstance(network, LanguageNetwork)
-    head, other = network.head, tempered(network, 2.0)
-    assert network.head is head
+    layer, other = network.output_layer, tempered(network, 2.0)
+    assert network.output_layer is layer
     assert tempered(network, 1.0) is network
     for ours, theirs in zip(network.parameters(), other.parameters(), strict=True):
         assert ours is theirs

@@ -111,7 +111,7 @@ def test_training_is_blind_to_the_average_that_is_validated(kind):
     seen: list[torch.Tensor] = []
 
     def validate() -> dict[str, float]:
-        seen.append(averaged.network.head.weight.detach().clone())
+        seen.append(averaged.network.output_layer.weight.detach().clone())
         return {"loss": 1.0}
 
     averaged.validate = validate
@@ -119,8 +119,9 @@ def test_training_is_blind_to_the_average_that_is_validated(kind):
     finish(averaged, saves := [])
     for one, other in zip(plain.network.parameters(), averaged.network.parameters()):
         assert torch.equal(one, other)
-    assert torch.equal(saves[-1][0]["head.weight"], seen[-1])  # what is saved was validated
+    assert torch.equal(saves[-1][0]["output_layer.weight"], seen[-1])  # what is saved was validated
     assert torch.equal(
-        saves[-1][1].tensors["weights.head.weight"], averaged.network.head.weight.detach()
+        saves[-1][1].tensors["weights.output_layer.weight"],
+        averaged.network.output_layer.weight.detach(),
     )
-    assert not torch.equal(seen[-1], averaged.network.head.weight)
+    assert not torch.equal(seen[-1], averaged.network.output_layer.weight)

@@ -25,12 +25,12 @@ def batch(padded: bool = False) -> Batch:
 
 def by_hand(model, batch: Batch, smoothing: float) -> torch.Tensor:
     """Position by position: -(1 - e) log p(y) - e / V sum log p(v)."""
-    features, *_ = model(batch.inputs, model.initial(4))
+    features, *_ = model(batch.inputs, model.initial_cache(4))
     losses = []
     for row, wanted in zip(features, batch.targets):
         for feature, y in zip(row, wanted.tolist()):
             if y != IGNORED:
-                log_p = model.head.log_probs(feature)
+                log_p = model.output_layer.log_probs(feature)
                 losses.append(-(1 - smoothing) * log_p[y] - smoothing * log_p.mean())
     return torch.stack(losses).mean()
 
@@ -65,13 +65,13 @@ def test_bfloat16_is_near_and_keeps_weights_and_state_in_float32(arch):
     torch.manual_seed(1)
     model, segment = network(arch, horizon=9) if arch == "transformer" else network(), batch()
     exact, *_ = Objective(model)(segment, None)
-    loss, inner, _ = Objective(model, precision=Precision("bfloat16", CPU))(segment, None)
+    loss, cache, _ = Objective(model, precision=Precision("bfloat16", CPU))(segment, None)
     loss.backward()
     assert loss.item() != exact.item()
     assert loss.item() == pytest.approx(exact.item(), rel=0.02)
     assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
     if arch == "lstm":
-        assert {cell.h.dtype for cell in inner} == {torch.float32}
+        assert {cell.h.dtype for cell in cache} == {torch.float32}
 
 
 def test_a_precision_that_the_device_lacks_is_refused():
@@ -114,7 +114,7 @@ def test_a_compiled_network_trains_alike(monkeypatch):
 
 def test_where_it_cannot_be_compiled_it_is_said_and_trained_all_the_same(monkeypatch):
     def compiled(read, dynamic):
-        def fails(tokens, inner):
+        def fails(tokens, cache):
             torch.rand(3)
             raise RuntimeError("no C++ compiler here\nand more of it")
 

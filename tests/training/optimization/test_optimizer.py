@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seqlm.errors import ModelError
-from seqlm.models.base import Group
+from seqlm.models.base import ParameterGroup
 from seqlm.training.optimization.optimizer import make_optimizer, moments, restore_moments, set_rate
 
 
@@ -23,12 +23,12 @@ class Few(nn.Module):
             nn.Parameter(torch.randn(shape, dtype=torch.float64)) for shape in ((2, 3), (4,), (5,))
         )
 
-    def groups(self) -> list[Group]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         return [
-            Group([self.matrix]),
-            Group([self.bias], factor=0.5, decays=False),
-            Group([self.slow], highest=0.01),
-            Group([]),
+            ParameterGroup([self.matrix]),
+            ParameterGroup([self.bias], lr_scale=0.5, weight_decay=False),
+            ParameterGroup([self.slow], max_lr=0.01),
+            ParameterGroup([]),
         ]
 
 
@@ -87,6 +87,6 @@ def test_moments_are_kept_by_name():
 
 
 def test_a_parameter_in_no_group_is_found_out(monkeypatch):
-    monkeypatch.setattr(Few, "groups", lambda self: [Group([self.matrix])])
+    monkeypatch.setattr(Few, "parameter_groups", lambda self: [ParameterGroup([self.matrix])])
     with pytest.raises(AssertionError):
         make_optimizer("sgd", Few())

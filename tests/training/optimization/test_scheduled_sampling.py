@@ -43,7 +43,7 @@ def test_an_input_is_true_or_what_the_model_says(arch, share):
             parameter.uniform_(-1, 1)
     tokens = batch().inputs[:, :7]
     torch.manual_seed(5)
-    found = with_own(model, tokens, lambda: model.initial(4), share)
+    found = with_own(model, tokens, lambda: model.initial_cache(4), share)
 
     torch.manual_seed(5)
     own, uniform = torch.rand(4, 7) >= share, torch.rand(4, 7, dtype=torch.float64)
@@ -54,8 +54,8 @@ def test_an_input_is_true_or_what_the_model_says(arch, share):
         for t in range(1, 7):
             state = model.advance(model.start(1), torch.tensor([read[1:]], dtype=torch.long))
             if read[0] != 1:  # start() has read </s>, and this row begins with another
-                features, *_ = model(torch.tensor([read]), model.initial(1))
-                state = state._replace(last=features[:, -1])
+                features, *_ = model(torch.tensor([read]), model.initial_cache(1))
+                state = state._replace(last_features=features[:, -1])
             p = model.log_probs(state)[0].double().exp()
             said = int((p.cumsum(0) / p.sum() <= uniform[row, t]).sum())
             read.append(said if own[row, t] else int(tokens[row, t]))
@@ -68,7 +68,7 @@ def test_targets_stay_true_and_nothing_else_changes():
     torch.manual_seed(2)
     loss, *_ = Objective(model)(segment, None, 0.3)
     torch.manual_seed(2)
-    inputs = with_own(model, segment.inputs, lambda: model.initial(4), 0.3)
+    inputs = with_own(model, segment.inputs, lambda: model.initial_cache(4), 0.3)
     assert not torch.equal(inputs, segment.inputs)
     expected, *_ = Objective(model)(segment._replace(inputs=inputs), None)
     assert loss.item() == expected.item()
@@ -86,7 +86,7 @@ def test_the_share_goes_down_over_the_steps_of_training(monkeypatch):
     monkeypatch.setattr(
         trainer.objective,
         "forward",
-        lambda batch, inner, share: shares.append(share) or forward(batch, inner, share),
+        lambda batch, cache, share: shares.append(share) or forward(batch, cache, share),
     )
     while trainer.progress.step < trainer.steps:
         trainer.step()

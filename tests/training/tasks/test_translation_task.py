@@ -191,7 +191,9 @@ def test_a_metric_needs_text_to_be_measured_on():
 def test_validation_leaves_out_what_no_position_is_learnt_for_and_says_so():
     pairs, _ = text()
     model = network(pairs, "transformer", positions="learned", horizon=4)
-    with pytest.warns(UserWarning, match=r"30 validation pairs are beyond .* horizon of 4 tokens"):
+    with pytest.warns(
+        UserWarning, match=r"30 validation pairs are beyond .* context length of 4 tokens"
+    ):
         batches = pairs.valid_batches(model, 100)
     assert max(batch.source.shape[1] for batch in batches.epoch(0)) == 4
 
