@@ -130,7 +130,7 @@ def test_it_begins_as_s4d_lin():
 def test_steps_and_decays_move_slowly_and_everything_is_trained_once():
     model = build(tied=False)
     *others, slow = model.parameter_groups()
-    assert (slow.highest, slow.decays) == (1e-3, False)
+    assert (slow.max_lr, slow.weight_decay) == (1e-3, False)
     assert len(slow.parameters) == 3 * 2
     assert {p.shape for p in slow.parameters} == {(H,), (H, N // 2)}
     assert all(group.highest is None for group in others)
