@@ -133,7 +133,7 @@ def test_steps_and_decays_move_slowly_and_everything_is_trained_once():
     assert (slow.max_lr, slow.weight_decay) == (1e-3, False)
     assert len(slow.parameters) == 3 * 2
     assert {p.shape for p in slow.parameters} == {(H,), (H, N // 2)}
-    assert all(group.highest is None for group in others)
+    assert all(group.max_lr is None for group in others)
     grouped = [id(p) for group in model.parameter_groups() for p in group.parameters]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters())
 

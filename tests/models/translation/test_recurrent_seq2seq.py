@@ -88,7 +88,7 @@ def translated(
     """The features (T, ..) of one target behind one source, and the weights of the last step."""
     config = model.config
     E_y = model.output_layer.weight if config.tied else model.embedding
-    E_x = E_y if config.shares else model.source_embedding
+    E_x = E_y if config.shares_source_embedding else model.source_embedding
     hs, states = [READ * E_x[token] for token in source], []
     for depth in range(config.layers):
         halves = [read(arch, model.encoder.rightward[depth], hs)]
@@ -219,8 +219,8 @@ def test_all_of_a_tied_model_meet_in_one_matrix(arch: str) -> None:
     ("options", "what"),
     [
         ({"width": 5}, "an odd|is odd"),
-        ({"width": 4, "attention": "none", "input_feeding": True}, "--input-feeding"),
-        ({"width": 4, "attention": "additive", "input_feeding": True}, "--input-feeding"),
+        ({"width": 4, "attention": "none", "input_feeding": True}, "input_feeding"),
+        ({"width": 4, "attention": "additive", "input_feeding": True}, "input_feeding"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options: dict[str, Any], what: str) -> None:
