@@ -1,9 +1,9 @@
-# The two commands of the README. Each sets up all it needs in .venv, from Python >= 3.11 alone.
+# Each target sets up all it needs in .venv, from Python >= 3.11 alone.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: .venv/ready
 	@sh benchmarks/demo.sh $(BIN)/seqlm
@@ -15,6 +15,10 @@ test: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
+docs: .venv/docs
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "The site is site/index.html."
+
 # torch first and pinned: a looser request may bring gigabytes of GPU libraries with it.
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seqlm needs Python >= 3.11")'
@@ -23,5 +27,9 @@ test: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
+.venv/docs: .venv/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv checkpoints/demo
+	rm -rf .venv site checkpoints/demo
