@@ -30,7 +30,8 @@ from seqlm.models.base import LanguageModel
 from seqlm.text.batches import StreamBatches
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.training.config.training_settings import Settings
-from seqlm.training.loop import Trainer
+from seqlm.training.trainer import Trainer
+from seqlm.training.watchers import SilentWatcher
 
 CORPORA = Path(__file__).parent.parent / "corpora"
 SOURCES = {"markov": markov, "hidden": hidden}
@@ -75,17 +76,9 @@ def trained(
         {"vocab_size": len(train.tokenizer), "width": width, "layers": layers}
     )
     batches = StreamBatches(train.ids, 32, length, torch.device("cpu"))
-    Trainer(model, batches, settings, None).fit(Nobody(), lambda trainer, best: None)
+    Trainer(model, batches, settings, None).fit(SilentWatcher(), lambda trainer, best: None)
     assert isinstance(model, LanguageModel)
     return model.eval()
-
-
-class Nobody:
-    def stepped(self, trainer: object, loss: float) -> None:
-        pass
-
-    def validated(self, trainer: object, row: object, best: bool) -> None:
-        pass
 
 
 def excess(name: str, model: LanguageModel, test: Corpus, context: str) -> Excess:

@@ -35,7 +35,7 @@ from seqlm.models.language.transformer import Transformer
 from seqlm.models.layers import linear
 from seqlm.text.batches import StreamBatches, WindowBatches
 from seqlm.training.config.training_settings import Settings
-from seqlm.training.loop import Trainer
+from seqlm.training.trainer import Trainer
 
 Run = Callable[[int], None]  # so many steps
 
@@ -103,7 +103,7 @@ def steps_of(trainer: Trainer) -> Run:
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            trainer.look([trainer.step()])
+            trainer.collect_figures([trainer.step()])
 
     return run
 

@@ -19,7 +19,7 @@ from seqlm.errors import UsageError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from seqlm.training.loop import Trainer
+    from seqlm.training.trainer import Trainer
 
 
 @takes_settings
@@ -79,7 +79,7 @@ def train(
             raise UsageError("--resume goes on with the corpus and settings of its run")
         given = {k: v for k, v in given.items() if k in typed}
         resumed, _ = find_run(resume)
-        stored = training_run.resumable(resumed)
+        stored = training_run.read_trained_config(resumed)
         device, num_threads = device or stored["device"], num_threads or stored["threads"]
     else:
         asked = {"task": "translation"} if source or target else {}
@@ -94,12 +94,12 @@ def train(
     progress = Progress()
     try:
         if resume is not None:
-            done = training_run.resume(resumed, given, where, progress, console.say)
+            done = training_run.resume(resumed, given, device=where, watcher=progress)
         else:
             command = ["seqlm", *sys.argv[1:]]
             done = training_run.train(
-                files, chosen, options, output, where, progress, command,
-                overwrite, errors, console.say,
+                files, chosen, options, output=output, overwrite=overwrite, errors=errors,
+                device=where, watcher=progress, command=command,
             )  # fmt: skip
     finally:
         progress.close()
@@ -148,7 +148,10 @@ class Progress:
         self.began: tuple[float, int, int] | None = None  # time, tokens and step at the first look
         self.told = time.perf_counter()
 
-    def stepped(self, trainer: Trainer, loss: float) -> None:
+    def on_message(self, message: str) -> None:
+        console.say(message)
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
         progress, now = trainer.progress, time.perf_counter()
         if self.began is None:
             self.began = now, progress.tokens, progress.step
@@ -159,20 +162,20 @@ class Progress:
             from tqdm import tqdm
 
             self.bar = self.bar or tqdm(
-                total=trainer.steps, initial=progress.step, dynamic_ncols=True,
+                total=trainer.total_steps, initial=progress.step, dynamic_ncols=True,
                 bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} ETA {remaining}{postfix}",
             )  # fmt: skip
             self.bar.set_postfix_str(f"{figures(loss)}, {speed:,.0f} tokens/s", refresh=False)
             self.bar.update(progress.step - self.bar.n)
         elif now - self.told > self.every:
             self.told = now
-            left = (now - start) / (progress.step - step) * (trainer.steps - progress.step)
+            left = (now - start) / (progress.step - step) * (trainer.total_steps - progress.step)
             console.say(
-                f"step {progress.step}/{trainer.steps}  {figures(loss)}"
+                f"step {progress.step}/{trainer.total_steps}  {figures(loss)}"
                 f"  {speed:,.0f} tokens/s  ETA {console.duration(left)}"
             )
 
-    def validated(self, trainer: Trainer, row: Mapping[str, Any], best: bool) -> None:
+    def on_validation(self, trainer: Trainer, row: Mapping[str, Any], best: bool) -> None:
         line = f"epoch {row['epoch']}  step {row['step']}  train {figures(row['train_loss'])}"
         if "valid_loss" in row:
             line += f"  valid {figures(row['valid_loss'])}"
@@ -181,9 +184,9 @@ class Progress:
         line += "  *" if best else ""
         line += f"  {console.duration(row['seconds'])}"
         progress = trainer.progress
-        if progress.done and progress.step < trainer.steps:
-            line += f"\nno gain in {progress.idle} validations (--patience)"
-            line += f": it ends at step {progress.step:,} of {trainer.steps:,}"
+        if progress.done and progress.step < trainer.total_steps:
+            line += f"\nno gain in {trainer.early_stopping.bad_evals} validations (--patience)"
+            line += f": it ends at step {progress.step:,} of {trainer.total_steps:,}"
         if self.bar is not None:
             self.bar.write(line, file=sys.stderr)
         else:

@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM: noted at once, obeyed at the end of the step."""
+"""Ctrl-C and SIGTERM during training: noted at once, obeyed at the end of the step."""
 
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,8 +12,8 @@ from typing import Any
 from seqlm.errors import SeqlmError
 
 
-class Stopped(SeqlmError):
-    """Training was interrupted, saved, and can be resumed."""
+class TrainingInterrupted(SeqlmError):
+    """Training was interrupted by a signal. It is saved, and can be resumed."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -20,23 +21,29 @@ class Stopped(SeqlmError):
 
 
 @contextmanager
-def catching_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM for the loop to see; a second one takes effect at once."""
-    caught: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before: dict[signal.Signals, Any] = {}
+def catch_signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM in the list it yields; a second signal takes effect at once.
 
-    def catch(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        for each in numbers:
-            signal.signal(each, before[each])
+    Outside the main thread, where Python allows no signal handlers, the list stays empty.
+    """
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous: dict[signal.Signals, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for other in numbers:
+            signal.signal(other, previous[other])
 
     for number in numbers:
-        before[number] = signal.getsignal(number)
-        if before[number] is not signal.SIG_IGN:  # of a script that keeps Ctrl-C to itself
-            signal.signal(number, catch)
+        previous[number] = signal.getsignal(number)
+        if previous[number] is not signal.SIG_IGN:  # an ignored Ctrl-C stays ignored, as with nohup
+            signal.signal(number, note)
     try:
-        yield caught
+        yield received
     finally:
         for number in numbers:
-            signal.signal(number, before[number])
+            signal.signal(number, previous[number])

@@ -1,4 +1,4 @@
-"""The figures of a run for TensorBoard, which reads them from a folder of it while it goes on."""
+"""The figures of a run for TensorBoard, which reads them from the run folder during training."""
 
 from __future__ import annotations
 
@@ -8,39 +8,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqlm.errors import UsageError
+from seqlm.training.watchers import SilentWatcher
 
 if TYPE_CHECKING:
-    from seqlm.training.loop import Trainer
+    from seqlm.training.trainer import Trainer
 
 
 def check_tensorboard() -> None:
-    """Errors: UsageError where it is not installed."""
+    """Errors: UsageError if the library is not installed."""
     if find_spec("tensorboard") is None:
-        raise UsageError("--tensorboard needs a library: pip install 'seqlm[log]'")
+        raise UsageError("`tensorboard` needs a library: pip install 'seqlm[log]'")
 
 
-class Scalars:
-    """A watcher that writes the loss and the rate of steps, and every figure of a validation.
+class TensorBoardWatcher(SilentWatcher):
+    """Writes the loss and learning rate of steps, and every figure of a validation.
 
-    They are written under the name they have in metrics.jsonl, against the step; loss and rate of
-    single steps under `step/`.
+    The figures have the names they have in metrics.jsonl, and those of single steps are
+    `step/loss` and `step/lr`. The horizontal axis is the step.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        """What `folder` holds of steps after `step` is hidden: a resumed run gives it again."""
+        """`folder` receives the events. Events there of steps after `step` are hidden, as a resumed
+        run writes them again."""
         from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(str(folder), purge_step=step + 1)
 
-    def stepped(self, trainer: Trainer, loss: float) -> None:
+    def on_step(self, trainer: Trainer, loss: float) -> None:
         step = trainer.progress.step
         self.writer.add_scalar("step/loss", loss, step)
-        self.writer.add_scalar("step/lr", trainer.current_rate(), step)
+        self.writer.add_scalar("step/lr", trainer.current_lr(), step)
 
-    def validated(self, trainer: Trainer, row: Mapping[str, Any], best: bool) -> None:
-        for name, value in row.items():
+    def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
+        for name, value in figures.items():
             if name != "step":
-                self.writer.add_scalar(name, value, row["step"])
+                self.writer.add_scalar(name, value, figures["step"])
         self.writer.flush()
 
     def close(self) -> None:

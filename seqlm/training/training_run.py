@@ -1,7 +1,7 @@
 """A training run from end to end: text and settings in, a finished run folder out.
 
-What a run is made of is the same for every task. What its text is, how that is batched and what is
-measured on the held-out part, a task says itself (`language.py`, `translation.py`).
+A run is made the same way for every task. The task itself (`tasks/`) knows its text, its batches
+and how the network is validated.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shlex
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from functools import partial
@@ -27,57 +27,67 @@ from seqlm.runs.run_folder import RunFolder, now, write_text
 from seqlm.text.corpus import once_only
 from seqlm.text.reading import absolute
 from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, Settings, resolve
-from seqlm.training.loop import Trainer, Watcher, cost
+from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.precision import check_precision
-from seqlm.training.signals import Stopped, catching_signals
-from seqlm.training.tasks.language_modeling import LanguageText
-from seqlm.training.tasks.task import Files, Text
-from seqlm.training.tasks.translation_task import ParallelText
-from seqlm.training.tensorboard import Scalars, check_tensorboard
-from seqlm.training.watchers import Recorder, Watchers
+from seqlm.training.signals import TrainingInterrupted, catch_signals
+from seqlm.training.tasks.language_modeling import LanguageModelingTask
+from seqlm.training.tasks.task import FilesByRole, TrainingTask
+from seqlm.training.tasks.translation_task import TranslationTask
+from seqlm.training.tensorboard import TensorBoardWatcher, check_tensorboard
+from seqlm.training.trainer import Trainer
+from seqlm.training.watchers import MetricsRecorder, SilentWatcher, Watcher, WatcherList
 
-TEXTS: dict[str, type[Text]] = {"lm": LanguageText, "translation": ParallelText}
+TASKS: dict[str, type[TrainingTask]] = {
+    "lm": LanguageModelingTask,
+    "translation": TranslationTask,
+}
 
 
 def train(
-    files: Files,
+    files: FilesByRole,
     settings: Settings,
     model_options: Mapping[str, Any],
-    output: Path | None,
-    device: torch.device,
-    watcher: Watcher,
-    command: Sequence[str],
+    *,
+    output: Path | None = None,
     overwrite: bool = False,
     errors: str = "strict",
-    announce: Callable[[str], None] = lambda message: None,
+    device: torch.device | None = None,
+    watcher: Watcher | None = None,
+    command: Sequence[str] = ("seqlm.train",),
 ) -> RunFolder:
-    """Trains a model on `files`, each role's in order, and returns its run.
+    """Trains a model on the files of each role, in their order, and returns its finished run.
 
-    Errors: DataError, UsageError, SeqlmError (a loss that is not finite), Stopped.
+    `settings` and `model_options` are what `resolve` returns. `output` is the folder of the run (by
+    default a new one in ./checkpoints), which `overwrite` allows to hold another run. `errors` is
+    'strict' (invalid UTF-8 is refused) or 'replace'. `device` is the CPU by default. `command` is
+    recorded in the run, for people.
+    Errors: DataError, UsageError, SeqlmError (a loss that is not finite), TrainingInterrupted.
     """
+    device, watcher = device or torch.device("cpu"), watcher or SilentWatcher()
     if output is not None:
         RunFolder.check_free(output, overwrite)
-    text = TEXTS[settings.task].read(files, settings, errors)
-    announce(text.describe())
-    settings = replace(settings, tokenizer=text.tokenizer.kind)
+    task = TASKS[settings.task].read(files, settings, errors)
+    watcher.on_message(task.describe())
+    settings = replace(settings, tokenizer=task.tokenizer.kind)
 
     # Drawn on the CPU, so that every device starts from the same weights.
     torch.manual_seed(settings.seed)
     network = model_class(settings.task, settings.arch).from_settings(
-        {**text.sizes(), **model_options}
+        {**task.vocabulary_sizes(), **model_options}
     )
     assert isinstance(network, Network)
-    settings = fitted(settings, network, text, device)
-    announce(f"{settings.arch}: {sum(p.numel() for p in network.parameters()):,} parameters")
+    settings = complete_settings(settings, network, task, device)
+    size = sum(parameter.numel() for parameter in network.parameters())
+    watcher.on_message(f"{settings.arch}: {size:,} parameters")
 
     data = {
-        **{role: [absolute(source) for source in files[role]] for role in text.roles},
+        **{role: [absolute(source) for source in files[role]] for role in task.roles},
         "errors": errors,
-        **{digest_key(role): None for role in text.roles},
-        **{digest_key(role): digest for role, digest in text.digests().items()},
-        **text.facts(settings),
+        **{digest_key(role): None for role in task.roles},
+        **{digest_key(role): digest for role, digest in task.digests().items()},
+        **task.statistics(settings),
     }
-    run = RunFolder.create(output or RunFolder.fresh(f"{settings.arch}-{text.title}"), overwrite)
+    run = RunFolder.create(output or RunFolder.fresh(f"{settings.arch}-{task.title}"), overwrite)
     config = {
         "seqlm": __version__,
         "task": settings.task,
@@ -92,96 +102,107 @@ def train(
         "threads": torch.get_num_threads(),
         "finished": None,
     }
-    run.write_tokenizer(text.tokenizer, text.source_tokenizer)
+    run.write_tokenizer(task.tokenizer, task.source_tokenizer)
     if any(once_only(source) for sources in files.values() for source in sources):
-        text.keep(run)
+        task.save_corpus(run)
     run.write_config(config)
-    return fit(run, config, trainer(network.to(device), text, settings), watcher)
+    return finish_training(run, config, make_trainer(network.to(device), task, settings), watcher)
 
 
 def digest_key(role: str) -> str:
-    """What the digest of a role's text is called in config.yaml."""
+    """The name in config.yaml of the digest of a role's text."""
     return "sha256" if role == "corpus" else f"{role}_sha256"
 
 
-def fitted(settings: Settings, network: Network, text: Text, device: torch.device) -> Settings:
-    """The settings as the model and the text complete them.
+def complete_settings(
+    settings: Settings, network: Network, task: TrainingTask, device: torch.device
+) -> Settings:
+    """The settings with what the network and the text decide filled in, such as `context`.
 
-    Errors: UsageError where the model, the text or the device does not do what they ask for.
+    Errors: UsageError if the network, the text or the device does not support a setting.
     """
     check_precision(settings.precision, device)
     if settings.label_smoothing and not network.output_layer.supports_label_smoothing:
-        raise UsageError("--label-smoothing needs the full softmax, which spreads over all types")
+        raise UsageError("`label_smoothing` needs `softmax=full`, which computes every type")
     if settings.tensorboard:
         check_tensorboard()
-    for waiting, name in ((settings.average, "nt-asgd"), (settings.schedule, "plateau")):
-        if waiting == name and not text.validated:
-            raise UsageError(f"{name} waits for validations: {text.validated_by}")
+    for value, name in ((settings.average, "nt-asgd"), (settings.schedule, "plateau")):
+        if value == name and not task.has_validation:
+            raise UsageError(f"{name} waits for validations: {task.validation_settings}")
     if settings.scheduled_sampling != "none" and device.type == "mps":
-        raise UsageError("--scheduled-sampling draws in float64, which mps has not: --device cpu")
+        raise UsageError("`scheduled_sampling` draws in float64, which mps lacks: use `device=cpu`")
     if settings.valid_metric != "loss" and device.type == "mps":
-        raise UsageError("--valid-metric searches in float64, which mps has not: --device cpu")
-    return text.fitted(settings, network)
+        raise UsageError("`valid_metric` searches in float64, which mps lacks: use `device=cpu`")
+    return task.complete_settings(settings, network)
 
 
-def trainer(network: Network, text: Text, settings: Settings) -> Trainer:
-    batches, validation = text.batches(network, settings), text.validation(network, settings)
-    return Trainer(network, batches, settings, validation)
+def make_trainer(network: Network, task: TrainingTask, settings: Settings) -> Trainer:
+    batches = task.batches(network, settings)
+    return Trainer(network, batches, settings, task.validation_function(network, settings))
+
+
+# ---------------------------------------------------------------------------------------- resuming
 
 
 def resume(
     run: RunFolder,
-    given: Mapping[str, Any],
-    device: torch.device,
-    watcher: Watcher,
-    announce: Callable[[str], None] = lambda message: None,
+    changed: Mapping[str, Any],
+    *,
+    device: torch.device | None = None,
+    watcher: Watcher | None = None,
 ) -> RunFolder:
-    """Goes on with an interrupted run; settings that change its schedule begin a new phase.
+    """Continues an interrupted run, or a finished one for longer, and returns it.
 
-    Errors: UsageError on another setting or a finished run, DataError where the text has changed.
+    `changed` are settings that differ from the run's own; those of its schedule begin a new phase.
+    `device` is the CPU by default. Errors: UsageError on a setting that cannot change or a run with
+    nothing left to do, DataError if the text has changed, ModelError, and those of `train`.
     """
-    config = resumable(run)
+    device, watcher = device or torch.device("cpu"), watcher or SilentWatcher()
+    config = read_trained_config(run)
     stored = config["model"] | config["settings"]
-    given = {name: value for name, value in given.items() if stored.get(name) != value}
-    for name in given:
+    changed = {name: value for name, value in changed.items() if stored.get(name) != value}
+    for name in changed:
         if name not in CHANGEABLE:
-            raise UsageError(f"--{name.replace('_', '-')} cannot change in a resumed run")
+            raise UsageError(f"`{name}` cannot change in a resumed run")
     run.lock()
     weights, state = load_training(run)
     network = model_class(config["task"], config["arch"]).from_settings(config["model"]).to(device)
     assert isinstance(network, Network)
-    text = read_again(run, config)
-    before = fitted(Settings(**config["settings"]), network, text, device)
-    going = trainer(network, text, before)
-    going.restore(weights, state)
-    rate = going.current_rate()
-    if given:
-        by_epochs = {"steps": None} if "epochs" in given and "steps" not in given else {}
-        settings, _ = resolve(asdict(before) | by_epochs | given, idle=True)
-        settings = fitted(settings, network, text, device)
+    task = reload_corpus(run, config)
+    stored_settings = complete_settings(Settings(**config["settings"]), network, task, device)
+    trainer = make_trainer(network, task, stored_settings)
+    trainer.restore(weights, state)
+    lr = trainer.current_lr()
+    if changed:
+        by_epochs = {"steps": None} if "epochs" in changed and "steps" not in changed else {}
+        settings, _ = resolve(asdict(stored_settings) | by_epochs | changed, idle=True)
+        settings = complete_settings(settings, network, task, device)
         config["settings"] = asdict(settings)
-        if settings.average != before.average:
+        if settings.average != stored_settings.average:
             weights, best = load_best(run)
-            announce(f"the weights are those of step {best}, averaged by {settings.average}")
-        going = trainer(network, text, settings)
-        going.restore(weights, state)
-        if SCHEDULE & given.keys():
-            rate = float(given.get("lr") or rate)
-            if rate < settings.peak_rate / 100:
-                warnings.warn(f"the rate has come down to {rate:g}; --lr raises it", stacklevel=2)
-            going.begin_phase(rate)
-            announce(f"a new phase from step {going.progress.step}, from rate {rate:g}")
-    over = going.progress.done or going.progress.step >= going.steps
-    if over and config.get("finished"):
-        raise UsageError(f"{run.path} is finished; --epochs or --steps beyond it goes on")
-    run.truncate_metrics(going.progress.step)
+            watcher.on_message(
+                f"the weights are those of step {best}, averaged by {settings.average}"
+            )
+        trainer = make_trainer(network, task, settings)
+        trainer.restore(weights, state)
+        if SCHEDULE & changed.keys():
+            lr = float(changed.get("lr") or lr)
+            if lr < settings.peak_rate / 100:
+                warnings.warn(f"the learning rate is down to {lr:g}; `lr` raises it", stacklevel=2)
+            trainer.begin_phase(lr)
+            watcher.on_message(f"a new phase from step {trainer.progress.step}, from rate {lr:g}")
+    step = trainer.progress.step
+    nothing_left = trainer.progress.done or step >= trainer.total_steps
+    if nothing_left and config.get("finished"):
+        raise UsageError(f"{run.path} is finished; larger `epochs` or `steps` continue it")
+    run.truncate_metrics(step)
     config["finished"] = None
     run.write_config(config)
-    announce(f"resumed at step {going.progress.step} of {going.steps}")
-    return fit(run, config, going, watcher)
+    watcher.on_message(f"resumed at step {step} of {trainer.total_steps}")
+    return finish_training(run, config, trainer, watcher)
 
 
-def resumable(run: RunFolder) -> dict[str, Any]:
+def read_trained_config(run: RunFolder) -> dict[str, Any]:
     """The configuration of a run that training wrote. Errors: UsageError, ModelError."""
     config = run.read_config()
     if "settings" not in config:
@@ -189,43 +210,52 @@ def resumable(run: RunFolder) -> dict[str, Any]:
     return config
 
 
-def read_again(run: RunFolder, config: Mapping[str, Any]) -> Text:
-    """The text a run was trained on. Errors: DataError where it has changed."""
-    data, task = config["data"], TEXTS[config["task"]]
+def reload_corpus(run: RunFolder, config: Mapping[str, Any]) -> TrainingTask:
+    """The text a run was trained on. Errors: DataError if it has changed since."""
+    data, task_class = config["data"], TASKS[config["task"]]
     settings = Settings(**config["settings"])
     if (run / "corpus.safetensors").exists():
-        return task.kept(run, data, settings)
-    text = task.read({role: data[role] for role in task.roles}, settings, data["errors"], run)
-    for role, digest in text.digests().items():
+        return task_class.load_corpus(run, data, settings)
+    files = {role: data[role] for role in task_class.roles}
+    task = task_class.read(files, settings, data["errors"], run)
+    for role, digest in task.digests().items():
         if digest != data[digest_key(role)]:
             raise DataError(f"{', '.join(data[role])} has changed since {run.path} was begun")
-    return text
+    return task
 
 
-def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watcher) -> RunFolder:
-    """Trains, saves after each validation, and writes down what came of it."""
+# ------------------------------------------------------------------------- training and its record
 
-    def save(trainer: Trainer, best: bool) -> None:
+
+def finish_training(
+    run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watcher
+) -> RunFolder:
+    """Trains to the end, saves a checkpoint after each validation, and records the result.
+
+    Errors: SeqlmError (a loss that is not finite), TrainingInterrupted.
+    """
+
+    def save(trainer: Trainer, is_best: bool) -> None:
         state = trainer.state()
-        with trainer.average.shown():
-            write_save(run, trainer.progress.step, trainer.network, state, best)
+        with trainer.average.in_place_of_weights():
+            write_save(run, trainer.progress.step, trainer.network, state, is_best)
 
-    watchers = [Recorder(run), watcher]
+    watchers: list[Watcher] = [MetricsRecorder(run), watcher]
     try:
-        with ExitStack() as closing_after, catching_signals() as caught:
+        with ExitStack() as stack, catch_signals() as signals:
             if trainer.settings.tensorboard:
-                scalars = Scalars(run / "tensorboard", trainer.progress.step)
-                watchers.append(closing_after.enter_context(closing(scalars)))
-            trainer.fit(Watchers(watchers), save, interrupted=lambda: bool(caught))
+                tensorboard = TensorBoardWatcher(run / "tensorboard", trainer.progress.step)
+                watchers.append(stack.enter_context(closing(tensorboard)))
+            trainer.fit(WatcherList(watchers), save, is_interrupted=lambda: bool(signals))
         if not trainer.progress.done:
-            raise Stopped(
-                f"stopped at step {trainer.progress.step} of {trainer.steps}, which is saved;"
-                f" go on with: seqlm train --resume {shlex.quote(str(run.path))}",
-                caught[0],
+            raise TrainingInterrupted(
+                f"stopped at step {trainer.progress.step} of {trainer.total_steps}, which is saved;"
+                f" continue with: seqlm train --resume {shlex.quote(str(run.path))}",
+                signals[0],
             )
-        rows = run.read_metrics()
         config["finished"] = now()
-        config["result"] = min(rows, key=partial(judged, trainer.settings.valid_metric))
+        rank = partial(selection_cost, trainer.settings.valid_metric)
+        config["result"] = min(run.read_metrics(), key=rank)
         run.write_config(config)
         write_text(run / "README.md", readme(config))
     finally:
@@ -233,14 +263,17 @@ def fit(run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watch
     return run
 
 
-def judged(metric: str, row: Mapping[str, Any]) -> float:
-    """The less the better: what a validation cost; without one, the last is the best."""
-    return cost(row, metric) if "valid_loss" in row else -float(row["step"])
+def selection_cost(metric: str, figures: Mapping[str, Any]) -> float:
+    """What the result of a run is chosen by, the lower the better: the cost of its validation.
+    Without validation, the last figures are chosen."""
+    if "valid_loss" in figures:
+        return validation_cost(figures, metric)
+    return -float(figures["step"])
 
 
 def readme(config: Mapping[str, Any]) -> str:
     result, data = config["result"], config["data"]
-    figures = [f"- training loss {result['train_loss']:.4f} nats a token"]
+    figures = [f"- training loss {result['train_loss']:.4f} nats per token"]
     if "valid_loss" in result:
         loss = result["valid_loss"]
         figures.append(f"- validation loss {loss:.4f}, perplexity {math.exp(min(loss, 700)):.2f}")
@@ -251,7 +284,7 @@ def readme(config: Mapping[str, Any]) -> str:
         figures.append(f"- its signature {data['valid_metric']}")
     texts = [
         f"- {role.replace('_', ' ')} {', '.join(data[role])}, SHA-256 {data[digest_key(role)]}"
-        for role in TEXTS[config["task"]].roles
+        for role in TASKS[config["task"]].roles
         if data[role]
     ]
     return "\n".join(
@@ -260,7 +293,7 @@ def readme(config: Mapping[str, Any]) -> str:
             "",
             f"    {config['command']}",
             "",
-            f"Kept from step {result['step']}, epoch {result['epoch']}, after"
+            f"Best checkpoint: step {result['step']}, epoch {result['epoch']}, after"
             f" {result['seconds']:.0f} seconds on {config['device']}, torch {config['torch']},"
             f" seed {config['settings']['seed']}:",
             "",

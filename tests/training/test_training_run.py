@@ -11,20 +11,20 @@ from seqlm.text.corpus import Corpus
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
 from seqlm.training.config.training_settings import Settings
-from seqlm.training.tasks.language_modeling import LanguageText
-from seqlm.training.training_run import fitted
+from seqlm.training.tasks.language_modeling import LanguageModelingTask
+from seqlm.training.training_run import complete_settings
 from tests.training.toy import CPU, corpus, network
 
 TOKENIZER = Tokenizer("word", RESERVED + [str(n).encode() for n in range(10)])
 
 
-def text(validated: bool = True) -> LanguageText:
+def text(validated: bool = True) -> LanguageModelingTask:
     ids = Corpus(corpus(), TOKENIZER, "digest")
-    return LanguageText(ids, ids if validated else None, None, TOKENIZER, "toy")
+    return LanguageModelingTask(ids, ids if validated else None, None, TOKENIZER, "toy")
 
 
 def fit(settings: Settings, model: Network, validated: bool = True) -> Settings:
-    return fitted(settings, model, text(validated), CPU)
+    return complete_settings(settings, model, text(validated), CPU)
 
 
 @pytest.mark.parametrize(
@@ -50,15 +50,15 @@ def test_the_context_is_the_models_unless_it_is_said(arch, given, context, kind)
 @pytest.mark.parametrize(
     ("arch", "options", "given", "message"),
     [
-        ("transformer", {}, {"context": "carried"}, "transformer reads 7 tokens at most"),
-        ("gru", {}, {"context": "window"}, "--context window: gru has no window"),
-        ("gru", {}, {"context": "sentence", "variable_length": True}, "is for carried context"),
+        ("transformer", {}, {"context": "carried"}, "transformer reads at most 7 tokens"),
+        ("gru", {}, {"context": "window"}, "context[= ]window`?: gru has no window"),
+        ("gru", {}, {"context": "sentence", "variable_length": True}, "variable_length`? needs"),
         ("lstm", {}, {"precision": "float16"}, "cpu does not compute in it here"),
         (
             "lstm",
             {"softmax": "adaptive", "cutoffs": (4,)},
             {"label_smoothing": 0.1},
-            "--label-smoothing needs the full softmax",
+            "label_smoothing`? needs `?softmax[= ]full",
         ),
     ],
 )
@@ -71,5 +71,5 @@ def test_what_does_not_fit_is_refused(arch, options, given, message):
 def test_what_waits_for_validations_needs_a_text_for_them(given):
     settings = Settings(arch="lstm", **given)
     assert fit(settings, network("lstm")).context == "carried"
-    with pytest.raises(UsageError, match="waits for validations: --valid or --valid-fraction"):
+    with pytest.raises(UsageError, match=r"waits for validations: .*valid.* or .*valid_fraction"):
         fit(settings, network("lstm"), validated=False)

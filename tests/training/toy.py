@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
-from seqlm.text.batches import LineBatches, StreamBatches, VariableBatches, WindowBatches
+from seqlm.runs.checkpoint import TrainingState
 from seqlm.training.config.training_settings import Settings
-from seqlm.training.loop import Trainer
+from seqlm.training.tasks.language_modeling import make_batches
+from seqlm.training.trainer import Trainer
+from seqlm.training.watchers import SilentWatcher
 
 CPU = torch.device("cpu")
 
+Checkpoints = list[tuple[dict[str, Tensor], TrainingState]]
 
-class Silent:
+
+class ValidationRows(SilentWatcher):
+    """Collects the figures of every validation."""
+
     def __init__(self) -> None:
-        self.rows: list[dict] = []
+        self.rows: list[dict[str, Any]] = []
 
-    def stepped(self, trainer, loss) -> None:
-        pass
-
-    def validated(self, trainer, row, best) -> None:
-        self.rows.append({**row, "best": best})
+    def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
+        self.rows.append({**figures, "best": is_best})
 
 
 def corpus(tokens: int = 600) -> np.ndarray:
@@ -34,39 +39,39 @@ def corpus(tokens: int = 600) -> np.ndarray:
 
 
 def network(arch: str = "lstm", **options: Any) -> LanguageNetwork:
-    own = {"width": 6, "layers": 2} | ({"horizon": 7, "heads": 2} if arch == "transformer" else {})
-    model = model_class("lm", arch).from_settings({"vocab_size": 12, **own, **options})
+    small = {"width": 6, "layers": 2}
+    small |= {"horizon": 7, "heads": 2} if arch == "transformer" else {}
+    model = model_class("lm", arch).from_settings({"vocab_size": 12, **small, **options})
     assert isinstance(model, LanguageNetwork)
     return model
 
 
-def make(settings: Settings, validate=None, dropout: float = 0.3, **options: Any) -> Trainer:
+def make(
+    settings: Settings,
+    validate: Callable[[], float] | None = None,
+    dropout: float = 0.3,
+    **options: Any,
+) -> Trainer:
     torch.manual_seed(settings.seed)
     model = network(settings.arch, dropout_hidden=dropout, **options)
-    ids, rows, length = corpus(), settings.batch_size, settings.length
-    if settings.context == "sentence":
-        batches = LineBatches(ids, rows, settings.seed, CPU, longest=model.context_length)
-    elif settings.context == "window":
-        batches = WindowBatches(ids, rows, length, settings.seed, CPU)
-    elif settings.variable_length:
-        batches = VariableBatches(ids, rows, length, settings.seed, CPU)
-    else:
-        batches = StreamBatches(ids, rows, length, CPU)
+    batches = make_batches(corpus(), model, settings)
     return Trainer(model, batches, settings, validate and (lambda: {"loss": validate()}))
 
 
-def finish(trainer: Trainer, saves: list | None = None, stop_at: int | None = None) -> Silent:
-    """Trains to the end, or up to a step; `saves` collects what was saved."""
-    watcher = Silent()
+def finish(
+    trainer: Trainer, checkpoints: Checkpoints | None = None, stop_at: int | None = None
+) -> ValidationRows:
+    """Trains to the end, or up to a step; `checkpoints` collects what was saved."""
+    watcher = ValidationRows()
 
-    def save(trainer: Trainer, best: bool) -> None:
-        if saves is not None:
+    def save(trainer: Trainer, is_best: bool) -> None:
+        if checkpoints is not None:
             state = trainer.state()
             # In the order of their names, as they come from a file.
             tensors = {name: tensor.clone() for name, tensor in sorted(state.tensors.items())}
-            with trainer.average.shown():
+            with trainer.average.in_place_of_weights():
                 weights = {n: t.clone() for n, t in trainer.network.state_dict().items()}
-            saves.append((weights, state._replace(tensors=tensors)))
+            checkpoints.append((weights, state._replace(tensors=tensors)))
 
     trainer.fit(watcher, save, lambda: trainer.progress.step == stop_at)
     return watcher

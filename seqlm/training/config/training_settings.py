@@ -23,7 +23,7 @@ from seqlm.errors import UsageError, did_you_mean
 from seqlm.models import architectures, model_class
 from seqlm.training.config.defaults import OF_TASK, defaults
 from seqlm.training.config.ranges import checked
-from seqlm.training.optimization.optimizer import DEFAULT_RATE
+from seqlm.training.optimization.optimizer import DEFAULT_LR
 
 RECIPES = files("seqlm.training") / "recipes"
 
@@ -89,7 +89,7 @@ class Settings:
 
     @property
     def peak_rate(self) -> float:
-        return self.lr if self.lr is not None else DEFAULT_RATE[self.optimizer]
+        return self.lr if self.lr is not None else DEFAULT_LR[self.optimizer]
 
 
 SCHEDULE = frozenset(

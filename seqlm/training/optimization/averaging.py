@@ -1,15 +1,15 @@
-"""Averages of the weights along training: what is validated and saved in their place.
+"""Averages of the weights along training, which are validated and saved in place of the weights.
 
-    w_t  the weights after step t, which training goes on with · a_t  the averages
+    w_t  the weights after step t, which training continues from · a_t  their average
 
     ema       a_t = a_{t-1} + max(1 - d, 1/t) (w_t - a_{t-1})      Polyak & Juditsky 1992, with an
-              exponential window of 1 / (1 - d) steps; till there are as many, the plain mean
+              exponential window of 1 / (1 - d) steps; before that many steps, the plain mean
     asgd      d = 1: the plain mean since the phase began          Polyak & Juditsky 1992
     nt-asgd   the mean since the validation loss was first above the best of all but the last n
               validations; before that, the weights themselves     Merity, Keskar & Socher 2018
     last      the mean of the weights at the last k validations    Vaswani et al. 2017, section 6.1
 
-The averages live beside the network and are put into it for as long as something looks at them.
+The averages are kept beside the network, and copied into it only while they are validated or saved.
 """
 
 from __future__ import annotations
@@ -25,32 +25,34 @@ from seqlm.models.base import Network
 
 
 class Average:
-    """No average: the weights themselves. The others say what is done after a step, and so on."""
+    """No average: the weights themselves. Subclasses override what happens after each step."""
 
     def __init__(self, network: Network) -> None:
         self.weights = dict(network.named_parameters())
         self.average: dict[str, Tensor] = {}
-        """By name; empty as long as the weights themselves are shown."""
+        """The averages by the names of the parameters; empty while there is no average."""
 
-    def stepped(self) -> None:
+    def after_step(self) -> None:
         """Called after every update."""
 
-    def validating(self) -> None:
-        """Called before a validation."""
+    def before_validation(self) -> None:
+        """Called before each validation."""
 
-    def validated(self, losses: Sequence[float]) -> None:
-        """Called after it, with the losses of all validations so far."""
+    def after_validation(self, costs: Sequence[float]) -> None:
+        """Called after each validation with the costs of all so far (their losses, as a rule)."""
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
-        """The averages take the place of the weights. Values are exchanged, and no tensors: layers
-        and optimisers may keep pointers into them."""
-        own = {name: self.weights[name].detach().clone() for name in self.average}
-        put(self.average, self.weights)
+    def in_place_of_weights(self) -> Iterator[None]:
+        """Within this context the network holds the averages.
+
+        Values are exchanged and not tensors, as layers and optimizers may keep pointers to these.
+        """
+        weights = {name: self.weights[name].detach().clone() for name in self.average}
+        copy_values(self.average, self.weights)
         try:
             yield
         finally:
-            put(own, self.weights)
+            copy_values(weights, self.weights)
 
     # -- what resuming needs
 
@@ -61,95 +63,105 @@ class Average:
         return {}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """The inverse of both. A file has forgotten the order of the tensors."""
+        """The inverse of `tensors` and `values`. The tensors may come in any order."""
         ordered = {name: tensors[name] for name in self.weights if tensors}
         self.average = copies(ordered, self.weights)
 
 
-class Running(Average):
-    """'ema', 'asgd' and 'nt-asgd': an average that follows every step."""
+class RunningAverage(Average):
+    """'ema', 'asgd' and 'nt-asgd': an average that is updated after every step."""
 
-    def __init__(self, network: Network, decay: float, wait: int | None = None) -> None:
-        """It begins at once, or where there is a `wait` by the rule of nt-asgd with n = `wait`."""
+    def __init__(self, network: Network, decay: float, patience: int | None = None) -> None:
+        """Averaging starts at once, or with a `patience` n by the rule of nt-asgd."""
         super().__init__(network)
-        self.decay, self.wait = decay, wait
-        self.begun = wait is None
+        self.decay, self.patience = decay, patience
+        self.has_started = patience is None
         self.count = 0  # t
 
     @torch.no_grad()
-    def stepped(self) -> None:
-        if not self.begun:
+    def after_step(self) -> None:
+        if not self.has_started:
             return
         self.count += 1
         if self.count == 1:
             self.average = copies(self.weights, self.weights)
             return
-        share = max(1 - self.decay, 1 / self.count)
-        torch._foreach_lerp_([*self.average.values()], [*self.weights.values()], share)
+        new_weight = max(1 - self.decay, 1 / self.count)
+        torch._foreach_lerp_([*self.average.values()], [*self.weights.values()], new_weight)
 
-    def validated(self, losses: Sequence[float]) -> None:
-        if self.wait is not None and not self.begun:
-            before = losses[:-1]
-            self.begun = len(before) > self.wait and losses[-1] > min(before[: -self.wait])
+    def after_validation(self, costs: Sequence[float]) -> None:
+        n = self.patience
+        if n is not None and not self.has_started:
+            earlier = costs[:-1]
+            self.has_started = len(earlier) > n and costs[-1] > min(earlier[:-n])
 
     def values(self) -> dict[str, Any]:
-        return {"begun": self.begun, "count": self.count}
+        return {"has_started": self.has_started, "count": self.count}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         super().restore(tensors, values)
-        self.begun, self.count = values["begun"], values["count"]
+        self.has_started, self.count = values["has_started"], values["count"]
 
 
-class Last(Average):
-    """'last': the weights at each of the last `most` validations are kept."""
+class LastValidationsAverage(Average):
+    """'last': the mean of the weights at the last `num_validations` validations."""
 
-    def __init__(self, network: Network, most: int) -> None:
+    def __init__(self, network: Network, num_validations: int) -> None:
         super().__init__(network)
-        self.most = most
-        self.kept: list[dict[str, Tensor]] = []
+        self.num_validations = num_validations
+        self.snapshots: list[dict[str, Tensor]] = []
 
-    def validating(self) -> None:
-        self.keep([*self.kept, copies(self.weights, self.weights)][-self.most :])
+    def before_validation(self) -> None:
+        snapshots = [*self.snapshots, copies(self.weights, self.weights)]
+        self.set_snapshots(snapshots[-self.num_validations :])
 
-    def keep(self, kept: list[dict[str, Tensor]]) -> None:
-        self.kept = kept
+    def set_snapshots(self, snapshots: list[dict[str, Tensor]]) -> None:
+        self.snapshots = snapshots
         self.average = {
-            name: torch.stack([weights[name] for weights in kept]).mean(0)
-            for name in (self.weights if kept else ())
+            name: torch.stack([weights[name] for weights in snapshots]).mean(0)
+            for name in (self.weights if snapshots else ())
         }
 
     def tensors(self) -> dict[str, Tensor]:
         return {
-            f"{place}.{name}": tensor
-            for place, weights in enumerate(self.kept)
+            f"{index}.{name}": tensor
+            for index, weights in enumerate(self.snapshots)
             for name, tensor in weights.items()
         }
 
     def values(self) -> dict[str, Any]:
-        return {"kept": len(self.kept)}
+        return {"snapshots": len(self.snapshots)}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        places = range(values["kept"])
-        stored = [{name: tensors[f"{place}.{name}"] for name in self.weights} for place in places]
-        self.keep([copies(weights, self.weights) for weights in stored])
+        self.set_snapshots(
+            [
+                copies({name: tensors[f"{index}.{name}"] for name in self.weights}, self.weights)
+                for index in range(values["snapshots"])
+            ]
+        )
 
 
-def make_average(kind: str, network: Network, decay: float, wait: int, last: int) -> Average:
-    """'none' or one of the four above, with the options that each of them has."""
+def make_average(
+    kind: str, network: Network, decay: float, patience: int, num_validations: int
+) -> Average:
+    """'none' or one of the four above: `decay` is d of ema, `patience` n of nt-asgd, and
+    `num_validations` k of last."""
     if kind == "none":
         return Average(network)
     if kind == "last":
-        return Last(network, last)
-    return Running(network, decay if kind == "ema" else 1.0, wait if kind == "nt-asgd" else None)
+        return LastValidationsAverage(network, num_validations)
+    return RunningAverage(
+        network, decay if kind == "ema" else 1.0, patience if kind == "nt-asgd" else None
+    )
 
 
 def copies(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Detached copies where the tensors `like` them are."""
+    """Detached copies of `tensors`, each on the device of the tensor of its name in `like`."""
     return {n: t.detach().to(like[n].device, copy=True) for n, t in tensors.items()}
 
 
 @torch.no_grad()
-def put(values: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
-    """Gives the tensors of `into` the values of those of the same names."""
+def copy_values(values: Mapping[str, Tensor], into: Mapping[str, Tensor]) -> None:
+    """Copies each of `values` into the tensor of the same name."""
     for name, value in values.items():
         into[name].copy_(value)

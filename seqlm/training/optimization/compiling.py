@@ -1,8 +1,8 @@
-"""`torch.compile` for the network's training pass; evaluation, with shapes of its own, is without.
+"""`torch.compile` for the network's training pass. Evaluation has other shapes and is uncompiled.
 
-One graph for each shape of segment, and not one for all shapes, so that a resumed run computes with
-the same kernels as the unbroken one, whichever shape it meets first. Lines have too many lengths
-for that: they share one.
+There is one graph for each shape of segment, rather than one for all shapes, so that a resumed run
+computes with the same kernels as the unbroken one, whichever shape it meets first. Whole lines have
+too many lengths for that, and share one graph.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ import torch
 from seqlm.text.batches import Batch
 from seqlm.training.optimization.objective import Objective
 
-SHAPES = 64
-"""Graphs that torch keeps before it gives up on a function."""
+MAX_GRAPHS = 64
+"""Graphs of one function before torch gives up compiling it."""
 
 
 def compile_objective(objective: Objective, batch: Batch, dynamic: bool) -> None:
-    """Compiles what reads segments, and tries it on `batch`; a warning where that fails.
+    """Compiles the network's pass over a segment, and tries it on `batch`.
 
-    `dynamic`: one graph for all shapes. No random number is used up, no gradient left.
+    `dynamic` asks for one graph for all shapes. A failure is a warning, and training goes on
+    uncompiled. The trial draws no random number that counts, and leaves no gradient.
     """
     network = objective.network
     devices = [network.device] if network.device.type == "cuda" else []
-    torch._dynamo.config.recompile_limit = SHAPES
-    plain, objective.read = objective.read, torch.compile(objective.read, dynamic=dynamic)
+    torch._dynamo.config.recompile_limit = MAX_GRAPHS
+    uncompiled = objective.network_pass
+    objective.network_pass = torch.compile(uncompiled, dynamic=dynamic)
     try:
         with torch.random.fork_rng(devices), warnings.catch_warnings(action="ignore"):
             loss, *_ = objective(batch, None)
             loss.backward()
-    except Exception as error:  # the compiler's, of many kinds; any other comes again without it
-        objective.read = plain
+    except Exception as error:  # the compiler raises many kinds; an error of ours comes up again
+        objective.network_pass = uncompiled
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        warnings.warn(f"torch.compile fails and is left out: {reason}", stacklevel=2)
+        warnings.warn(f"torch.compile failed and is left out: {reason}", stacklevel=2)
     network.zero_grad()

@@ -1,4 +1,4 @@
-"""What training minimises, in one module: the piece that data parallelism would wrap."""
+"""The training objective as one module: the piece that data parallelism would wrap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqlm.models.base import LanguageNetwork, Network, NetworkOutput, State, Tr
 from seqlm.models.tree import detach, tree_map
 from seqlm.text.batches import IGNORED, Batch
 from seqlm.training.optimization.precision import Precision
-from seqlm.training.optimization.scheduled_sampling import with_own
+from seqlm.training.optimization.scheduled_sampling import mix_in_samples
 
 
 class Objective(nn.Module):
@@ -21,52 +21,52 @@ class Objective(nn.Module):
     def __init__(
         self, network: Network, smoothing: float = 0.0, precision: Precision | None = None
     ) -> None:
-        """`smoothing` is the share of a target's weight that all types have in common."""
+        """`smoothing` is the share of each target's weight that is spread over the vocabulary."""
         super().__init__()
         self.network, self.smoothing = network, smoothing
-        self.read: Callable[[Tensor, State], NetworkOutput] = network.__call__
-        """The network, which `compiling.py` may replace by a faster function."""
+        self.network_pass: Callable[[Tensor, State], NetworkOutput] = network.__call__
+        """The network, which `compile_objective` may replace by a faster function."""
         self.precision = precision or Precision("float32", network.device)
 
     def forward(
-        self, batch: Batch, cache: State, true_share: float = 1.0
+        self, batch: Batch, cache: State, forcing_rate: float = 1.0
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        """-> the loss to differentiate, the state to carry on (detached), figures to report.
+        """Returns the loss to differentiate, the cache to carry on (detached), and figures.
 
-        `cache` is the state before the batch, None at the very start; none is carried from one
-        translation to the next. `true_share` is what scheduled sampling leaves of the inputs. The
-        reported `loss` is without smoothing and penalties.
+        `cache` is the one before the batch, None at the very start; translations carry none from
+        batch to batch. `forcing_rate` is the share of true inputs that scheduled sampling leaves.
+        The `loss` among the figures is without smoothing and penalties.
         """
         network, output_layer = self.network, self.network.output_layer
         inputs, targets = batch.inputs, batch.targets
-        fresh = batch.fresh or cache is None
-        if true_share < 1:
-            begin = partial(beginning, network, batch) if fresh else lambda: cache
-            inputs = with_own(network, inputs, begin, true_share)
+        starts_afresh = batch.fresh or cache is None
+        if forcing_rate < 1:
+            start = partial(initial_cache, network, batch) if starts_afresh else lambda: cache
+            inputs = mix_in_samples(network, inputs, start, forcing_rate)
         with self.precision.autocast():
-            cache = beginning(network, batch) if fresh else cache
-            features, cache, penalty, report = self.read(inputs, cache)
+            cache = initial_cache(network, batch) if starts_afresh else cache
+            features, cache, penalty, report = self.network_pass(inputs, cache)
         features = features.to(output_layer.weight.dtype)  # (B, T, D)
         if batch.tokens < targets.numel():
-            # Where targets are real, found without asking the device how many they are.
-            real = (targets != IGNORED).flatten()
-            places = real.byte().argsort(descending=True, stable=True)[: batch.tokens]
-            features, targets = features.flatten(0, 1)[places], targets.flatten()[places]
+            # Selects the real targets without asking the device how many they are.
+            is_real = (targets != IGNORED).flatten()
+            real = is_real.byte().argsort(descending=True, stable=True)[: batch.tokens]
+            features, targets = features.flatten(0, 1)[real], targets.flatten()[real]
         loss = output_layer.loss(features, targets)
-        seen = loss.detach()
+        reported_loss = loss.detach()
         if self.smoothing:
             loss = loss + self.smoothing * output_layer.smoothing_loss(features, targets)
         if penalty is not None:
             loss = loss + penalty
-        report = {"loss": seen, **report}
+        report = {"loss": reported_loss, **report}
         if batch.source is not None:
             return loss, None, report
-        cache = tree_map(lambda part: lifted(part, output_layer.weight.dtype), detach(cache))
+        cache = tree_map(lambda part: upcast(part, output_layer.weight.dtype), detach(cache))
         return loss, cache, report
 
 
-def beginning(network: Network, batch: Batch) -> State:
-    """The cache before the batch: of nothing read, or of a source."""
+def initial_cache(network: Network, batch: Batch) -> State:
+    """The cache before the first token: that of an empty text, or of the encoded source."""
     if isinstance(network, TranslationNetwork):
         assert batch.source is not None
         assert batch.lengths is not None
@@ -75,6 +75,6 @@ def beginning(network: Network, batch: Batch) -> State:
     return network.initial_cache(batch.inputs.shape[0])
 
 
-def lifted(part: Tensor, dtype: torch.dtype) -> Tensor:
-    """The state of a segment computed in 16 bits, as the next one is given it."""
+def upcast(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """A 16-bit tensor of the cache as `dtype`, which the next segment starts from."""
     return part.to(dtype) if part.dtype in (torch.float16, torch.bfloat16) else part

@@ -1,8 +1,8 @@
-"""A language model's text: ids to train on, in the context that the model reads them in.
+"""Language modeling: predict each token of a corpus from those before it, within a context.
 
-carried    one stream, in rows that run in parallel      recurrent and state-space models
-window     the stream in blocks                          models with a horizon
-sentence   line by line                                  any, where it is asked for
+carried    the corpus as one stream, cut into parallel rows    recurrent and state-space models
+window     the stream in blocks                                models with a context length
+sentence   line by line                                        any model, if the setting says so
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ from seqlm.text.reading import title
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
 from seqlm.training.config.training_settings import Settings
-from seqlm.training.loop import Validate
-from seqlm.training.tasks.task import RARE, Files, Text
+from seqlm.training.tasks.task import DEFAULT_MIN_COUNT, FilesByRole, TrainingTask
+from seqlm.training.trainer import ValidationFunction
 
 
 @dataclass(frozen=True)
-class LanguageText(Text):
-    """A corpus, and what of it or beside it is validated on."""
+class LanguageModelingTask(TrainingTask):
+    """A corpus, with validation text of its own or the last part of it as such."""
 
     corpus: Corpus
-    held_out: Corpus | None
-    fraction: float | None
+    valid_corpus: Corpus | None
+    valid_fraction: float | None
     tokenizer: Tokenizer
     title: str
     source_tokenizer: None = None
 
     roles: ClassVar = ("corpus", "valid")
-    validated_by: ClassVar = "--valid or --valid-fraction"
+    validation_settings: ClassVar = "`valid` or `valid_fraction`"
 
     @classmethod
     def read(
-        cls, files: Files, settings: Settings, errors: str, run: RunFolder | None = None
+        cls, files: FilesByRole, settings: Settings, errors: str, run: RunFolder | None = None
     ) -> Self:
         if run is not None:
             corpus = read_corpus(files["corpus"], run.tokenizer, errors=errors)
@@ -66,105 +66,105 @@ class LanguageText(Text):
                 vocab_size=settings.vocab_size,
                 min_count=settings.min_count,
                 errors=errors,
-                rare=RARE.get(settings.tokenizer, 1),
+                rare=DEFAULT_MIN_COUNT.get(settings.tokenizer, 1),
                 held_out=settings.valid_fraction or 0.0,
             )
-        held_out = None
+        valid = None
         if files["valid"]:
-            held_out = read_corpus(files["valid"], corpus.tokenizer, errors=errors)
-        text = cls(
-            corpus, held_out, settings.valid_fraction, corpus.tokenizer, title(files["corpus"][0])
+            valid = read_corpus(files["valid"], corpus.tokenizer, errors=errors)
+        task = cls(
+            corpus, valid, settings.valid_fraction, corpus.tokenizer, title(files["corpus"][0])
         )
-        if text.unknown > 0.5 and run is None:
+        if task.unk_share > 0.5 and run is None:
             warnings.warn(
-                "most of the corpus is <unk>; --min-count 1 keeps rare types", stacklevel=2
+                "most of the corpus is <unk>; `min_count=1` keeps rare types", stacklevel=2
             )
-        return text
+        return task
 
-    def keep(self, run: RunFolder) -> None:
-        kept = {"corpus": self.corpus.ids}
-        if self.held_out is not None:
-            kept["valid"] = self.held_out.ids
-        tensors = {name: torch.from_numpy(ids) for name, ids in kept.items()}
+    def save_corpus(self, run: RunFolder) -> None:
+        tensors = {"corpus": torch.from_numpy(self.corpus.ids)}
+        if self.valid_corpus is not None:
+            tensors["valid"] = torch.from_numpy(self.valid_corpus.ids)
         write_tensors(run / "corpus.safetensors", tensors)
 
     @classmethod
-    def kept(cls, run: RunFolder, data: Mapping[str, Any], settings: Settings) -> Self:
+    def load_corpus(cls, run: RunFolder, data: Mapping[str, Any], settings: Settings) -> Self:
         ids = {n: t.numpy() for n, t in read_tensors(run / "corpus.safetensors").items()}
-        corpus, held_out = (
+        corpus, valid = (
             Corpus(ids[role], run.tokenizer, data[digest]) if role in ids else None
             for role, digest in (("corpus", "sha256"), ("valid", "valid_sha256"))
         )
         assert corpus is not None
-        return cls(
-            corpus, held_out, settings.valid_fraction, run.tokenizer, title(data["corpus"][0])
-        )
+        return cls(corpus, valid, settings.valid_fraction, run.tokenizer, title(data["corpus"][0]))
 
-    # -- what it holds
+    # -- the text
 
     @cached_property
-    def parts(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Training and validation ids: another text's, or the last `fraction` of this one."""
+    def splits(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Training and validation ids. Without a validation corpus, the last `valid_fraction` of
+        the corpus is held out for validation."""
         ids = self.corpus.ids
-        if self.held_out is not None:
-            return ids, self.held_out.ids
-        if not self.fraction:
+        if self.valid_corpus is not None:
+            return ids, self.valid_corpus.ids
+        if not self.valid_fraction:
             return ids, None
-        cut = tail(ids, self.fraction)
+        cut = tail(ids, self.valid_fraction)
         return ids[:cut], ids[cut:]
 
     @property
-    def validated(self) -> bool:
-        return self.parts[1] is not None
+    def has_validation(self) -> bool:
+        return self.splits[1] is not None
 
     @cached_property
-    def unknown(self) -> float:
-        """The share of the training text that is `<unk>`."""
-        return float(np.mean(self.parts[0] == UNK))
+    def unk_share(self) -> float:
+        """The share of the training tokens that are `<unk>`."""
+        return float(np.mean(self.splits[0] == UNK))
 
     def digests(self) -> dict[str, str]:
-        known = {"corpus": self.corpus, "valid": self.held_out}
-        return {role: text.digest for role, text in known.items() if text is not None}
+        corpora = {"corpus": self.corpus, "valid": self.valid_corpus}
+        return {role: corpus.digest for role, corpus in corpora.items() if corpus is not None}
 
-    def sizes(self) -> dict[str, int]:
+    def vocabulary_sizes(self) -> dict[str, int]:
         return {"vocab_size": len(self.tokenizer)}
 
-    def facts(self, settings: Settings) -> dict[str, Any]:
-        train, valid = self.parts
+    def statistics(self, settings: Settings) -> dict[str, Any]:
+        train, valid = self.splits
         return {"tokens": len(train), "valid_tokens": 0 if valid is None else len(valid)}
 
     def describe(self) -> str:
-        train, valid = self.parts
+        train, valid = self.splits
         held = f", {len(valid):,} to validate on" if valid is not None else ", no validation text"
         return (
             f"corpus: {len(train):,} {self.tokenizer.kind} tokens{held};"
-            f" {len(self.tokenizer):,} types, {self.unknown:.2%} <unk>"
+            f" {len(self.tokenizer):,} types, {self.unk_share:.2%} <unk>"
         )
 
-    # -- what a trainer makes of it
+    # -- training on it
 
-    def fitted(self, settings: Settings, network: Network) -> Settings:
-        """With the model's context, where they name none."""
+    def complete_settings(self, settings: Settings, network: Network) -> Settings:
+        """The settings with the context of the model, if they name none."""
         bounded = network.context_length is not None
         context = settings.context or ("window" if bounded else "carried")
         if context == "carried" and bounded:
             raise UsageError(
-                f"--context carried: {settings.arch} reads {network.context_length} tokens at most;"
-                " window or sentence"
+                f"`context=carried`: {settings.arch} reads at most {network.context_length} tokens;"
+                " use window or sentence"
             )
         if context == "window" and not bounded:
             raise UsageError(
-                f"--context window: {settings.arch} has no window to fill; carried or sentence"
+                f"`context=window`: {settings.arch} has no window to fill; use carried or sentence"
             )
         if settings.variable_length and context != "carried":
-            raise UsageError(f"--variable-length is for carried context; this one is {context}")
+            raise UsageError(f"`variable_length` needs `context=carried`, and it is {context}")
         return replace(settings, context=context)
 
     def batches(self, network: Network, settings: Settings) -> Batches:
-        return batches_of(self.parts[0], network, settings)
+        return make_batches(self.splits[0], network, settings)
 
-    def validation(self, network: Network, settings: Settings) -> Validate | None:
-        valid, context = self.parts[1], settings.context
+    def validation_function(
+        self, network: Network, settings: Settings
+    ) -> ValidationFunction | None:
+        valid, context = self.splits[1], settings.context
         if valid is None:
             return None
         assert context is not None
@@ -172,8 +172,8 @@ class LanguageText(Text):
         return lambda: {"loss": validation_loss(network, valid, context, settings.batch_size)}
 
 
-def batches_of(ids: np.ndarray, network: Network, settings: Settings) -> Batches:
-    """`ids` (N,) in the batches of a context."""
+def make_batches(ids: np.ndarray, network: Network, settings: Settings) -> Batches:
+    """Batches of `ids` (N,) for the context that the settings name; `carried` if they name none."""
     rows, length, seed, device = settings.batch_size, settings.length, settings.seed, network.device
     if settings.context == "sentence":
         return LineBatches(ids, rows, seed, device, longest=network.context_length)

@@ -1,7 +1,8 @@
-"""What a task says of the text it learns from, so that a run is the same for all tasks.
+"""The interface of a training task: its text, its batches, and how the network is validated.
 
-A text comes in files, each with a role: a language model's `corpus` and `valid`, a translation's
-`source` and `target`. config.yaml keeps their names and digests by these roles.
+Text comes in files, each with a role: `corpus` and `valid` for a language model, `source`,
+`target`, `valid_source` and `valid_target` for a translator. config.yaml records their names and
+digests by role.
 """
 
 from __future__ import annotations
@@ -15,77 +16,86 @@ from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import Batches
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.training.config.training_settings import Settings
-from seqlm.training.loop import Validate
+from seqlm.training.trainer import ValidationFunction
 
-Files = Mapping[str, list[str]]
-"""The files of each role, which may be none."""
+FilesByRole = Mapping[str, list[str]]
+"""The files of each role; the list may be empty."""
 
-RARE = {"word": 2}
-"""`--min-count` where the text marks no unknown ones, else 1: `<unk>` must be trained on some."""
+DEFAULT_MIN_COUNT = {"word": 2}
+"""The setting `min_count` by tokenizer where the text has no `<unk>` of its own, else 1: rare words
+become `<unk>`, so that there is something to learn it from."""
 
 
-class Text(ABC):
-    """Text with its vocabulary, to train on and to validate on."""
+class TrainingTask(ABC):
+    """Text with its vocabulary, and what a trainer needs to learn from it."""
 
     roles: ClassVar[tuple[str, ...]]
-    validated_by: ClassVar[str]
-    """The flags that give it text to validate on."""
+    validation_settings: ClassVar[str]
+    """The settings that provide validation text, for messages."""
 
     tokenizer: Tokenizer
     source_tokenizer: Tokenizer | None
-    """Of a source that has its own vocabulary."""
+    """The tokenizer of a translator's source, if it is not `tokenizer`."""
     title: str
-    """Names a new run."""
+    """The name of the text, from which a new run gets its name."""
 
     @classmethod
     @abstractmethod
     def read(
-        cls, files: Files, settings: Settings, errors: str, run: RunFolder | None = None
+        cls, files: FilesByRole, settings: Settings, errors: str, run: RunFolder | None = None
     ) -> Self:
-        """`run` has the vocabulary, where there is one already. Errors: DataError, UsageError."""
+        """Reads the text, with the vocabulary of `run` where one is resumed.
+
+        `errors` is 'strict' or 'replace', for invalid UTF-8. Errors: DataError, UsageError.
+        """
 
     @abstractmethod
-    def keep(self, run: RunFolder) -> None:
-        """Leaves the text in a run, as what came through a pipe cannot be read again."""
+    def save_corpus(self, run: RunFolder) -> None:
+        """Stores the text in the run folder, as text from a pipe cannot be read again."""
 
     @classmethod
     @abstractmethod
-    def kept(cls, run: RunFolder, data: Mapping[str, Any], settings: Settings) -> Self:
-        """The inverse of `keep`. Errors: ModelError."""
+    def load_corpus(cls, run: RunFolder, data: Mapping[str, Any], settings: Settings) -> Self:
+        """The inverse of `save_corpus`; `data` is that of config.yaml. Errors: ModelError."""
 
     @abstractmethod
     def digests(self) -> dict[str, str]:
-        """SHA-256 of the text of each role there is."""
+        """SHA-256 of the text of each role that has text."""
 
     @abstractmethod
-    def sizes(self) -> dict[str, int]:
-        """Options of the model that the vocabulary decides."""
+    def vocabulary_sizes(self) -> dict[str, int]:
+        """The model options that the vocabulary decides, such as `vocab_size`."""
 
     @abstractmethod
-    def facts(self, settings: Settings) -> dict[str, Any]:
-        """Figures for config.yaml; `tokens` is how many are predicted."""
+    def statistics(self, settings: Settings) -> dict[str, Any]:
+        """Figures of the text for config.yaml; `tokens` is the number of tokens to predict."""
 
     @abstractmethod
     def describe(self) -> str:
-        """A few of them in words."""
+        """The most important of these figures in words."""
 
     @property
     @abstractmethod
-    def validated(self) -> bool:
+    def has_validation(self) -> bool:
         """Whether there is text to validate on."""
 
     @abstractmethod
-    def fitted(self, settings: Settings, network: Network) -> Settings:
-        """The settings as the network and the text complete them.
+    def complete_settings(self, settings: Settings, network: Network) -> Settings:
+        """The settings with what the network and the text decide filled in, such as `context`.
 
-        Errors: UsageError where these do not do what they ask for.
+        Errors: UsageError if the network or the text does not support a setting.
         """
 
     @abstractmethod
     def batches(self, network: Network, settings: Settings) -> Batches:
-        """What the network is trained on."""
+        """The batches to train on."""
 
     @abstractmethod
-    def validation(self, network: Network, settings: Settings) -> Validate | None:
-        """What measures the network; it is left in the mode it came in, and no random generator
-        is drawn from."""
+    def validation_function(
+        self, network: Network, settings: Settings
+    ) -> ValidationFunction | None:
+        """A function that measures the network on the validation text, None if there is none.
+
+        It leaves the network in the mode (training or evaluation) in which it found it, and draws
+        from no random generator.
+        """

@@ -1,9 +1,9 @@
-"""A translator's text: pairs of lines to train on, and held-out ones to validate on.
+"""Translation: predict each line of a target text from the same line of a source text.
 
-The source is encoded once, and the whole target behind it trained on in one call, each token from
-the true ones before it (teacher forcing). What a validation measures is the loss over all target
-tokens, each `</s>` included; and where a metric is asked for, BLEU and chrF of greedy translations
-of the held-out source, a line each.
+The source is encoded once, and the loss of the whole target computed in one call, each token
+predicted from the source and the true tokens before it (teacher forcing). Validation measures the
+loss over all target tokens, each `</s>` included. If the setting `valid_metric` names one, it also
+measures BLEU and chrF of greedy translations of the validation source.
 """
 
 from __future__ import annotations
@@ -37,16 +37,18 @@ from seqlm.text.reading import Block, title
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
 from seqlm.training.config.training_settings import Settings
-from seqlm.training.loop import Validate
-from seqlm.training.tasks.task import RARE, Files, Text
+from seqlm.training.tasks.task import DEFAULT_MIN_COUNT, FilesByRole, TrainingTask
+from seqlm.training.trainer import ValidationFunction
 
 GREEDY = Search(beam=1)
 
 
 @dataclass(frozen=True)
-class ParallelText(Text):
+class TranslationTask(TrainingTask):
+    """Pairs of lines to train on, and others to validate on."""
+
     sides: Mapping[str, Side]
-    """By role."""
+    """The text of each role."""
     tokenizer: Tokenizer
     source_tokenizer: Tokenizer | None
     train: Parallel
@@ -55,32 +57,33 @@ class ParallelText(Text):
     max_length: int
 
     roles: ClassVar = ("source", "target", "valid_source", "valid_target")
-    validated_by: ClassVar = "--valid-source and --valid-target"
+    validation_settings: ClassVar = "`valid_source` and `valid_target`"
 
     @classmethod
     def read(
-        cls, files: Files, settings: Settings, errors: str, run: RunFolder | None = None
+        cls, files: FilesByRole, settings: Settings, errors: str, run: RunFolder | None = None
     ) -> Self:
         sides = {role: read_side(names, errors) for role, names in files.items() if names}
-        return cls.of(sides, settings, run, files["source"][0])
+        return cls.from_sides(sides, settings, run, files["source"][0])
 
     @classmethod
-    def of(
+    def from_sides(
         cls, sides: Mapping[str, Side], settings: Settings, run: RunFolder | None, file: str
     ) -> Self:
+        """The task of texts in memory. `file`, the name of the source, gives the task its title."""
         if run is None:
-            writes, own = vocabularies(sides["source"], sides["target"], settings)
+            tokenizer, separate = make_tokenizers(sides["source"], sides["target"], settings)
         else:
-            writes, own = run.tokenizer, run.source_tokenizer
-        reads = own or writes
-        longest = settings.max_length
-        train = read_parallel(sides["source"], sides["target"], reads, writes, longest)
+            tokenizer, separate = run.tokenizer, run.source_tokenizer
+        tokenizers = separate or tokenizer, tokenizer
+        max_length = settings.max_length
+        train = read_parallel(sides["source"], sides["target"], *tokenizers, max_length)
         valid = None
         if "valid_source" in sides:
-            valid = read_parallel(sides["valid_source"], sides["valid_target"], reads, writes)
-        return cls(sides, writes, own, train, valid, title(file), longest)
+            valid = read_parallel(sides["valid_source"], sides["valid_target"], *tokenizers)
+        return cls(sides, tokenizer, separate, train, valid, title(file), max_length)
 
-    def keep(self, run: RunFolder) -> None:
+    def save_corpus(self, run: RunFolder) -> None:
         tensors = {
             role: torch.frombuffer(bytearray(side.text), dtype=torch.uint8)
             for role, side in self.sides.items()
@@ -88,37 +91,37 @@ class ParallelText(Text):
         write_tensors(run / "corpus.safetensors", tensors)
 
     @classmethod
-    def kept(cls, run: RunFolder, data: Mapping[str, Any], settings: Settings) -> Self:
+    def load_corpus(cls, run: RunFolder, data: Mapping[str, Any], settings: Settings) -> Self:
         path = run / "corpus.safetensors"
         sides = {
             role: Side([Block(text.numpy().tobytes(), str(path), 1)], str(path))
             for role, text in read_tensors(path).items()
         }
-        return cls.of(sides, settings, run, data["source"][0])
+        return cls.from_sides(sides, settings, run, data["source"][0])
 
-    # -- what it holds
+    # -- the text
 
     @property
-    def reads(self) -> Tokenizer:
-        """The source's tokeniser."""
+    def encoder_tokenizer(self) -> Tokenizer:
+        """The tokenizer of the source, whether it is that of the target or not."""
         return self.source_tokenizer or self.tokenizer
 
     @property
-    def validated(self) -> bool:
+    def has_validation(self) -> bool:
         return self.valid is not None
 
     def digests(self) -> dict[str, str]:
         return {role: side.digest for role, side in self.sides.items()}
 
-    def sizes(self) -> dict[str, int]:
-        own = self.source_tokenizer
-        return {"vocab_size": len(self.tokenizer)} | (
-            {"source_vocab_size": len(own)} if own else {}
-        )
+    def vocabulary_sizes(self) -> dict[str, int]:
+        sizes = {"vocab_size": len(self.tokenizer)}
+        if self.source_tokenizer is not None:
+            sizes["source_vocab_size"] = len(self.source_tokenizer)
+        return sizes
 
-    def facts(self, settings: Settings) -> dict[str, Any]:
+    def statistics(self, settings: Settings) -> dict[str, Any]:
         train, valid = self.train, self.valid
-        facts: dict[str, Any] = {
+        statistics: dict[str, Any] = {
             "lines": len(train.kept),
             "pairs": train.pairs,
             "left_out_blank": train.blank,
@@ -130,50 +133,58 @@ class ParallelText(Text):
             "valid_tokens": len(valid.target) if valid else 0,
         }
         if settings.valid_metric != "loss":
-            how = OF_TEXT[settings.valid_metric](*[self.held_out()[1]] * 2).signature
-            facts["valid_metric"] = f"greedy|{how}"
-        return facts
+            _, references = self.validation_lines()
+            signature = OF_TEXT[settings.valid_metric](references, references).signature
+            statistics["valid_metric"] = f"greedy|{signature}"
+        return statistics
 
     def describe(self) -> str:
-        train, valid, own = self.train, self.valid, self.source_tokenizer
+        train, valid = self.train, self.valid
         held = f", {valid.pairs:,} to validate on" if valid else ", no validation text"
-        types = f"{len(own):,} and {len(self.tokenizer):,}" if own else f"{len(self.tokenizer):,}"
+        types = f"{len(self.tokenizer):,}"
+        if self.source_tokenizer is not None:
+            types = f"{len(self.source_tokenizer):,} and {types}"
         unknown = np.mean(np.concatenate([train.source, train.target]) == UNK)
         left_out = {
             "with a blank side": train.blank,
-            f"with more than {self.max_length} tokens on a side (--max-length)": train.long,
+            f"with more than {self.max_length} tokens on a side (max_length)": train.long,
             "of validation, with a blank side": valid.blank if valid else 0,
         }
-        told = [f"\npairs left out, {why}: {n:,}" for why, n in left_out.items() if n]
+        lines = [f"\npairs left out, {reason}: {n:,}" for reason, n in left_out.items() if n]
         return (
             f"corpus: {train.pairs:,} pairs of {len(train.source):,} and {len(train.target):,}"
             f" {self.tokenizer.kind} tokens{held}; {types} types, {unknown:.2%} <unk>"
-            + "".join(told)
+            + "".join(lines)
         )
 
-    def held_out(self) -> tuple[list[str], list[str]]:
-        """The lines of the validation pairs."""
+    def validation_lines(self) -> tuple[list[str], list[str]]:
+        """The source and target lines of the validation pairs."""
         assert self.valid is not None
-        kept = np.flatnonzero(self.valid.kept).tolist()
+        indices = np.flatnonzero(self.valid.kept).tolist()
         source, target = (self.sides[role].lines for role in ("valid_source", "valid_target"))
-        return [source[at] for at in kept], [target[at] for at in kept]
+        return [source[index] for index in indices], [target[index] for index in indices]
 
-    # -- what a trainer makes of it
+    # -- training on it
 
-    def fitted(self, settings: Settings, network: Network) -> Settings:
-        if settings.valid_metric != "loss" and not self.validated:
-            raise UsageError(f"{settings.valid_metric} is of held-out text: {self.validated_by}")
+    def complete_settings(self, settings: Settings, network: Network) -> Settings:
+        if settings.valid_metric != "loss" and not self.has_validation:
+            raise UsageError(
+                f"`valid_metric={settings.valid_metric}` needs validation text:"
+                f" {self.validation_settings}"
+            )
         return replace(settings, context="sentence")
 
     def batches(self, network: Network, settings: Settings) -> PairBatches:
         return PairBatches(self.train, settings.batch_tokens, settings.seed, network.device)
 
-    def validation(self, network: Network, settings: Settings) -> Validate | None:
+    def validation_function(
+        self, network: Network, settings: Settings
+    ) -> ValidationFunction | None:
         if self.valid is None:
             return None
         assert isinstance(network, TranslationNetwork)
-        batches = self.valid_batches(network, settings.batch_tokens)
-        lines, references = self.held_out()
+        batches = self.validation_batches(network, settings.batch_tokens)
+        sources, references = self.validation_lines()
 
         def validate() -> dict[str, float]:
             mode = network.training
@@ -181,8 +192,10 @@ class ParallelText(Text):
             try:
                 figures = {"loss": validation_loss(network, batches)}
                 if settings.valid_metric != "loss":
-                    said = translate(network, self.reads, self.tokenizer, lines, GREEDY)
-                    hypotheses = [one.found[0].text for one in said]
+                    translations = translate(
+                        network, self.encoder_tokenizer, self.tokenizer, sources, GREEDY
+                    )
+                    hypotheses = [translation.found[0].text for translation in translations]
                     for name, measure in OF_TEXT.items():
                         figures[name] = measure(hypotheses, references).score
                 return figures
@@ -191,13 +204,16 @@ class ParallelText(Text):
 
         return validate
 
-    def valid_batches(self, network: TranslationNetwork, positions: int) -> PairBatches:
-        """All validation pairs that the network can read, which is all where it has no horizon."""
+    def validation_batches(self, network: TranslationNetwork, positions: int) -> PairBatches:
+        """The validation pairs in batches of about `positions` positions.
+
+        Pairs beyond the context length of the network, if it has one, are left out with a warning.
+        """
         pairs, horizon = self.valid, network.context_length
         assert pairs is not None
         if horizon is not None:
             source, target = self.sides["valid_source"], self.sides["valid_target"]
-            pairs = read_parallel(source, target, self.reads, self.tokenizer, horizon)
+            pairs = read_parallel(source, target, self.encoder_tokenizer, self.tokenizer, horizon)
             if pairs.long:
                 warnings.warn(
                     f"{pairs.long:,} validation pairs are beyond the model's context length of"
@@ -210,7 +226,7 @@ class ParallelText(Text):
 
 @torch.inference_mode()
 def validation_loss(network: TranslationNetwork, batches: PairBatches) -> float:
-    """Nats a target token, each `</s>` included, over all of them."""
+    """The mean loss in nats per target token, `</s>` included, over all pairs."""
     total, count = 0.0, 0
     for batch in batches.epoch(0):
         assert batch.source is not None
@@ -224,22 +240,25 @@ def validation_loss(network: TranslationNetwork, batches: PairBatches) -> float:
     return total / count
 
 
-def vocabularies(
+def make_tokenizers(
     source: Side, target: Side, settings: Settings
 ) -> tuple[Tokenizer, Tokenizer | None]:
-    """The target's and the source's, or a joint one and None: of a run or a file, or learnt.
+    """The tokenizers of the target and of the source, or a joint one and None.
 
-    Errors: UsageError where `--vocab` stands beside what would make another of it.
+    They come from the run or file that the setting `vocab` names, or else are learned from the
+    text. Errors: UsageError if `vocab` is combined with a setting that would change it.
     """
-    kind, size, fewest = settings.tokenizer, settings.vocab_size, settings.min_count
+    kind, size, min_count = settings.tokenizer, settings.vocab_size, settings.min_count
     if settings.vocab is not None:
-        if settings.separate or size is not None or fewest is not None:
+        if settings.separate or size is not None or min_count is not None:
             raise UsageError(
-                "--vocab takes vocabularies whole: no --separate, --vocab-size, --min-count"
+                "`vocab` takes a vocabulary as it is: no `separate`, `vocab_size` or `min_count`"
             )
         return given_tokenizers(settings.vocab, kind)
-    rare = RARE.get(kind, 1)
+
+    def learn(sides: list[Side]) -> Tokenizer:
+        return learn_tokenizer(sides, kind, size, min_count, DEFAULT_MIN_COUNT.get(kind, 1))
+
     if settings.separate:
-        writes, own = (learn_tokenizer([x], kind, size, fewest, rare) for x in (target, source))
-        return writes, own
-    return learn_tokenizer([source, target], kind, size, fewest, rare), None
+        return learn([target]), learn([source])
+    return learn([source, target]), None

@@ -13,7 +13,7 @@ from seqlm.training.config.training_settings import (
     recipe_names,
     resolve,
 )
-from seqlm.training.optimization.optimizer import DEFAULT_RATE
+from seqlm.training.optimization.optimizer import DEFAULT_LR
 
 
 def test_defaults_are_complete():
@@ -120,7 +120,7 @@ def test_an_architecture_has_defaults_of_its_own():
     assert (given.lr, given.clip) == (0.5, 2.0)
     # A rate and a decay are those of an optimiser.
     adam, _ = resolve({"arch": "transformer", "optimizer": "adam"})
-    assert (adam.peak_rate, adam.weight_decay) == (DEFAULT_RATE["adam"], 0)
+    assert (adam.peak_rate, adam.weight_decay) == (DEFAULT_LR["adam"], 0)
     short, model = resolve({"arch": "transformer", "horizon": 5})
     assert (short.length, model["horizon"]) == (5, 5)
 
@@ -141,6 +141,6 @@ def test_input_feeding_takes_an_attention_that_has_it():
 def test_averaging_on_a_trigger_waits_for_it():
     settings, _ = resolve({"average": "nt-asgd"})
     assert (settings.optimizer, settings.schedule, settings.patience) == ("sgd", "constant", None)
-    assert settings.peak_rate == DEFAULT_RATE["sgd"]
+    assert settings.peak_rate == DEFAULT_LR["sgd"]
     settings, _ = resolve({"average": "nt-asgd", "patience": 20, "optimizer": "adam"})
-    assert (settings.patience, settings.peak_rate) == (20, DEFAULT_RATE["adam"])
+    assert (settings.patience, settings.peak_rate) == (20, DEFAULT_LR["adam"])

@@ -17,7 +17,7 @@ def walk(average, network: nn.Module, steps: int) -> list[torch.Tensor]:
     for _ in range(steps):
         with torch.no_grad():
             network.weight.add_(torch.randn(2, 3, dtype=torch.float64))
-        average.stepped()
+        average.after_step()
         walked.append(network.weight.detach().clone())
     return walked
 
@@ -28,7 +28,7 @@ def linear() -> nn.Module:
 
 
 def shown(average, network: nn.Module) -> torch.Tensor:
-    with average.shown():
+    with average.in_place_of_weights():
         return network.weight.detach().clone()
 
 
@@ -70,7 +70,7 @@ def test_averaging_begins_when_the_loss_is_above_the_best_but_the_last(wait):
     for k in range(len(losses)):
         own = walk(average, network, 3)
         walked += own if begins is not None and k > begins else []
-        average.validated(losses[: k + 1])
+        average.after_validation(losses[: k + 1])
         expected = torch.stack(walked).mean(0) if walked else own[-1]
         torch.testing.assert_close(shown(average, network), expected)
     assert begins is None or walked
@@ -85,7 +85,7 @@ def test_the_last_validations_are_averaged():
             torch.stack(seen[-3:]).mean(0) if seen else network.weight.detach(),
         )
         seen.append(walk(average, network, steps)[-1])
-        average.validating()
+        average.before_validation()
     torch.testing.assert_close(shown(average, network), torch.stack(seen[-3:]).mean(0))
 
 
@@ -94,10 +94,10 @@ def test_the_weights_come_back_to_the_bit_in_the_same_tensors(kind):
     network = linear()
     average = make_average(kind, network, 0.5, 1, 2)
     walk(average, network, 3)
-    average.validating()
+    average.before_validation()
     walk(average, network, 3)
     before, pointer = network.weight.detach().clone(), network.weight.data_ptr()
-    with average.shown():
+    with average.in_place_of_weights():
         assert torch.equal(network.weight, before) == (kind == "none")
     assert torch.equal(network.weight, before)
     assert network.weight.data_ptr() == pointer

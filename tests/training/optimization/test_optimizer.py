@@ -10,7 +10,12 @@ from torch import nn
 
 from seqlm.errors import ModelError
 from seqlm.models.base import ParameterGroup
-from seqlm.training.optimization.optimizer import make_optimizer, moments, restore_moments, set_rate
+from seqlm.training.optimization.optimizer import (
+    make_optimizer,
+    optimizer_moments,
+    restore_moments,
+    set_learning_rate,
+)
 
 
 class Few(nn.Module):
@@ -64,7 +69,7 @@ def test_an_optimiser_follows_its_formula(name, beta1, beta2):
             v[key] = b2 * v[key] + (1 - b2) * g * g
             corrected = m[key] / (1 - b1**step), v[key] / (1 - b2**step)
             expected[key] = w - r * corrected[0] / (corrected[1].sqrt() + 1e-8)
-        set_rate(optimizer, rate, decay)
+        set_learning_rate(optimizer, rate, decay)
         optimizer.step()
         for key, parameter in network.named_parameters():
             torch.testing.assert_close(parameter.detach(), expected[key], rtol=1e-9, atol=1e-12)
@@ -76,11 +81,11 @@ def test_moments_are_kept_by_name():
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    kept = moments(optimizer, network)
+    kept = optimizer_moments(optimizer, network)
     assert {name.split(".")[0] for name in kept} == {"matrix", "bias", "slow"}
     restore_moments(again, other, kept)
-    assert moments(again, other).keys() == kept.keys()
-    for name, value in moments(again, other).items():
+    assert optimizer_moments(again, other).keys() == kept.keys()
+    for name, value in optimizer_moments(again, other).items():
         assert torch.equal(value, kept[name]), name
     with pytest.raises(ModelError, match="a parameter 0"):
         restore_moments(again, other, {"0.exp_avg": torch.zeros(3)})

@@ -9,7 +9,7 @@ import torch
 
 from seqlm.training.config.training_settings import Settings
 from seqlm.training.optimization.objective import Objective
-from seqlm.training.optimization.scheduled_sampling import K, true_share, with_own
+from seqlm.training.optimization.scheduled_sampling import K, mix_in_samples, teacher_forcing_rate
 from tests.training.optimization.test_objective import batch
 from tests.training.toy import make, network
 
@@ -17,20 +17,20 @@ from tests.training.toy import make, network
 @pytest.mark.parametrize("kind", ["linear", "exponential", "inverse-sigmoid"])
 @pytest.mark.parametrize("last", [0.02, 0.5, 0.95])
 def test_the_share_of_true_tokens_falls_to_its_last_value(kind, last):
-    shares = [true_share(kind, x / 100, last) for x in range(101)]
+    shares = [teacher_forcing_rate(kind, x / 100, last) for x in range(101)]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] == pytest.approx(1.0 if kind != "inverse-sigmoid" else K / (K + 1))
     assert shares[-1] == pytest.approx(last)
 
 
 def test_the_schedules_are_those_of_the_paper():
-    assert true_share("linear", 0.25, 0.2) == pytest.approx(1 - 0.8 / 4)
+    assert teacher_forcing_rate("linear", 0.25, 0.2) == pytest.approx(1 - 0.8 / 4)
     k = 0.3 ** (1 / 80)  # e_i = k^i, of which the 80th step is the last
-    assert true_share("exponential", 20 / 80, 0.3) == pytest.approx(k**20)
+    assert teacher_forcing_rate("exponential", 20 / 80, 0.3) == pytest.approx(k**20)
     steps = 100 * math.log(100 * 0.5 / 0.5)  # e_i = k / (k + exp(i / k)) is a half at this i
-    shown = true_share("inverse-sigmoid", 200 / steps, 0.5)
+    shown = teacher_forcing_rate("inverse-sigmoid", 200 / steps, 0.5)
     assert shown == pytest.approx(100 / (100 + math.exp(2)))
-    assert true_share("none", 0.7, 0.2) == 1.0
+    assert teacher_forcing_rate("none", 0.7, 0.2) == 1.0
 
 
 @pytest.mark.parametrize("arch", ["lstm", "gru", "transformer"])
@@ -43,7 +43,7 @@ def test_an_input_is_true_or_what_the_model_says(arch, share):
             parameter.uniform_(-1, 1)
     tokens = batch().inputs[:, :7]
     torch.manual_seed(5)
-    found = with_own(model, tokens, lambda: model.initial_cache(4), share)
+    found = mix_in_samples(model, tokens, lambda: model.initial_cache(4), share)
 
     torch.manual_seed(5)
     own, uniform = torch.rand(4, 7) >= share, torch.rand(4, 7, dtype=torch.float64)
@@ -68,7 +68,7 @@ def test_targets_stay_true_and_nothing_else_changes():
     torch.manual_seed(2)
     loss, *_ = Objective(model)(segment, None, 0.3)
     torch.manual_seed(2)
-    inputs = with_own(model, segment.inputs, lambda: model.initial_cache(4), 0.3)
+    inputs = mix_in_samples(model, segment.inputs, lambda: model.initial_cache(4), 0.3)
     assert not torch.equal(inputs, segment.inputs)
     expected, *_ = Objective(model)(segment._replace(inputs=inputs), None)
     assert loss.item() == expected.item()
@@ -86,8 +86,9 @@ def test_the_share_goes_down_over_the_steps_of_training(monkeypatch):
     monkeypatch.setattr(
         trainer.objective,
         "forward",
-        lambda batch, cache, share: shares.append(share) or forward(batch, cache, share),
+        lambda batch, inner, share: shares.append(share) or forward(batch, inner, share),
     )
-    while trainer.progress.step < trainer.steps:
+    while trainer.progress.step < trainer.total_steps:
         trainer.step()
-    assert shares == pytest.approx([1 - 0.5 * x / trainer.steps for x in range(trainer.steps)])
+    steps = trainer.total_steps
+    assert shares == pytest.approx([1 - 0.5 * step / steps for step in range(steps)])

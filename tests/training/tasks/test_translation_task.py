@@ -12,11 +12,13 @@ from seqlm.models import model_class
 from seqlm.models.base import TranslationNetwork
 from seqlm.text.bitext import Side, read_parallel
 from seqlm.text.reading import Block
+from seqlm.text.tokenizer import Tokenizer
 from seqlm.training.config.training_settings import Settings, resolve
-from seqlm.training.loop import Trainer, cost
+from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.objective import Objective
-from seqlm.training.optimization.scheduled_sampling import with_own
-from seqlm.training.tasks.translation_task import ParallelText, validation_loss
+from seqlm.training.optimization.scheduled_sampling import mix_in_samples
+from seqlm.training.tasks.translation_task import TranslationTask, validation_loss
+from seqlm.training.trainer import Trainer
 from tests.training.toy import finish
 
 WORDS = ["rot", "blau", "Hund", "Haus", "und", "klein"]
@@ -26,7 +28,7 @@ def side(lines: list[str]) -> Side:
     return Side([Block("".join(f"{line}\n" for line in lines).encode(), "lines", 1)], "lines")
 
 
-def text(count: int = 60, **given) -> tuple[ParallelText, Settings]:
+def text(count: int = 60, **given) -> tuple[TranslationTask, Settings]:
     """Words, and the same in the other order."""
     settings = Settings(task="translation", tokenizer="word", min_count=1, **given)
     sides = {}
@@ -37,25 +39,30 @@ def text(count: int = 60, **given) -> tuple[ParallelText, Settings]:
         ]
         sides[f"{prefix}source"] = side([" ".join(line) for line in drawn])
         sides[f"{prefix}target"] = side([" ".join(line[::-1]) for line in drawn])
-    return ParallelText.of(sides, settings, None, "words.de"), settings
+    return TranslationTask.from_sides(sides, settings, None, "words.de"), settings
 
 
-def network(pairs: ParallelText, arch: str = "gru", **options) -> TranslationNetwork:
+def encode(tokenizer: Tokenizer, line: str) -> torch.Tensor:
+    """(1, T) ids of a line and its `</s>`."""
+    return torch.from_numpy(tokenizer.encode(Block(f"{line}\n".encode(), "", 1))).long()[None]
+
+
+def network(pairs: TranslationTask, arch: str = "gru", **options) -> TranslationNetwork:
     torch.manual_seed(1)
     own = {"heads": 2, "layers": 1} if arch == "transformer" else {}
     model = model_class("translation", arch).from_settings(
-        {**pairs.sizes(), "width": 8, **own, **options}
+        {**pairs.vocabulary_sizes(), "width": 8, **own, **options}
     )
     assert isinstance(model, TranslationNetwork)
     return model
 
 
-def make(pairs: ParallelText, settings: Settings, arch: str = "gru", **options) -> Trainer:
+def make(pairs: TranslationTask, settings: Settings, arch: str = "gru", **options) -> Trainer:
     model = network(pairs, arch, **options)
-    settings = pairs.fitted(settings, model)
+    settings = pairs.complete_settings(settings, model)
     torch.manual_seed(settings.seed)
     return Trainer(
-        model, pairs.batches(model, settings), settings, pairs.validation(model, settings)
+        model, pairs.batches(model, settings), settings, pairs.validation_function(model, settings)
     )
 
 
@@ -69,16 +76,15 @@ def test_the_loss_is_that_of_each_target_token_behind_its_own_source(arch, separ
     total, count = 0.0, 0
     with torch.no_grad():
         model.eval()
-        for source, target in zip(*pairs.held_out()):
-            reads, writes = (
-                torch.from_numpy(tokenizer.encode(Block(f"{line}\n".encode(), "", 1))).long()[None]
-                for tokenizer, line in ((pairs.reads, source), (pairs.tokenizer, target))
-            )
-            scores, _ = model.score(model.start(reads, torch.tensor([reads.shape[1]])), writes)
+        for source, target in zip(*pairs.validation_lines()):
+            source_ids = encode(pairs.encoder_tokenizer, source)
+            target_ids = encode(pairs.tokenizer, target)
+            state = model.start(source_ids, torch.tensor([source_ids.shape[1]]))
+            scores, _ = model.score(state, target_ids)
             total -= scores.sum().item()
-            count += writes.shape[1]
+            count += target_ids.shape[1]
     for positions in (12, 64, 10**6):
-        batches = pairs.valid_batches(model, positions)
+        batches = pairs.validation_batches(model, positions)
         assert validation_loss(model, batches) == pytest.approx(total / count, abs=1e-9)
         loss = sum(
             Objective(model)(batch, None)[0].item() * batch.tokens for batch in batches.epoch(2)
@@ -116,7 +122,7 @@ def test_a_resumed_run_is_the_unbroken_one(name):
     options = {"dropout_input": 0.2, "dropout_output": 0.2, **options}
     finish(make(pairs, settings, arch, **options), ends := [])
     broken, saves = make(pairs, settings, arch, **options), []
-    finish(broken, saves, stop_at=broken.steps // 2)
+    finish(broken, saves, stop_at=broken.total_steps // 2)
     resumed = make(pairs, settings, arch, **options)
     torch.manual_seed(99)
     resumed.restore(*saves[-1])
@@ -139,15 +145,16 @@ def test_words_of_its_own_are_drawn_behind_a_source_read_without_dropout():
     torch.rand(batch.inputs.shape)
     uniform = torch.rand(batch.inputs.shape, dtype=torch.float64)
     torch.manual_seed(3)
-    found = with_own(model, batch.inputs, lambda: model.encode(batch.source, batch.lengths), 0.0)
+    start = lambda: model.encode(batch.source, batch.lengths)  # noqa: E731
+    inputs = mix_in_samples(model, batch.inputs, start, forcing_rate=0.0)
     assert model.training
     model.eval()
     state = model.start(batch.source, batch.lengths)
-    for t in range(1, found.shape[1]):
+    for t in range(1, inputs.shape[1]):
         p = model.log_probs(state).double().exp().cumsum(1)
-        said = (p / p[:, -1:] <= uniform[:, t, None]).sum(1)
-        assert found[:, t].tolist() == said.tolist()
-        state = model.advance(state, said[:, None])
+        sampled = (p / p[:, -1:] <= uniform[:, t, None]).sum(1)
+        assert inputs[:, t].tolist() == sampled.tolist()
+        state = model.advance(state, sampled[:, None])
 
 
 @pytest.mark.parametrize("metric", ["loss", "bleu"])
@@ -164,8 +171,8 @@ def test_the_metric_says_what_is_best_and_when_to_stop(metric):
         assert best == [True, True, False, False]
     else:  # what the loss gains beside it counts as well
         assert best == [True, False, True, False, False, False, False]
-        assert trainer.progress.best == -6.0
-    assert cost({"valid_loss": 2.0, "valid_bleu": 30.0}, "bleu") == -30.0
+        assert trainer.early_stopping.best_cost == -6.0
+    assert validation_cost({"valid_loss": 2.0, "valid_bleu": 30.0}, "bleu") == -30.0
 
 
 def test_it_learns_to_turn_words_round():
@@ -183,18 +190,18 @@ def test_it_learns_to_turn_words_round():
 
 def test_a_metric_needs_text_to_be_measured_on():
     pairs, settings = text(valid_metric="bleu")
-    blind = ParallelText(pairs.sides, pairs.tokenizer, None, pairs.train, None, "toy", 100)
-    with pytest.raises(UsageError, match="held-out text: --valid-source and --valid-target"):
-        blind.fitted(settings, network(pairs))
+    blind = TranslationTask(pairs.sides, pairs.tokenizer, None, pairs.train, None, "toy", 100)
+    with pytest.raises(
+        UsageError, match=r"needs validation text: .*valid_source.* and .*valid_target"
+    ):
+        blind.complete_settings(settings, network(pairs))
 
 
 def test_validation_leaves_out_what_no_position_is_learnt_for_and_says_so():
     pairs, _ = text()
     model = network(pairs, "transformer", positions="learned", horizon=4)
-    with pytest.warns(
-        UserWarning, match=r"30 validation pairs are beyond .* context length of 4 tokens"
-    ):
-        batches = pairs.valid_batches(model, 100)
+    with pytest.warns(UserWarning, match=r"30 validation pairs are beyond .* length of 4 tokens"):
+        batches = pairs.validation_batches(model, 100)
     assert max(batch.source.shape[1] for batch in batches.epoch(0)) == 4
 
 
@@ -253,4 +260,4 @@ def test_the_joint_vocabulary_numbers_both_sides():
         pairs.sides["target"], pairs.sides["source"], pairs.tokenizer, pairs.tokenizer
     )
     assert again.source.tolist() == pairs.train.target.tolist()
-    assert pairs.sizes() == {"vocab_size": 8}
+    assert pairs.vocabulary_sizes() == {"vocab_size": 8}

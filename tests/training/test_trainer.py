@@ -12,7 +12,7 @@ from seqlm.errors import ModelError, SeqlmError
 from seqlm.models.base import NetworkOutput
 from seqlm.text.batches import StreamBatches
 from seqlm.training.config.training_settings import Settings
-from seqlm.training.optimization.schedules import SCHEDULES, factor
+from seqlm.training.optimization.schedules import SCHEDULES, schedule_factor
 from tests.training.toy import CPU, finish, make
 
 LOSSES = [2.0, 3.0, 2.5, 3.0] * 9
@@ -54,7 +54,7 @@ def test_a_resumed_run_is_the_unbroken_one(name):
 
     losses = validations()
     broken, saves = make(settings, losses), []
-    updates = broken.steps // 3
+    updates = broken.total_steps // 3
     finish(broken, saves, stop_at=updates + 2)  # within the second epoch
     assert not broken.progress.done
     torch.manual_seed(99)  # what another process would have drawn
@@ -63,7 +63,7 @@ def test_a_resumed_run_is_the_unbroken_one(name):
     resumed.restore(*saves[-1])
     finish(resumed, ends_again := [])
 
-    assert resumed.progress.step == unbroken.progress.step == unbroken.steps
+    assert resumed.progress.step == unbroken.progress.step == unbroken.total_steps
     (model, state), (model_again, state_again) = ends[-1], ends_again[-1]
     for name, tensor in (model | state.tensors).items():
         assert torch.equal(tensor, (model_again | state_again.tensors)[name]), name
@@ -75,7 +75,7 @@ def test_a_state_of_before_is_refused():
     trainer, saves = make(Settings(epochs=1, batch_size=4)), []
     finish(trainer, saves)
     model, state = saves[-1]
-    del state.values["average"]
+    del state.values["early_stopping"]
     with pytest.raises(ModelError, match="older seqlm"):
         trainer.restore(model, state)
 
@@ -97,7 +97,7 @@ def test_accumulated_segments_are_one_of_all_their_tokens():
     clip = min(1.0, 0.25 / math.sqrt(sum(float(g.square().sum()) for g in gradients)))
     for parameter, gradient in zip(one.network.parameters(), gradients):
         torch.testing.assert_close(parameter.grad, gradient * clip)
-    assert (one.progress.step, one.progress.index) == (1, 3)
+    assert (one.progress.step, one.progress.segments_done) == (1, 3)
 
 
 def test_lines_of_any_length_count_by_their_tokens():
@@ -115,7 +115,7 @@ def test_lines_of_any_length_count_by_their_tokens():
 def test_an_epoch_ends_with_what_is_left_of_it():
     trainer = make(Settings(epochs=2, batch_size=4, length=7, accumulate=5))
     segments = len(trainer.batches)  # 22
-    assert (segments % 5, trainer.steps) == (2, 2 * 5)
+    assert (segments % 5, trainer.total_steps) == (2, 2 * 5)
     rows = finish(trainer).rows
     assert [row["step"] for row in rows] == [5, 10]
     assert [row["tokens"] for row in rows] == [600, 1200]
@@ -164,7 +164,7 @@ def test_early_stopping_counts_validations_without_a_gain_beyond_the_tolerance()
     trainer = make(settings, lambda: next(losses))
     watcher = finish(trainer)
     assert [row["valid_loss"] for row in watcher.rows] == [3.0, 2.0, 1.995, 1.99]
-    # A loss within the tolerance is still the best one to keep.
+    # A loss below the best by less than the tolerance is still saved as the best.
     assert [row["best"] for row in watcher.rows] == [True, True, True, True]
     assert trainer.progress.done
 
@@ -177,7 +177,7 @@ def test_a_plateau_slows_the_rate():
     )
     rows = finish(trainer).rows
     assert [row["lr"] for row in rows] == pytest.approx([0.4, 0.4, 0.1, 0.1])
-    assert trainer.current_rate() == pytest.approx(0.025)
+    assert trainer.current_lr() == pytest.approx(0.025)
 
 
 # --------------------------------------------------------------------------------------- schedules
@@ -185,7 +185,7 @@ def test_a_plateau_slows_the_rate():
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_stay_within_the_peak_and_rise_through_their_warm_up(name):
-    rates = [factor(name, x / 100, 0.1, 0.2) for x in range(101)]
+    rates = [schedule_factor(name, x / 100, 0.1, 0.2) for x in range(101)]
     assert max(rates) <= 1.0 + 1e-9
     assert min(rates) > 0
     assert rates[:10] == sorted(rates[:10])
@@ -194,7 +194,7 @@ def test_schedules_stay_within_the_peak_and_rise_through_their_warm_up(name):
 
 
 def test_one_cycle_peaks_at_thirty_per_cent():
-    rates = [factor("one-cycle", x / 1000, 0.0, 0.1) for x in range(1001)]
+    rates = [schedule_factor("one-cycle", x / 1000, 0.0, 0.1) for x in range(1001)]
     assert rates.index(max(rates)) == 300
     assert rates[0] == pytest.approx(1 / 25)
 
@@ -223,11 +223,11 @@ def test_a_new_phase_starts_from_the_rate_it_is_given():
     finish(trainer)
     trainer.settings = Settings(epochs=3, batch_size=4, schedule="cosine")
     trainer.begin_phase(0.03)
-    assert trainer.current_rate() == pytest.approx(0.03)
+    assert trainer.current_lr() == pytest.approx(0.03)
     before = trainer.progress.step
     finish(trainer)
     assert trainer.progress.step == before + len(trainer.batches)
-    assert trainer.current_rate() == pytest.approx(0.03 * 1e-3)
+    assert trainer.current_lr() == pytest.approx(0.03 * 1e-3)
 
 
 def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch():
@@ -237,7 +237,7 @@ def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch():
     trainer.begin_phase(0.01)
     finish(trainer)
     assert trainer.progress.step == 4 * len(trainer.batches)
-    assert (trainer.progress.epoch, trainer.progress.index) == (4, 0)
+    assert (trainer.progress.epoch, trainer.progress.segments_done) == (4, 0)
 
 
 def test_a_cycle_that_is_continued_only_falls():
@@ -246,21 +246,21 @@ def test_a_cycle_that_is_continued_only_falls():
     trainer.settings = Settings(epochs=2, batch_size=4, length=7)
     trainer.begin_phase(0.01)
     rates = []
-    while trainer.progress.step < trainer.steps:
-        rates.append(trainer.current_rate())
+    while trainer.progress.step < trainer.total_steps:
+        rates.append(trainer.current_lr())
         trainer.step()
     assert rates[0] == pytest.approx(0.01)
     assert rates == sorted(rates, reverse=True)
 
 
 def test_the_warm_up_of_a_cycle_is_its_rise():
-    rates = [factor("one-cycle", x / 1000, 0.1, 0.1) for x in range(1001)]
+    rates = [schedule_factor("one-cycle", x / 1000, 0.1, 0.1) for x in range(1001)]
     assert rates.index(max(rates)) == 100
     assert rates[:101] == sorted(rates[:101])
 
 
 def test_warmup_stable_decay_is_stable_and_then_decays():
-    rates = [factor("wsd", x / 1000, 0.1, 0.2) for x in range(1001)]
+    rates = [schedule_factor("wsd", x / 1000, 0.1, 0.2) for x in range(1001)]
     assert rates[100:801] == [1.0] * 701
     assert rates[800:] == sorted(rates[800:], reverse=True)
     assert rates[850] == pytest.approx(1 - 0.999 * 0.5)  # a quarter of it: the root is a half
@@ -271,8 +271,8 @@ def test_beta1_goes_down_as_the_rate_goes_up_and_back():
         epochs=1, batch_size=4, length=7, optimizer="adamw", beta1=0.8, beta1_lowest=0.7
     )
     trainer, betas, factors = make(settings), [], []
-    while trainer.progress.step < trainer.steps:
-        factors.append(trainer.factor())
+    while trainer.progress.step < trainer.total_steps:
+        factors.append(trainer.schedule_factor())
         trainer.step()
         betas.append(trainer.optimizer.param_groups[-1]["betas"])
     assert min(betas)[0] == pytest.approx(0.7, abs=5e-3)

@@ -1,0 +1,369 @@
+"""The trainer: batches in, trained weights out, and a state from which training resumes exactly.
+
+Truncated back-propagation through time: the gradient of a segment stops at its first token, and the
+hidden state is carried (detached) into the next segment. An update uses the gradient of one
+segment, or of several in a row (`accumulate`): the mean over all their tokens. Where an average of
+the weights is kept, validation and the checkpoint use the average.
+
+Whatever the next step depends on is in `Trainer.state()`: weights, optimizer moments, averages,
+carried state, position in the data, random state, schedule and early-stopping counters. A run
+killed and resumed equals the unbroken run, bit for bit, on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlm.errors import ModelError, SeqlmError
+from seqlm.memory import trim_heap
+from seqlm.models.base import LanguageNetwork, Network, State
+from seqlm.models.tree import pack, unpack
+from seqlm.runs.checkpoint import TrainingState
+from seqlm.text.batches import Batch, Batches
+from seqlm.training.config.training_settings import Settings
+from seqlm.training.early_stopping import EarlyStopping
+from seqlm.training.optimization.averaging import Average, copy_values, make_average
+from seqlm.training.optimization.compiling import compile_objective
+from seqlm.training.optimization.objective import Objective
+from seqlm.training.optimization.optimizer import (
+    make_optimizer,
+    optimizer_moments,
+    restore_moments,
+    set_learning_rate,
+)
+from seqlm.training.optimization.precision import Precision
+from seqlm.training.optimization.scheduled_sampling import teacher_forcing_rate
+from seqlm.training.optimization.schedules import PLATEAU_FACTOR, cycled_beta1, schedule_factor
+from seqlm.training.watchers import Watcher
+
+LOSS_CHECK_INTERVAL = 50
+"""Steps between two readings of the loss on a GPU, as each waits for the device. A CPU reads every
+loss."""
+TRIM_INTERVAL = 5.0
+"""Seconds between two calls of `trim_heap` where every batch of sentences has another size."""
+
+
+@dataclass
+class TrainingProgress:
+    """Where training stands, in plain values that a checkpoint stores as they are."""
+
+    step: int = 0
+    epoch: int = 0
+    segments_done: int = 0
+    """Segments of this epoch already used."""
+    plateau_factor: float = 1.0
+    """Factor by which plateaus have reduced the learning rate."""
+    seconds: float = 0.0
+    tokens: int = 0
+    figure_sums: dict[str, float] = field(default_factory=dict)
+    """Sums over the steps since the last validation of what each step reported, such as `loss`."""
+    steps_since_report: int = 0
+    """Number of steps in those sums."""
+    phase_start_step: int = 0
+    """Where the present schedule began; a run resumed with new settings begins a new phase."""
+    phase_start_epoch: int = 0
+    phase_start_segment: int = 0
+    done: bool = False
+
+
+StepFigures = dict[str, Tensor]
+"""What a step reports, on its device: its `loss`, and what the network names."""
+
+ValidationFunction = Callable[[], Mapping[str, float]]
+"""Measures a network on held-out text: its `loss` in nats per token, and metrics if it has any."""
+
+
+class Trainer:
+    """Trains a network on batches. `step` makes one update, and `fit` all of them."""
+
+    def __init__(
+        self,
+        network: Network,
+        batches: Batches,
+        settings: Settings,
+        validate: ValidationFunction | None,
+    ) -> None:
+        self.network, self.batches, self.settings = network, batches, settings
+        self.validate = validate
+        self.peak_lr = settings.peak_rate
+        self.precision = Precision(settings.precision, network.device)
+        self.objective = Objective(network, settings.label_smoothing, self.precision)
+        self.optimizer = make_optimizer(
+            settings.optimizer, network, settings.beta1, settings.beta2, settings.epsilon
+        )
+        self.average = self.new_average()
+        self.early_stopping = EarlyStopping(
+            settings.valid_metric, settings.patience, settings.tolerance
+        )
+        self.progress = TrainingProgress()
+        self.carried_cache: State = None
+        self.epoch_batches: Sequence[Batch] | None = None  # of the epoch `progress.epoch`
+
+    def new_average(self) -> Average:
+        settings = self.settings
+        return make_average(
+            settings.average, self.network, settings.average_decay, settings.average_wait,
+            settings.average_last,
+        )  # fmt: skip
+
+    @property
+    def total_steps(self) -> int:
+        """The step at which training ends."""
+        if self.settings.steps is not None:
+            return self.settings.steps
+        progress, segments_per_step = self.progress, self.settings.accumulate
+        # The step at which the epoch began in which this phase began.
+        epoch_start = progress.phase_start_step - -(
+            -progress.phase_start_segment // segments_per_step
+        )
+        epochs = self.settings.epochs - progress.phase_start_epoch
+        return epoch_start + epochs * -(-len(self.batches) // segments_per_step)
+
+    @property
+    def phase_fraction(self) -> float:
+        """The part of the phase that is done, from 0 to 1."""
+        start = self.progress.phase_start_step
+        return (self.progress.step - start) / max(1, self.total_steps - start)
+
+    def schedule_factor(self) -> float:
+        """The factor of the peak learning rate that the schedule gives now."""
+        settings, schedule = self.settings, self.settings.schedule
+        if schedule == "one-cycle" and self.progress.phase_start_step > 0:
+            schedule = "cosine"  # a cycle rises only once
+        return schedule_factor(schedule, self.phase_fraction, settings.warmup, settings.cooldown)
+
+    def current_lr(self) -> float:
+        return self.peak_lr * self.progress.plateau_factor * self.schedule_factor()
+
+    # -- the loop
+
+    def fit(
+        self,
+        watcher: Watcher,
+        save: Callable[[Trainer, bool], None],
+        is_interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Trains to the end. `save(trainer, is_best)` is called after each validation.
+
+        `is_interrupted` is called after each step. Once it returns True, the trainer saves and
+        returns with `progress.done` False. Errors: SeqlmError naming the step of a loss that is
+        not finite.
+        """
+        started = time.perf_counter() - self.progress.seconds
+        self.network.train()
+        if self.settings.compile:
+            first = self.batches.epoch(0)[0]
+            compile_objective(self.objective, first, dynamic=self.settings.context == "sentence")
+        pending: list[StepFigures] = []  # of the steps since the last call of collect_figures
+        last_trim = self.progress.seconds
+        check_interval = 1 if self.network.device.type == "cpu" else LOSS_CHECK_INTERVAL
+        while not self.progress.done:
+            pending.append(self.step())
+            seconds = self.progress.seconds = time.perf_counter() - started
+            if self.settings.context == "sentence" and seconds > last_trim + TRIM_INTERVAL:
+                trim_heap()
+                last_trim = seconds
+            validation_due = self.validation_due()
+            if validation_due or len(pending) >= check_interval:
+                watcher.on_step(self, self.collect_figures(pending))
+            if validation_due:
+                figures, is_best = self.run_validation()
+                # Recorded before it is saved: after a crash in between, resuming removes the row.
+                watcher.on_validation(self, figures, is_best)
+                save(self, is_best)
+            if is_interrupted() and not self.progress.done:
+                if not validation_due:
+                    if pending:
+                        self.collect_figures(pending)
+                    save(self, False)
+                return
+
+    def step(self) -> StepFigures:
+        """One update, from as many segments as are accumulated (fewer at the end of an epoch)."""
+        progress, settings = self.progress, self.settings
+        if progress.segments_done == 0 or self.epoch_batches is None:
+            self.epoch_batches = self.batches.epoch(progress.epoch)
+        end = min(progress.segments_done + settings.accumulate, len(self.epoch_batches))
+        segments = [self.epoch_batches[index] for index in range(progress.segments_done, end)]
+        tokens = sum(segment.tokens for segment in segments)
+        forcing_rate = teacher_forcing_rate(
+            settings.scheduled_sampling, self.phase_fraction, settings.scheduled_sampling_last
+        )
+        self.optimizer.zero_grad()
+        figures: StepFigures = {}
+        for segment in segments:
+            loss, cache, report = self.objective(segment, self.carried_cache, forcing_rate)
+            carries = settings.context not in ("sentence", "window")
+            self.carried_cache = cache if carries else None
+            weight = segment.tokens / tokens
+            self.precision.backward(loss if weight == 1 else loss * weight)
+            for name, figure in report.items():
+                weighted = figure if weight == 1 else figure * weight
+                figures[name] = figures[name] + weighted if name in figures else weighted
+        self.update(segments)
+        self.average.after_step()
+        progress.step += 1
+        progress.tokens += tokens
+        progress.segments_done = end
+        if end == len(self.epoch_batches):
+            progress.epoch, progress.segments_done = progress.epoch + 1, 0
+        return figures
+
+    def update(self, segments: Sequence[Batch]) -> None:
+        """One step of the optimizer with the gradients accumulated over `segments`."""
+        settings, lr = self.settings, self.current_lr()
+        if settings.variable_length:  # a short segment has a noisy gradient (Merity et al. 2018)
+            length = sum(segment.inputs.shape[1] for segment in segments)
+            lr *= length / (settings.length * len(segments))
+        beta1 = None
+        if settings.beta1_lowest is not None:
+            largest = self.optimizer.defaults["betas"][0]
+            beta1 = cycled_beta1(largest, settings.beta1_lowest, self.schedule_factor())
+        set_learning_rate(self.optimizer, lr, settings.weight_decay, beta1)
+        self.precision.step(self.optimizer, settings.clip)
+
+    def validation_due(self) -> bool:
+        progress, every = self.progress, self.settings.valid_every
+        at_interval = progress.segments_done == 0 if every is None else progress.step % every == 0
+        return at_interval or progress.step >= self.total_steps
+
+    def collect_figures(self, pending: list[StepFigures]) -> float:
+        """Adds up what steps reported, empties the list, and returns the last loss.
+
+        Errors: SeqlmError if a loss is not finite, naming its step.
+        """
+        progress = self.progress
+        values: dict[str, list[float]] = {
+            name: torch.stack([figures[name] for figures in pending]).tolist()
+            for name in pending[0]
+        }
+        pending.clear()
+        losses = values["loss"]
+        for step, loss in enumerate(losses, progress.step - len(losses) + 1):
+            if not math.isfinite(loss):
+                raise SeqlmError(
+                    f"the loss is {loss} at step {step}; the checkpoints before it are intact."
+                    f" Lower `lr` (now {self.peak_lr:g}) or `clip` (now {self.settings.clip:g})"
+                )
+        for name, numbers in values.items():
+            progress.figure_sums[name] = sum(numbers, progress.figure_sums.get(name, 0.0))
+        progress.steps_since_report += len(losses)
+        return losses[-1]
+
+    def run_validation(self) -> tuple[dict[str, Any], bool]:
+        """The figures since the last validation and of this one, and whether it is the best yet."""
+        progress = self.progress
+        progress.done = progress.step >= self.total_steps
+        means = {
+            name: total / progress.steps_since_report
+            for name, total in progress.figure_sums.items()
+        }
+        progress.figure_sums, progress.steps_since_report = {}, 0
+        figures: dict[str, Any] = {
+            "step": progress.step,
+            "epoch": progress.epoch,
+            "train_loss": means.pop("loss"),
+            "lr": self.current_lr(),
+            "tokens": progress.tokens,
+            "seconds": round(progress.seconds, 3),
+            **means,
+        }
+        self.average.before_validation()
+        if self.validate is None:
+            if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+                raise SeqlmError(f"a weight is not finite after step {progress.step}; lower `lr`")
+            return figures, False
+        with self.average.in_place_of_weights():
+            figures |= {f"valid_{name}": figure for name, figure in self.validate().items()}
+        if not math.isfinite(figures["valid_loss"]):
+            loss = figures["valid_loss"]
+            raise SeqlmError(f"the validation loss is {loss} at step {progress.step}")
+        is_best = self.early_stopping.update(figures)
+        self.average.after_validation(self.early_stopping.costs)
+        if self.early_stopping.on_plateau and self.settings.schedule == "plateau":
+            progress.plateau_factor *= PLATEAU_FACTOR
+        progress.done |= self.early_stopping.should_stop
+        return figures, is_best
+
+    # -- what resuming needs
+
+    def state(self) -> TrainingState:
+        """Everything that resuming needs besides the tensors saved as the model, which are the
+        averaged weights where an average is kept."""
+        tensors = add_prefix("optimizer", optimizer_moments(self.optimizer, self.network))
+        tensors |= add_prefix("average", self.average.tensors())
+        if self.average.average:
+            weights = {name: p.clone() for name, p in self.average.weights.items()}
+            tensors |= add_prefix("weights", weights)
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.network.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.network.device)
+        if self.carried_cache is not None:
+            tensors |= pack(self.carried_cache, "carried")
+        values = {
+            "progress": asdict(self.progress),
+            "early_stopping": self.early_stopping.state_dict(),
+            "peak_lr": self.peak_lr,
+            "average": {"kind": self.settings.average, **self.average.values()},
+            "scaler": self.precision.scaler.state_dict(),
+        }
+        return TrainingState(tensors, values)
+
+    def restore(self, model: Mapping[str, Tensor], state: TrainingState) -> None:
+        """Goes back to where `state` was taken. `model` has the tensors saved as the model.
+
+        Where the settings keep another average than that run did, training continues from `model`
+        rather than from the weights that were averaged. Errors: ModelError.
+        """
+        device, values = self.network.device, state.values
+        if "early_stopping" not in values:
+            raise ModelError(
+                "this run was made by an older seqlm and can only be resumed with that version"
+            )
+        if values["average"]["kind"] == self.settings.average:
+            weights = {**model, **strip_prefix("weights", state.tensors)}
+            copy_values(weights, self.network.state_dict())
+            self.average.restore(strip_prefix("average", state.tensors), values["average"])
+        else:
+            copy_values(model, self.network.state_dict())
+        restore_moments(self.optimizer, self.network, strip_prefix("optimizer", state.tensors))
+        if values["scaler"]:
+            self.precision.scaler.load_state_dict(values["scaler"])
+        self.progress = TrainingProgress(**values["progress"])
+        self.early_stopping.load_state_dict(values["early_stopping"])
+        self.peak_lr = values["peak_lr"]
+        if any(name.startswith("carried") for name in state.tensors):
+            assert isinstance(self.network, LanguageNetwork)  # a translator carries no state
+            like = self.network.initial_cache(self.batches.rows)
+            copies = {name: tensor.clone() for name, tensor in state.tensors.items()}
+            self.carried_cache = unpack(like, copies, "carried")
+        torch.set_rng_state(state.tensors["random.cpu"].clone())
+        if device.type == "cuda" and "random.cuda" in state.tensors:
+            torch.cuda.set_rng_state(state.tensors["random.cuda"].clone(), device)
+
+    def begin_phase(self, peak_lr: float) -> None:
+        """A new schedule from here on, up to `peak_lr`; a plain mean of the weights starts anew."""
+        if self.settings.average == "asgd":
+            self.average = self.new_average()
+        self.peak_lr, progress = peak_lr, self.progress
+        progress.phase_start_step, progress.phase_start_epoch = progress.step, progress.epoch
+        progress.phase_start_segment = progress.segments_done
+        progress.plateau_factor, progress.done = 1.0, False
+        self.early_stopping.reset_counts()
+
+
+def add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def strip_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix.`, under what follows it."""
+    start = f"{prefix}."
+    return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
