@@ -34,6 +34,7 @@ FLAGS = {
     "transformer": f"--arch transformer --width 256 --layers 2 --length 70 --lr 0.002"
     f" --dropout 0.2 --positions rotary {SHARED}",
     "s4d": f"--arch s4d --width 256 --layers 4 --dropout 0.2 {SHARED}",
+    "mamba": f"--arch mamba --width 256 --layers 3 --dropout 0.2 {SHARED}",
     "mamba2": f"--arch mamba2 --width 256 --layers 3 --dropout 0.2 {SHARED}",
 }
 TRIAL = 60  # steps

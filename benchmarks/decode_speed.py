@@ -1,6 +1,6 @@
 """Generation with a state against generation without, and a batch of samples against one by one.
 
-    python -m benchmarks.decode_speed [--archs lstm transformer s4d mamba2] [--length 512]
+    python -m benchmarks.decode_speed [--archs lstm transformer s4d mamba mamba2] [--length 512]
 
 A model that goes on from its state (an LSTM's h and c, a Transformer's keys and values, that of a
 state-space model) reads one token a step; without it each step reads all tokens so far again. Both
@@ -33,6 +33,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "lstm": {"width": 512, "layers": 2},
     "transformer": {"width": 256, "layers": 6, "heads": 8, "positions": "rotary"},
     "s4d": {"width": 256, "layers": 6},
+    "mamba": {"width": 256, "layers": 6},
     "mamba2": {"width": 256, "layers": 6},
 }
 

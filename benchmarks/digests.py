@@ -60,6 +60,7 @@ NETWORKS = {
     " --activation swiglu --no-bias",
     "experts": f"--arch transformer {SMALL} --length 24 --experts 4",
     "s4d": f"--arch s4d {SMALL}",
+    "mamba": f"--arch mamba {SMALL}",
     "mamba2": f"--arch mamba2 {SMALL}",
     "char-lstm": f"--arch lstm {SMALL} --tokenizer char --scheduled-sampling linear",
     "bpe-gru": f"--arch gru {SMALL} --tokenizer bpe --vocab-size 400 --optimizer sgd"

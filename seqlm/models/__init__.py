@@ -33,6 +33,7 @@ REGISTRY = {
         "language.transformer:Transformer", "transformer_config:TransformerConfig"
     ),
     ("lm", "s4d"): Architecture("language.s4d:S4D", "state_space_config:S4DConfig"),
+    ("lm", "mamba"): Architecture("language.mamba:Mamba", "state_space_config:MambaConfig"),
     ("lm", "mamba2"): Architecture("language.mamba2:Mamba2", "state_space_config:Mamba2Config"),
     ("translation", "rnn"): Architecture(
         "translation.recurrent_seq2seq:ElmanTranslator",

@@ -276,6 +276,8 @@ LANGUAGE_MODELS = [
     windowed(network("transformer", width=8, layers=2, heads=2, horizon=3), stride=1),
     network("s4d", width=5, layers=2, state=6, dropout_hidden=0.5),
     network("s4d", "untied", width=4, layers=1, state=2, tied=False, dropout_embedding=0.3),
+    network("mamba", width=6, layers=2, state=4, dropout_hidden=0.5),
+    network("mamba", "untied", width=5, layers=1, dt_rank=2, conv=2, tied=False),
     network("mamba2", width=6, layers=2, state=4, head_width=3, dropout_hidden=0.5),
     network("mamba2", "untied", width=5, layers=1, head_width=5, conv=2, tied=False),
     cache("", size=5, decay=0.3),

@@ -35,10 +35,10 @@ SECTIONS = {
     ],
     "Model": [
         Line("task", str, "lm or translation. [default: what the texts named are for]"),
-        Line("arch", str, "ffnn, rnn, lstm, gru, transformer, s4d or mamba2. [default: lstm;"
+        Line("arch", str, "ffnn, rnn, lstm, gru, transformer, s4d, mamba or mamba2. [default: lstm;"
              " translation, which has rnn, lstm, gru, transformer: transformer]"),
         Line("width", int, "Units of a layer. [default: 256]"),
-        Line("layers", int, "Layers; ffnn has one. [default: 2; transformer, s4d, mamba2: 4;"
+        Line("layers", int, "Layers; ffnn has one. [default: 2; transformer, s4d, mamba, mamba2: 4;"
              " translation: 1, transformer 3, on either side]"),
         Line("embedding", int, "ffnn, rnn, lstm, gru: width of the embedding. [default: --width]"),
         Line("tied/untied", bool, "Softmax and embedding share weights. [default: tied]"),
@@ -85,10 +85,11 @@ SECTIONS = {
         Line("experts-z", float, "Weight of the router's z-loss. [default: 0.001]"),
     ],
     "State space": [
-        Line("state", int, "Numbers a channel keeps. [default: s4d 64, mamba2 16]"),
-        Line("expand", int, "mamba2: inner channels for each of --width. [default: 2]"),
+        Line("state", int, "Numbers a channel keeps. [default: s4d 64, mamba and mamba2 16]"),
+        Line("expand", int, "mamba, mamba2: inner channels for each of --width. [default: 2]"),
+        Line("dt-rank", int, "mamba: rank of the step's projection. [default: --width / 16]"),
         Line("head-width", int, "mamba2: channels that forget together. [default: up to 64]"),
-        Line("conv", int, "mamba2: tokens its convolution sees. [default: 4]"),
+        Line("conv", int, "mamba, mamba2: tokens its convolution sees. [default: 4]"),
     ],
     "Regularisation": [
         Line("dropout", float, "All of the next four that the model has."),

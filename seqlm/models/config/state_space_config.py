@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from seqlm.errors import UsageError
@@ -13,7 +14,7 @@ MAX_HEAD_WIDTH = 64
 
 @dataclass(frozen=True)
 class StateSpaceConfig(HiddenDropout, NetworkConfig):
-    """Options of S4D and Mamba-2."""
+    """Options of S4D, Mamba and Mamba-2."""
 
     width: int = 256
     """D, of the residual stream."""
@@ -32,15 +33,37 @@ class S4DConfig(StateSpaceConfig):
 
 
 @dataclass(frozen=True)
-class Mamba2Config(StateSpaceConfig):
+class SelectiveConfig(StateSpaceConfig):
+    """Options of Mamba and Mamba-2."""
+
     expand: int = 2
     """Inner channels for each of `width`."""
-    head_width: int | None = None
-    """P, the inner channels that forget together; by default the most up to 64 that divide them."""
     state: int = 16
     """N, the numbers that each inner channel keeps."""
     conv: int = 4
     """K, the tokens that the convolution sees."""
+
+    @property
+    def inner(self) -> int:
+        """I, all inner channels."""
+        return self.expand * self.width
+
+
+@dataclass(frozen=True)
+class MambaConfig(SelectiveConfig):
+    dt_rank: int | None = None
+    """R, the rank of the projection that gives Δ; by default width / 16, rounded up."""
+
+    @property
+    def rank(self) -> int:
+        """R."""
+        return self.dt_rank or math.ceil(self.width / 16)
+
+
+@dataclass(frozen=True)
+class Mamba2Config(SelectiveConfig):
+    head_width: int | None = None
+    """P, the inner channels that forget together; by default the most up to 64 that divide them."""
 
     def __post_init__(self) -> None:
         """Errors: UsageError where the heads do not share the channels evenly."""
@@ -48,11 +71,6 @@ class Mamba2Config(StateSpaceConfig):
             raise UsageError(
                 f"{self.inner} inner channels cannot be cut into heads of {self.head_width}"
             )
-
-    @property
-    def inner(self) -> int:
-        """I, all inner channels."""
-        return self.expand * self.width
 
     @property
     def channels(self) -> int:

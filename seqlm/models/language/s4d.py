@@ -41,7 +41,12 @@ from torch.nn.functional import gelu, glu
 
 from seqlm.models.base import ParameterGroup
 from seqlm.models.config.state_space_config import S4DConfig
-from seqlm.models.language.state_space import Layer, StateSpace, exactly
+from seqlm.models.language.state_space import (
+    StateSpaceLayer,
+    StateSpaceModel,
+    full_precision,
+    move_parameters,
+)
 from seqlm.models.layers.linear import Linear
 
 PIECE = 128
@@ -50,7 +55,7 @@ HIGHEST = 1e-3
 """The rate at which Δ and A may move."""
 
 
-class S4DLayer(Layer):
+class S4DLayer(StateSpaceLayer):
     def __init__(self, width: int, state: int) -> None:
         super().__init__()
         pairs = state // 2
@@ -67,7 +72,7 @@ class S4DLayer(Layer):
 
     def forward(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """`state` (B, H, 2, n)."""
-        with exactly(u):
+        with full_precision(u):
             u = u.to(self.C.dtype)
             y, state = (self.step if u.shape[1] == 1 else self.convolve)(u, state)
         return glu(self.output(gelu(y)), -1), state
@@ -177,7 +182,7 @@ class Vandermonde(torch.autograd.Function):
         return torch.stack([d_decay, d_angle], 1), None
 
 
-class S4D(StateSpace):
+class S4D(StateSpaceModel):
     config_class = S4DConfig
 
     def __init__(self, config: S4DConfig) -> None:
@@ -188,9 +193,5 @@ class S4D(StateSpace):
         """Δ and A move slowly and do not decay."""
         layers = cast(list[S4DLayer], list(self.layers))
         slow = [p for one in layers for p in (one.log_step, one.log_decay, one.frequency)]
-        known = {id(p) for p in slow}
-        rest = [
-            group._replace(parameters=[p for p in group.parameters if id(p) not in known])
-            for group in super().parameter_groups()
-        ]
-        return [*rest, ParameterGroup(slow, max_lr=HIGHEST, weight_decay=False)]
+        slow_group = ParameterGroup(slow, max_lr=HIGHEST, weight_decay=False)
+        return move_parameters(super().parameter_groups(), slow_group)

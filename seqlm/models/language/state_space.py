@@ -1,21 +1,24 @@
-"""What state-space language models share: a stack of layers, each a linear recurrence inside.
+"""What state-space language models share: a stack of layers, each with a linear recurrence inside.
 
-    x_t = A_t x_{t-1} + B_t u_t        the state: linear in what was before
-    y_t = C_t x_t + D u_t              what is read from it
+    x_t = A_t x_{t-1} + B_t u_t        the state, linear in the state before
+    y_t = C_t x_t + D u_t              the output
 
-Linear, it need not be run step by step: x_t is a sum over all inputs before, each decayed by what
-lies between. A layer therefore has a parallel form for segments and a step form for one token, and
-they agree. In `s4d.py` A, B, C are the same at every step and the sum is a convolution; in
-`mamba.py` they are functions of the input, and it is a product of matrices.
+Since the recurrence is linear, it need not run step by step: x_t is a sum over all earlier inputs,
+each decayed by the A between. A layer therefore has a parallel form for segments and a step form
+for one token, and the two agree. In `s4d.py` A, B and C are the same at every step and the sum is a
+convolution. In `mamba.py` they are functions of the input and the sum is a scan; in `mamba2.py` A
+is one number for many channels and the scan becomes a product of matrices.
 
-Around the layers stands the residual stack (He et al. 2016, the norm inside the branch):
+The layers stand in a residual stack (He et al. 2016) with the norm inside the branch:
 
     r_0 = sqrt(D) E[tokens]
     r_i = r_{i-1} + layer_i(norm_i(r_{i-1}))
     features = norm(r_N)
 
-E is drawn from U(+-0.1) and read times sqrt(D), so that r_0 is about as large as a layer's output.
-Dropout is locked over time.
+E is drawn from U(+-0.1) and multiplied by sqrt(D), so that r_0 is about as large as a layer's
+output. Dropout masks are the same at all steps (locked).
+
+B rows · T tokens · D width
 """
 
 from __future__ import annotations
@@ -28,47 +31,48 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import LanguageNetwork, NetworkOutput, State
+from seqlm.models.base import LanguageNetwork, NetworkOutput, ParameterGroup, State
 from seqlm.models.config.state_space_config import StateSpaceConfig
 from seqlm.models.layers.dropout import embed, locked
 from seqlm.models.output import make_output_layer
 from seqlm.models.output.output_layer import init_embedding
 
 
-class Layer(nn.Module, ABC):
-    """A recurrence and what surrounds it; the state is that of the recurrence."""
+class StateSpaceLayer(nn.Module, ABC):
+    """A recurrence and the projections around it; its state is that of the recurrence."""
 
     @abstractmethod
     def initial_state(self, rows: int) -> Any:
-        """The state before anything is read, rows on axis 0."""
+        """The state before the first token, rows on axis 0."""
 
     @abstractmethod
     def forward(self, u: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """(B, T, D) -> (B, T, D), and the state after it."""
+        """u (B, T, D) and the state before it -> (B, T, D) and the state after it."""
 
 
-class StateSpace(LanguageNetwork):
-    """The residual stack; a subclass brings layers and norms."""
+class StateSpaceModel(LanguageNetwork):
+    """The residual stack; a subclass chooses the layers and norms."""
 
     config: StateSpaceConfig
 
     def __init__(
         self,
         config: StateSpaceConfig,
-        layers: Iterable[Layer],
-        norm: Callable[[int], nn.Module],
+        layers: Iterable[StateSpaceLayer],
+        make_norm: Callable[[int], nn.Module],
     ) -> None:
-        """`norm` is made of a width: one before each layer, one behind the last."""
+        """`make_norm(width)` makes the norm before each layer, and the one after the last."""
         super().__init__(config)
         self.output_layer = make_output_layer(config, config.width)
         if not config.tied:
             self.embedding = init_embedding(config.vocab_size, config.width)
         self.layers = nn.ModuleList(layers)
-        self.norms = nn.ModuleList(norm(config.width) for _ in range(config.layers))
-        self.norm = norm(config.width)
+        self.norms = nn.ModuleList(make_norm(config.width) for _ in range(config.layers))
+        self.norm = make_norm(config.width)
 
     def initial_cache(self, rows: int) -> tuple[State, ...]:
-        return tuple(cast(Layer, layer).initial_state(rows) for layer in self.layers)
+        layers = cast(Iterable[StateSpaceLayer], self.layers)
+        return tuple(layer.initial_state(rows) for layer in layers)
 
     def forward(self, tokens: Tensor, cache: tuple[State, ...]) -> NetworkOutput:
         config = self.config
@@ -76,15 +80,28 @@ class StateSpace(LanguageNetwork):
             tokens, self.input_embedding(), config.dropout_embedding, self.training
         )  # (B, T, D)
         r = locked(math.sqrt(config.width) * r, config.dropout_input, self.training)
-        after = []
+        states = []
         for layer, norm, state in zip(self.layers, self.norms, cache):
             y, state = layer(norm(r), state)
             r = r + locked(y, config.dropout_hidden, self.training)
-            after.append(state)
+            states.append(state)
         features = locked(self.norm(r), config.dropout_output, self.training)
-        return NetworkOutput(features, tuple(after))
+        return NetworkOutput(features, tuple(states))
 
 
-def exactly(x: Tensor) -> torch.autocast:
-    """A context without autocast: recurrences decay by numbers too near 1 for half precision."""
+def full_precision(x: Tensor) -> torch.autocast:
+    """A context without autocast: the factors by which a state decays are too near 1 for half
+    precision."""
     return torch.autocast(x.device.type, enabled=False)
+
+
+def move_parameters(
+    groups: Iterable[ParameterGroup], new_group: ParameterGroup
+) -> list[ParameterGroup]:
+    """The groups without the parameters of `new_group`, and that."""
+    moved = {id(parameter) for parameter in new_group.parameters}
+    remaining = [
+        group._replace(parameters=[p for p in group.parameters if id(p) not in moved])
+        for group in groups
+    ]
+    return [*remaining, new_group]

@@ -28,6 +28,7 @@ ARCHITECTURES: dict[tuple[str, str], dict[str, Any]] = {
         "schedule": "cosine",
     },
     ("lm", "s4d"): {"length": 64, "lr": 8e-3, "clip": 1.0},
+    ("lm", "mamba"): {"length": 64, "lr": 6e-3, "clip": 1.0},
     ("lm", "mamba2"): {"length": 64, "lr": 6e-3, "clip": 1.0},
     ("translation", "rnn"): RECURRENT_TRANSLATOR,
     ("translation", "lstm"): RECURRENT_TRANSLATOR,

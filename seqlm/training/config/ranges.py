@@ -51,6 +51,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "experts_z": (0.0, 10**3),
     "state": (1, 10**6),
     "expand": (1, 10**3),
+    "dt_rank": (1, 10**6),
     "head_width": (1, 10**6),
     "conv": (1, 10**4),
     "cutoffs": (1, 2**31),

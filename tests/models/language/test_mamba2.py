@@ -13,10 +13,9 @@ from seqlm.errors import UsageError
 from seqlm.models.config.state_space_config import Mamba2Config
 from seqlm.models.language import mamba2
 from seqlm.models.language.mamba2 import (
-    DepthwiseConv,
     Mamba2,
     Mamba2Layer,
-    Selective,
+    Mamba2State,
     chunked,
     decays,
     recurrence,
@@ -36,8 +35,8 @@ def build(**options) -> Mamba2:
     model = Mamba2(config).double().eval()
     with torch.no_grad():
         for layer in model.layers:
-            layer.step_bias.uniform_(-2, 1)
-            layer.filters_bias.uniform_(-1, 1)
+            layer.dt_bias.uniform_(-2, 1)
+            layer.conv_bias.uniform_(-1, 1)
             layer.D.uniform_(-1, 1)
     return model
 
@@ -46,34 +45,34 @@ def rms(x: Tensor, gain: Tensor) -> Tensor:
     return x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * gain
 
 
-def slowly(layer: Mamba2Layer, u: Tensor, state: Selective) -> tuple[Tensor, Selective]:
+def slowly(layer: Mamba2Layer, u: Tensor, state: Mamba2State) -> tuple[Tensor, Mamba2State]:
     """(B, T, D): the equations, one step, one row, one head and one channel after another."""
-    tail, h = state.tail.clone(), state.h.clone()
+    tail, h = state.conv_tail.clone(), state.h.clone()
     outputs = torch.empty_like(u)
     for b in range(u.shape[0]):
         for t in range(u.shape[1]):
-            projected = layer.input.weight @ u[b, t]
+            projected = layer.in_proj.weight @ u[b, t]
             z, mix, step = projected[:I], projected[I : 2 * I + 2 * N], projected[2 * I + 2 * N :]
             seen = torch.cat([tail[b], mix[None]])  # (K, I + 2N), oldest first
             tail[b] = seen[1:]
-            mix = silu((seen * layer.filters.T).sum(0) + layer.filters_bias)
+            mix = silu((seen * layer.conv_weight.T).sum(0) + layer.conv_bias)
             x, B_t, C_t = mix[:I], mix[I : I + N], mix[I + N :]
             y = torch.empty(I, dtype=u.dtype)
             for head in range(H):
-                delta = softplus(step[head] + layer.step_bias[head])
+                delta = softplus(step[head] + layer.dt_bias[head])
                 a = -layer.A_log[head].exp()
                 for p in range(P):
                     i = head * P + p
                     kept = torch.exp(delta * a) * h[b, head, p]
                     h[b, head, p] = kept + delta * x[i] * B_t
                     y[i] = h[b, head, p] @ C_t + layer.D[head] * x[i]
-            outputs[b, t] = layer.output.weight @ rms(y * silu(z), layer.norm.weight)
-    return outputs, Selective(tail, h)
+            outputs[b, t] = layer.out_proj.weight @ rms(y * silu(z), layer.norm.weight)
+    return outputs, Mamba2State(tail, h)
 
 
-def state() -> Selective:
+def state() -> Mamba2State:
     tail = torch.randn(B, K - 1, I + 2 * N, dtype=torch.float64)
-    return Selective(tail, torch.randn(B, H, P, N, dtype=torch.float64))
+    return Mamba2State(tail, torch.randn(B, H, P, N, dtype=torch.float64))
 
 
 @torch.no_grad()
@@ -136,12 +135,6 @@ def test_a_sum_is_not_a_difference_of_longer_ones():
     assert not torch.allclose((sums[1:] - sums[1]).exp(), exact, rtol=1e-3)
 
 
-def test_the_gradient_of_the_convolution():
-    x, filters, bias = (torch.randn(shape).double() for shape in ((2, 7, 3), (3, 4), (3,)))
-    inputs = [one.requires_grad_() for one in (x, filters, bias)]
-    assert torch.autograd.gradcheck(DepthwiseConv.apply, inputs)
-
-
 def test_autocast_leaves_the_recurrence_alone():
     model = build().float()
     tokens = torch.randint(11, (B, 9))
@@ -155,7 +148,7 @@ def test_autocast_leaves_the_recurrence_alone():
 def test_it_begins_as_in_the_paper():
     torch.manual_seed(1)
     layer = Mamba2Layer(Mamba2Config(vocab_size=11, width=800, head_width=4))
-    step = softplus(layer.step_bias)
+    step = softplus(layer.dt_bias)
     assert 1e-3 <= step.min() < 2e-3
     assert 5e-2 < step.max() <= 1e-1
     A = -layer.A_log.exp()
@@ -170,7 +163,7 @@ def test_what_decays_in_time_has_no_weight_decay():
         p for group in model.parameter_groups() if not group.weight_decay for p in group.parameters
     ]
     for layer in model.layers:
-        for parameter in (layer.A_log, layer.D, layer.step_bias):
+        for parameter in (layer.A_log, layer.D, layer.dt_bias):
             assert any(parameter is one for one in kept)
 
 
