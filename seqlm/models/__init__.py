@@ -25,7 +25,7 @@ class Architecture(NamedTuple):
 
 REGISTRY = {
     ("lm", "ngram"): Architecture("ngram.ngram_model:NGramModel", "ngram_config:NGramConfig"),
-    ("lm", "ffnn"): Architecture("language.ffnn:FeedForward", "ffnn_config:FFNNConfig"),
+    ("lm", "ffnn"): Architecture("language.ffnn:FFNN", "ffnn_config:FFNNConfig"),
     ("lm", "rnn"): Architecture("language.recurrent:Elman", "recurrent_config:ElmanConfig"),
     ("lm", "lstm"): Architecture("language.recurrent:LSTM", "recurrent_config:LSTMConfig"),
     ("lm", "gru"): Architecture("language.recurrent:GRU", "recurrent_config:RecurrentConfig"),

@@ -27,8 +27,9 @@ from torch import Tensor
 from seqlm import __version__
 from seqlm.errors import ModelError, SeqlmError, UsageError
 from seqlm.models.config.transformer_config import TransformerConfig
-from seqlm.models.language.transformer import EPSILON, Transformer
-from seqlm.models.layers.attention import BASE
+from seqlm.models.language.transformer import Transformer
+from seqlm.models.layers.rotary import ROPE_BASE
+from seqlm.models.layers.transformer_layers import NORM_EPSILON
 from seqlm.runs.load_model import open_model
 from seqlm.runs.run_folder import write_pieces, write_text
 from seqlm.text.tokenizer import Tokenizer
@@ -84,7 +85,7 @@ def gpt2_config(config: TransformerConfig) -> dict[str, Any]:
         "n_inner": config.feed_forward_width,
         "n_positions": config.horizon,
         "activation_function": ACTIVATIONS[config.activation],
-        "layer_norm_epsilon": EPSILON,
+        "layer_norm_epsilon": NORM_EPSILON,
         "embd_pdrop": config.dropout_input,
         "attn_pdrop": config.dropout_attention,
         "resid_pdrop": config.dropout_hidden,
@@ -95,9 +96,9 @@ GPT2_LAYER = {
     "ln_1": "attention_norm",
     "attn.c_attn": "attention.qkv",
     "attn.c_proj": "attention.out",
-    "ln_2": "feed_norm",
-    "mlp.c_fc": "feed_forward.into",
-    "mlp.c_proj": "feed_forward.out",
+    "ln_2": "feed_forward_norm",
+    "mlp.c_fc": "feed_forward.up",
+    "mlp.c_proj": "feed_forward.down",
 }
 
 
@@ -133,8 +134,8 @@ def llama_config(config: TransformerConfig) -> dict[str, Any]:
         "intermediate_size": config.feed_forward_width,
         "max_position_embeddings": config.horizon,
         "hidden_act": "silu",
-        "rms_norm_eps": EPSILON,
-        "rope_theta": BASE,
+        "rms_norm_eps": NORM_EPSILON,
+        "rope_theta": ROPE_BASE,
         "attention_bias": config.bias,
         "mlp_bias": config.bias,
         "attention_dropout": config.dropout_attention,
@@ -152,10 +153,12 @@ def llama_tensors(model: Transformer) -> dict[str, Tensor]:
     for i in range(config.layers):
         here, there = f"blocks.{i}", f"model.layers.{i}"
         theirs[f"{there}.input_layernorm.weight"] = ours[f"{here}.attention_norm.weight"]
-        theirs[f"{there}.post_attention_layernorm.weight"] = ours[f"{here}.feed_norm.weight"]
+        theirs[f"{there}.post_attention_layernorm.weight"] = ours[
+            f"{here}.feed_forward_norm.weight"
+        ]
         for kind in ("weight", "bias") if config.bias else ("weight",):
             q, k, v = ours[f"{here}.attention.qkv.{kind}"].split([queries, shared, shared])
-            gate, up = ours[f"{here}.feed_forward.into.{kind}"].chunk(2)
+            gate, up = ours[f"{here}.feed_forward.up.{kind}"].chunk(2)
             theirs |= {
                 f"{there}.self_attn.q_proj.{kind}": q,
                 f"{there}.self_attn.k_proj.{kind}": k,
@@ -163,7 +166,7 @@ def llama_tensors(model: Transformer) -> dict[str, Tensor]:
                 f"{there}.self_attn.o_proj.{kind}": ours[f"{here}.attention.out.{kind}"],
                 f"{there}.mlp.gate_proj.{kind}": gate,
                 f"{there}.mlp.up_proj.{kind}": up,
-                f"{there}.mlp.down_proj.{kind}": ours[f"{here}.feed_forward.out.{kind}"],
+                f"{there}.mlp.down_proj.{kind}": ours[f"{here}.feed_forward.down.{kind}"],
             }
     return theirs
 

@@ -6,16 +6,18 @@
 
 C (V, E) embeddings · H (D, (n-1) E) · U (V, D) · W (V, (n-1) E)
 
-It is an n-gram model whose words are points: a context never seen has neighbours that were. U and W
-stand side by side as the one matrix of the output layer, and [a_t; x_t] is its feature. Tied, that
-matrix is C, so that both factor through it,
+It is an n-gram model whose words are points in a space: a context that was never seen has neighbors
+that were. U and W are side by side in the one matrix of the output layer, whose features are
+[a_t; x_t]. Where weights are tied, that matrix is C, and both factor through it,
 
     y_t = b + C Q [a_t; x_t],             [U W] = C Q,    Q (E, D + (n-1) E)
 
-which has fewer parameters by far: W alone would be n-1 times the embeddings.
+which has far fewer parameters: W alone would have n-1 times those of the embeddings.
 
 The state is the last n-1 words themselves, all `</s>` before a text. The positions of a segment are
-computed at once, however the text is cut.
+computed at once, wherever the text is cut into segments.
+
+B rows · T tokens
 """
 
 from __future__ import annotations
@@ -23,19 +25,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqlm.models.base import EOS, LanguageNetwork, NetworkOutput
+from seqlm.models.base import LanguageNetwork, NetworkOutput
 from seqlm.models.config.ffnn_config import FFNNConfig
-from seqlm.models.layers.dropout import embed, locked
+from seqlm.models.layers.dropout import embed, locked_dropout
 from seqlm.models.layers.linear import Linear
 from seqlm.models.output import make_output_layer
 from seqlm.models.output.output_layer import init_embedding
+from seqlm.text.vocabulary import EOS
 
-READ = 10.0
-"""What an embedding, drawn from U(+-0.1), is multiplied by when it is read: n-1 of them then reach
-the hidden units with a variance that tanh passes on."""
+EMBEDDING_SCALE = 10.0
+"""The factor of an embedding, drawn from U(+-0.1), that the hidden layer reads: n-1 of them then
+give the hidden units a variance that tanh does not flatten."""
 
 
-class FeedForward(LanguageNetwork):
+class FFNN(LanguageNetwork):
     config_class = FFNNConfig
     config: FFNNConfig
 
@@ -56,20 +59,19 @@ class FeedForward(LanguageNetwork):
         return torch.full((rows, self.config.order - 1), EOS, device=self.device)
 
     def forward(self, tokens: Tensor, cache: Tensor) -> NetworkOutput:
-        """`cache` (B, n-1): the words before."""
+        """`cache` (B, n-1): the words before `tokens` (B, T)."""
         config, before = self.config, self.config.order - 1
         words = torch.cat([cache, tokens], 1)  # (B, n-1 + T)
-        embedded = READ * embed(
-            words, self.input_embedding(), config.dropout_embedding, self.training
-        )
+        embedded = embed(words, self.input_embedding(), config.dropout_embedding, self.training)
+        embedded = EMBEDDING_SCALE * embedded
         # The window that ends with the token read at t begins n-2 words before it.
         windows = [embedded[:, k : k + tokens.shape[1]] for k in range(1, before + 1)]
         x = torch.cat(windows, 2)  # (B, T, (n-1) E)
-        x = locked(x, config.dropout_input, self.training)
+        x = locked_dropout(x, config.dropout_input, self.training)
         features = torch.tanh(self.hidden(x))  # (B, T, D)
         if config.direct:
             features = torch.cat([features, x], 2)
         if config.tied:
             features = self.projection(features)  # (B, T, E)
-        features = locked(features, config.dropout_output, self.training)
+        features = locked_dropout(features, config.dropout_output, self.training)
         return NetworkOutput(features, words[:, words.shape[1] - before :])

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from seqlm.models.base import LanguageNetwork, NetworkOutput, ParameterGroup, State
 from seqlm.models.config.state_space_config import StateSpaceConfig
-from seqlm.models.layers.dropout import embed, locked
+from seqlm.models.layers.dropout import embed, locked_dropout
 from seqlm.models.output import make_output_layer
 from seqlm.models.output.output_layer import init_embedding
 
@@ -79,13 +79,13 @@ class StateSpaceModel(LanguageNetwork):
         r = embed(
             tokens, self.input_embedding(), config.dropout_embedding, self.training
         )  # (B, T, D)
-        r = locked(math.sqrt(config.width) * r, config.dropout_input, self.training)
+        r = locked_dropout(math.sqrt(config.width) * r, config.dropout_input, self.training)
         states = []
         for layer, norm, state in zip(self.layers, self.norms, cache):
             y, state = layer(norm(r), state)
-            r = r + locked(y, config.dropout_hidden, self.training)
+            r = r + locked_dropout(y, config.dropout_hidden, self.training)
             states.append(state)
-        features = locked(self.norm(r), config.dropout_output, self.training)
+        features = locked_dropout(self.norm(r), config.dropout_output, self.training)
         return NetworkOutput(features, tuple(states))
 
 

@@ -1,24 +1,22 @@
-"""Attention: scores, a softmax that makes them weights, and the mix of values by these.
+"""Attention: scores of keys for a query, a softmax that turns them into weights, and the sum of the
+values with these weights.
 
-With many heads, and a memory of what was read (Vaswani et al. 2017):
+With several heads, and a cache of the keys and values read before (Vaswani et al. 2017):
 
-    q_t, k_t, v_t = W_{q,k,v} x_t                      of each of H heads, d wide
-    a_ts = softmax_s(q_t k_s / sqrt(d))                over the s that t may see: scores -> weights
-    y_t  = W_o [sum_s a_ts v_s]                        the heads side by side: weights -> mix
+    q_t, k_t, v_t = W_{q,k,v} x_t                      for each of H heads, d wide
+    a_ts = softmax_s(q_t k_s / sqrt(d))                over the s that t may see
+    y_t  = W_o [sum_s a_ts v_s]                        the heads side by side
 
 B rows · T new positions · L positions before them · S = L + T · D width, H d = D
 
-*Grouped* heads (Ainslie et al. 2023) share keys and values: G of them, each for H / G heads of
-queries. *Rotary* positions (Su et al. 2021) turn q_t and k_s by their place, pair by pair, so that
-their product depends on t - s alone: of a head's d numbers, number i and number i + d/2 are the
-real and the imaginary part of one that is multiplied by
+*Grouped* heads (Ainslie et al. 2023) share keys and values: there are G heads of these, each for
+H / G heads of queries.
 
-    e^{i t θ_i},   θ_i = 10000^{-2i/d}                 (the pairing of Llama's weights)
+The keys and values read so far are a value, `KVCache`. While nothing is differentiated, they are
+views of buffers with free positions, which `append` fills in place: see `KVBuffer`.
 
-The keys and values of what was read are a value, `Past`. While nothing is differentiated they are
-views of buffers with room to grow, which `remember` fills in place: see `Room`.
-
-Recurrent decoders look at their source with one head and scores of their own: `SourceAttention`.
+Recurrent decoders attend to their source with one head and with scores of their own:
+`SourceAttention`.
 """
 
 from __future__ import annotations
@@ -32,8 +30,9 @@ from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
 
 from seqlm.models.layers.linear import Linear
+from seqlm.models.layers.rotary import RotaryAngles, rotate
 
-# ------------------------------------------------------------------------------------- the equation
+# ---------------------------------------------------------------------------------- the equation
 
 
 def attend(
@@ -44,11 +43,11 @@ def attend(
     causal: bool = False,
     dropout: float = 0.0,
 ) -> Tensor:
-    """Scaled dot products as scores, a softmax as weights, the mix of the values.
+    """sum_s a_ts v_s for scaled dot products as scores.
 
     queries (B, H, T, d), keys and values (B, G, S, d) -> (B, H, T, d); G divides H.
-    mask (T, S), or (B, 1, 1, S) for all t, is True where t sees s; `causal` is the same for a
-    triangle, S = T, and faster.
+    mask: (T, S), or (B, 1, 1, S) for all t; True where t sees s.
+    causal: t sees s <= t, where S = T; faster than the mask that says so.
     dropout: the share of weights that are zeroed.
     """
     grouped = queries.shape[1] != keys.shape[1]
@@ -57,102 +56,77 @@ def attend(
     )
 
 
-def lower_right(new: int, before: int, device: torch.device) -> Tensor:
-    """(T, L + T) causal mask: position t sees the L before and the new ones up to itself."""
-    return torch.ones(new, before + new, dtype=torch.bool, device=device).tril(before)
+def causal_mask(length: int, offset: int, device: torch.device) -> Tensor:
+    """(T, L + T), with T = `length` and L = `offset`: each new position sees the L positions before
+    them all, and the new ones up to itself."""
+    mask = torch.ones(length, offset + length, dtype=torch.bool, device=device)
+    return mask.tril(offset)
 
 
-# ---------------------------------------------------------------------------------------- positions
-
-BASE = 10000.0
+# ------------------------------------------------------------------------------ keys and values
 
 
-class Turns(NamedTuple):
-    """By what positions are rotated: cos and sin of t θ_i."""
-
-    cos: Tensor  # (T, d/2)
-    sin: Tensor
-
-
-def turns(new: int, before: int, width: int, device: torch.device) -> Turns:
-    """For positions L .. L + T - 1 and heads `width` wide, in float32."""
-    places = torch.arange(before, before + new, device=device, dtype=torch.float32)
-    pairs = torch.arange(0, width, 2, device=device, dtype=torch.float32)
-    angles = places[:, None] * BASE ** (-pairs / width)  # (T, d/2)
-    return Turns(angles.cos(), angles.sin())
-
-
-def rotate(x: Tensor, by: Turns) -> Tensor:
-    """x (B, T, .., d) turned by its place."""
-    cos, sin = (part[:, None] for part in by)  # (T, 1, d/2)
-    real, imaginary = x.chunk(2, -1)  # (B, T, h, d/2), in 16 bits raised to the float32 of cos
-    turned = torch.cat([real * cos - imaginary * sin, imaginary * cos + real * sin], -1)
-    return turned.to(x.dtype)
-
-
-# ------------------------------------------------------------------------------------- what is read
-
-
-class Past(NamedTuple):
+class KVCache(NamedTuple):
     """Keys and values of the L positions read."""
 
     keys: Tensor  # (B, G, L, d)
     values: Tensor  # (B, G, L, d)
-    room: Room | None = None
+    buffer: KVBuffer | None = None
 
 
-class Room:
-    """Buffers (B, G, C, d) whose first `filled` positions are written.
+class KVBuffer:
+    """Buffers (B, G, C, d) for keys and values, whose first `filled` positions are written.
 
-    States that come from one another share a room, each a view of as much of it as it has read.
-    The one that has read all that is filled may write the next positions; an older one sees that
-    others went on from it and moves to a room of its own. So does a state whose tensors are views
-    of something else, as `select` leaves them. Such a room has no position to spare: a beam would
-    leave it at the next step. What fills a room moves to a larger one, C from 64 by doubling.
+    Caches that come from one another share a buffer: each is a view of the positions it has read.
+    A cache that has read all the filled positions may write the next ones. An older cache, from
+    which another has gone on, copies its positions into a buffer of its own. So does a cache whose
+    tensors are views of something else, as `select` leaves them; its new buffer has no free
+    positions, since a beam would leave it at the next step. A full buffer is copied to a larger
+    one, with C from 64 by doubling.
     """
 
-    def __init__(self, past: Past, capacity: int) -> None:
-        """A copy of `past` with room for `capacity` positions."""
-        rows, heads, self.filled, width = past.keys.shape
+    def __init__(self, cache: KVCache, capacity: int) -> None:
+        """A copy of `cache` in buffers of `capacity` positions."""
+        rows, heads, self.filled, width = cache.keys.shape
         self.keys, self.values = (
-            x.new_empty(rows, heads, capacity, width) for x in (past.keys, past.values)
+            x.new_empty(rows, heads, capacity, width) for x in (cache.keys, cache.values)
         )
-        self.keys[:, :, : self.filled] = past.keys
-        self.values[:, :, : self.filled] = past.values
+        self.keys[:, :, : self.filled] = cache.keys
+        self.values[:, :, : self.filled] = cache.values
 
-    def ends(self, past: Past) -> bool:
-        """Whether `past` has read all that is filled, and may write what follows."""
+    def owns_end(self, cache: KVCache) -> bool:
+        """Whether `cache` has read all the filled positions, and so may write the next."""
         return (
-            past.keys.shape[2] == self.filled
-            and past.keys.data_ptr() == self.keys.data_ptr()
-            and past.keys.shape[0] == self.keys.shape[0]
+            cache.keys.shape[2] == self.filled
+            and cache.keys.data_ptr() == self.keys.data_ptr()
+            and cache.keys.shape[0] == self.keys.shape[0]
             and (torch.is_inference_mode_enabled() or not self.keys.is_inference())
         )
 
 
-def remember(past: Past, keys: Tensor, values: Tensor) -> Past:
-    """`past` and the T positions after it, whose keys and values are (B, G, T, d)."""
-    before = past.keys.shape[2]
-    if before == 0:
-        return Past(keys, values)
+def append(cache: KVCache, keys: Tensor, values: Tensor) -> KVCache:
+    """A cache of the positions in `cache` and of T more, whose keys and values are (B, G, T, d)."""
+    offset = cache.keys.shape[2]
+    if offset == 0:
+        return KVCache(keys, values)
     if torch.is_grad_enabled():
-        return Past(torch.cat([past.keys, keys], 2), torch.cat([past.values, values], 2))
-    length, room = before + keys.shape[2], past.room
-    if room is None or not room.ends(past):
-        room = Room(past, length)
-    elif length > room.keys.shape[2]:
-        room = Room(past, max(64, 1 << (length - 1).bit_length()))
-    room.keys[:, :, before:length] = keys
-    room.values[:, :, before:length] = values
-    room.filled = length
-    return Past(room.keys[:, :, :length], room.values[:, :, :length], room)
+        return KVCache(torch.cat([cache.keys, keys], 2), torch.cat([cache.values, values], 2))
+    length, buffer = offset + keys.shape[2], cache.buffer
+    if buffer is None or not buffer.owns_end(cache):
+        buffer = KVBuffer(cache, length)
+    elif length > buffer.keys.shape[2]:
+        buffer = KVBuffer(cache, max(64, 1 << (length - 1).bit_length()))
+    buffer.keys[:, :, offset:length] = keys
+    buffer.values[:, :, offset:length] = values
+    buffer.filled = length
+    return KVCache(buffer.keys[:, :, :length], buffer.values[:, :, :length], buffer)
 
 
-# ---------------------------------------------------------------------------------------- the layer
+# ------------------------------------------------------------------------------- self-attention
 
 
 class SelfAttention(nn.Module):
-    """Attention of a text to itself, causal unless a mask says otherwise.
+    """Attention of a text to itself, causal where no mask says otherwise.
 
     `qkv` holds W_q, W_k and W_v one below the other, head by head: H d, G d and G d rows.
     """
@@ -164,55 +138,56 @@ class SelfAttention(nn.Module):
         self.qkv = Linear(width, (heads + 2 * kv_heads) * self.head_width, bias=bias)
         self.out = Linear(width, width, bias=bias)
 
-    def empty_cache(self, rows: int) -> Past:
-        """Nothing read."""
-        nothing = self.qkv.weight.new_zeros(rows, self.kv_heads, 0, self.head_width)
-        return Past(nothing, nothing)
+    def empty_cache(self, rows: int) -> KVCache:
+        """The cache before anything is read."""
+        empty = self.qkv.weight.new_zeros(rows, self.kv_heads, 0, self.head_width)
+        return KVCache(empty, empty)
 
     def forward(
-        self, x: Tensor, past: Past, mask: Tensor | None, by: Turns | None
-    ) -> tuple[Tensor, Past]:
-        """x (B, T, D) after `past` -> y (B, T, D) and what has been read then.
+        self, x: Tensor, cache: KVCache, mask: Tensor | None, angles: RotaryAngles | None
+    ) -> tuple[Tensor, KVCache]:
+        """x (B, T, D) behind `cache` -> y (B, T, D) and the cache with x.
 
-        mask, as `attend` takes it, may be None where a triangle says it (L = 0), or all is seen
-        (T = 1).
+        mask: as `attend` takes it; None where attention is causal and L = 0, or T = 1.
         """
-        rows, new, width = x.shape
-        heads = self.qkv(x).view(rows, new, -1, self.head_width)  # (B, T, H + 2 G, d)
-        shared = self.kv_heads
-        if by is not None:
-            turned, values = heads.split([self.heads + shared, shared], 2)
-            queries, keys = rotate(turned, by).split([self.heads, shared], 2)
+        rows, length, width = x.shape
+        heads = self.qkv(x).view(rows, length, -1, self.head_width)  # (B, T, H + 2 G, d)
+        kv_heads = self.kv_heads
+        if angles is not None:
+            queries_keys, values = heads.split([self.heads + kv_heads, kv_heads], 2)
+            queries, keys = rotate(queries_keys, angles).split([self.heads, kv_heads], 2)
         else:
-            queries, keys, values = heads.split([self.heads, shared, shared], 2)
-        past = remember(past, keys.transpose(1, 2), values.transpose(1, 2))
+            queries, keys, values = heads.split([self.heads, kv_heads, kv_heads], 2)
+        cache = append(cache, keys.transpose(1, 2), values.transpose(1, 2))
         dropout = self.dropout if self.training else 0.0
-        causal = mask is None and new > 1
-        mix = attend(queries.transpose(1, 2), past.keys, past.values, mask, causal, dropout)
-        y: Tensor = self.out(mix.transpose(1, 2).reshape(rows, new, width))  # (B, H, T, d) -> D
-        return y, past
+        causal = mask is None and length > 1
+        attended = attend(queries.transpose(1, 2), cache.keys, cache.values, mask, causal, dropout)
+        y: Tensor = self.out(
+            attended.transpose(1, 2).reshape(rows, length, width)
+        )  # from (B, H, T, d)
+        return y, cache
 
 
-# ------------------------------------------------------------------------- of a decoder to a source
+# ------------------------------------------------------------ attention of a decoder to a source
 
 
-Score = Literal["additive", "dot", "general", "scaled-dot"]
+AttentionScore = Literal["additive", "dot", "general", "scaled-dot"]
 
 
 class SourceAttention(nn.Module):
-    """One head, with the scores of recurrent decoders, that shows its weights.
+    """Attention with one head, by the scores of recurrent decoders, that returns its weights.
 
-    q_t asks about the h_s of the source, and gets sum_s a_ts h_s, a_ts = softmax_s(score):
+    The query q_t attends to the states h_s of the source: sum_s a_ts h_s, a_ts = softmax_s(score):
 
         dot          q_t h_s                       Luong, Pham & Manning 2015
         general      q_t W h_s                     ibid.
         scaled-dot   q_t h_s / sqrt(D)             Vaswani et al. 2017
         additive     v tanh(W q_t + U h_s + b)     Bahdanau, Cho & Bengio 2015
 
-    The part that is made of h alone, W h or U h + b, are its *keys*: computed once for all queries.
+    The part made from h alone, W h or U h + b, is the *keys*: computed once for all queries.
     """
 
-    def __init__(self, score: Score, width: int, dropout: float) -> None:
+    def __init__(self, score: AttentionScore, width: int, dropout: float) -> None:
         super().__init__()
         self.score, self.dropout = score, dropout
         if score in ("general", "additive"):
@@ -228,16 +203,16 @@ class SourceAttention(nn.Module):
         return h
 
     def forward(
-        self, queries: Tensor, keys: Tensor, values: Tensor, real: Tensor
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(B, T, D) queries, (B, S, D) keys and values, `real` (B, S) False on padding
-        -> the mix (B, T, D), and the weights (B, T, S) before dropout: rows sum to 1."""
+        """Queries (B, T, D), keys and values (B, S, D) -> the sums of values (B, T, D), and the
+        weights (B, T, S) before dropout, whose rows sum to 1. `mask` (B, S) is False on padding."""
         if self.score == "additive":
-            asked = self.query(queries)[:, :, None] + keys[:, None]  # (B, T, S, D)
-            scores = asked.tanh() @ self.v
+            sums = self.query(queries)[:, :, None] + keys[:, None]  # (B, T, S, D)
+            scores = sums.tanh() @ self.v
         else:
             scores = queries @ keys.transpose(1, 2)
         if self.score == "scaled-dot":
             scores = scores * queries.shape[2] ** -0.5
-        weights = scores.masked_fill(~real[:, None], -math.inf).softmax(-1)
+        weights = scores.masked_fill(~mask[:, None], -math.inf).softmax(-1)
         return functional.dropout(weights, self.dropout, self.training) @ values, weights

@@ -1,9 +1,9 @@
 """Dropout as recurrent networks need it: noise that stays the same along a sequence.
 
-Gal & Ghahramani 2016 ("variational" or *locked* dropout): one mask a sequence, the same at every
-step, instead of a fresh one at each. *Embedding* dropout (ibid., and Merity et al. 2018) drops
-whole word types: every occurrence of a dropped type in the segment is zero. Both scale what is kept
-by 1 / (1 - p), and both do nothing outside training.
+Gal & Ghahramani (2016, "variational" or *locked* dropout) draw one mask for each sequence and use
+it at every step, instead of a new mask at each. *Embedding* dropout (ibid., and Merity et al. 2018)
+drops whole word types: every occurrence of a dropped type in the segment is zero. Both scale what
+they keep by 1 / (1 - p), and both do nothing outside training.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def locked(x: Tensor, p: float, training: bool) -> Tensor:
-    """(B, T, D) with one mask (B, 1, D) over all T steps."""
+def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """(B, T, D) with one mask (B, 1, D) for all T steps."""
     if not training or p == 0:
         return x
     keep = x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(1 - p)
@@ -20,7 +20,7 @@ def locked(x: Tensor, p: float, training: bool) -> Tensor:
 
 
 def embed(tokens: Tensor, weight: Tensor, p: float, training: bool) -> Tensor:
-    """(B, T) -> (B, T, D), whole types dropped with probability p."""
+    """The rows of `weight` (V, D) of the tokens (B, T) -> (B, T, D), with embedding dropout p."""
     embedded = nn.functional.embedding(tokens, weight)
     if not training or p == 0:
         return embedded

@@ -1,6 +1,6 @@
-"""The GRU's layer on a CPU, in twice the speed of torch's own.
+"""The GRU's layer on a CPU, twice as fast as PyTorch's own.
 
-    x_t, h_t   what the layer reads and gives at t      * works elementwise
+    x_t, h_t   the layer's input and output at step t      * works elementwise
 
     r_t = sigma(W_r x_t + U_r h_{t-1} + b_r)
     z_t = sigma(W_z x_t + U_z h_{t-1} + b_z)
@@ -8,9 +8,10 @@
     n_t = tanh(W_n x_t + b_n + r_t * u_t)
     h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
-Torch's own GRU multiplies with MKL (see `linear.py`), and step by step backwards too. Here one
-`autograd.Function` holds the recurrence, as in `gated.py`: all W x_t are one product, and so are,
-backwards, the gradients of W, U and x. Below, d is of the sums inside sigma and tanh:
+PyTorch's GRU computes its products with MKL (see `linear.py`), in the backward pass too step by
+step. Here one `autograd.Function` holds the recurrence, as in `lstm_variants.py`: all W x_t are one
+product, and so are, in the backward pass, the gradients of W, U and x. Below, d is the gradient of
+the sums inside sigma and tanh:
 
     dn_t = dh_t * K_n      K_n = (1 - z_t) * (1 - n_t^2)
     dz_t = dh_t * K_z      K_z = (h_{t-1} - n_t) * z_t * (1 - z_t)
@@ -18,7 +19,7 @@ backwards, the gradients of W, U and x. Below, d is of the sums inside sigma and
     du_t = dn_t * r_t
     dh_{t-1} += dh_t * z_t + [dr_t; dz_t; du_t] U
 
-Shapes: B rows, T steps, D units, E wide inputs; gates in torch's order r, z, n.
+Shapes: B rows, T steps, D units, E wide inputs; gates in PyTorch's order r, z, n.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from seqlm.models.layers.linear import linear
+from seqlm.models.layers.linear import onednn_linear
 
 
 class GRULayer(nn.GRU):
-    """One layer of `nn.GRU(batch_first=True)`, which it is on other devices, under autocast and
-    `torch.compile`."""
+    """One layer of `nn.GRU(batch_first=True)`. On other devices, under autocast and under
+    `torch.compile` it runs PyTorch's code."""
 
-    def __init__(self, size: int, width: int) -> None:
-        super().__init__(size, width, batch_first=True)
+    def __init__(self, input_width: int, width: int) -> None:
+        """`input_width` is E, `width` D."""
+        super().__init__(input_width, width, batch_first=True)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, h: Tensor | None = None
@@ -48,17 +50,17 @@ class GRULayer(nn.GRU):
             or torch.is_autocast_enabled("cpu")
             or torch.compiler.is_compiling()
         ):
-            torchs: tuple[Tensor, Tensor] = super().forward(x, h)
-            return torchs
+            outputs: tuple[Tensor, Tensor] = super().forward(x, h)
+            return outputs
         before = x.new_zeros(len(x), self.hidden_size) if h is None else h[0]
         weights = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
-        output: Tensor = Recurrence.apply(x, before, *weights)  # (T, B, D)
+        output: Tensor = GRUFunction.apply(x, before, *weights)  # (T, B, D)
         return output.transpose(0, 1), output[-1:]
 
 
-class Recurrence(torch.autograd.Function):
-    """x (B, T, E), h (B, D), W (3 D, E), U (3 D, D), b_{r,z,n} and b_u, each (3 D,), the last with
-    two parts that add to b_r and b_z -> h_t of all steps (T, B, D)."""
+class GRUFunction(torch.autograd.Function):
+    """x (B, T, E), h (B, D), W (3 D, E), U (3 D, D), b_{r,z,n} and b_u, each (3 D,), of which the
+    first two parts of the latter add to b_r and b_z -> h_t of all steps (T, B, D)."""
 
     @staticmethod
     def forward(
@@ -67,15 +69,15 @@ class Recurrence(torch.autograd.Function):
         B, T, E = x.shape
         D = h.shape[1]
         x = x.transpose(0, 1).reshape(T * B, E)
-        gates = linear(x, W, b).view(T, B, 3, D)  # W x + b, which becomes r, z, n in place
-        output, inner, first = x.new_empty(T, B, D), x.new_empty(T, B, D), h
-        for gate, h_t, u in zip(gates, output, inner):
-            back = linear(h, U, b_u).view(B, 3, D)
-            r, z = gate[:, :2].add_(back[:, :2]).sigmoid_().unbind(1)
-            u.copy_(back[:, 2])
-            n = gate[:, 2].addcmul_(r, u).tanh_()
+        gates = onednn_linear(x, W, b).view(T, B, 3, D)  # W x + b, which becomes r, z, n in place
+        output, u, first = x.new_empty(T, B, D), x.new_empty(T, B, D), h
+        for gate, h_t, u_t in zip(gates, output, u):
+            gate_h = onednn_linear(h, U, b_u).view(B, 3, D)
+            r, z = gate[:, :2].add_(gate_h[:, :2]).sigmoid_().unbind(1)
+            u_t.copy_(gate_h[:, 2])
+            n = gate[:, 2].addcmul_(r, u_t).tanh_()
             h = torch.lerp(n, h, z, out=h_t)
-        ctx.save_for_backward(x, first, W, U, gates, inner, output)
+        ctx.save_for_backward(x, first, W, U, gates, u, output)
         return output
 
     @staticmethod
@@ -89,18 +91,20 @@ class Recurrence(torch.autograd.Function):
         K_z = (h_before - n) * z * (1 - z)
         K_r = u * r * (1 - r)
 
-        into, back = torch.empty_like(gates), torch.empty_like(gates)  # dr, dz and dn, or du
+        # dr, dz and dn of what comes from x; dr, dz and du of what comes from h_{t-1}.
+        d_gates_x, d_gates_h = torch.empty_like(gates), torch.empty_like(gates)
         dh = torch.zeros_like(h)
         for t in reversed(range(T)):
             dh = dh + d_output[t]
-            dn = torch.mul(dh, K_n[t], out=into[t, :, 2])
-            torch.mul(dn, K_r[t], out=back[t, :, 0])
-            torch.mul(dh, K_z[t], out=back[t, :, 1])
-            torch.mul(dn, r[t], out=back[t, :, 2])
-            dh = linear(back[t].view(B, -1), U.t()).addcmul_(dh, z[t])
-        into[:, :, :2] = back[:, :, :2]
+            dn = torch.mul(dh, K_n[t], out=d_gates_x[t, :, 2])
+            torch.mul(dn, K_r[t], out=d_gates_h[t, :, 0])
+            torch.mul(dh, K_z[t], out=d_gates_h[t, :, 1])
+            torch.mul(dn, r[t], out=d_gates_h[t, :, 2])
+            dh = onednn_linear(d_gates_h[t].view(B, -1), U.t()).addcmul_(dh, z[t])
+        d_gates_x[:, :, :2] = d_gates_h[:, :, :2]
 
-        into, back = into.view(T * B, -1), back.view(T * B, -1)
-        dx = linear(into, W.t()).view(T, B, -1).transpose(0, 1)
-        dW, dU = linear(into.t(), x.t()), linear(back.t(), h_before.view(T * B, D).t())
-        return dx, dh, dW, dU, into.sum(0), back.sum(0)
+        d_gates_x, d_gates_h = d_gates_x.view(T * B, -1), d_gates_h.view(T * B, -1)
+        dx = onednn_linear(d_gates_x, W.t()).view(T, B, -1).transpose(0, 1)
+        dW = onednn_linear(d_gates_x.t(), x.t())
+        dU = onednn_linear(d_gates_h.t(), h_before.view(T * B, D).t())
+        return dx, dh, dW, dU, d_gates_x.sum(0), d_gates_h.sum(0)

@@ -1,6 +1,6 @@
-"""One layer of the LSTM's variants: peepholes, coupled gates, both or neither.
+"""One layer of the LSTM's variants: with peepholes, with coupled gates, with both or neither.
 
-    x_t, h_t   what the layer reads and gives at t      c_t   its cell      * works elementwise
+    x_t, h_t   the layer's input and output at step t      c_t   its cell      * works elementwise
 
     i_t = sigma(W_i x_t + U_i h_{t-1} + w_i * c_{t-1} + b_i)
     f_t = sigma(W_f x_t + U_f h_{t-1} + w_f * c_{t-1} + b_f)
@@ -11,13 +11,13 @@
 
 *Peepholes* (Gers & Schmidhuber 2000) are the vectors w: gates see the cell they guard, which a
 closed output gate hides from h; without them w = 0. *Coupled gates* (CIFG, Greff et al. 2015) write
-what they forget: i_t = 1 - f_t, and W_i, U_i, w_i and b_i do not exist. With neither this is
+as much as they forget: i_t = 1 - f_t, and W_i, U_i, w_i and b_i do not exist. With neither this is
 `nn.LSTM`, which is to be preferred: it runs in one kernel.
 
-Torch has no kernel for the variants, so one `autograd.Function` holds the whole recurrence. All
-W x_t are one product. So are, backwards, the gradients of W, U and x; only dz_t U, the way back to
-h_{t-1}, has to wait for its turn. With z the sums inside sigma and tanh, all factors K below are
-known before the first step back:
+PyTorch has no kernel for the variants, so one `autograd.Function` holds the whole recurrence. All
+W x_t are one product. In the backward pass so are the gradients of W, U and x; only dz_t U, the
+gradient of h_{t-1}, is computed step by step. With z the sums inside sigma and tanh, all factors K
+below are known before the first step of the backward pass:
 
     dc_t     += dh_t * K_t        K_t   = o_t * (1 - tanh(c_t)^2) + w_o * K_o
     dz_o      = dh_t * K_o        K_o   = tanh(c_t) * o_t * (1 - o_t)
@@ -38,18 +38,18 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from seqlm.models.layers.linear import linear
+from seqlm.models.layers.linear import onednn_linear
 
 
-class GatedLayer(nn.Module):
-    """Called, and its parameters named, as one layer of `nn.LSTM(batch_first=True)`."""
+class LSTMVariantLayer(nn.Module):
+    """It is called, and its parameters are named, as one layer of `nn.LSTM(batch_first=True)`."""
 
-    def __init__(self, size: int, width: int, peephole: bool, coupled: bool) -> None:
-        """`size` is E, `width` D. All is drawn from U(+-1/sqrt(D)), as torch does."""
+    def __init__(self, input_width: int, width: int, peephole: bool, coupled: bool) -> None:
+        """`input_width` is E, `width` D. Parameters are drawn from U(+-1/sqrt(D)), as PyTorch's."""
         super().__init__()
         self.peephole, self.coupled, self.hidden_size = peephole, coupled, width
         gates = (3 if coupled else 4) * width
-        self.weight_ih_l0 = nn.Parameter(torch.empty(gates, size))
+        self.weight_ih_l0 = nn.Parameter(torch.empty(gates, input_width))
         self.weight_hh_l0 = nn.Parameter(torch.empty(gates, width))
         self.bias_ih_l0 = nn.Parameter(torch.empty(gates))
         self.bias_hh_l0 = nn.Parameter(torch.empty(gates))
@@ -69,12 +69,12 @@ class GatedLayer(nn.Module):
         return x, (h[None], c[None])
 
     def run(self, x: Tensor, h: Tensor, c: Tensor, weight_hh: Tensor) -> tuple[Tensor, ...]:
-        """The same from h, c (B, D), with `weight_hh` (G D, D) for U -> (B, T, D), h, c.
+        """x (B, T, E) from h and c (B, D), with `weight_hh` (G D, D) as U -> (B, T, D), h, c.
 
-        In float32 under autocast too: a cell adds up over the whole text.
+        It computes in float32 under autocast too, since a cell is a sum over the whole text.
         """
         with torch.autocast(x.device.type, enabled=False):
-            output, c = Recurrence.apply(
+            output, c = LSTMVariantFunction.apply(
                 x.to(self.weight_ih_l0.dtype),
                 h,
                 c,
@@ -86,14 +86,14 @@ class GatedLayer(nn.Module):
         return output.transpose(0, 1), output[-1], c
 
     def peepholes(self) -> tuple[Tensor | None, Tensor | None]:
-        """w_i over w_f, (2, D) or coupled (1, D), and w_o (D,)."""
+        """w_i above w_f (2, D), or w_f alone (1, D) where gates are coupled; and w_o (D,)."""
         if not self.peephole:
             return None, None
-        closing = (self.peephole_f,) if self.coupled else (self.peephole_i, self.peephole_f)
-        return torch.stack(closing), self.peephole_o
+        input_forget = (self.peephole_f,) if self.coupled else (self.peephole_i, self.peephole_f)
+        return torch.stack(input_forget), self.peephole_o
 
 
-class Recurrence(torch.autograd.Function):
+class LSTMVariantFunction(torch.autograd.Function):
     """x (B, T, E), h and c (B, D), W (G D, E), U (G D, D), b (G D,), and the peepholes or None
     -> h_t of all steps (T, B, D), the last c (B, D)."""
 
@@ -112,15 +112,15 @@ class Recurrence(torch.autograd.Function):
         B, T, E = x.shape
         D = h.shape[1]
         x = x.transpose(0, 1).reshape(T * B, E)
-        gates = linear(x, W, b).view(T, B, -1, D)  # z, which becomes i, f, g, o in place
+        gates = onednn_linear(x, W, b).view(T, B, -1, D)  # z, which becomes i, f, g, o in place
         output, cells = x.new_empty(T, B, D), x.new_empty(T, B, D)
         first = h, c
         for z, h_t, c_t in zip(gates, output, cells):
-            z.view(B, -1).add_(linear(h, U))
-            closing, f, g, o = z[:, :-2], z[:, -3], z[:, -2], z[:, -1]
+            z.view(B, -1).add_(onednn_linear(h, U))
+            input_forget, f, g, o = z[:, :-2], z[:, -3], z[:, -2], z[:, -1]
             if peephole_if is not None:
-                closing.addcmul_(c[:, None], peephole_if)
-            closing.sigmoid_()  # i and f, coupled f alone
+                input_forget.addcmul_(c[:, None], peephole_if)
+            input_forget.sigmoid_()  # i and f; f alone where they are coupled
             g.tanh_()
             if z.shape[1] == 3:
                 torch.lerp(g, c, f, out=c_t)
@@ -159,11 +159,11 @@ class Recurrence(torch.autograd.Function):
             torch.mul(dh, K_o[t], out=dz[t, :, -1])
             torch.mul(dc[:, None], K_ifg[t], out=dz[t, :, :-1])
             dc = dc * K_c[t]
-            dh = linear(dz[t].view(B, -1), U.t())
+            dh = onednn_linear(dz[t].view(B, -1), U.t())
 
         flat = dz.view(T * B, -1)
-        dx = linear(flat, W.t()).view(T, B, -1).transpose(0, 1)
-        dW, dU = (linear(flat.t(), y.t()) for y in (x, h_before.view(T * B, D)))
+        dx = onednn_linear(flat, W.t()).view(T, B, -1).transpose(0, 1)
+        dW, dU = (onednn_linear(flat.t(), y.t()) for y in (x, h_before.view(T * B, D)))
         d_if = d_o = None
         if peephole_if is not None:
             d_if = (dz[:, :, :-2] * c_before[:, :, None]).sum((0, 1))

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.errors import UsageError
-from seqlm.models.layers.linear import product
+from seqlm.models.layers.linear import linear
 from seqlm.models.output.output_layer import OutputLayer, init_embedding, rows_at_once
 from seqlm.models.output.softmax import summed_cross_entropy
 
@@ -51,10 +51,10 @@ class AdaptiveSoftmax(OutputLayer):
         return self.edges[1]
 
     def log_probs(self, features: Tensor) -> Tensor:
-        first = product(features, *self.first()).log_softmax(-1)
+        first = linear(features, *self.first()).log_softmax(-1)
         parts = [first[..., : self.short]]
         for cluster, (begin, end) in enumerate(pairwise(self.edges[1:])):
-            z = product(features, self.weight[begin:end], self.bias[begin:end])
+            z = linear(features, self.weight[begin:end], self.bias[begin:end])
             parts.append(z.log_softmax(-1) + first[..., self.short + cluster, None])
         return torch.cat(parts, -1)
 
@@ -65,7 +65,7 @@ class AdaptiveSoftmax(OutputLayer):
         for places, into, begin, end in self.parts(wanted):
             w, b = (weight, bias) if begin == 0 else (self.weight[begin:end], self.bias[begin:end])
             for some, y in zip(places.split(rows_at_once(w)), into.split(rows_at_once(w))):
-                log_probs = product(flat[some], w, b).log_softmax(-1)
+                log_probs = linear(flat[some], w, b).log_softmax(-1)
                 scores[some] += log_probs.gather(1, y[:, None])[:, 0]
         return scores.view(targets.shape)
 

@@ -21,7 +21,7 @@ import math
 import torch
 from torch import Tensor
 
-from seqlm.models.layers.linear import product
+from seqlm.models.layers.linear import linear
 from seqlm.models.output.softmax import Softmax
 
 
@@ -53,6 +53,6 @@ class SampledSoftmax(Softmax):
     def against(self, f: Tensor, y: Tensor, words: Tensor) -> Tensor:
         """The loss of targets `y` (n,) behind features `f` (n, D), against `words` (S,)."""
         right = (f * self.weight[y]).sum(1) + self.bias[y]  # (n,)
-        z = product(f, self.weight[words], self.bias[words]) - self.log_expected(words)  # (n, S)
+        z = linear(f, self.weight[words], self.bias[words]) - self.log_expected(words)  # (n, S)
         z = z.masked_fill(words == y[:, None], -math.inf)
         return (torch.logaddexp(right, z.logsumexp(1)) - right).mean()

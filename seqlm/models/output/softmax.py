@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.layers.linear import linear, product
+from seqlm.models.layers.linear import linear, onednn_linear
 from seqlm.models.output.output_layer import OutputLayer, init_embedding, rows_at_once
 
 
@@ -34,7 +34,7 @@ class Softmax(OutputLayer):
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def log_probs(self, features: Tensor) -> Tensor:
-        return product(features, self.weight, self.bias).log_softmax(-1)
+        return linear(features, self.weight, self.bias).log_softmax(-1)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
@@ -82,15 +82,15 @@ def summed_cross_entropy(
     step = rows_at_once(weight)
     for at in range(0, len(features), step):
         f, y = features[at : at + step], targets[at : at + step, None]  # (c, D), (c, 1)
-        z = linear(f, weight, bias)  # (c, V)
+        z = onednn_linear(f, weight, bias)  # (c, V)
         right = z.gather(1, y)
         most = z.amax(1, keepdim=True)
         e = z.sub_(most).exp_()
         s = e.sum(1, keepdim=True)  # (c, 1)
         total += (s.log() + most - right).sum()
         share = 1 / (n * s)
-        d_features[at : at + step] = linear(e, weight.t()).mul_(share)
-        d_weight += linear(e.t(), (f * share).t())
+        d_features[at : at + step] = onednn_linear(e, weight.t()).mul_(share)
+        d_weight += onednn_linear(e.t(), (f * share).t())
         d_bias.addmv_(e.t(), share[:, 0])
     # What the one-hot part of dL/dz adds, m positions only.
     d_features.sub_(weight[targets], alpha=1 / n)

@@ -3,7 +3,7 @@
     x_j, y_i   embeddings of source token j and target token i
     h_j        what the encoder says of position j        s_i   the decoder's state
     c_i        context: what it saw of the source         h~_i  feature, from which y_i is predicted
-    a_ij       attention of step i on position j          cell  Elman, LSTM or GRU (`recurrent.py`)
+    a_ij       attention of step i on position j          cell  of `recurrent_layers.py`
 
 The encoder reads the source from both ends (Schuster & Paliwal 1997), and where its two halves end
 the decoder begins:
@@ -49,10 +49,19 @@ from torch import Tensor, nn
 
 from seqlm.models.base import NetworkOutput, NetworkState, TranslationNetwork
 from seqlm.models.config.translator_config import RecurrentTranslatorConfig
-from seqlm.models.language.recurrent import READ, Cell, cell, elman, gru, hidden, lstm, run
 from seqlm.models.layers.attention import SourceAttention
-from seqlm.models.layers.dropout import embed, locked
-from seqlm.models.layers.linear import Linear, product
+from seqlm.models.layers.dropout import embed, locked_dropout
+from seqlm.models.layers.linear import Linear, linear
+from seqlm.models.layers.recurrent_layers import (
+    EMBEDDING_SCALE,
+    LSTMState,
+    elman_layer,
+    gru_layer,
+    hidden_state,
+    lstm_layer,
+    recurrent_step,
+    run_layer,
+)
 from seqlm.models.output import make_output_layer
 from seqlm.models.output.output_layer import init_embedding
 from seqlm.models.translation.encoder_memory import Source, inside
@@ -67,10 +76,10 @@ class Encoder(nn.Module):
         self.dropout = config.dropout_hidden
         half = config.width // 2 if config.bidirectional else config.width
         sizes = [config.embedding_width, *[config.width] * (config.layers - 1)]
-        self.rightward = nn.ModuleList(translator.layer(size, half) for size in sizes)
+        self.rightward = nn.ModuleList(translator.make_layer(size, half) for size in sizes)
         self.bidirectional = config.bidirectional
         if config.bidirectional:
-            self.leftward = nn.ModuleList(translator.layer(size, half) for size in sizes)
+            self.leftward = nn.ModuleList(translator.make_layer(size, half) for size in sizes)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, list[Tensor]]:
         """x (B, S, E), of it `lengths` (B,) real -> h (B, S, D), and of each layer [h>_S; h<_1].
@@ -84,7 +93,7 @@ class Encoder(nn.Module):
         ends = []
         for depth, rightward in enumerate(self.rightward):
             if depth > 0:
-                x = locked(x, self.dropout, self.training)
+                x = locked_dropout(x, self.dropout, self.training)
             h = forth = rightward(x)[0]  # (B, S, D / 2)
             end = forth.take_along_dim(last[..., None], 1)  # (B, 1, D / 2)
             if self.bidirectional:
@@ -93,7 +102,7 @@ class Encoder(nn.Module):
                 h, end = torch.cat([forth, back], 2), torch.cat([end, back[:, :1]], 2)
             x = h  # (B, S, D)
             ends.append(end[:, 0])
-        return locked(x, self.dropout, self.training), ends
+        return locked_dropout(x, self.dropout, self.training), ends
 
 
 class Reading(NamedTuple):
@@ -132,13 +141,13 @@ class RecurrentTranslator(TranslationNetwork):
         elif config.input_feeding:
             first = config.feature_width
         sizes = [config.embedding_width + first, *[width] * layers]
-        self.decoder = nn.ModuleList(self.layer(size, into) for size, into in pairwise(sizes))
+        self.decoder = nn.ModuleList(self.make_layer(size, into) for size, into in pairwise(sizes))
         self.feature = Linear(width + told, config.feature_width)
 
     @staticmethod
     @abstractmethod
-    def layer(size: int, width: int) -> nn.Module:
-        """A layer that reads (B, T, size) and gives (B, T, width)."""
+    def make_layer(input_width: int, width: int) -> nn.Module:
+        """A layer (B, T, input_width) -> (B, T, width)."""
 
     def begin(self, bridged: Tensor) -> Any:
         """s_0 from B [h>_S; h<_1] + b."""
@@ -147,7 +156,7 @@ class RecurrentTranslator(TranslationNetwork):
     def embed(self, tokens: Tensor, table: Tensor) -> Tensor:
         """(B, T) -> (B, T, E)."""
         x = embed(tokens, table, self.config.dropout_embedding, self.training)
-        return locked(READ * x, self.config.dropout_input, self.training)
+        return locked_dropout(EMBEDDING_SCALE * x, self.config.dropout_input, self.training)
 
     def encode(self, source: Tensor, lengths: Tensor) -> Reading:
         h, ends = self.encoder(self.embed(source, self.source_embedding_matrix()), lengths)
@@ -165,7 +174,9 @@ class RecurrentTranslator(TranslationNetwork):
         if self.config.steps:
             read = self.additive if self.config.attention == "additive" else self.feeding
         features, cache = read(y, cache)
-        return NetworkOutput(locked(features, self.config.dropout_output, self.training), cache)
+        return NetworkOutput(
+            locked_dropout(features, self.config.dropout_output, self.training), cache
+        )
 
     def alignment(self, state: NetworkState) -> Tensor | None:
         cache: Reading = state.cache
@@ -191,10 +202,10 @@ class RecurrentTranslator(TranslationNetwork):
         into, w_c = self.divided(layer, y)
         contexts, below = [], []
         for gates in into.unbind(1):
-            c, weights = self.attention(hidden(first)[:, None], keys, h, real)  # (B, 1, D)
-            first = cell(layer, gates + product(c[:, 0], w_c), first)
+            c, weights = self.attention(hidden_state(first)[:, None], keys, h, real)  # (B, 1, D)
+            first = recurrent_step(layer, gates + linear(c[:, 0], w_c), first)
             contexts.append(c)
-            below.append(hidden(first))
+            below.append(hidden_state(first))
         s, others = self.stack(torch.stack(below, 1), cache.layers[1:], self.masks(y), 1)
         said = self.feature(torch.cat([s, torch.cat(contexts, 1), y], 2)).tanh()
         return said, cache._replace(layers=(first, *others), weights=weights[:, -1])
@@ -208,8 +219,8 @@ class RecurrentTranslator(TranslationNetwork):
         into, w_said = self.divided(layer, y)
         said, all_said, masks = cache.said, [], self.masks(y)
         for gates in into.unbind(1):
-            first = cell(layer, gates + product(said, w_said), first)
-            s, others = self.stack(hidden(first)[:, None], others, masks, 1)  # (B, 1, D)
+            first = recurrent_step(layer, gates + linear(said, w_said), first)
+            s, others = self.stack(hidden_state(first)[:, None], others, masks, 1)  # (B, 1, D)
             c, weights = self.attention(s, keys, h, real)
             said = self.feature(torch.cat([s, c], 2)[:, 0]).tanh()
             all_said.append(said)
@@ -221,7 +232,7 @@ class RecurrentTranslator(TranslationNetwork):
         W for what it reads beside y."""
         sizes = [y.shape[2], layer.input_size - y.shape[2]]
         w_y, w_beside = (part.contiguous() for part in layer.weight_ih_l0.split(sizes, 1))
-        return product(y, w_y, layer.bias_ih_l0), w_beside
+        return linear(y, w_y, layer.bias_ih_l0), w_beside
 
     def stack(
         self, x: Tensor, states: Sequence[Any], masks: Sequence[Tensor | float], first: int = 0
@@ -230,7 +241,7 @@ class RecurrentTranslator(TranslationNetwork):
         after = []
         for depth, state in enumerate(states, first):
             x = x * masks[depth - 1] if depth > 0 else x
-            x, state = run(self.decoder[depth], x, state)
+            x, state = run_layer(self.decoder[depth], x, state)
             after.append(state)
         return x, tuple(after)
 
@@ -240,21 +251,21 @@ class RecurrentTranslator(TranslationNetwork):
         if not self.training or p == 0:
             return [1.0] * above
         ones = y.new_ones(len(y), 1, self.config.width)
-        return [locked(ones, p, True) for _ in range(above)]
+        return [locked_dropout(ones, p, True) for _ in range(above)]
 
 
 class ElmanTranslator(RecurrentTranslator):
-    layer = staticmethod(elman)
+    make_layer = staticmethod(elman_layer)
 
 
 class GRUTranslator(RecurrentTranslator):
-    layer = staticmethod(gru)
+    make_layer = staticmethod(gru_layer)
 
 
 class LSTMTranslator(RecurrentTranslator):
-    layer = staticmethod(lstm)
+    make_layer = staticmethod(lstm_layer)
     starts = 2
 
-    def begin(self, bridged: Tensor) -> Cell:
+    def begin(self, bridged: Tensor) -> LSTMState:
         h, c = bridged.chunk(2, 1)
-        return Cell(h.tanh(), c)
+        return LSTMState(h.tanh(), c)

@@ -13,9 +13,9 @@
 B rows · S source positions · T new target positions · D width · H heads, G of keys and values,
 each d wide
 
-Layers, norms and positions are the language model's (`transformer.py`, which also says where the
-norms are when they are last). Positions are sinusoidal unless asked otherwise, and then no sentence
-is too long. Weights are drawn as in Glorot & Bengio (2010), embeddings from N(0, 1/D): with the
+Layers, norms and positions are those of `layers/transformer_layers.py`, which also says where the
+norms are in a post-norm model. Positions are sinusoidal by default, and then no sentence is too
+long. Weights are drawn as in Glorot & Bengio (2010), embeddings from N(0, 1/D): with the
 smaller weights of the language model a translator of three layers is slow to find its source
 (Multi30k, 300 steps of 1024 tokens: 4.0 nats a token instead of 3.3).
 
@@ -40,31 +40,32 @@ from seqlm.errors import ModelError
 from seqlm.models.base import NetworkOutput, NetworkState, TranslationNetwork
 from seqlm.models.config.transformer_config import TransformerLayerConfig
 from seqlm.models.config.translator_config import TransformerTranslatorConfig
-from seqlm.models.language.transformer import (
-    Layer,
-    make_norm,
-    place,
-    position_wise,
-)
-from seqlm.models.layers.attention import Past, Turns, attend, lower_right, turns
+from seqlm.models.layers.attention import KVCache, attend, causal_mask
 from seqlm.models.layers.dropout import embed
 from seqlm.models.layers.linear import Linear
+from seqlm.models.layers.rotary import RotaryAngles, rotary_angles
+from seqlm.models.layers.transformer_layers import (
+    TransformerLayer,
+    add_positions,
+    make_feed_forward,
+    make_norm,
+)
 from seqlm.models.output import make_output_layer
 from seqlm.models.translation.encoder_memory import Source, inside
 
 
-class EncoderLayer(Layer):
+class EncoderLayer(TransformerLayer):
     """Attention that looks both ways, feed-forward."""
 
     def __init__(self, config: TransformerLayerConfig) -> None:
         super().__init__(config)
-        self.feed_forward = position_wise(config)
+        self.feed_forward = make_feed_forward(config)
 
-    def forward(self, e: Tensor, sees: Tensor, by: Turns | None) -> Tensor:
+    def forward(self, e: Tensor, sees: Tensor, angles: RotaryAngles | None) -> Tensor:
         """e (B, S, D) -> the same; `sees` (B, 1, 1, S) is False on padding."""
-        e, _ = self.attend(e, self.attention.empty_cache(len(e)), sees, by)
-        fed = self.feed_forward(self.before(self.feed_norm, e))
-        return self.after(self.feed_norm, e, fed)
+        e, _ = self.attend(e, self.attention.empty_cache(len(e)), sees, angles)
+        fed = self.feed_forward(self.sublayer_input(self.feed_forward_norm, e))
+        return self.residual(self.feed_forward_norm, e, fed)
 
 
 class CrossAttention(nn.Module):
@@ -93,7 +94,7 @@ class CrossAttention(nn.Module):
         return self.out(mix.transpose(1, 2).flatten(2)), queries
 
 
-class DecoderLayer(Layer):
+class DecoderLayer(TransformerLayer):
     """Attention to the target so far, attention to the source, feed-forward."""
 
     def __init__(self, config: TransformerLayerConfig) -> None:
@@ -102,31 +103,31 @@ class DecoderLayer(Layer):
         self.cross = CrossAttention(
             config.width, config.heads, config.num_kv_heads, config.bias, config.dropout_attention
         )
-        self.feed_forward = position_wise(config)
+        self.feed_forward = make_feed_forward(config)
 
     def forward(
         self,
         x: Tensor,
-        past: Past,
+        past: KVCache,
         mask: Tensor | None,
-        by: Turns | None,
+        angles: RotaryAngles | None,
         keys: Tensor,
         values: Tensor,
         sees: Tensor,
-    ) -> tuple[Tensor, Past, Tensor]:
+    ) -> tuple[Tensor, KVCache, Tensor]:
         """x (B, T, D) -> the same, what has been read, and what the source was asked."""
-        x, past = self.attend(x, past, mask, by)
-        crossed, queries = self.cross(self.before(self.cross_norm, x), keys, values, sees)
-        x = self.after(self.cross_norm, x, crossed)
-        fed = self.feed_forward(self.before(self.feed_norm, x))
-        return self.after(self.feed_norm, x, fed), past, queries
+        x, past = self.attend(x, past, mask, angles)
+        crossed, queries = self.cross(self.sublayer_input(self.cross_norm, x), keys, values, sees)
+        x = self.residual(self.cross_norm, x, crossed)
+        fed = self.feed_forward(self.sublayer_input(self.feed_forward_norm, x))
+        return self.residual(self.feed_forward_norm, x, fed), past, queries
 
 
 class Reading(NamedTuple):
     """The decoder's state."""
 
     source: Source  # keys and values (B, G, S, d) of each layer
-    pasts: tuple[Past, ...]  # of the target
+    pasts: tuple[KVCache, ...]  # of the target
     asked: Tensor  # (B, H, d), the last queries of the last layer
 
 
@@ -154,10 +155,10 @@ class TransformerTranslator(TranslationNetwork):
         self.encoder_norm = make_norm(config) if config.norm_first else nn.Identity()
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
         self.norm = make_norm(config) if config.norm_first else nn.Identity()
-        self.initialise()
+        self.initialize()
 
     @torch.no_grad()
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         spread = self.config.width**-0.5
         for matrix in dict.fromkeys(
             (self.output_layer.weight, self.input_embedding(), self.source_embedding_matrix())
@@ -178,12 +179,12 @@ class TransformerTranslator(TranslationNetwork):
     def encode(self, source: Tensor, lengths: Tensor) -> Reading:
         """Errors: ModelError where the batch's longest sentence is beyond the horizon."""
         real = inside(lengths, source.shape[1])  # (B, S)
-        e = self.enter(
+        e = self.embed_tokens(
             source, 0, self.source_embedding_matrix(), self.source_positions
         )  # (B, S, D)
-        by, sees = self.turns(source, 0), real[:, None, None]  # (B, 1, 1, S)
+        angles, sees = self.angles(source, 0), real[:, None, None]  # (B, 1, 1, S)
         for layer in self.encoder:
-            e = layer(e, sees, by)
+            e = layer(e, sees, angles)
         memory = self.encoder_norm(e)
 
         decoder = list(cast(Iterable[DecoderLayer], self.decoder))
@@ -199,12 +200,12 @@ class TransformerTranslator(TranslationNetwork):
         """Errors: ModelError where more than `horizon` tokens would have been read."""
         new, before = tokens.shape[1], cache.pasts[0].keys.shape[2]
         real, *kept = cache.source.read()
-        sees, by = real[:, None, None], self.turns(tokens, before)
-        mask = lower_right(new, before, tokens.device) if before and new > 1 else None
-        x = self.enter(tokens, before, self.input_embedding(), self.positions)  # (B, T, D)
+        sees, angles = real[:, None, None], self.angles(tokens, before)
+        mask = causal_mask(new, before, tokens.device) if before and new > 1 else None
+        x = self.embed_tokens(tokens, before, self.input_embedding(), self.positions)  # (B, T, D)
         after, asked = [], cache.asked
         for layer, past, keys, values in zip(self.decoder, cache.pasts, kept[::2], kept[1::2]):
-            x, past, queries = layer(x, past, mask, by, keys, values, sees)
+            x, past, queries = layer(x, past, mask, angles, keys, values, sees)
             after.append(past)
             asked = queries[:, :, -1]  # (B, H, T, d) -> (B, H, d)
         features = dropout(self.norm(x), self.config.dropout_output, self.training)
@@ -222,7 +223,9 @@ class TransformerTranslator(TranslationNetwork):
 
     # -------------------------------------------------------------------------------- what both do
 
-    def enter(self, tokens: Tensor, before: int, table: Tensor, learned: Tensor | None) -> Tensor:
+    def embed_tokens(
+        self, tokens: Tensor, before: int, table: Tensor, learned: Tensor | None
+    ) -> Tensor:
         """e_0 or x_0 (B, T, D) of `tokens` (B, T) at the places from `before` on."""
         config, length = self.config, before + tokens.shape[1]
         if self.context_length is not None and length > self.context_length:
@@ -231,12 +234,12 @@ class TransformerTranslator(TranslationNetwork):
                 f" {self.context_length}"
             )
         x = embed(tokens, table, config.dropout_embedding, self.training)
-        x = place(x, before, config.positions, learned)
+        x = add_positions(x, before, config.positions, learned)
         return dropout(x, config.dropout_input, self.training)
 
-    def turns(self, tokens: Tensor, before: int) -> Turns | None:
+    def angles(self, tokens: Tensor, before: int) -> RotaryAngles | None:
         """By what queries and keys are rotated, where positions are rotary."""
         if self.config.positions != "rotary":
             return None
         head_width = self.config.width // self.config.heads
-        return turns(tokens.shape[1], before, head_width, tokens.device)
+        return rotary_angles(tokens.shape[1], before, head_width, tokens.device)

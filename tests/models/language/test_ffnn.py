@@ -11,20 +11,20 @@ from torch import Tensor
 from seqlm.errors import UsageError
 from seqlm.models.base import EOS
 from seqlm.models.config.ffnn_config import FFNNConfig
-from seqlm.models.language.ffnn import READ, FeedForward
+from seqlm.models.language.ffnn import EMBEDDING_SCALE, FFNN
 
 V, B, T = 11, 3, 7
 
 
-def build(**options: Any) -> FeedForward:
+def build(**options: Any) -> FFNN:
     torch.manual_seed(1)
-    return FeedForward(FFNNConfig(V, **{"width": 5, "order": 4, **options})).eval()
+    return FFNN(FFNNConfig(V, **{"width": 5, "order": 4, **options})).eval()
 
 
-def logits(model: FeedForward, words: list[int]) -> Tensor:
+def logits(model: FFNN, words: list[int]) -> Tensor:
     """y = b + W x + U tanh(d + H x) after the n-1 `words`, (V,)."""
     C = model.output_layer.weight if model.config.tied else model.embedding
-    x = torch.cat([READ * C[word] for word in words])
+    x = torch.cat([EMBEDDING_SCALE * C[word] for word in words])
     a = torch.tanh(model.hidden.bias + model.hidden.weight @ x)
     matrix = model.output_layer.weight
     if model.config.tied:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqlm.models.language.recurrent import GRU, LSTM, READ, Cell, Elman
+from seqlm.models.language.recurrent import GRU, LSTM, Elman
+from seqlm.models.layers.recurrent_layers import EMBEDDING_SCALE, LSTMState
 
 CELLS = {"rnn": Elman, "lstm": LSTM, "gru": GRU}
 
@@ -28,7 +29,7 @@ def lstm(layer, x, state):
     )
     i, f, g, o = gates.chunk(4, -1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return Cell(torch.sigmoid(o) * torch.tanh(c), c)
+    return LSTMState(torch.sigmoid(o) * torch.tanh(c), c)
 
 
 def gru(layer, x, h):
@@ -52,7 +53,7 @@ def test_forward_is_the_equations(arch, options):
     table = model.output_layer.weight if model.config.tied else model.embedding
     states = list(cache)
     for t in range(6):
-        x = READ * table[tokens[:, t]]
+        x = EMBEDDING_SCALE * table[tokens[:, t]]
         for depth, layer in enumerate(model.layers):
             states[depth] = step(layer, x, states[depth])
             x = states[depth].h if arch == "lstm" else states[depth]

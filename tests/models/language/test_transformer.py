@@ -83,16 +83,16 @@ def attention(layer, config, x):
 
 def feed_forward(layer, config, x):
     """x (D,)."""
-    hidden = affine(layer.into, x)
+    hidden = affine(layer.up, x)
     if config.activation == "swiglu":
         gate, into = hidden.chunk(2)
-        return affine(layer.out, gate * torch.sigmoid(gate) * into)
+        return affine(layer.down, gate * torch.sigmoid(gate) * into)
     if config.activation == "relu":
-        return affine(layer.out, hidden.clamp(min=0))
+        return affine(layer.down, hidden.clamp(min=0))
     if config.activation == "gelu":
-        return affine(layer.out, hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2)
+        return affine(layer.down, hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2)
     inside = math.sqrt(2 / math.pi) * (hidden + 0.044715 * hidden**3)
-    return affine(layer.out, hidden * (1 + torch.tanh(inside)) / 2)
+    return affine(layer.down, hidden * (1 + torch.tanh(inside)) / 2)
 
 
 def entered(model, tokens):
@@ -123,10 +123,10 @@ def slow(model, tokens):
     for block in model.blocks:
         if config.norm_first:
             x = x + attention(block.attention, config, normed(block.attention_norm, x))
-            x = x + fed(block.feed_forward, normed(block.feed_norm, x))
+            x = x + fed(block.feed_forward, normed(block.feed_forward_norm, x))
         else:
             x = normed(block.attention_norm, x + attention(block.attention, config, x))
-            x = normed(block.feed_norm, x + fed(block.feed_forward, x))
+            x = normed(block.feed_forward_norm, x + fed(block.feed_forward, x))
     return normed(model.norm, x) if config.norm_first else x
 
 
@@ -214,13 +214,15 @@ def test_weights_are_drawn_as_in_gpt_2():
         if "norm" in name or parameter.ndim < 2:
             assert set(parameter.unique().tolist()) == {1.0 if "norm.weight" in name else 0.0}, name
         else:
-            spread = 0.02 / 4 if name.endswith("out.weight") else 0.02
+            spread = 0.02 / 4 if name.endswith(("out.weight", "down.weight")) else 0.02
             assert parameter.std().item() == pytest.approx(spread, rel=0.1), name
 
 
 def test_sinusoids_and_embeddings_are_of_one_size():
     model = build(width=64, heads=4, positions="sinusoidal", vocab_size=500)
-    x = model.enter(torch.arange(500)[None], 0) - model.enter(torch.zeros(1, 500).long(), 0)
+    x = model.embed_tokens(torch.arange(500)[None], 0) - model.embed_tokens(
+        torch.zeros(1, 500).long(), 0
+    )
     assert x.std().item() == pytest.approx(math.sqrt(2), rel=0.1)
 
 

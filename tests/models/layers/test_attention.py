@@ -1,4 +1,4 @@
-"""Attention against loops, rotations against complex numbers, and what is kept of the past."""
+"""Attention against loops, rotations against complex numbers, and what is kept of the cache."""
 
 import cmath
 import math
@@ -6,16 +6,8 @@ import math
 import pytest
 import torch
 
-from seqlm.models.layers.attention import (
-    Past,
-    SelfAttention,
-    Turns,
-    attend,
-    lower_right,
-    remember,
-    rotate,
-    turns,
-)
+from seqlm.models.layers.attention import KVCache, SelfAttention, append, attend, causal_mask
+from seqlm.models.layers.rotary import RotaryAngles, rotary_angles, rotate
 from seqlm.models.tree import select
 
 B, H, T, WIDTH = 2, 4, 5, 3  # rows, heads, positions, width of a head
@@ -59,21 +51,21 @@ def test_attention_is_its_equation(shared):
 
 
 @pytest.mark.parametrize("shared", [H, 2])
-def test_a_mask_of_the_lower_right_sees_what_came_before(shared):
+def test_a_causal_mask_sees_what_came_before(shared):
     torch.manual_seed(1)
     queries, keys, values = heads(), heads(shared, 3 + T), heads(shared, 3 + T)
-    mask = lower_right(T, 3, torch.device("cpu"))
+    mask = causal_mask(T, 3, torch.device("cpu"))
     expected = naive(queries, keys, values, lambda t: range(3 + t + 1))
     torch.testing.assert_close(attend(queries, keys, values, mask), expected)
 
 
-def told_apart(mask: torch.Tensor | None, by: Turns | None) -> float:
+def told_apart(mask: torch.Tensor | None, angles: RotaryAngles | None) -> float:
     """How far a layer over permuted positions is from the permutation of the layer over them."""
     torch.manual_seed(1)
     x, order = torch.randn(B, T, 8, dtype=torch.float64), torch.tensor([3, 0, 4, 1, 2])
     layer = SelfAttention(8, H, 2, bias=True, dropout=0.0).double()
-    y, _ = layer(x, layer.empty_cache(B), mask, by)
-    permuted, _ = layer(x[:, order], layer.empty_cache(B), mask, by)
+    y, _ = layer(x, layer.empty_cache(B), mask, angles)
+    permuted, _ = layer(x[:, order], layer.empty_cache(B), mask, angles)
     return (y[:, order] - permuted).abs().max().item()
 
 
@@ -82,7 +74,7 @@ def test_without_positions_and_mask_attention_is_blind_to_order():
     everything = torch.ones(T, T, dtype=torch.bool)
     assert told_apart(everything, None) < 1e-12
     assert told_apart(None, None) > 0.01
-    assert told_apart(everything, turns(T, 0, 2, everything.device)) > 0.01
+    assert told_apart(everything, rotary_angles(T, 0, 2, everything.device)) > 0.01
 
 
 def test_dropout_zeroes_weights_and_scales_the_rest():
@@ -100,7 +92,7 @@ def test_a_rotation_multiplies_complex_numbers():
     torch.manual_seed(1)
     width, before = 6, 4
     x = torch.randn(B, T, H, width, dtype=torch.float64)
-    turned = rotate(x, turns(T, before, width, x.device))
+    turned = rotate(x, rotary_angles(T, before, width, x.device))
     for t in range(T):
         for i in range(width // 2):
             turn = cmath.exp(1j * (before + t) * 10000 ** (-2 * i / width))
@@ -116,55 +108,55 @@ def test_rotated_products_depend_on_the_distance_alone():
     query, key = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64)
 
     def product(t: int, s: int) -> float:
-        places = [rotate(x, turns(1, at, 8, x.device)) for x, at in ((query, t), (key, s))]
+        places = [rotate(x, rotary_angles(1, at, 8, x.device)) for x, at in ((query, t), (key, s))]
         return (places[0] * places[1]).sum().item()
 
     assert product(7, 3) == pytest.approx(product(104, 100), abs=1e-5)
     assert product(7, 3) != pytest.approx(product(7, 4), abs=1e-3)
 
 
-# ---------------------------------------------------------------------------------------- the past
+# ---------------------------------------------------------------------------------------- the cache
 
 
-def step(past: Past, length: int = 1) -> tuple[Past, torch.Tensor]:
+def step(cache: KVCache, length: int = 1) -> tuple[KVCache, torch.Tensor]:
     keys = torch.randn(B, 2, length, WIDTH)
-    return remember(past, keys, -keys), keys
+    return append(cache, keys, -keys), keys
 
 
-def nothing() -> Past:
-    return Past(torch.zeros(B, 2, 0, WIDTH), torch.zeros(B, 2, 0, WIDTH))
+def nothing() -> KVCache:
+    return KVCache(torch.zeros(B, 2, 0, WIDTH), torch.zeros(B, 2, 0, WIDTH))
 
 
 @torch.no_grad()
 def test_what_is_read_is_all_there_however_it_grew():
-    past, seen = nothing(), []
+    cache, seen = nothing(), []
     for length in (1, 3, 60, 1, 1, 70, 200):  # beyond 64, 128 and 256
-        past, keys = step(past, length)
+        cache, keys = step(cache, length)
         seen.append(keys)
-        assert torch.equal(past.keys, torch.cat(seen, 2))
-        assert torch.equal(past.values, -torch.cat(seen, 2))
+        assert torch.equal(cache.keys, torch.cat(seen, 2))
+        assert torch.equal(cache.values, -torch.cat(seen, 2))
 
 
 @torch.no_grad()
 def test_growth_is_in_place_while_there_is_room():
-    past, _ = step(step(step(nothing())[0])[0])
-    grown, _ = step(past)
-    assert grown.room is past.room
-    assert grown.keys.data_ptr() == past.keys.data_ptr()
+    cache, _ = step(step(step(nothing())[0])[0])
+    grown, _ = step(cache)
+    assert grown.buffer is cache.buffer
+    assert grown.keys.data_ptr() == cache.keys.data_ptr()
     capacities = []
     for _ in range(200):
         grown, _ = step(grown)
-        capacities.append(grown.room.keys.shape[2])
+        capacities.append(grown.buffer.keys.shape[2])
     assert sorted(set(capacities)) == [64, 128, 256]
 
 
 @torch.no_grad()
 def test_a_state_that_others_went_on_from_still_means_what_it_meant():
-    past, _ = step(step(nothing(), 5)[0])
-    before = past.keys.clone()
-    one, ones = step(past, 2)
-    other, others = step(past, 2)
-    assert torch.equal(past.keys, before)
+    cache, _ = step(step(nothing(), 5)[0])
+    before = cache.keys.clone()
+    one, ones = step(cache, 2)
+    other, others = step(cache, 2)
+    assert torch.equal(cache.keys, before)
     assert torch.equal(one.keys, torch.cat([before, ones], 2))
     assert torch.equal(other.keys, torch.cat([before, others], 2))
     further, more = step(one)
@@ -175,33 +167,33 @@ def test_a_state_that_others_went_on_from_still_means_what_it_meant():
 @torch.no_grad()
 @pytest.mark.parametrize("rows", [[0, 1], [1, 0], [1], [0, 0, 1]], ids=str)
 def test_selected_rows_share_nothing_with_the_others(rows):
-    past, _ = step(step(nothing(), 5)[0])
-    before, index = past.keys.clone(), torch.tensor(rows)
-    chosen = select(past, index)
+    cache, _ = step(step(nothing(), 5)[0])
+    before, index = cache.keys.clone(), torch.tensor(rows)
+    chosen = select(cache, index)
     keys = torch.randn(len(rows), 2, 1, WIDTH)
-    after = remember(chosen, keys, keys)
-    other, _ = step(past)
+    after = append(chosen, keys, keys)
+    other, _ = step(cache)
     assert torch.equal(after.keys, torch.cat([before[index], keys], 2))
     assert torch.equal(other.keys[:, :, :-1], before)
-    assert torch.equal(past.keys, before)
+    assert torch.equal(cache.keys, before)
 
 
 def test_under_a_graph_nothing_is_written_in_place():
     keys = torch.randn(B, 2, 3, WIDTH, requires_grad=True)
-    past = remember(nothing(), keys, keys)
-    after, _ = step(past)
-    assert after.room is None
+    cache = append(nothing(), keys, keys)
+    after, _ = step(cache)
+    assert after.buffer is None
     after.keys.sum().backward()
     assert torch.equal(keys.grad, torch.ones_like(keys))
 
 
 def test_a_room_made_in_inference_can_be_left():
     with torch.inference_mode():
-        past, _ = step(step(nothing(), 5)[0])
+        cache, _ = step(step(nothing(), 5)[0])
     with torch.no_grad():
-        after, keys = step(past)
-    assert torch.equal(after.keys, torch.cat([past.keys, keys], 2))
-    assert after.room is not past.room
+        after, keys = step(cache)
+    assert torch.equal(after.keys, torch.cat([cache.keys, keys], 2))
+    assert after.buffer is not cache.buffer
 
 
 @pytest.mark.parametrize("graph", [True, False])
@@ -211,13 +203,13 @@ def test_a_text_read_in_pieces_is_the_text_read_at_once(cuts, graph):
     layer = SelfAttention(16, H, 2, bias=False, dropout=0.0).double()
     x = torch.randn(B, 9, 16, dtype=torch.float64)
     with torch.set_grad_enabled(graph):
-        whole, end = layer(x, layer.empty_cache(B), None, turns(9, 0, 4, x.device))
-        past, parts, before = layer.empty_cache(B), [], 0
+        whole, end = layer(x, layer.empty_cache(B), None, rotary_angles(9, 0, 4, x.device))
+        cache, parts, before = layer.empty_cache(B), [], 0
         for piece in x.split(cuts, 1):
             new = piece.shape[1]
-            mask = lower_right(new, before, x.device)
-            y, past = layer(piece, past, mask, turns(new, before, 4, x.device))
+            mask = causal_mask(new, before, x.device)
+            y, cache = layer(piece, cache, mask, rotary_angles(new, before, 4, x.device))
             parts.append(y)
             before += new
     torch.testing.assert_close(torch.cat(parts, 1), whole)
-    torch.testing.assert_close(past.keys, end.keys)
+    torch.testing.assert_close(cache.keys, end.keys)

@@ -7,21 +7,24 @@ import torch
 
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
-from seqlm.models.layers.feed_forward import Experts, PositionWise, usage
+from seqlm.models.layers.feed_forward import FeedForward
+from seqlm.models.layers.mixture_of_experts import MixtureOfExperts, usage_figures
 
 B, T, D, E = 3, 7, 6, 4
 
 
-def mixture(active: int, balance: float = 0.01, z_loss: float = 0.001) -> Experts:
+def mixture(active: int, balance: float = 0.01, z_loss: float = 0.001) -> MixtureOfExperts:
     torch.manual_seed(1)
-    made = Experts(
-        [PositionWise(D, 5, "gelu", True, True) for _ in range(E)], active, D, balance, z_loss
+    made = MixtureOfExperts(
+        [FeedForward(D, 5, "gelu", True, True) for _ in range(E)], active, D, balance, z_loss
     )
     torch.nn.init.normal_(made.router)
     return made
 
 
-def token_by_token(experts: Experts, x: torch.Tensor) -> tuple[torch.Tensor, float, list[float]]:
+def token_by_token(
+    experts: MixtureOfExperts, x: torch.Tensor
+) -> tuple[torch.Tensor, float, list[float]]:
     """y, the penalty and the shares, from the equations."""
     flat, router, y = x.reshape(-1, D), experts.router.detach(), []
     chosen, probability, squares = [0.0] * E, [0.0] * E, 0.0
@@ -29,11 +32,11 @@ def token_by_token(experts: Experts, x: torch.Tensor) -> tuple[torch.Tensor, flo
         z = [float(row @ one) for row in router]
         total = sum(map(math.exp, z))
         p = [math.exp(value) / total for value in z]
-        best = sorted(range(E), key=lambda i: -p[i])[: experts.active]
+        best = sorted(range(E), key=lambda i: -p[i])[: experts.experts_per_token]
         among = sum(p[i] for i in best) if len(best) > 1 else 1.0
         y.append(sum(p[i] / among * experts.experts[i](one) for i in best))
         for i in best:
-            chosen[i] += 1 / experts.active / len(flat)
+            chosen[i] += 1 / experts.experts_per_token / len(flat)
         for i in range(E):
             probability[i] += p[i] / len(flat)
         squares += math.log(total) ** 2 / len(flat)
@@ -93,7 +96,7 @@ def test_the_router_is_float32_under_autocast():
 
 
 def test_the_experts_used_are_counted_layer_by_layer():
-    figures = usage(torch.tensor([[1.0, 0, 0, 0], [0, 0.5, 0.5, 0]]))
+    figures = usage_figures(torch.tensor([[1.0, 0, 0, 0], [0, 0.5, 0.5, 0]]))
     assert figures["experts used"].item() == pytest.approx((1 + 2) / 2)
     assert [figures[f"expert {i}"].item() for i in range(4)] == [0.5, 0.25, 0.25, 0]
 

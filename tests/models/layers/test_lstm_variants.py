@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.layers.lstm_variants import GatedLayer
+from seqlm.models.layers.lstm_variants import LSTMVariantLayer
 
 B, T, E, D = 3, 6, 4, 5
 VARIANTS = [(False, False), (False, True), (True, False), (True, True)]
 variants = pytest.mark.parametrize(("peephole", "coupled"), VARIANTS)
 
 
-def step(layer: GatedLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def step(layer: LSTMVariantLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """(B, E), (B, D), (B, D) -> the next h and c."""
     z = x @ layer.weight_ih_l0.T + layer.bias_ih_l0 + h @ layer.weight_hh_l0.T + layer.bias_hh_l0
     if layer.coupled:
@@ -29,7 +29,9 @@ def step(layer: GatedLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Te
     return o * torch.tanh(c), c
 
 
-def slowly(layer: GatedLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def slowly(
+    layer: LSTMVariantLayer, x: Tensor, h: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     outputs = []
     for t in range(x.shape[1]):
         h, c = step(layer, x[:, t], h, c)
@@ -37,10 +39,10 @@ def slowly(layer: GatedLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, 
     return torch.stack(outputs, 1), h, c
 
 
-def build(peephole: bool, coupled: bool) -> tuple[GatedLayer, list[Tensor]]:
+def build(peephole: bool, coupled: bool) -> tuple[LSTMVariantLayer, list[Tensor]]:
     """A layer with large weights, and x, h, c."""
     torch.manual_seed(1)
-    layer = GatedLayer(E, D, peephole, coupled).double()
+    layer = LSTMVariantLayer(E, D, peephole, coupled).double()
     for parameter in layer.parameters():
         nn.init.normal_(parameter)
     shapes = [(B, T, E), (B, D), (B, D)]
@@ -112,7 +114,9 @@ def test_another_recurrent_weight_takes_the_gradient() -> None:
 
 def test_coupled_gates_have_a_quarter_fewer_weights_and_peepholes_are_vectors() -> None:
     shapes = {
-        variant: {name: tuple(p.shape) for name, p in GatedLayer(E, D, *variant).named_parameters()}
+        variant: {
+            name: tuple(p.shape) for name, p in LSTMVariantLayer(E, D, *variant).named_parameters()
+        }
         for variant in VARIANTS
     }
     assert shapes[False, False] == {

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from seqlm.errors import UsageError
 from seqlm.models.config.translator_config import RecurrentTranslatorConfig
-from seqlm.models.language.recurrent import READ
 from seqlm.models.layers.attention import SourceAttention
+from seqlm.models.layers.recurrent_layers import EMBEDDING_SCALE
 from seqlm.models.translation.encoder_memory import inside
 from seqlm.models.translation.recurrent_seq2seq import (
     ElmanTranslator,
@@ -89,7 +89,7 @@ def translated(
     config = model.config
     E_y = model.output_layer.weight if config.tied else model.embedding
     E_x = E_y if config.shares_source_embedding else model.source_embedding
-    hs, states = [READ * E_x[token] for token in source], []
+    hs, states = [EMBEDDING_SCALE * E_x[token] for token in source], []
     for depth in range(config.layers):
         halves = [read(arch, model.encoder.rightward[depth], hs)]
         ends = [halves[0][-1]]
@@ -106,7 +106,7 @@ def translated(
     features, weights = [], []
     feature = torch.zeros(model.feature.out_features, dtype=torch.float64)
     for token in tokens:
-        y = READ * E_y[token]
+        y = EMBEDDING_SCALE * E_y[token]
         beside = []
         if config.attention == "additive":
             c, weights = attended(model.attention, h_of(states[0]), hs)

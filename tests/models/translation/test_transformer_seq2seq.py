@@ -141,7 +141,7 @@ def slow(model, source, tokens):
             layer.attention_norm, e,
             lambda x, a=layer.attention: to_itself(config, a, x, lambda t: range(len(x))),
         )  # fmt: skip
-        e = around(layer.feed_norm, e, fed(layer.feed_forward))
+        e = around(layer.feed_forward_norm, e, fed(layer.feed_forward))
     if config.norm_first:
         e = normed(model.encoder_norm, e)
 
@@ -158,7 +158,7 @@ def slow(model, source, tokens):
             return y
 
         x = around(layer.cross_norm, x, cross)
-        x = around(layer.feed_norm, x, fed(layer.feed_forward))
+        x = around(layer.feed_forward_norm, x, fed(layer.feed_forward))
     return normed(model.norm, x) if config.norm_first else x, seen[-1]
 
 

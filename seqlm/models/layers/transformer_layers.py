@@ -1,0 +1,96 @@
+"""What the Transformers share: layers with norms and residual sums, and positions.
+
+    pre-norm (Xiong et al. 2020)               post-norm (Vaswani et al. 2017)
+    x = x + sublayer(norm(x))                  x = norm(x + sublayer(x))
+
+    LayerNorm (Ba et al. 2016)     (x - mean x) / sqrt(var x + 1e-5) * g + b
+    RMSNorm (Zhang & Sennrich 2019)              x / sqrt(mean x² + 1e-5) * g
+
+Positions are learned (a matrix P), sinusoidal (Vaswani et al. 2017),
+
+    P[t, 2i] = sin(t 10000^{-2i/D})      P[t, 2i+1] = cos(t 10000^{-2i/D})
+
+with E read times sqrt(D) as there, rotary (in the attention, without a P), or none: then the causal
+mask alone tells the order.
+
+B rows · T new positions · L positions before them · D width
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from seqlm.models.config.transformer_config import TransformerLayerConfig
+from seqlm.models.layers.attention import KVCache, SelfAttention
+from seqlm.models.layers.feed_forward import FeedForward
+from seqlm.models.layers.rotary import RotaryAngles, rotary_angles
+
+NORM_EPSILON = 1e-5
+"""What a norm adds to a variance."""
+
+
+class TransformerLayer(nn.Module):
+    """What all layers have: norms, residual sums, and the attention of a text to itself.
+
+    A sublayer f is computed as `x = self.residual(norm, x, f(self.sublayer_input(norm, x)))`.
+    """
+
+    def __init__(self, config: TransformerLayerConfig) -> None:
+        super().__init__()
+        self.pre_norm, self.dropout = config.norm_first, config.dropout_hidden
+        self.attention_norm, self.feed_forward_norm = make_norm(config), make_norm(config)
+        self.attention = SelfAttention(
+            config.width, config.heads, config.num_kv_heads, config.bias, config.dropout_attention
+        )
+
+    def sublayer_input(self, norm: nn.Module, x: Tensor) -> Tensor:
+        return norm(x) if self.pre_norm else x
+
+    def residual(self, norm: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        """The sum of x and of what a sublayer made of it, y."""
+        x = x + dropout(y, self.dropout, self.training)
+        return x if self.pre_norm else norm(x)
+
+    def attend(
+        self, x: Tensor, cache: KVCache, mask: Tensor | None, angles: RotaryAngles | None
+    ) -> tuple[Tensor, KVCache]:
+        """The sublayer of self-attention: x (B, T, D) -> (B, T, D), and the cache with x."""
+        y, cache = self.attention(self.sublayer_input(self.attention_norm, x), cache, mask, angles)
+        return self.residual(self.attention_norm, x, y), cache
+
+
+def make_feed_forward(config: TransformerLayerConfig, varying_sizes: bool = False) -> FeedForward:
+    """The feed-forward network of one layer. For `varying_sizes` see there."""
+    return FeedForward(
+        config.width, config.feed_forward_width, config.activation, config.bias, varying_sizes
+    )
+
+
+def make_norm(config: TransformerLayerConfig) -> nn.Module:
+    if config.norm == "rms":
+        return nn.RMSNorm(config.width, NORM_EPSILON)
+    return nn.LayerNorm(config.width, NORM_EPSILON, bias=config.bias)
+
+
+def add_positions(x: Tensor, offset: int, kind: str, learned: Tensor | None) -> Tensor:
+    """x_0 (B, T, D) of embeddings at the positions from L = `offset` on; `kind` as in the options.
+
+    `learned` is P, where positions are learned.
+    """
+    if kind == "learned":
+        assert learned is not None
+        return x + learned[offset : offset + x.shape[1]]
+    if kind == "sinusoidal":
+        waves = sinusoids(x.shape[1], offset, x.shape[2], x.device)
+        return math.sqrt(x.shape[2]) * x + waves.to(x.dtype)
+    return x
+
+
+def sinusoids(length: int, offset: int, width: int, device: torch.device) -> Tensor:
+    """P (T, D) of positions L .. L + T - 1; an odd width has no last cosine."""
+    angles = rotary_angles(length, offset, width, device)
+    return torch.stack([angles.sin, angles.cos], 2).flatten(1)[:, :width]
