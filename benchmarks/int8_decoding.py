@@ -23,7 +23,8 @@ from benchmarks.commands import lines_of
 from seqlm.decoding.translation_search import Search, translate
 from seqlm.evaluation.translation_quality import bleu
 from seqlm.models.layers import linear
-from seqlm.runs.load_model import Opened, open_translators
+from seqlm.runs.load_model import LoadedTranslator, load_translators
+from seqlm.runs.locate import locate
 
 FLOAT32 = linear.linear
 
@@ -47,11 +48,13 @@ class Quantised:
         return y
 
 
-def timed(opened: Opened, lines: list[str], product: object) -> tuple[list[str], float]:
+def timed(
+    translator: LoadedTranslator, lines: list[str], product: object
+) -> tuple[list[str], float]:
     """Translations, and sentences a second."""
     linear.linear = product  # type: ignore[assignment]
     started = time.perf_counter()
-    found = [each.found[0].text for each in translate(*opened, lines, Search(beam=5))]
+    found = [each.found[0].text for each in translate(*translator, lines, Search(beam=5))]
     return found, len(lines) / (time.perf_counter() - started)
 
 
@@ -67,15 +70,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.backends.quantized.engine = "onednn"
-    opened = open_translators([options.run])
+    translator = load_translators([locate(options.run, "translation")])
     lines, references = (
         lines_of(file)[: options.lines] for file in (options.source, options.reference)
     )
     quantised = Quantised()
     for product in (FLOAT32, quantised):  # what a machine does once is not counted
-        timed(opened, lines[:64], product)
+        timed(translator, lines[:64], product)
     pairs = [
-        (timed(opened, lines, FLOAT32), timed(opened, lines, quantised))
+        (timed(translator, lines, FLOAT32), timed(translator, lines, quantised))
         for _ in range(options.repeats)
     ]
     (exact, _), (rough, _) = pairs[0]

@@ -30,8 +30,8 @@ import torch
 from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.evaluation.perplexity import Tally, evaluate
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.runs.checkpoint import Loaded, load
-from seqlm.runs.run_folder import RunFolder
+from seqlm.runs.load_model import LoadedModel, load_model
+from seqlm.runs.locate import locate
 from seqlm.text.reading import blocks
 
 
@@ -61,7 +61,7 @@ def median(of: list[Used]) -> float:
 
 
 def digest(run_folder: Path) -> str:
-    manifest = next(run_folder.glob("saves/*/manifest.json")).read_text()
+    manifest = next(run_folder.glob("steps/*/manifest.json")).read_text()
     return re.findall(r'"sha256": "(\w+)"', manifest)[0]
 
 
@@ -79,7 +79,7 @@ def counting(folder: Path, kenlm: Path | None, order: int, rounds: int, words: i
         with_arpa.append(run(*seqlm, text, "-o", folder / "run-arpa", *arpa))
     bounded.append(run(*seqlm, text, "-o", folder / "run-1G", "--memory", "1G"))
     same = digest(folder / "run") == digest(folder / "run-1G")
-    saved = sum(file.stat().st_size for file in folder.glob("run/saves/*/model.safetensors"))
+    saved = sum(file.stat().st_size for file in folder.glob("run/steps/*/model.safetensors"))
     for name, runs in (("count", ours), ("--arpa", with_arpa), ("1G", bounded), ("lmplz", theirs)):
         if runs:
             seconds, peak = median(runs), max(used.peak for used in runs)
@@ -93,7 +93,7 @@ def counting(folder: Path, kenlm: Path | None, order: int, rounds: int, words: i
     )
 
 
-def score(loaded: Loaded, text: Path) -> tuple[float, np.ndarray]:
+def score(loaded: LoadedModel, text: Path) -> tuple[float, np.ndarray]:
     """Seconds from text to scores, and the natural log probabilities."""
     started = time.perf_counter()
     scored = evaluate(Mix.of([loaded]), [str(text)], Tally())
@@ -104,7 +104,7 @@ def score(loaded: Loaded, text: Path) -> tuple[float, np.ndarray]:
 def asking(folder: Path, kenlm: Path | None) -> None:
     """Prints how fast the run scores the held-out text, and whether KenLM says the same."""
     started = time.perf_counter()
-    loaded = load(RunFolder(folder / "run"))
+    loaded = load_model(locate(folder / "run"))
     print(f"open     {time.perf_counter() - started:.3f} s")
     text, ours, theirs = folder / "test.txt", [], []
     query = [kenlm / "query", "-v"] if kenlm else []
@@ -131,7 +131,7 @@ def asking(folder: Path, kenlm: Path | None) -> None:
         compare(loaded, text, folder / "words.txt", log_probs)
 
 
-def compare(loaded: Loaded, text: Path, told: Path, log_probs: np.ndarray) -> None:
+def compare(loaded: LoadedModel, text: Path, told: Path, log_probs: np.ndarray) -> None:
     """KenLM tells of every word `word=id length log10`."""
     cells = re.findall(rb"=\d+ (\d+) (-?[\d.e+-]+|-?inf)", told.read_bytes())
     lengths = np.array([int(length) for length, _ in cells])

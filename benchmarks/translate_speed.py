@@ -25,7 +25,8 @@ from seqlm.decoding.translation_search import SPARE, Search, translate
 from seqlm.device import choose_device, describe
 from seqlm.models.base import EOS, TranslationNetwork
 from seqlm.models.tree import select
-from seqlm.runs.load_model import Opened, open_translators
+from seqlm.runs.load_model import LoadedTranslator, load_translators
+from seqlm.runs.locate import locate
 
 SEARCH = Search(beam=5)
 
@@ -69,8 +70,8 @@ def plain(model: TranslationNetwork, source: list[int], search: Search) -> Found
     return max(ended or cut, key=lambda found: found.score)
 
 
-def fast(opened: Opened, lines: list[str], batch_size: int) -> Iterator[Found]:
-    for each in translate(*opened, lines, SEARCH, batch_size):
+def fast(translator: LoadedTranslator, lines: list[str], batch_size: int) -> Iterator[Found]:
+    for each in translate(*translator, lines, SEARCH, batch_size):
         yield Found(each.found[0].tokens, each.found[0].score)
 
 
@@ -99,19 +100,19 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
-    opened = open_translators([options.run], device)
+    translator = load_translators([locate(options.run, "translation")], device)
     lines = [line for line in lines_of(options.source) if line.strip()][: options.lines]
     print(f"torch {torch.__version__}, {describe(device)}, beam {SEARCH.beam}, {len(lines)} lines")
 
-    model = opened.model
+    model = translator.model
     assert isinstance(model, TranslationNetwork)
     step = max(1, len(lines) // options.plain)
     sample = range(0, len(lines), step)[: options.plain]
-    sentences = encoded(opened.reads, [lines[at] for at in sample], 0)
-    timed(fast(opened, lines[:64], 64))  # what a machine does once is not counted
-    batched, quick = timed(fast(opened, lines, 64))
+    sentences = encoded(translator.source_tokenizer, [lines[at] for at in sample], 0)
+    timed(fast(translator, lines[:64], 64))  # what a machine does once is not counted
+    batched, quick = timed(fast(translator, lines, 64))
     print(f"batches of 64: {len(lines) / quick:.1f} sentences/s", flush=True)
-    single, slow = timed(fast(opened, lines, 1))
+    single, slow = timed(fast(translator, lines, 1))
     print(f"one by one: {len(lines) / slow:.1f} sentences/s", flush=True)
     again, slowest = timed(plain(model, sentence.tokens, SEARCH) for sentence in sentences)
     rate = len(again) / slowest

@@ -91,9 +91,10 @@ COMMAND = [sys.executable, "-m", "seqlm"]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """That of a user whose machine has one core."""
+    """That of a user whose machine has one core, and whose seqlm is this checkout."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SEQLM_", "PYTHON"))}
-    return {**kept, "OMP_NUM_THREADS": "1", **more}
+    checkout = str(Path(__file__).parent.parent)
+    return {**kept, "PYTHONPATH": checkout, "OMP_NUM_THREADS": "1", **more}
 
 
 def seqlm_process(*arguments: Any, stdin: bytes = b"", cwd: Path | None = None) -> Result:

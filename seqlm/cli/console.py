@@ -16,6 +16,8 @@ from seqlm.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+    from seqlm.runs.locate import ModelPath
+
 quiet = False
 debug = False
 
@@ -50,7 +52,9 @@ DEBUG = flag("--debug", help="Show the traceback of an error.", callback=_set_de
 DEVICE = flag("--device", help="cpu, cuda, cuda:N or mps. [default: the best there is]")
 THREADS = flag("--num-threads", help="CPU threads. [default: all cores]", min=1)
 ERRORS = flag("--errors", help="Invalid UTF-8: strict refuses it, replace puts U+FFFD.")
-MODEL = flag("-m", "--model", help="A run, a save of it, or an ARPA file. [default: the last run]")
+MODEL = flag(
+    "-m", "--model", help="A run, a checkpoint of it, or an ARPA file. [default: latest run]"
+)
 OUTPUT = flag("-o", "--output", help="The run folder to write. [default: new, in ./checkpoints]")
 OVERWRITE = flag("--overwrite", help="Replace the run at --output.")
 PRUNE = flag("--prune", help="Leave out n-grams that change the perplexity by less, as 1e-8.")
@@ -119,6 +123,25 @@ def check_choice(name: str, value: str | None, choices: Sequence[str]) -> None:
 
     if value is not None and value not in choices:
         raise UsageError(f"--{name} {value!r}{did_you_mean(value, choices)}")
+
+
+def locate_model(name: str | None, task: str | None = None) -> ModelPath:
+    """The model that -m names; without a name the latest run, which is said.
+
+    Errors: those of `locate`.
+    """
+    from seqlm.runs.locate import locate
+
+    model = locate(name, task)
+    if model.is_default:
+        say(f"model: {model.path} (the latest run)")
+    return model
+
+
+def locate_models(names: Sequence[str] | None, task: str) -> list[ModelPath]:
+    """Those that several -m name, or the latest run. Errors: those of `locate`."""
+    wanted: list[str | None] = [*names] if names else [None]
+    return [locate_model(name, task) for name in wanted]
 
 
 def set_up_torch(device: str | None, threads: int | None, float64: bool = False) -> torch.device:

@@ -128,7 +128,8 @@ def evaluate(
     import numpy as np
 
     from seqlm.evaluation import exposure, perplexity, surprisal, tuning
-    from seqlm.runs.load_model import open_model
+    from seqlm.runs.load_model import load_model
+    from seqlm.runs.locate import locate
 
     wanted = perplexity.check_metrics(metric or ["ppl"])
     of_exposure = exposure.asked(wanted, oracle is not None)
@@ -140,7 +141,9 @@ def evaluate(
     )
     if stride is not None:
         models = models.in_windows(stride)
-    judge = open_model(oracle, where, console.Stages()) if oracle is not None else None
+    judge = None
+    if oracle is not None:
+        judge = load_model(locate(oracle, "lm"), where, console.Stages())
     check_probabilities(models, per_token)
     statistics = models.adaptation.statistics_digest
     held_out = {statistics: "--dynamic-statistics"} if statistics else {}
@@ -164,7 +167,7 @@ def evaluate(
     figures = {name: perplexity.METRICS[name](tally) for name in wanted if name not in of_exposure}
     if judge is not None:
         figures |= exposure.measure(models, judge, np.concatenate(read), seed)
-        signature += f"|oracle:{judge.config['arch']}.{judge.weights}|seed:{seed}"
+        signature += f"|oracle:{judge.config.arch}.{judge.weights_digest}|seed:{seed}"
     values = {name: figures[name] for name in wanted}
     if json:
         print(json_module.dumps(as_object(values, tally, signature, models)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from seqlm.decoding.translation_search import Search
     from seqlm.evaluation.translation_quality import Evaluation
-    from seqlm.runs.checkpoint import Loaded
+    from seqlm.runs.load_model import LoadedModel
 
 OWN = (
     "source", "target", "beam", "length_penalty", "normalisation", "coverage_penalty", "max_ratio",
@@ -67,16 +67,15 @@ def evaluate(
 ) -> None:
     """Translates, scores and prints. Errors: UsageError, DataError, ModelError."""
     from seqlm.evaluation import exposure, perplexity, translation_quality
-    from seqlm.runs.load_model import open_model
-    from seqlm.runs.run_folder import find_model
+    from seqlm.runs.load_model import load_model
+    from seqlm.runs.locate import locate
     from seqlm.text.bitext import read_side
 
     sources, targets = source or [], target or []
     console.inputs([*sources, *targets])
     wanted = perplexity.check_metrics(metric or ["bleu,chrf"], translation_quality.METRICS)
     exposure.asked(wanted, oracle is not None)
-    names: list[str | None] = [*models] if models else [None]
-    runs = [open_model(str(find_model(name, "translation")), device) for name in names]
+    runs = [load_model(path, device) for path in console.locate_models(models, "translation")]
     found = translation_quality.evaluate(
         runs,
         read_side(sources, errors),
@@ -85,7 +84,7 @@ def evaluate(
         search,
         batch_size,
         console.Stages(),
-        open_model(str(find_model(oracle, "translation")), device) if oracle else None,
+        load_model(locate(oracle, "translation"), device) if oracle else None,
         seed,
     )
     values = {name: figure.score for name, figure in found.figures.items()}
@@ -104,7 +103,9 @@ def evaluate(
         console.say(f"{name}: {figure.signature}")
 
 
-def as_object(values: dict[str, float], found: Evaluation, runs: list[Loaded]) -> dict[str, Any]:
+def as_object(
+    values: dict[str, float], found: Evaluation, runs: list[LoadedModel]
+) -> dict[str, Any]:
     from seqlm.evaluation import perplexity
 
     finite = {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -40,34 +40,42 @@ def export(
     Prints what was written, unless that goes to stdout.
     """
     console.check_choice("to", to, ("arpa", "run", "hf"))
-    place = None if output in (None, "-") else Path(str(output))
+    path = None if output in (None, "-") else Path(str(output))
     if to == "run" and output == "-":
         raise UsageError("a run is a folder: -o names one")
-    if to == "hf" and place is None:
+    if to == "hf" and path is None:
         raise UsageError("--to hf writes a folder: -o names it")
     if to == "hf" and (prune or prune_to):
         raise UsageError("--prune is for n-gram models, which are exported to arpa or run")
     console.set_up_torch("cpu", num_threads)
-    if place is not None and to == "hf":
-        from seqlm.runs import huggingface
+    from seqlm.runs import export_huggingface, export_ngram
+    from seqlm.runs.load_model import load_model
+    from seqlm.runs.run_folder import RunFolder
 
-        huggingface.export(model, place, overwrite)
-        print(place)
+    if path is not None and to == "hf":
+        export_huggingface.check_output(path, overwrite)
+    elif path is not None and to == "run":
+        RunFolder.check_free(path, overwrite)
+    elif path is not None:
+        export_ngram.check_arpa_output(path)
+    progress = console.Stages()
+    loaded = load_model(console.locate_model(model), "cpu", progress)
+    if path is not None and to == "hf":
+        export_huggingface.write_huggingface(loaded, path, overwrite)
+        print(path)
         return
 
     from seqlm.models.ngram.arpa_writer import arpa_text
-    from seqlm.runs.arpa_export import check_place, opened, write_arpa, write_run
 
-    progress = console.Stages()
-    check_place(to, place, overwrite)
-    source = opened(model, prune, prune_to, progress)
+    loaded = export_ngram.prune_model(loaded, prune, prune_to, progress)
+    ngram_model = export_ngram.ngram_model(loaded)
     if to == "run":
         command = ["seqlm", *sys.argv[1:]]
-        print(write_run(source, place, command, overwrite).path)
-    elif place is None:
-        sys.stdout.buffer.writelines(arpa_text(source.model, source.tokenizer, progress))
+        print(export_ngram.write_run(loaded, path, command, overwrite).path)
+    elif path is None:
+        sys.stdout.buffer.writelines(arpa_text(ngram_model, loaded.tokenizer, progress))
     else:
-        if place.resolve() == source.path.resolve():
-            raise UsageError(f"-o {place} is the model that is read, and would be overwritten")
-        write_arpa(source.model, source.tokenizer, place, progress)
-        print(place)
+        if path.resolve() == loaded.path.resolve():
+            raise UsageError(f"-o {path} is the model that is read, and would be overwritten")
+        export_ngram.write_arpa(ngram_model, loaded.tokenizer, path, progress)
+        print(path)

@@ -68,7 +68,7 @@ def train(
     given = {name: value for name, value in settings.items() if value is not None}
     console.check_choice("errors", errors, ("strict", "replace"))
 
-    from seqlm.runs.run_folder import find_run
+    from seqlm.runs.locate import locate
     from seqlm.training import training_run
     from seqlm.training.config.training_settings import read_recipe, resolve
 
@@ -78,9 +78,9 @@ def train(
         if typed & (own | parallel.keys()):
             raise UsageError("--resume goes on with the corpus and settings of its run")
         given = {k: v for k, v in given.items() if k in typed}
-        resumed, _ = find_run(resume)
-        stored = training_run.read_trained_config(resumed)
-        device, num_threads = device or stored["device"], num_threads or stored["threads"]
+        run_path = training_run.check_resumable(locate(resume))
+        stored = run_path.config
+        device, num_threads = device or stored.device, num_threads or stored.threads
     else:
         asked = {"task": "translation"} if source or target else {}
         chosen, options = resolve(read_recipe(config) if config else {}, asked, given)
@@ -94,7 +94,7 @@ def train(
     progress = Progress()
     try:
         if resume is not None:
-            done = training_run.resume(resumed, given, device=where, watcher=progress)
+            done = training_run.resume(run_path, given, device=where, watcher=progress)
         else:
             command = ["seqlm", *sys.argv[1:]]
             done = training_run.train(

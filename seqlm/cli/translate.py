@@ -34,7 +34,8 @@ def translate(
             "-m",
             "--model",
             envvar=None,  # as in `mixing`
-            help="A run, or a save in it; several translate together. [default: the latest run]",
+            help="A run, or a checkpoint in it; several translate together."
+            " [default: the latest run]",
         ),
     ] = None,
     beam: Annotated[int | None, search_options.BEAM] = None,
@@ -123,17 +124,15 @@ def translate(
         from seqlm.decoding import attention_plot
 
         attention_plot.check(plot)
-    from seqlm.runs.run_folder import find_model
     from seqlm.text import reading
 
     reading.check(texts)
-    names: list[str | None] = [*model] if model else [None]
-    places = [str(find_model(name, "translation")) for name in names]
+    paths = console.locate_models(model, "translation")
     where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked
     from seqlm.decoding import translation_search as decoding
-    from seqlm.runs.load_model import open_translators
+    from seqlm.runs.load_model import load_translators
 
-    opened = open_translators(places, where)
+    translator = load_translators(paths, where)
     if "-" in sources and sys.stdin.isatty():
         console.say("a sentence a line; Ctrl-D ends")
         buffer = buffer or 1
@@ -141,11 +140,11 @@ def translate(
     if score_target is not None:
         pairs = pairs_of(lines, reading.lines([score_target], errors), score_target)
         scored = decoding.score_targets(
-            *opened, pairs, batch_size, align, buffer, search.max_input_length
+            *translator, pairs, batch_size, align, buffer, search.max_input_length
         )
         records = (translation_output.scored(each, align, json) for each in scored)
     else:
-        found = decoding.translate(*opened, lines, search, batch_size, buffer)
+        found = decoding.translate(*translator, lines, search, batch_size, buffer)
         found = told(found if plot is None else drawn(found, plot))
         records = (
             record

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from seqlm import __version__
 from seqlm.counting.counting_settings import Settings, check_outputs, refuse_contradictions
 from seqlm.counting.estimation.estimate import counting_device, estimate_from_counts
 from seqlm.counting.sources import Known, from_files, from_spark, from_text
@@ -18,9 +16,10 @@ from seqlm.memory import Memory
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import pruned
 from seqlm.progress import Progress, silent
-from seqlm.runs.arpa_export import write_arpa
-from seqlm.runs.checkpoint import write_save
-from seqlm.runs.run_folder import CHECKPOINTS, RunFolder, now, write_text
+from seqlm.runs.checkpoint import write_checkpoint
+from seqlm.runs.export_ngram import write_arpa
+from seqlm.runs.run_config import RunConfig
+from seqlm.runs.run_folder import RUNS, RunFolder, now
 from seqlm.text.reading import absolute, title
 
 
@@ -57,7 +56,7 @@ def count(
     model = pruned(model, settings.prune, settings.prune_to, progress)
     if settings.arpa is not None:
         write_arpa(model, known.tokenizer, settings.arpa, progress)
-    path = output or RunFolder.fresh(f"{settings.order}gram-{title(sources[0])}")
+    path = output or RunFolder.unused_path(f"{settings.order}gram-{title(sources[0])}")
     run = save(model.to(device), known, settings, path, overwrite, sources, command, memory)
     progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {settings.order}")
     return run
@@ -75,59 +74,28 @@ def save(
 ) -> RunFolder:
     run = RunFolder.create(path, overwrite)
     run.write_tokenizer(known.tokenizer)
-    config = {
-        "seqlm": __version__,
-        "task": "lm",
-        "arch": "ngram",
-        "context": settings.context,
-        "model": plain(model.settings()),
-        "counting": plain(asdict(settings)),
-        "data": {
-            "corpus": [absolute(name) for name in sources],
-            "sha256": known.digest,
-            "tokens": known.tokens,
-            "lines": known.lines,
-        },
-        "command": shlex.join(command),
-        "finished": None,
-    }
-    write_save(run, known.tokens, model, best=True, memory=memory)
-    config["finished"] = now()
+    text = {"files": [absolute(name) for name in sources], "sha256": known.digest}
+    config = RunConfig(
+        task="lm",
+        arch="ngram",
+        context=str(settings.context),
+        model=model.settings(),
+        settings=asdict(settings),
+        data={"texts": {"corpus": text}, "tokens": known.tokens, "lines": known.lines},
+        command=shlex.join(command),
+        torch=str(torch.__version__),
+        device=str(model.device),
+        threads=torch.get_num_threads(),
+        finished=now(),
+    )
+    write_checkpoint(run, known.tokens, model, best=True, memory=memory)
     run.write_config(config)
-    write_text(run / "README.md", readme(config, model.config.rows))
+    run.write_readme(config)
     run.unlock()
     return run
 
 
 def scratch(output: Path | None) -> Path:
     """An existing folder on the disk the run will be on."""
-    place = (output or CHECKPOINTS).absolute()
+    place = (output or RUNS).absolute()
     return next(folder for folder in place.parents if folder.is_dir())
-
-
-def plain(value: Any) -> Any:
-    """As YAML holds it: tuples are lists, paths text."""
-    if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, Path):
-        return str(value)
-    return [plain(each) for each in value] if isinstance(value, tuple) else value
-
-
-def readme(config: Mapping[str, Any], rows: Sequence[int]) -> str:
-    data = config["data"]
-    table = [f"- {n:,} n-grams of order {order}" for order, n in enumerate(rows, 1)]
-    return "\n".join(
-        [
-            f"# {config['model']['order']}-gram model ({config['model']['smoothing']}),"
-            f" counted by seqlm {config['seqlm']}",
-            "",
-            f"    {config['command']}",
-            "",
-            *table,
-            "",
-            f"Corpus: {', '.join(data['corpus'])} ({data['tokens']:,} tokens in"
-            f" {data['lines']:,} lines), SHA-256 {data['sha256']}",
-            "",
-        ]
-    )

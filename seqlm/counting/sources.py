@@ -19,7 +19,7 @@ from seqlm.counting.tables.in_pieces import count_in_pieces
 from seqlm.errors import UsageError
 from seqlm.memory import Memory
 from seqlm.progress import Progress
-from seqlm.runs.borrowed_vocabulary import given_tokenizer
+from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer
 from seqlm.text.corpus import read_corpus
 from seqlm.text.tokenizer import Tokenizer
 
@@ -56,7 +56,7 @@ def from_text(
     """Errors: those of `read_corpus`, `count_ngrams` and `write_counts`."""
     corpus = read_corpus(
         sources,
-        tokenizer=given_tokenizer(settings.vocab, settings.tokenizer),
+        tokenizer=borrowed_tokenizer(settings.vocab, settings.tokenizer),
         kind=settings.tokenizer,
         vocab_size=settings.vocab_size,
         min_count=settings.min_count,
@@ -85,7 +85,7 @@ def from_files(
     sources: Sequence[str], settings: Settings, memory: Memory, progress: Progress
 ) -> Source:
     """Errors: those of `read_counts`; UsageError where the files have no n-grams of the order."""
-    given = given_tokenizer(settings.vocab, "word")
+    given = borrowed_tokenizer(settings.vocab, "word")
     found = read_counts(sources, given, settings.vocab_size, settings.min_count, progress)
     order = settings.order or len(found.tables)
     if order > len(found.tables):
@@ -131,7 +131,7 @@ def from_spark(sources: Sequence[str], settings: Settings, progress: Progress) -
         sources,
         order,
         settings.tokenizer,
-        given_tokenizer(settings.vocab, settings.tokenizer),
+        borrowed_tokenizer(settings.vocab, settings.tokenizer),
         settings.vocab_size,
         settings.min_count,
         settings.smoothing.cutoffs,

@@ -43,8 +43,8 @@ from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.models.base import EOS, LanguageModel, SequenceModel, State, Translator
 from seqlm.models.translation.encoder_memory import inside
 from seqlm.models.wrappers.sliding_window import unbounded
-from seqlm.runs.checkpoint import Loaded
-from seqlm.runs.load_model import common_ids
+from seqlm.runs.common_vocabulary import common_ids
+from seqlm.runs.load_model import LoadedModel
 from seqlm.text.batches import pad
 
 FIGURES = ("kl-true-prefix", "kl-own-prefix", "exposure")
@@ -71,7 +71,7 @@ def asked(wanted: Sequence[str], has_oracle: bool) -> list[str]:
 
 
 @torch.inference_mode()
-def measure(mix: Mix, oracle: Loaded, ids: np.ndarray, seed: int = 1) -> dict[str, float]:
+def measure(mix: Mix, oracle: LoadedModel, ids: np.ndarray, seed: int = 1) -> dict[str, float]:
     """FIGURES of a model, or a mixture, on the text `ids` (N,), as it numbers the types.
 
     Errors: ModelError where the oracle has other types; UsageError where it is the model itself, or
@@ -79,11 +79,11 @@ def measure(mix: Mix, oracle: Loaded, ids: np.ndarray, seed: int = 1) -> dict[st
     """
     if mix.adaptation.adapts:
         raise UsageError("exposure is of a network as it is: no --neural-cache, no --dynamic")
-    if [oracle.weights] == [one.weights for one in mix.models]:
+    if [oracle.weights_digest] == [one.weights_digest for one in mix.models]:
         raise UsageError(f"{oracle.path} is the model itself: an oracle is another that knows more")
     types = torch.from_numpy(common_ids([mix.models[0], oracle])[1])
     by_line = any(
-        one.config["context"] == "sentence" and not one.model.resets_at_eos
+        one.config.context == "sentence" and not one.model.resets_at_eos
         for one in (*mix.models, oracle)
     )
     model, judge = mix.decodable(), unbounded(cast(LanguageModel, oracle.model))

@@ -32,15 +32,15 @@ from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.wrappers.mixture import Mixture
 from seqlm.models.wrappers.sliding_window import unbounded
 from seqlm.models.wrappers.temperature import tempered
-from seqlm.runs.checkpoint import Loaded
-from seqlm.runs.load_model import common_ids
+from seqlm.runs.common_vocabulary import common_ids
+from seqlm.runs.load_model import LoadedModel
 from seqlm.text.tokenizer import Tokenizer
 
 
 class Mix(NamedTuple):
     """M models and their weights."""
 
-    models: Sequence[Loaded]
+    models: Sequence[LoadedModel]
     weights: Sequence[float]  # (M,) λ, not negative, 1 in all
     ids: np.ndarray  # (M, V), what each model calls type v of the first
     adaptation: Adaptation = Adaptation()
@@ -49,7 +49,7 @@ class Mix(NamedTuple):
     """Of the windows of models with a horizon; None is half of that."""
 
     @classmethod
-    def of(cls, models: Sequence[Loaded], weights: Sequence[float] | None = None) -> Self:
+    def of(cls, models: Sequence[LoadedModel], weights: Sequence[float] | None = None) -> Self:
         """Weights are equal where none are given.
 
         Errors: ModelError where the vocabularies differ, or one of several gives no probabilities.
@@ -99,7 +99,7 @@ class Mix(NamedTuple):
         """(M,) 'carried', 'sentence', and how far a horizon and its stride are: 'window-64/32'."""
         told = []
         for one in self.models:
-            context, horizon = one.config["context"], one.model.context_length
+            context, horizon = one.config.context, one.model.context_length
             if horizon is not None:
                 context += f"-{horizon}/{self.stride or max(1, horizon // 2)}"
             told.append(context)
@@ -113,7 +113,7 @@ class Mix(NamedTuple):
     @property
     def is_adaptive(self) -> bool:
         """Whether figures depend on more of the text than the models' own contexts."""
-        caches = any(one.config["arch"] == "cache" for one in self.models)
+        caches = any(one.config.arch == "cache" for one in self.models)
         return caches or self.adaptation.adapts
 
     def decodable(self) -> LanguageModel:
@@ -144,7 +144,7 @@ class MixScorer:
         self.scorers = [
             scorer_of(
                 cast(LanguageModel, one.model),
-                one.config["context"],
+                one.config.context,
                 constants,
                 own,
                 batch_size,

@@ -190,7 +190,7 @@ def signature(mix: Mix) -> str:
     if len(mix.models) == 1:
         [one] = mix.models
         text |= {"context": mix.contexts[0]}
-        which = {"arch": one.config["arch"], "weights": one.weights}
+        which = {"arch": one.config.arch, "weights": one.weights_digest}
     else:
         which = {"mix": components(mix)}
     parts = text | rules | which | {"seqlm": __version__}
@@ -200,6 +200,6 @@ def signature(mix: Mix) -> str:
 def components(mix: Mix) -> str:
     """'0.9*ngram.sentence.5210e78007d6+0.1*cache.carried.500,0.008'."""
     return "+".join(
-        f"{weight:.6g}*{one.config['arch']}.{context}.{one.weights}"
+        f"{weight:.6g}*{one.config.arch}.{context}.{one.weights_digest}"
         for one, context, weight in zip(mix.models, mix.contexts, mix.weights)
     )

@@ -29,8 +29,7 @@ from seqlm.errors import DataError, UsageError
 from seqlm.evaluation import exposure, perplexity
 from seqlm.evaluation.perplexity import Tally
 from seqlm.progress import Progress, silent
-from seqlm.runs.checkpoint import Loaded
-from seqlm.runs.load_model import together
+from seqlm.runs.load_model import LoadedModel, combine_translators
 from seqlm.text.bitext import Side, check_pairs
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
@@ -87,14 +86,14 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    runs: Sequence[Loaded],
+    runs: Sequence[LoadedModel],
     source: Side,
     target: Side,
     wanted: Sequence[str],
     search: Search,
     batch_size: int = 64,
     progress: Progress = silent,
-    oracle: Loaded | None = None,
+    oracle: LoadedModel | None = None,
     seed: int = 1,
 ) -> Evaluation:
     """The figures `wanted` of a translator, or of several together, on all pairs of lines, blank
@@ -105,7 +104,7 @@ def evaluate(
     Errors: DataError where the sides have not as many lines, or there is nothing in them;
     ModelError where a run cannot translate, or not with the others.
     """
-    model, reads, writes = together(runs)
+    model, reads, writes = combine_translators(runs)
     lines, references = aligned(source, target)
     tally, ids = counted(target, writes)
     given, read = counted(source, reads)
@@ -128,15 +127,15 @@ def evaluate(
             progress("translating", len(hypotheses) / len(lines))
     exposed: dict[str, float] = {}
     if oracle is not None:
-        together([*runs, oracle])  # of one vocabulary
-        judge, _, _ = together([oracle])
+        combine_translators([*runs, oracle])  # of one vocabulary
+        judge, _, _ = combine_translators([oracle])
         progress("drawing translations, and asking the oracle")
         kept = [at for at, line in enumerate(lines) if not is_blank(line)]
         read_ids, target_ids = (
             [side[at] for at in kept] for side in (sentences(read), sentences(ids))
         )
         exposed = exposure.measure_translator(model, judge, read_ids, target_ids, seed)
-        judged = f"oracle:{oracle.config['arch']}.{oracle.weights}|seed:{seed}"
+        judged = f"oracle:{oracle.config.arch}.{oracle.weights_digest}|seed:{seed}"
     for name in wanted:
         if name in exposed:
             figures[name] = Figure(exposed[name], f"{units(reads, writes)}|{which(runs)}|{judged}")
@@ -194,7 +193,7 @@ def searched(search: Search) -> str:
     return f"{how}|max-ratio:{search.max_ratio:g}{unknown}"
 
 
-def which(runs: Sequence[Loaded]) -> str:
+def which(runs: Sequence[LoadedModel]) -> str:
     """Which model it was, or which models."""
-    archs, weights = zip(*((run.config["arch"], run.weights) for run in runs))
+    archs, weights = zip(*((run.config.arch, run.weights_digest) for run in runs))
     return f"arch:{'+'.join(archs)}|weights:{'+'.join(weights)}|seqlm:{__version__}"

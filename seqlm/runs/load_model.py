@@ -1,130 +1,141 @@
-"""What `-m` names, opened: a run, one save of it, or an ARPA file; and whether it can be mixed."""
+"""Models in memory: of a run, of one checkpoint of it, or of an ARPA file; and translators that
+work as an ensemble."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from seqlm.errors import ModelError
-from seqlm.models.base import Translator
+from seqlm.models import model_class
+from seqlm.models.base import SequenceModel, Translator
 from seqlm.models.ngram.arpa_reader import read_arpa
 from seqlm.models.wrappers.ensemble import Ensemble
 from seqlm.models.wrappers.unigram_cache import DECAY, CacheConfig, UnigramCache
 from seqlm.progress import Progress, silent
-from seqlm.runs.checkpoint import Loaded, digest, load
-from seqlm.runs.run_folder import CALLED, find_model, find_run
+from seqlm.runs.checkpoint import digest, find_checkpoint, pointer, read_manifest, read_tensors
+from seqlm.runs.common_vocabulary import have_equal_ids
+from seqlm.runs.locate import ModelPath, wrong_task
+from seqlm.runs.run_config import RunConfig
+from seqlm.runs.run_folder import RunFolder
 from seqlm.text.tokenizer import Tokenizer
 
 
-def open_model(
-    name: str | None,
-    device: torch.device | str = "cpu",
-    progress: Progress = silent,
-) -> Loaded:
-    """The model `-m` names, in eval mode; None is the latest run. A file is read as ARPA.
+class LoadedModel(NamedTuple):
+    """A model in eval mode, and what belongs to it."""
 
-    `progress` is told the stages of reading a file. Errors: ModelError, DataError, UsageError.
+    model: SequenceModel
+    tokenizer: Tokenizer
+    """The tokenizer of the text, or of a translator's target."""
+    config: RunConfig
+    path: Path
+    """The run folder, or the file."""
+    weights_digest: str
+    """First 12 digits of the SHA-256 of the weights."""
+    source_tokenizer: Tokenizer | None = None
+    """The tokenizer of a translator's source where it is another one."""
+
+
+def load_model(
+    path: ModelPath, device: torch.device | str = "cpu", progress: Progress = silent
+) -> LoadedModel:
+    """The model at `path`: of a run, the named checkpoint, else the best, else the latest.
+
+    A damaged checkpoint that nobody named is passed over, with a warning, for the newest sound one.
+    `progress` is told the stages of reading an ARPA file.
+    Errors: ModelError where nothing can be read, or the weights do not fit the configuration.
     """
-    path = find_model(name)
-    if path.is_file():
-        return open_arpa(path, device, progress)
-    run, save = find_run(str(path))
-    return load(run, save, device)
+    if path.run is None:
+        return load_arpa(path.path, device, progress)
+    return load_run(path.run, path.config, path.checkpoint, device)
 
 
-class Opened(NamedTuple):
-    """A translator, of one run or of several, and how it reads and writes."""
+def load_run(
+    run: RunFolder, config: RunConfig, checkpoint: str | None, device: torch.device | str
+) -> LoadedModel:
+    wanted = checkpoint or pointer(run, "best") or pointer(run, "latest")
+    tokenizer, source_tokenizer = run.tokenizer, run.source_tokenizer
+    folder = find_checkpoint(run, wanted, exact=checkpoint is not None)
+    tensors = read_tensors(folder / "model.safetensors")
+    try:
+        model = model_class(config.task, config.arch).from_tensors(dict(config.model), tensors)
+    except (RuntimeError, TypeError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{folder}: the weights do not fit config.yaml: {reason}") from None
+    for name, of_side in (("vocab_size", tokenizer), ("source_vocab_size", source_tokenizer)):
+        size = config.model.get(name)
+        if size != (len(of_side) if of_side else None):
+            raise ModelError(
+                f"{run.path}: {name} is {size}, and the tokenizer has"
+                f" {len(of_side) if of_side else 'no'} types"
+            )
+    weights = read_manifest(folder)["model.safetensors"]["sha256"][:12]
+    return LoadedModel(model.to(device), tokenizer, config, run.path, weights, source_tokenizer)
+
+
+def load_arpa(path: Path, device: torch.device | str, progress: Progress = silent) -> LoadedModel:
+    """The n-gram model in an ARPA file. Errors: ModelError."""
+    model, tokenizer = read_arpa(path, progress)
+    config = RunConfig(
+        task="lm", arch="ngram", context=model.config.context, model=model.settings()
+    )
+    return LoadedModel(model.to(device), tokenizer, config, path, digest(path)[:12])
+
+
+def unigram_cache(beside: LoadedModel, size: int, decay: float | None = None) -> LoadedModel:
+    """A cache of the last `size` tokens over the vocabulary of another model; it has no file."""
+    options = CacheConfig(len(beside.tokenizer), size, DECAY if decay is None else decay)
+    model = UnigramCache(options).eval()
+    config = RunConfig(task="lm", arch="cache", context="carried", model=model.settings())
+    name = f"{size},{options.decay:g}"
+    return LoadedModel(model, beside.tokenizer, config, Path("cache"), name)
+
+
+# ------------------------------------------------------------------------------------- translators
+
+
+class LoadedTranslator(NamedTuple):
+    """A translator, of one run or of several, with the tokenizers of both sides."""
 
     model: Translator
-    reads: Tokenizer
-    writes: Tokenizer
+    source_tokenizer: Tokenizer
+    target_tokenizer: Tokenizer
 
 
-def open_translators(names: Sequence[str], device: torch.device | str = "cpu") -> Opened:
-    """The translator of one run, or the ensemble of several. Errors: ModelError, UsageError."""
-    return together([open_model(name, device) for name in names])
-
-
-def together(runs: Sequence[Loaded]) -> Opened:
+def load_translators(
+    paths: Sequence[ModelPath], device: torch.device | str = "cpu"
+) -> LoadedTranslator:
     """The translator of one run, or the ensemble of several. Errors: ModelError."""
-    parts = [run.model for run in runs if isinstance(run.model, Translator)]
+    return combine_translators([load_model(path, device) for path in paths])
+
+
+def combine_translators(runs: Sequence[LoadedModel]) -> LoadedTranslator:
+    """One translator as it is, or several as an ensemble.
+
+    Errors: ModelError where one does not translate, or their vocabularies differ.
+    """
+    first, translators = runs[0], []
     for run in runs:
         if not isinstance(run.model, Translator):
+            raise ModelError(f"{run.path} is {wrong_task(run.config.task, 'translation')}")
+        if not (
+            have_equal_ids(run.tokenizer, first.tokenizer)
+            and have_equal_ids(tokenizer_of_source(run), tokenizer_of_source(first))
+        ):
             raise ModelError(
-                f"{run.path} is {CALLED['lm']}, and this needs {CALLED['translation']}"
+                f"{first.path} and {run.path} cannot translate together: they do not have the same"
+                " vocabularies (vocab gives a model the vocabulary of another)"
             )
-        if not alike(run.tokenizer, runs[0].tokenizer) or not alike(reader(run), reader(runs[0])):
-            raise ModelError(
-                f"{runs[0].path} and {run.path} cannot translate together: they have not the same"
-                " vocabularies (--vocab gives a model the vocabulary of another)"
-            )
-    model = parts[0] if len(parts) == 1 else Ensemble(parts).to(parts[0].device).eval()
-    return Opened(model, reader(runs[0]), runs[0].tokenizer)
+        translators.append(run.model)
+    if len(translators) == 1:
+        model = translators[0]
+    else:
+        model = Ensemble(translators).to(translators[0].device).eval()
+    return LoadedTranslator(model, tokenizer_of_source(first), first.tokenizer)
 
 
-def reader(run: Loaded) -> Tokenizer:
-    """What a translator reads its source by."""
+def tokenizer_of_source(run: LoadedModel) -> Tokenizer:
     return run.source_tokenizer or run.tokenizer
-
-
-def open_arpa(path: Path, device: torch.device | str, progress: Progress = silent) -> Loaded:
-    model, tokenizer = read_arpa(path, progress)
-    context, settings = model.config.context, model.settings()
-    config = {"task": "lm", "arch": "ngram", "context": context, "model": settings}
-    return Loaded(model.to(device), tokenizer, config, path, digest(path)[:12])
-
-
-def open_cache(of: Loaded, size: int, decay: float | None = None) -> Loaded:
-    """A unigram cache over the vocabulary of another model. Nothing of it is on disk."""
-    model = UnigramCache(CacheConfig(len(of.tokenizer), size, DECAY if decay is None else decay))
-    config = {"task": "lm", "arch": "cache", "context": "carried", "model": model.settings()}
-    name = f"{size},{model.config.decay:g}"
-    return Loaded(model.eval(), of.tokenizer, config, Path("cache"), name)
-
-
-# ------------------------------------------------------------------------------- common vocabulary
-
-
-def common_ids(models: Sequence[Loaded]) -> np.ndarray:
-    """(M, V) int64: what each of `models` calls type v of the first.
-
-    Errors: ModelError where they split text differently, or have not the same types.
-    """
-    first = models[0]
-    return np.stack([renumbered(first, other) for other in models])
-
-
-def renumbered(first: Loaded, other: Loaded) -> np.ndarray:
-    """(V,) int64, the ids that `other` gives to the types of `first`. Errors: ModelError."""
-    ours, theirs = first.tokenizer, other.tokenizer
-    if alike(ours, theirs):
-        return np.arange(len(ours))
-    names = f"{first.path} and {other.path} cannot be mixed"
-    if ours.kind != theirs.kind:
-        raise ModelError(f"{names}: tokens are of kind {ours.kind} here and {theirs.kind} there")
-    if examples := only_in(first, other) or only_in(other, first):
-        raise ModelError(
-            f"{names}: they need the same types, but have {len(ours):,} and {len(theirs):,};"
-            f" {examples} (--vocab gives a model the vocabulary of another)"
-        )
-    if ours.merges != theirs.merges:
-        raise ModelError(f"{names}: they have the same types, but merge them in another order")
-    return np.array([theirs.index[type_] for type_ in ours.types])
-
-
-def alike(ours: Tokenizer, theirs: Tokenizer) -> bool:
-    """Whether they give equal text equal ids."""
-    same = ours.types == theirs.types and ours.merges == theirs.merges
-    return same and ours.kind == theirs.kind
-
-
-def only_in(model: Loaded, other: Loaded) -> str:
-    """'only A has 'x', 'y', 'z'': the first types of a model that another lacks, or ''."""
-    lacking = (type_ for type_ in model.tokenizer.types if type_ not in other.tokenizer.index)
-    examples = [repr(type_.decode(errors="backslashreplace")) for type_ in islice(lacking, 3)]
-    return f"only {model.path} has {', '.join(examples)}" if examples else ""

@@ -6,7 +6,6 @@ and how the network is validated.
 
 from __future__ import annotations
 
-import math
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,12 +17,13 @@ from typing import Any
 
 import torch
 
-from seqlm import __version__
 from seqlm.errors import DataError, UsageError
 from seqlm.models import model_class
 from seqlm.models.base import Network
-from seqlm.runs.checkpoint import load_best, load_training, write_save
-from seqlm.runs.run_folder import RunFolder, now, write_text
+from seqlm.runs.checkpoint import load_best, load_training, write_checkpoint
+from seqlm.runs.locate import ModelPath
+from seqlm.runs.run_config import RunConfig
+from seqlm.runs.run_folder import RunFolder, now
 from seqlm.text.corpus import once_only
 from seqlm.text.reading import absolute
 from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, Settings, resolve
@@ -80,38 +80,30 @@ def train(
     size = sum(parameter.numel() for parameter in network.parameters())
     watcher.on_message(f"{settings.arch}: {size:,} parameters")
 
-    data = {
-        **{role: [absolute(source) for source in files[role]] for role in task.roles},
-        "errors": errors,
-        **{digest_key(role): None for role in task.roles},
-        **{digest_key(role): digest for role, digest in task.digests().items()},
-        **task.statistics(settings),
+    path = output or RunFolder.unused_path(f"{settings.arch}-{task.title}")
+    run = RunFolder.create(path, overwrite)
+    texts = {
+        role: {"files": [absolute(file) for file in files[role]], "sha256": digest}
+        for role, digest in task.digests().items()
     }
-    run = RunFolder.create(output or RunFolder.fresh(f"{settings.arch}-{task.title}"), overwrite)
-    config = {
-        "seqlm": __version__,
-        "task": settings.task,
-        "arch": settings.arch,
-        "context": settings.context,
-        "model": network.settings(),
-        "settings": asdict(settings),
-        "data": data,
-        "command": shlex.join(command),
-        "torch": str(torch.__version__),
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-        "finished": None,
-    }
+    assert settings.context is not None
+    config = RunConfig(
+        task=settings.task,
+        arch=settings.arch,
+        context=settings.context,
+        model=network.settings(),
+        settings=asdict(settings),
+        data={"texts": texts, "errors": errors, **task.statistics(settings)},
+        command=shlex.join(command),
+        torch=str(torch.__version__),
+        device=str(device),
+        threads=torch.get_num_threads(),
+    )
     run.write_tokenizer(task.tokenizer, task.source_tokenizer)
     if any(once_only(source) for sources in files.values() for source in sources):
         task.save_corpus(run)
     run.write_config(config)
     return finish_training(run, config, make_trainer(network.to(device), task, settings), watcher)
-
-
-def digest_key(role: str) -> str:
-    """The name in config.yaml of the digest of a role's text."""
-    return "sha256" if role == "corpus" else f"{role}_sha256"
 
 
 def complete_settings(
@@ -145,7 +137,7 @@ def make_trainer(network: Network, task: TrainingTask, settings: Settings) -> Tr
 
 
 def resume(
-    run: RunFolder,
+    path: ModelPath,
     changed: Mapping[str, Any],
     *,
     device: torch.device | None = None,
@@ -158,18 +150,20 @@ def resume(
     nothing left to do, DataError if the text has changed, ModelError, and those of `train`.
     """
     device, watcher = device or torch.device("cpu"), watcher or SilentWatcher()
-    config = read_trained_config(run)
-    stored = config["model"] | config["settings"]
+    check_resumable(path)
+    run, config = path.run, path.config
+    assert run is not None
+    stored = {**config.model, **config.settings}
     changed = {name: value for name, value in changed.items() if stored.get(name) != value}
     for name in changed:
         if name not in CHANGEABLE:
             raise UsageError(f"`{name}` cannot change in a resumed run")
     run.lock()
     weights, state = load_training(run)
-    network = model_class(config["task"], config["arch"]).from_settings(config["model"]).to(device)
+    network = model_class(config.task, config.arch).from_settings(dict(config.model)).to(device)
     assert isinstance(network, Network)
     task = reload_corpus(run, config)
-    stored_settings = complete_settings(Settings(**config["settings"]), network, task, device)
+    stored_settings = complete_settings(Settings(**config.settings), network, task, device)
     trainer = make_trainer(network, task, stored_settings)
     trainer.restore(weights, state)
     lr = trainer.current_lr()
@@ -177,7 +171,7 @@ def resume(
         by_epochs = {"steps": None} if "epochs" in changed and "steps" not in changed else {}
         settings, _ = resolve(asdict(stored_settings) | by_epochs | changed, idle=True)
         settings = complete_settings(settings, network, task, device)
-        config["settings"] = asdict(settings)
+        config = replace(config, settings=asdict(settings))
         if settings.average != stored_settings.average:
             weights, best = load_best(run)
             watcher.on_message(
@@ -193,34 +187,33 @@ def resume(
             watcher.on_message(f"a new phase from step {trainer.progress.step}, from rate {lr:g}")
     step = trainer.progress.step
     nothing_left = trainer.progress.done or step >= trainer.total_steps
-    if nothing_left and config.get("finished"):
+    if nothing_left and config.finished:
         raise UsageError(f"{run.path} is finished; larger `epochs` or `steps` continue it")
     run.truncate_metrics(step)
-    config["finished"] = None
+    config = replace(config, finished=None)
     run.write_config(config)
     watcher.on_message(f"resumed at step {step} of {trainer.total_steps}")
     return finish_training(run, config, trainer, watcher)
 
 
-def read_trained_config(run: RunFolder) -> dict[str, Any]:
-    """The configuration of a run that training wrote. Errors: UsageError, ModelError."""
-    config = run.read_config()
-    if "settings" not in config:
-        raise UsageError(f"{run.path} was counted, not trained: there is nothing to resume")
-    return config
+def check_resumable(path: ModelPath) -> ModelPath:
+    """Errors: UsageError unless there is a run at `path` that training wrote."""
+    if path.run is None or path.config.arch == "ngram":
+        raise UsageError(f"{path.path} was counted, not trained: there is nothing to resume")
+    return path
 
 
-def reload_corpus(run: RunFolder, config: Mapping[str, Any]) -> TrainingTask:
+def reload_corpus(run: RunFolder, config: RunConfig) -> TrainingTask:
     """The text a run was trained on. Errors: DataError if it has changed since."""
-    data, task_class = config["data"], TASKS[config["task"]]
-    settings = Settings(**config["settings"])
+    texts, task_class = config.data["texts"], TASKS[config.task]
+    settings = Settings(**config.settings)
     if (run / "corpus.safetensors").exists():
-        return task_class.load_corpus(run, data, settings)
-    files = {role: data[role] for role in task_class.roles}
-    task = task_class.read(files, settings, data["errors"], run)
+        return task_class.load_corpus(run, texts, settings)
+    files = {role: texts[role]["files"] if role in texts else [] for role in task_class.roles}
+    task = task_class.read(files, settings, config.data["errors"], run)
     for role, digest in task.digests().items():
-        if digest != data[digest_key(role)]:
-            raise DataError(f"{', '.join(data[role])} has changed since {run.path} was begun")
+        if digest != texts[role]["sha256"]:
+            raise DataError(f"{', '.join(files[role])} has changed since {run.path} was begun")
     return task
 
 
@@ -228,7 +221,7 @@ def reload_corpus(run: RunFolder, config: Mapping[str, Any]) -> TrainingTask:
 
 
 def finish_training(
-    run: RunFolder, config: dict[str, Any], trainer: Trainer, watcher: Watcher
+    run: RunFolder, config: RunConfig, trainer: Trainer, watcher: Watcher
 ) -> RunFolder:
     """Trains to the end, saves a checkpoint after each validation, and records the result.
 
@@ -238,7 +231,7 @@ def finish_training(
     def save(trainer: Trainer, is_best: bool) -> None:
         state = trainer.state()
         with trainer.average.in_place_of_weights():
-            write_save(run, trainer.progress.step, trainer.network, state, is_best)
+            write_checkpoint(run, trainer.progress.step, trainer.network, state, is_best)
 
     watchers: list[Watcher] = [MetricsRecorder(run), watcher]
     try:
@@ -253,11 +246,11 @@ def finish_training(
                 f" continue with: seqlm train --resume {shlex.quote(str(run.path))}",
                 signals[0],
             )
-        config["finished"] = now()
         rank = partial(selection_cost, trainer.settings.valid_metric)
-        config["result"] = min(run.read_metrics(), key=rank)
+        result = min(run.read_metrics(), key=rank)
+        config = replace(config, finished=now(), result=result)
         run.write_config(config)
-        write_text(run / "README.md", readme(config))
+        run.write_readme(config)
     finally:
         run.unlock()
     return run
@@ -269,39 +262,3 @@ def selection_cost(metric: str, figures: Mapping[str, Any]) -> float:
     if "valid_loss" in figures:
         return validation_cost(figures, metric)
     return -float(figures["step"])
-
-
-def readme(config: Mapping[str, Any]) -> str:
-    result, data = config["result"], config["data"]
-    figures = [f"- training loss {result['train_loss']:.4f} nats per token"]
-    if "valid_loss" in result:
-        loss = result["valid_loss"]
-        figures.append(f"- validation loss {loss:.4f}, perplexity {math.exp(min(loss, 700)):.2f}")
-    for name in ("bleu", "chrf"):
-        if f"valid_{name}" in result:
-            figures.append(f"- validation {name} {result[f'valid_{name}']:.2f}")
-    if "valid_metric" in data:
-        figures.append(f"- its signature {data['valid_metric']}")
-    texts = [
-        f"- {role.replace('_', ' ')} {', '.join(data[role])}, SHA-256 {data[digest_key(role)]}"
-        for role in TASKS[config["task"]].roles
-        if data[role]
-    ]
-    return "\n".join(
-        [
-            f"# {config['arch']}, trained by seqlm {config['seqlm']}",
-            "",
-            f"    {config['command']}",
-            "",
-            f"Best checkpoint: step {result['step']}, epoch {result['epoch']}, after"
-            f" {result['seconds']:.0f} seconds on {config['device']}, torch {config['torch']},"
-            f" seed {config['settings']['seed']}:",
-            "",
-            *figures,
-            "",
-            f"Trained on {data['tokens']:,} tokens:",
-            "",
-            *texts,
-            "",
-        ]
-    )

@@ -18,8 +18,8 @@ def test_a_run_is_made_and_can_be_used(toy, seqlm, workplace):
     assert (result.code, result.out) == (0, "checkpoints/5gram-train\n")
     run = RunFolder(workplace / "checkpoints" / "5gram-train")
     config = run.read_config()
-    assert config["finished"]
-    assert config["data"]["lines"] == 600
+    assert config.finished
+    assert config.data["lines"] == 600
     assert str(toy.train) in (run / "README.md").read_text()
     assert float(seqlm("eval", toy.test).out) > 1
     assert seqlm("sample").out.count("\n") == 10
@@ -28,7 +28,7 @@ def test_a_run_is_made_and_can_be_used(toy, seqlm, workplace):
 def test_counting_twice_gives_equal_weights(toy, seqlm):
     for name in ("one", "two"):
         assert seqlm("count", toy.train, "--order", 3, "-o", name).code == 0
-    files = [next(Path(name).glob("saves/*/model.safetensors")) for name in ("one", "two")]
+    files = [next(Path(name).glob("steps/*/model.safetensors")) for name in ("one", "two")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -48,7 +48,7 @@ def test_how_the_text_comes_makes_no_difference(form, toy, seqlm, workplace):
     sources = [str(number) for number in range(len(made))]
     assert seqlm("count", toy.train, "--order", 3, "-o", "plain").code == 0
     assert seqlm("count", *sources, "--order", 3, "-o", "other", stdin=text).code == 0
-    files = [next(Path(name).glob("saves/*/model.safetensors")) for name in ("plain", "other")]
+    files = [next(Path(name).glob("steps/*/model.safetensors")) for name in ("plain", "other")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -56,7 +56,7 @@ def test_characters_are_carried_and_words_are_not(toy, seqlm):
     for tokenizer, context in {"word": "sentence", "bpe": "sentence", "char": "carried"}.items():
         flags = ["--tokenizer", tokenizer, "--order", 2, "-o", tokenizer, "--discount-fallback"]
         assert seqlm("count", toy.train, *flags).code == 0
-        assert RunFolder(Path(tokenizer)).read_config()["context"] == context
+        assert RunFolder(Path(tokenizer)).read_config().context == context
 
 
 @pytest.mark.parametrize("smoothing", ["modified-kneser-ney", "kneser-ney", "absolute"])
@@ -174,8 +174,8 @@ def test_every_smoothing_makes_a_model(name, toy, seqlm, workplace, held_out):
     result = seqlm("count", toy.train, "--smoothing", method, *flags, "-o", "run")
     assert result.code == 0, result.err
     config = RunFolder(workplace / "run").read_config()
-    assert config["counting"]["smoothing"]["method"] == config["model"]["smoothing"] == method
-    assert config["counting"]["smoothing"]["backoff"] == ("--backoff" in flags)
+    assert config.settings["smoothing"]["method"] == config.model["smoothing"] == method
+    assert config.settings["smoothing"]["backoff"] == ("--backoff" in flags)
     assert f"({method})" in (workplace / "run" / "README.md").read_text()
     ppl = float(seqlm("eval", "-m", "run", toy.test, "-q").out)
     assert 1 < ppl < 100
@@ -194,15 +194,15 @@ def test_what_was_tuned_is_written_down(toy, seqlm, workplace, held_out):
     flags = ["--order", 2, "--smoothing", "add-k"]
     result = seqlm("count", toy.train, *flags, "--tune", "held-out", "-o", "tuned")
     assert result.code == 0
-    k = RunFolder(workplace / "tuned").read_config()["counting"]["smoothing"]["add_k"]
+    k = RunFolder(workplace / "tuned").read_config().settings["smoothing"]["add_k"]
     assert f"tuned: --add-k {k:.4g}" in result.err
     assert seqlm("count", toy.train, *flags, "--add-k", k, "-o", "told").code == 0
-    files = [next(Path(name).glob("saves/*/model.safetensors")) for name in ("tuned", "told")]
+    files = [next(Path(name).glob("steps/*/model.safetensors")) for name in ("tuned", "told")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
     flags = ["--order", 2, "--smoothing", "jelinek-mercer", "--tune", "held-out"]
     assert seqlm("count", toy.train, *flags, "-o", "mixed").code == 0
-    weights = RunFolder(workplace / "mixed").read_config()["counting"]["smoothing"]["weights"]
+    weights = RunFolder(workplace / "mixed").read_config().settings["smoothing"]["weights"]
     assert len(weights) == 2
     assert all(0 <= weight < 1 for of in weights for weight in of)
 
@@ -236,7 +236,7 @@ def test_held_out_text_that_is_not_there_is_missed_before_counting(toy, seqlm):
 
 
 def rows(run: Path) -> list[int]:
-    return RunFolder(run).read_config()["model"]["rows"]
+    return RunFolder(run).read_config().model["rows"]
 
 
 def test_cutoffs_leave_out_what_is_rare(toy, seqlm, workplace):
@@ -253,7 +253,7 @@ def test_cutoffs_leave_out_what_is_rare(toy, seqlm, workplace):
     assert whole[0] == fewer[0]
     assert whole[1] > fewer[1] > 0
     config = RunFolder(workplace / "some").read_config()
-    assert config["counting"]["smoothing"]["cutoffs"] == [0, 0, 1]
+    assert config.settings["smoothing"]["cutoffs"] == [0, 0, 1]
     assert 1 < float(seqlm("eval", "-m", "some", toy.test, "-q").out) < 100
 
 
@@ -269,7 +269,7 @@ def test_pruning_makes_models_smaller_at_a_small_price(toy, seqlm, workplace):
     assert sizes["all"] > sizes["some"] > sizes["few"]
     assert 890 <= sizes["few"] <= 900
     assert ppl["all"] < ppl["some"] < ppl["few"] < 100
-    assert RunFolder(workplace / "some").read_config()["counting"]["prune"] == 1e-4
+    assert RunFolder(workplace / "some").read_config().settings["prune"] == 1e-4
 
 
 def test_a_model_cannot_be_pruned_to_less_than_its_words(toy, seqlm, workplace):
@@ -313,6 +313,6 @@ def test_two_results_do_not_go_to_one_file(toy, seqlm):
 def test_a_cutoff_above_all_counts_leaves_the_vocabulary(toy, seqlm):
     flags = ["--order", "2", "--cutoffs", "0,99999999999999999999", "-o", "run"]
     assert seqlm("count", toy.train, *flags).code == 0
-    rows = RunFolder(Path("run")).read_config()["model"]["rows"]
+    rows = RunFolder(Path("run")).read_config().model["rows"]
     assert rows[0] > 0
     assert rows[1] == 0

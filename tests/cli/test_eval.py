@@ -353,9 +353,9 @@ def test_the_latest_run_is_the_default_and_is_said_in_the_signature(toy, seqlm):
     assert found["model"] == "checkpoints/one"
 
 
-def test_a_save_of_a_run_can_be_evaluated(lstm, toy, seqlm):
-    (save,) = (lstm / "saves").iterdir()
-    named = seqlm("eval", "-m", save, toy.test)
+def test_a_checkpoint_of_a_run_can_be_evaluated(lstm, toy, seqlm):
+    (checkpoint,) = (lstm / "steps").iterdir()
+    named = seqlm("eval", "-m", checkpoint, toy.test)
     assert named.out == seqlm("eval", "-m", lstm, toy.test).out
 
 

@@ -12,7 +12,8 @@ import torch
 
 from seqlm.evaluation import translation_quality
 from seqlm.models import model_class
-from seqlm.runs.checkpoint import write_save
+from seqlm.runs.checkpoint import write_checkpoint
+from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.bitext import learn_tokenizer, read_side
 from tests.command import Result
@@ -40,15 +41,15 @@ def run(texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> P
     folder = RunFolder.create(path)
     folder.write_tokenizer(writes, reads)
     folder.write_config(
-        {
-            "task": "translation",
-            "arch": "gru",
-            "context": "sentence",
-            "model": model.settings(),
-            "finished": "2026-11-21T00:00:00+00:00",
-        }
+        RunConfig(
+            task="translation",
+            arch="gru",
+            context="sentence",
+            model=model.settings(),
+            finished="2026-11-21T00:00:00+00:00",
+        )
     )
-    write_save(folder, 1, model)
+    write_checkpoint(folder, 1, model)
     folder.unlock()
     return path
 

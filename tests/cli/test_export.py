@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from seqlm.models.ngram import arpa_writer
-from seqlm.runs import run_folder
+from seqlm.runs import durable_files
 from tests.command import COMMAND, environment
 
 
@@ -58,7 +58,7 @@ def test_a_run_exported_to_a_run_keeps_its_history(ngram, seqlm):
     ours, theirs = (
         yaml.safe_load((Path(of) / "config.yaml").read_text()) for of in ("copy", ngram)
     )
-    for key in ("model", "context", "counting", "data"):
+    for key in ("model", "context", "settings", "data"):
         assert ours[key] == theirs[key]
 
 
@@ -118,7 +118,7 @@ def test_thresholds_that_are_none(ngram, seqlm):
 def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
     result = seqlm("export", "-m", models("lstm-word"), "--to", "arpa", "-o", "no.arpa")
     assert (result.code, result.out) == (4, "")
-    assert "is a network (lstm): only n-gram models have this form" in result.error
+    assert "is a network (lstm): only n-gram models can be exported to arpa" in result.error
     result = seqlm("export", "-m", models("lstm-word"), "--to", "hf", "-o", "no")
     assert (result.code, result.out) == (4, "")
     assert result.error.endswith("is a model of arch lstm: only transformer has a twin")
@@ -134,7 +134,7 @@ def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
     assert seqlm("count", toy.train, *scores, "-o", "scores").code == 0
     result = seqlm("export", "-m", "scores", "--to", "run", "--prune", "1e-6", "-o", "no")
     assert (result.code, result.out) == (2, "")
-    assert result.error == "scores gives scores; --prune weighs probabilities"
+    assert result.error == "scores gives scores, and prune weighs probabilities"
     assert not [path for path in Path().iterdir() if "no" in path.name]
 
 
@@ -148,8 +148,14 @@ def test_flags_that_mean_nothing(ngram, seqlm, workplace):
         ("--to", "hf", "-o", ngram): f"{ngram} is a folder with other things in it",
         ("--to", "arpa", "-o", "."): ". is a folder, not a file",
         ("--to", "arpa", "-o", "no/pond.arpa"): "no/pond.arpa: there is no folder no",
-        ("--to", "run", "-o", ngram): f"{ngram} holds a run already; --overwrite replaces it,",
-        ("--to", "run", "-o", ngram, "--overwrite"): f"{ngram} would be written over itself",
+        ("--to", "run", "-o", ngram): f"{ngram} holds a run already; set overwrite to replace it",
+        (
+            "--to",
+            "run",
+            "-o",
+            ngram,
+            "--overwrite",
+        ): f"{ngram} is the model that is read",
         (): "Missing option '--to'",
     }.items():
         result = seqlm("export", "-m", ngram, *flags)
@@ -183,7 +189,7 @@ def test_a_full_disk_leaves_what_was_there(name, before, ngram, seqlm, workplace
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(run_folder.os, "fsync", full)
+    monkeypatch.setattr(durable_files.os, "fsync", full)
     if before:
         Path(name).write_bytes(before)
     result = seqlm("export", "-m", ngram, "--to", "arpa", "-o", name)

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from seqlm.cli.options.mixture_options import weights_of
 from seqlm.errors import UsageError
 from seqlm.evaluation.scoring import Scorer
-from seqlm.runs.load_model import open_model
+from seqlm.runs.load_model import load_model
+from seqlm.runs.locate import locate
 from seqlm.text import reading
 from seqlm.text.reading import blocks
 from tests.command import Result, seqlm_inside
@@ -258,7 +259,7 @@ def test_models_of_other_vocabularies_are_refused(runs, lstm, models, toy, seqlm
         assert f"only {runs.ngram} has '" in result.error
         result = seqlm(command, *named(runs.ngram, models("ngram-char")), *text)
         assert (result.code, result.out) == (4, "")
-        assert "of kind word here and char there" in result.error
+        assert "tokens of one are of kind word, of the other char" in result.error
 
 
 def test_a_model_that_is_not_there_is_named_before_anything_is_loaded(runs, toy, seqlm):
@@ -274,7 +275,7 @@ def test_scores_have_no_perplexity_and_cannot_be_mixed(runs, toy, seqlm, log_pro
         result = seqlm("eval", "-m", "scores", "--metric", metric, toy.test)
         assert (result.code, result.out) == (4, "")
         assert "scores gives scores, not probabilities: it has no perplexity" in result.error
-    loaded = open_model("scores")
+    loaded = load_model(locate("scores"))
     ids = np.concatenate([loaded.tokenizer.encode(block) for block in blocks([toy.test])])
     expected = Scorer(loaded.model, "sentence")(ids).log_probs
     assert log_probs("-m", "scores", toy.test) == pytest.approx(expected, rel=1e-6)

@@ -8,7 +8,8 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from seqlm.cli.train import Progress
 from seqlm.runs.checkpoint import pointer
+from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from tests.command import COMMAND, Result, environment, seqlm_inside
 from tests.conftest import Toy
@@ -66,17 +68,17 @@ def outcome(path: Path) -> dict[str, Any]:
     for name in ("best", "latest"):
         result[name] = pointer(run, name)
         if result[name]:
-            place = run / "saves" / result[name]
-            result[f"{name} weights"] = (place / "model.safetensors").read_bytes()
-            result[f"{name} moments"] = (place / "training.safetensors").read_bytes()
-            state = json.loads((place / "training.json").read_text())
+            checkpoint = run / "steps" / result[name]
+            result[f"{name} weights"] = (checkpoint / "model.safetensors").read_bytes()
+            result[f"{name} moments"] = (checkpoint / "training.safetensors").read_bytes()
+            state = json.loads((checkpoint / "training.json").read_text())
             state["progress"].pop("seconds")
             result[f"{name} state"] = state
     result["metrics"] = [timeless(row) for row in metrics(path)]
     config = run.read_config()
-    assert config.pop("finished")
-    config.pop("command")
-    result["config"] = config | {"result": timeless(config["result"])}
+    assert config.finished
+    timeless_result = timeless(config.result)
+    result["config"] = replace(config, finished=None, command=None, result=timeless_result)
     assert (run / "README.md").exists()
     return result
 
@@ -85,7 +87,7 @@ def metrics(path: Path) -> list[dict[str, Any]]:
     return [json.loads(row) for row in (path / "metrics.jsonl").read_text().splitlines()]
 
 
-def timeless(row: dict[str, Any]) -> dict[str, Any]:
+def timeless(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k not in ("seconds", "train_loss")}
 
 
@@ -237,8 +239,8 @@ def test_a_flag_begins_a_new_phase_and_says_so(flags, training, seqlm, workplace
     assert after[: len(rows)] == rows
     assert after[-1]["step"] == int(flags[1])
     config = RunFolder(workplace / "run").read_config()
-    assert config["settings"]["steps"] == int(flags[1])
-    assert config["finished"]
+    assert config.settings["steps"] == int(flags[1])
+    assert config.finished
 
 
 def test_finetuning_averages_all_steps_from_the_best_weights(training, seqlm, workplace):
@@ -254,7 +256,7 @@ def test_finetuning_averages_all_steps_from_the_best_weights(training, seqlm, wo
     losses = {row["step"]: row["valid_loss"] for row in metrics(workplace / "run")}
     assert list(losses) == [20, 40, 60, 80, 100]
     assert min(losses[80], losses[100]) < losses[int(best)]
-    state = json.loads((run / "saves" / "00000100" / "training.json").read_text())
+    state = json.loads((run / "steps" / "00000100" / "training.json").read_text())
     assert state["average"] == {"kind": "asgd", "has_started": True, "count": 40}
 
 
@@ -308,13 +310,13 @@ def test_what_cannot_be_resumed_is_said(seqlm, ngram, toy, stopped, workplace):
     result = seqlm("train", "--resume", ngram)
     assert result.code == 2
     assert "was counted, not trained" in result.error
-    # Killed before the first save.
+    # Killed before the first checkpoint.
     with pytest.raises(Crash):
         stopped(1, crash, "train", toy.train, *SMALL, "-o", "run")
     result = seqlm("train", "--resume", "run")
     assert (result.code, result.error) == (
         4,
-        "run holds no save; its training has not come that far; --overwrite starts it again",
+        "run holds no checkpoint yet; set overwrite to start its training again",
     )
 
 
@@ -334,8 +336,8 @@ def test_a_run_killed_at_its_very_end_is_finished_by_resuming(
     arguments, whole = training("lstm")
     write = RunFolder.write_config
 
-    def killed(run: RunFolder, config: dict[str, Any]) -> None:
-        if config["finished"]:
+    def killed(run: RunFolder, config: RunConfig) -> None:
+        if config.finished:
             raise Crash
         write(run, config)
 
@@ -347,7 +349,7 @@ def test_a_run_killed_at_its_very_end_is_finished_by_resuming(
     assert outcome(workplace / "run") == whole
 
 
-def test_a_run_killed_between_a_save_and_its_metrics_measures_again(
+def test_a_run_killed_between_a_checkpoint_and_its_metrics_measures_again(
     training, seqlm, workplace, monkeypatch
 ):
     arguments, whole = training("lstm")
@@ -378,7 +380,7 @@ def test_a_run_whose_best_was_before_it_stopped_is_finished(
     result = seqlm("train", "--resume", "run")
     assert result.code == 0, result.err
     config = RunFolder(workplace / "run").read_config()
-    assert config["result"]["valid_loss"] == 1.0
+    assert config.result["valid_loss"] == 1.0
     assert pointer(RunFolder(workplace / "run"), "best") == "00000020"
 
 

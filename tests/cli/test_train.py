@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from tests.command import Result
 
@@ -42,18 +43,18 @@ def test_a_run_has_all_its_parts(trained, toy, workplace):
     names = {path.name for path in (workplace / "run").iterdir()}
     assert names == {
         "config.yaml", "tokenizer.json", "metrics.jsonl", "README.md", "lock",
-        "latest", "best", "saves",
+        "latest", "best", "steps",
     }  # fmt: skip
     assert (workplace / "run" / "latest").read_text() == "00000003\n"
-    checkpoint = workplace / "run" / "saves" / "00000003"
+    checkpoint = workplace / "run" / "steps" / "00000003"
     assert {path.name for path in checkpoint.iterdir()} == {
         "model.safetensors", "training.safetensors", "training.json", "manifest.json",
     }  # fmt: skip
     readme = (workplace / "run" / "README.md").read_text()
-    assert config["command"] in readme
+    assert config.command in readme
     assert str(toy.train) in readme
-    assert config["data"]["sha256"] in readme
-    assert f"{config['result']['valid_loss']:.4f}" in readme
+    assert config.data["texts"]["corpus"]["sha256"] in readme
+    assert f"{config.result['valid_loss']:.4f}" in readme
 
 
 def test_without_an_output_a_new_run_is_made_in_checkpoints(seqlm, toy):
@@ -68,7 +69,10 @@ def test_a_run_is_refused_where_there_is_one_and_the_first_stays_intact(
     before = contents(workplace / "run")
     result = seqlm("train", toy.train, *QUICK, "-o", "run", "--seed", "9")
     assert (result.code, result.out) == (2, "")
-    assert "run holds a run already; --overwrite replaces it, -o names another" in result.error
+    assert (
+        "run holds a run already; set overwrite to replace it, or name another output"
+        in result.error
+    )
     assert contents(workplace / "run") == before
 
 
@@ -93,18 +97,18 @@ def test_a_file_name_may_be_any_bytes(seqlm, toy, workplace):
 def test_flags_go_before_variables_before_recipes_before_defaults(trained, workplace):
     (workplace / "recipe.yaml").write_text("seed: 2\nlength: 12\nclip: 0.5\nlr: 1e-3\n")
     variables = {"SEQLM_SEED": "3", "SEQLM_LENGTH": "13"}
-    settings = trained("--config", "recipe.yaml", "--seed", "4", env=variables)["settings"]
+    settings = trained("--config", "recipe.yaml", "--seed", "4", env=variables).settings
     assert (settings["seed"], settings["length"], settings["clip"]) == (4, 13, 0.5)
     assert settings["lr"] == 1e-3
     assert settings["batch_size"] == 32
-    assert trained()["settings"]["seed"] == 1
+    assert trained().settings["seed"] == 1
 
 
 def test_a_recipe_may_spell_its_keys_like_flags(trained, workplace):
     (workplace / "recipe.yaml").write_text("batch-size: 5\ndropout_input: 0\n")
     config = trained("--config", "recipe.yaml")
-    assert config["settings"]["batch_size"] == 5
-    assert config["model"]["dropout_input"] == 0.0
+    assert config.settings["batch_size"] == 5
+    assert config.model["dropout_input"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -203,25 +207,25 @@ def test_a_run_can_take_the_vocabulary_of_another(trained, lstm, models, workpla
         lstm / "tokenizer.json"
     ).read_bytes()
     (workplace / "types").write_text("the\nfrog\n")
-    assert trained("--vocab", "types")["model"]["vocab_size"] == 4
+    assert trained("--vocab", "types").model["vocab_size"] == 4
 
 
 def test_words_are_rare_by_default_and_unk_is_trained(trained, seqlm, toy):
-    some = trained()["model"]["vocab_size"]
-    every = trained("--min-count", "1")["model"]["vocab_size"]
+    some = trained().model["vocab_size"]
+    every = trained("--min-count", "1").model["vocab_size"]
     assert some < every
-    assert trained("--vocab-size", "20")["model"]["vocab_size"] == 20
+    assert trained("--vocab-size", "20").model["vocab_size"] == 20
 
 
 def test_several_validation_texts_are_one(trained, toy, workplace):
     (workplace / "both").write_bytes(toy.valid.read_bytes() + toy.test.read_bytes())
-    two = trained("--valid", toy.valid, "--valid", toy.test)["result"]["valid_loss"]
-    one = trained("--valid", "both")["result"]["valid_loss"]
+    two = trained("--valid", toy.valid, "--valid", toy.test).result["valid_loss"]
+    one = trained("--valid", "both").result["valid_loss"]
     assert two == one
 
 
 def test_a_part_of_the_corpus_can_validate(trained, toy):
-    data = trained("--valid-fraction", "0.25")["data"]
+    data = trained("--valid-fraction", "0.25").data
     assert data["valid_tokens"] / (data["tokens"] + data["valid_tokens"]) == pytest.approx(
         0.25, abs=0.01
     )
@@ -251,11 +255,11 @@ def test_a_loss_that_is_no_number_stops_with_its_step_and_is_not_the_best(
     message = r"loss is (?:nan|inf) at step (\d+)" if valid else r"not finite after step (\d+)"
     found = re.search(message, result.error)
     assert found, result.err
-    saves = {path.name for path in (workplace / "run" / "saves").iterdir()}
-    assert max(map(int, saves)) < int(found[1])
+    steps = {path.name for path in (workplace / "run" / "steps").iterdir()}
+    assert max(map(int, steps)) < int(found[1])
     if valid:
         best = (workplace / "run" / "best").read_text().strip()
-        assert best in saves
+        assert best in steps
         entropy = ["--metric", "cross-entropy"]
         assert math.isfinite(float(seqlm("eval", "-m", "run", *entropy, toy.test).out))
     assert max(map(len, result.err.splitlines())) < 300
@@ -282,14 +286,14 @@ def test_training_stops_when_validation_no_longer_gains(seqlm, toy, workplace):
     assert (workplace / "run" / "best").read_text() == "00000002\n"
 
 
-def test_a_disk_that_is_full_keeps_the_save_before_and_says_so(seqlm, toy, workplace, monkeypatch):
+def test_a_full_disk_keeps_the_checkpoint_before_and_says_so(seqlm, toy, workplace, monkeypatch):
     from seqlm.runs import checkpoint
 
     write, count = checkpoint.write_tensors, [0]
 
     def full(*arguments: Any) -> None:
         count[0] += 1
-        if count[0] > 5:  # in the third save
+        if count[0] > 5:  # in the third checkpoint
             raise OSError(28, "No space left on device")
         write(*arguments)
 
@@ -310,8 +314,8 @@ def test_a_disk_that_is_full_keeps_the_save_before_and_says_so(seqlm, toy, workp
 
 
 def test_a_damaged_run_is_a_bad_model(spoilt, seqlm, toy):
-    (save,) = (spoilt / "saves").iterdir()
-    weights = save / "model.safetensors"
+    (checkpoint,) = (spoilt / "steps").iterdir()
+    weights = checkpoint / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     for command in (["eval", toy.test], ["sample"]):
         result = seqlm(*command, "-m", spoilt)
@@ -337,6 +341,9 @@ def test_a_missing_model_is_named_with_the_nearest(spoilt, seqlm, toy):
 
 def test_the_configuration_saved_is_plain_and_complete(trained):
     config = trained("--valid-fraction", "0.1")
-    assert yaml.safe_load(yaml.safe_dump(config)) == config
-    assert config["settings"]["optimizer"] == "adamw"
-    assert config["threads"] == 1
+    assert (
+        RunConfig.from_mapping(yaml.safe_load(yaml.safe_dump(config.to_mapping())), Path())
+        == config
+    )
+    assert config.settings["optimizer"] == "adamw"
+    assert config.threads == 1

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from seqlm.cli.train import Progress
-from seqlm.runs.checkpoint import load
+from seqlm.runs.load_model import load_model
+from seqlm.runs.locate import locate
 from seqlm.runs.run_folder import RunFolder
 from tests.cli.test_resume import Crash, crash, interrupt, metrics, outcome
 from tests.command import Result, seqlm_inside
@@ -71,11 +72,11 @@ def test_a_run_has_all_its_parts(trained, pairs, workplace):
     names = {path.name for path in (workplace / "run").iterdir()}
     assert names == {
         "config.yaml", "tokenizer.json", "metrics.jsonl", "README.md", "lock",
-        "latest", "best", "saves",
+        "latest", "best", "steps",
     }  # fmt: skip
-    assert (config["task"], config["arch"], config["context"]) == ("translation", "gru", "sentence")
-    assert config["settings"]["tokenizer"] == "bpe"
-    data = config["data"]
+    assert (config.task, config.arch, config.context) == ("translation", "gru", "sentence")
+    assert config.settings["tokenizer"] == "bpe"
+    data = config.data
     assert (data["lines"], data["pairs"], data["valid_pairs"]) == (48, 48, 12)
     assert "corpus: 48 pairs of" in told
     assert "12 to validate on; 280 types, 0.00% <unk>" in told
@@ -85,8 +86,8 @@ def test_a_run_has_all_its_parts(trained, pairs, workplace):
     readme = (workplace / "run" / "README.md").read_text()
     for path, role in zip(pairs, Pairs._fields):
         assert str(path) in readme
-        assert data[f"{role}_sha256"] in readme
-    assert f"bleu {config['result']['valid_bleu']:.2f}" in readme
+        assert data["texts"][role]["sha256"] in readme
+    assert f"bleu {config.result['valid_bleu']:.2f}" in readme
     assert "greedy|nrefs:1|case:mixed" in readme
     for row in metrics(workplace / "run"):
         assert {"valid_loss", "valid_bleu", "valid_chrf"} <= row.keys()
@@ -96,17 +97,17 @@ def test_without_more_flags_a_transformer_learns_a_joint_vocabulary(seqlm, pairs
     result = seqlm("train", *pairs.flags[:4], "--steps", "1", "--width", "8")
     assert (result.code, result.out) == (0, "checkpoints/transformer-source\n"), result.err
     config = RunFolder(workplace / "checkpoints" / "transformer-source").read_config()
-    assert config["model"]["source_vocab_size"] is None
-    assert config["settings"]["label_smoothing"] == 0.1
+    assert config.model["source_vocab_size"] is None
+    assert config.settings["label_smoothing"] == 0.1
 
 
 @pytest.mark.parametrize("kind", ["word", "char", "bpe"])
 def test_each_side_may_have_a_vocabulary_of_its_own(kind, trained, pairs, seqlm, workplace):
     config, _ = trained("--separate", "--tokenizer", kind, "--min-count", "1")
-    loaded = load(RunFolder(workplace / "run"))
+    loaded = load_model(locate(workplace / "run"))
     assert loaded.source_tokenizer is not None
     sizes = len(loaded.tokenizer), len(loaded.source_tokenizer)
-    assert (config["model"]["vocab_size"], config["model"]["source_vocab_size"]) == sizes
+    assert (config.model["vocab_size"], config.model["source_vocab_size"]) == sizes
     if kind == "word":
         assert sizes == (2 + 9, 2 + 9)
         assert b"frog" in loaded.tokenizer.types
@@ -121,7 +122,7 @@ def test_each_side_may_have_a_vocabulary_of_its_own(kind, trained, pairs, seqlm,
 
 def test_words_know_what_occurs_twice(trained):
     config, told = trained("--tokenizer", "word", "--vocab-size", "9")
-    assert config["model"]["vocab_size"] == 9
+    assert config.model["vocab_size"] == 9
     assert "0.00% <unk>" not in told
 
 
@@ -139,7 +140,7 @@ def test_what_is_left_out_is_told_and_kept(trained, pairs, workplace):
     assert "pairs left out, with a blank side: 3\n" in told
     assert "pairs left out, with more than 60 tokens on a side (max_length): 1\n" in told
     assert "pairs left out, of validation, with a blank side: 1\n" in told
-    data = config["data"]
+    data = config.data
     assert (data["lines"], data["pairs"]) == (52, 48)
     assert (data["left_out_blank"], data["left_out_long"]) == (3, 1)
     assert (data["valid_pairs"], data["valid_left_out_blank"]) == (12, 1)
@@ -155,8 +156,8 @@ def test_several_files_are_one_text(trained, pairs, workplace):
             (workplace / name).write_text("".join(part), encoding="utf-8")
             flags += [f"--{role}", name]
     parts, _ = trained(texts=flags)
-    assert parts["result"]["train_loss"] == whole["result"]["train_loss"]
-    assert parts["data"]["source_sha256"] == whole["data"]["source_sha256"]
+    assert parts.result["train_loss"] == whole.result["train_loss"]
+    assert parts.data["texts"]["source"]["sha256"] == whole.data["texts"]["source"]["sha256"]
 
 
 # ----------------------------------------------------------------------------------------- refusals

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -313,7 +314,7 @@ def test_a_model_twice_is_the_model(run, seqlm, translate):
 def test_models_of_other_vocabularies_cannot_translate_together(run, bpe, seqlm):
     result = seqlm("translate", "-m", run, "-m", bpe)
     assert result.code == 4
-    assert "have not the same vocabularies" in result.error
+    assert "do not have the same vocabularies" in result.error
 
 
 # ------------------------------------------------------------------------------- the wrong model
@@ -332,13 +333,13 @@ def test_a_model_that_does_something_else_is_refused(run, lstm, seqlm):
 def test_the_latest_run_must_do_and_the_newest_that_does_is_named(run, lstm, seqlm, workplace):
     for name, model, when in [("old", run, "2026-01-01"), ("new", lstm, "2026-01-02")]:
         copy = RunFolder(Path(shutil.copytree(model, workplace / "checkpoints" / name)))
-        copy.write_config({**copy.read_config(), "finished": when})
+        copy.write_config(replace(copy.read_config(), finished=when))
     result = seqlm("translate", stdin=b"the frog\n")
     assert result.code == 2
     assert "the latest run, checkpoints/new, is a language model" in result.error
-    assert result.error.endswith("; -m checkpoints/old is the newest")
+    assert result.error.endswith("; the newest translator is checkpoints/old")
     shutil.rmtree(workplace / "checkpoints" / "old")
-    assert seqlm("translate").error.endswith("; ./checkpoints holds none")
+    assert seqlm("translate").error.endswith("; no run there is a translator")
 
 
 def test_a_model_without_attention_aligns_nothing(runs, seqlm):

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from seqlm.models.base import LanguageModel
-from seqlm.runs.checkpoint import Loaded
+from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.run_config import RunConfig
 from seqlm.text.tokenizer import Tokenizer
 
 
@@ -32,6 +33,6 @@ class Fixed(LanguageModel):
 
 def loaded(
     model: LanguageModel, tokenizer: Tokenizer, context: str = "carried", name: str = "model"
-) -> Loaded:
-    config = {"arch": type(model).__name__.lower(), "context": context}
-    return Loaded(model.eval(), tokenizer, config, Path(name), "0123456789ab")
+) -> LoadedModel:
+    config = RunConfig(task="lm", arch=type(model).__name__.lower(), context=context, model={})
+    return LoadedModel(model.eval(), tokenizer, config, Path(name), "0123456789ab")

@@ -14,7 +14,7 @@ from seqlm.evaluation.exposure import measure, measure_translator, stretches
 from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.models import model_class
 from seqlm.models.base import EOS, LanguageModel, Translator
-from seqlm.runs.checkpoint import Loaded
+from seqlm.runs.load_model import LoadedModel
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
 from tests.evaluation.fixed import loaded
@@ -40,10 +40,10 @@ class Chain(LanguageModel):
         return (tokens[:, -1],) if tokens.shape[1] else state
 
 
-def chain(seed: int, name: str, context: str = "carried") -> tuple[np.ndarray, Loaded]:
+def chain(seed: int, name: str, context: str = "carried") -> tuple[np.ndarray, LoadedModel]:
     table = np.random.default_rng(seed).dirichlet(np.full(V, 0.7), V) * 0.95 + 0.05 / V
     one = loaded(Chain(table), WORDS, context, name)
-    return table, one._replace(weights=name)
+    return table, one._replace(weights_digest=name)
 
 
 MODEL, OURS = chain(1, "ours")

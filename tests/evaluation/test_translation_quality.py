@@ -19,7 +19,7 @@ from seqlm.evaluation.perplexity import check_metrics
 from seqlm.evaluation.translation_quality import METRICS, Evaluation, bleu, chrf, evaluate
 from seqlm.models import model_class
 from seqlm.models.base import EOS, Translator
-from seqlm.runs.checkpoint import Loaded
+from seqlm.runs.load_model import LoadedModel
 from seqlm.text.bitext import Side, learn_tokenizer, read_side
 from seqlm.text.tokenizer import Tokenizer
 from tests.evaluation.fixed import loaded
@@ -142,7 +142,7 @@ SOURCE = ["a cat sees a bird", "", "the old house", "we sing", "we sing and sing
 
 
 @pytest.fixture
-def parrot(tmp_path) -> tuple[Loaded, Side]:
+def parrot(tmp_path) -> tuple[LoadedModel, Side]:
     text = side(tmp_path, "source", SOURCE)
     tokenizer = learn_tokenizer([text], "word")
     return loaded(Parrot(len(tokenizer)), tokenizer), text
@@ -217,11 +217,11 @@ def sides(tmp_path_factory) -> tuple[Side, Side]:
 
 
 @pytest.fixture(scope="module")
-def gru(sides) -> Loaded:
+def gru(sides) -> LoadedModel:
     return random_gru(sides, seed=1)
 
 
-def random_gru(sides: tuple[Side, Side], seed: int) -> Loaded:
+def random_gru(sides: tuple[Side, Side], seed: int) -> LoadedModel:
     """Random weights, and a vocabulary for each side."""
     reads, writes = (learn_tokenizer([one], "char") for one in sides)
     torch.manual_seed(seed)
@@ -234,7 +234,7 @@ def random_gru(sides: tuple[Side, Side], seed: int) -> Loaded:
     return made._replace(source_tokenizer=reads)
 
 
-def figures(model: Loaded, sides: tuple[Side, Side], batch_size: int) -> Evaluation:
+def figures(model: LoadedModel, sides: tuple[Side, Side], batch_size: int) -> Evaluation:
     return evaluate([model], *sides, ["ppl", "bleu", "chrf"], Search(beam=3), batch_size)
 
 
@@ -271,7 +271,7 @@ def test_no_figure_depends_on_the_batch_size(batch_size, gru, sides):
 
 def test_exposure_is_the_mean_divergence_behind_true_and_own_prefixes(gru, sides):
     """One pair after the other, with no padding; the model's own are the samples of `translate`."""
-    oracle = random_gru(sides, seed=2)._replace(weights="oracle")
+    oracle = random_gru(sides, seed=2)._replace(weights_digest="oracle")
     found = evaluate([gru], *sides, ["exposure", "kl-true-prefix"], Search(), oracle=oracle, seed=3)
     pairs = [(x, y) for x, y in zip(*(side.lines for side in sides), strict=True) if x.strip()]
     lines, texts = zip(*pairs)
@@ -310,5 +310,5 @@ def test_exposure_needs_an_oracle_of_the_same_vocabulary(gru, parrot, sides):
         asked(["bleu", "exposure"], False)
     with pytest.raises(UsageError, match="--oracle is what"):
         asked(["bleu"], True)
-    with pytest.raises(ModelError, match="not the same vocabularies"):
+    with pytest.raises(ModelError, match="not have the same vocabularies"):
         evaluate([gru], *sides, ["exposure"], Search(), oracle=parrot[0])

@@ -1,4 +1,4 @@
-"""Saves: what goes in comes out, and neither damage nor a crash takes the last good one away."""
+"""Checkpoints: what goes in comes out, and neither damage nor a crash loses the last good one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from seqlm.errors import ModelError, SeqlmError
 from seqlm.models.config.recurrent_config import LSTMConfig
 from seqlm.models.language.recurrent import LSTM
-from seqlm.runs import checkpoint as saving
-from seqlm.runs.checkpoint import TrainingState, load, load_training, write_save
+from seqlm.runs import checkpoint as checkpoint_module
+from seqlm.runs.checkpoint import TrainingState, load_training, write_checkpoint
+from seqlm.runs.load_model import LoadedModel, load_model
+from seqlm.runs.locate import locate
+from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
@@ -57,34 +62,38 @@ def training(value: float) -> TrainingState:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[RunFolder]:
-    """A run with a configuration and no save yet."""
+    """A run with a configuration and no checkpoint yet."""
     made = RunFolder.create(tmp_path / "run")
     made.write_tokenizer(Tokenizer("word", TYPES))
-    config = {"task": "lm", "arch": "lstm", "context": "carried", "model": network(0).settings()}
-    made.write_config(config)
+    model = network(0).settings()
+    made.write_config(RunConfig(task="lm", arch="lstm", context="carried", model=model))
     yield made
     made.unlock()
 
 
+def load(run: RunFolder, name: str | None = None) -> LoadedModel:
+    return load_model(locate(run / "steps" / name if name else run.path))
+
+
 def save(run: RunFolder, step: int, best: bool = False) -> None:
-    """Save number `step`, whose every number is `step`."""
-    write_save(run, step, network(step), training(step), best)
+    """Writes checkpoint number `step`, whose every number is `step`."""
+    write_checkpoint(run, step, network(step), training(step), best)
 
 
 def value(run: RunFolder, name: str | None = None) -> float:
-    """The number all weights of the loaded save have."""
+    """The number that all weights of the loaded checkpoint have."""
     (found,) = {x for p in load(run, name).model.parameters() for x in p.flatten().tolist()}
     return found
 
 
-def saves(run: RunFolder) -> list[str]:
-    return sorted(path.name for path in (run / "saves").iterdir())
+def steps(run: RunFolder) -> list[str]:
+    return sorted(path.name for path in (run / "steps").iterdir())
 
 
 # ------------------------------------------------------------------------------------- what is kept
 
 
-def test_a_save_gives_everything_back(run):
+def test_a_checkpoint_gives_everything_back(run):
     save(run, 7)
     assert value(run) == 7
     weights, state = load_training(run)
@@ -94,8 +103,8 @@ def test_a_save_gives_everything_back(run):
     assert not load(run).model.training
 
 
-def test_a_save_without_training_state_cannot_be_resumed(run):
-    write_save(run, 1, network(1))
+def test_a_checkpoint_without_training_state_cannot_be_resumed(run):
+    write_checkpoint(run, 1, network(1))
     assert value(run) == 1
     with pytest.raises(ModelError, match="nothing to resume"):
         load_training(run)
@@ -104,36 +113,36 @@ def test_a_save_without_training_state_cannot_be_resumed(run):
 def test_the_best_and_the_latest_are_kept_and_no_other(run):
     for step, best in {1: True, 2: False, 3: True, 4: False, 5: False}.items():
         save(run, step, best)
-    assert saves(run) == ["00000003", "00000005"]
+    assert steps(run) == ["00000003", "00000005"]
     assert value(run) == 3  # the best answers
     assert load_training(run)[1].values == {"progress": 5}  # the latest goes on
 
 
-def test_a_save_can_be_named(run):
+def test_a_checkpoint_can_be_named(run):
     save(run, 1, best=True)
     save(run, 2)
     assert value(run, "00000002") == 2
-    with pytest.raises(ModelError, match="holds no save 00000009"):
+    with pytest.raises(ModelError, match="holds no checkpoint 00000009"):
         load(run, "00000009")
 
 
-def test_a_run_without_a_save_says_so(run):
-    with pytest.raises(ModelError, match="holds no save"):
+def test_a_run_without_a_checkpoint_says_so(run):
+    with pytest.raises(ModelError, match="holds no checkpoint"):
         load(run)
 
 
-def test_saving_the_same_step_again_changes_nothing(run):
+def test_checkpoint_module_the_same_step_again_changes_nothing(run):
     save(run, 1)
-    before = (run / "saves" / "00000001" / "model.safetensors").stat()
+    before = (run / "steps" / "00000001" / "model.safetensors").stat()
     save(run, 1, best=True)
-    assert (run / "saves" / "00000001" / "model.safetensors").stat().st_ino == before.st_ino
+    assert (run / "steps" / "00000001" / "model.safetensors").stat().st_ino == before.st_ino
     assert value(run) == 1
 
 
-def test_a_save_of_another_course_that_nothing_names_is_replaced(run):
-    """Killed between the renaming of save 2 and its naming, then resumed from 1 at another rate."""
+def test_a_checkpoint_of_another_course_that_nothing_names_is_replaced(run):
+    """Killed after checkpoint 2 is renamed and before it is named, then resumed at another rate."""
     save(run, 1)
-    shutil.copytree(run / "saves" / "00000001", run / "saves" / "00000002")
+    shutil.copytree(run / "steps" / "00000001", run / "steps" / "00000002")
     save(run, 2)
     assert value(run) == 2
 
@@ -187,9 +196,9 @@ DAMAGES = [truncate, empty, flip, remove, pickled, pickled_by_torch, folder]
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_any_damage_to_the_only_save_is_an_error_and_nothing_is_run(name, damage, run, tmp_path):
+def test_damage_to_the_only_checkpoint_is_an_error_and_nothing_is_run(name, damage, run, tmp_path):
     save(run, 1)
-    damage(run / "saves" / "00000001" / name, tmp_path)
+    damage(run / "steps" / "00000001" / name, tmp_path)
     for read in (load, load_training):
         with pytest.raises(ModelError, match=r"00000001.* is damaged"):
             read(run)
@@ -198,11 +207,11 @@ def test_any_damage_to_the_only_save_is_an_error_and_nothing_is_run(name, damage
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_save_is_passed_over_aloud(name, damage, run, tmp_path):
+def test_a_damaged_checkpoint_is_passed_over_aloud(name, damage, run, tmp_path):
     save(run, 1, best=True)
     save(run, 2)
-    damage(run / "saves" / "00000002" / name, tmp_path)
-    with pytest.warns(UserWarning, match=r"00000002.* is damaged.*going back to save 00000001"):
+    damage(run / "steps" / "00000002" / name, tmp_path)
+    with pytest.warns(UserWarning, match=r"00000002.* is damaged.*back to checkpoint 00000001"):
         assert load_training(run)[1].values == {"progress": 1}
     with pytest.raises(ModelError, match=r"00000002.* is damaged"):
         load(run, "00000002")  # asked for by name, there is no other
@@ -213,11 +222,11 @@ def test_a_damaged_save_is_passed_over_aloud(name, damage, run, tmp_path):
 @pytest.mark.parametrize("name", ["model.safetensors", "training.safetensors"])
 def test_a_forged_manifest_makes_no_pickle_run(name, damage, run, tmp_path):
     save(run, 1)
-    place = run / "saves" / "00000001"
+    place = run / "steps" / "00000001"
     damage(place / name, tmp_path)
     manifest = json.loads((place / "manifest.json").read_text())
     manifest[name] = {
-        "sha256": saving.digest(place / name),
+        "sha256": checkpoint_module.digest(place / name),
         "bytes": (place / name).stat().st_size,
     }
     (place / "manifest.json").write_text(json.dumps(manifest))
@@ -229,13 +238,13 @@ def test_a_forged_manifest_makes_no_pickle_run(name, damage, run, tmp_path):
 def test_a_missing_best_is_missed_aloud(run):
     save(run, 1, best=True)
     save(run, 2)
-    shutil.rmtree(run / "saves" / "00000001")
-    with pytest.warns(UserWarning, match="00000001 is missing; going back to save 00000002"):
+    shutil.rmtree(run / "steps" / "00000001")
+    with pytest.warns(UserWarning, match="00000001 is missing; going back to checkpoint 00000002"):
         assert value(run) == 2
 
 
 @pytest.mark.parametrize("text", ["", "../../etc", "2", "99999999", "\x80"])
-def test_a_damaged_pointer_does_not_lose_the_save(text, run):
+def test_a_damaged_pointer_does_not_lose_the_checkpoint(text, run):
     save(run, 1)
     (run / "latest").write_bytes(text.encode("latin-1"))
     with pytest.warns(UserWarning, match="missing") if text.isdigit() else no_warning():
@@ -251,14 +260,14 @@ def no_warning() -> Iterator[None]:
 
 
 def test_weights_of_another_size_are_refused_with_both_sizes(run):
-    write_save(run, 1, network(1, width=5))
+    write_checkpoint(run, 1, network(1, width=5))
     with pytest.raises(ModelError, match=r"do not fit config\.yaml.*5\D.*3\D"):
         load(run)
 
 
 def test_weights_of_another_architecture_are_refused(run):
     save(run, 1)
-    run.write_config(run.read_config() | {"arch": "gru"})
+    run.write_config(replace(run.read_config(), arch="gru"))
     with pytest.raises(ModelError, match=r"do not fit config\.yaml"):
         load(run)
 
@@ -273,7 +282,8 @@ def test_weights_of_another_architecture_are_refused(run):
 )  # fmt: skip
 def test_a_configuration_that_makes_no_model_is_the_models_fault(change, run):
     save(run, 1)
-    run.write_config(run.read_config() | change)
+    config = run.read_config().to_mapping() | change
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ModelError, match=re.escape(str(run.path))):
         load(run)
 
@@ -281,7 +291,7 @@ def test_a_configuration_that_makes_no_model_is_the_models_fault(change, run):
 def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(run):
     save(run, 1)
     run.write_tokenizer(Tokenizer("word", TYPES[:-1]))
-    with pytest.raises(ModelError, match=r"vocab_size is 4, and the tokeniser has 3 types"):
+    with pytest.raises(ModelError, match=r"vocab_size is 4, and the tokenizer has 3 types"):
         load(run)
 
 
@@ -294,9 +304,9 @@ class Crash(BaseException):
 
 STEPS = [
     (os, "fsync"), (os, "rename"), (os, "replace"), (os, "mkdir"), (os, "rmdir"), (os, "unlink"),
-    (os, "open"), (io, "open"), (saving, "save_file"),
+    (os, "open"), (io, "open"), (checkpoint_module, "save_file"),
 ]  # fmt: skip
-"""Everything through which a save touches the disk."""
+"""Everything through which a checkpoint touches the disk."""
 
 
 @contextmanager
@@ -325,7 +335,7 @@ def failing(at: int, error: BaseException) -> Iterator[list[int]]:
         yield count
 
 
-def steps_of_a_save(run: RunFolder) -> int:
+def writes_of_a_checkpoint(run: RunFolder) -> int:
     save(run, 1, best=True)
     save(run, 2)
     with failing(-1, Crash()) as count:
@@ -333,11 +343,11 @@ def steps_of_a_save(run: RunFolder) -> int:
     return count[0]
 
 
-def test_the_steps_of_a_save_are_all_watched(run):
-    assert steps_of_a_save(run) > 30
+def test_the_writes_of_a_checkpoint_are_all_watched(run):
+    assert writes_of_a_checkpoint(run) > 30
 
 
-def test_a_crash_at_any_step_of_a_save_leaves_one_that_loads(run, tmp_path):
+def test_a_crash_at_any_step_of_a_checkpoint_leaves_one_that_loads(run, tmp_path):
     save(run, 1, best=True)
     save(run, 2)
     shutil.copytree(run.path, tmp_path / "before")
@@ -358,16 +368,16 @@ def test_a_crash_at_any_step_of_a_save_leaves_one_that_loads(run, tmp_path):
         save(run, 3, best=True)
         assert value(run) == 3
         assert load_training(run)[1].values["progress"] == 3
-        assert saves(run) == ["00000003"]
+        assert steps(run) == ["00000003"]
     assert at == count[0] + 1 > 20
 
 
-def test_a_full_disk_at_any_step_keeps_the_save_before(run):
+def test_a_full_disk_at_any_step_keeps_the_checkpoint_before(run):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     save(run, 1, best=True)
     save(run, 2)
     step, refused = 2, 0
-    for at in range(1, steps_of_a_save(run) + 10):
+    for at in range(1, writes_of_a_checkpoint(run) + 10):
         with failing(at, full):
             message = None
             try:
@@ -384,18 +394,18 @@ def test_a_full_disk_at_any_step_keeps_the_save_before(run):
     assert load_training(run)[1].values["progress"] == step + 1
 
 
-def test_a_tensor_file_that_cannot_be_written_keeps_the_save_before(run, monkeypatch):
+def test_a_tensor_file_that_cannot_be_written_keeps_the_checkpoint_before(run, monkeypatch):
     save(run, 1)
 
     def full(tensors: Any, path: Path) -> None:
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(saving, "save_file", full)
+    monkeypatch.setattr(checkpoint_module, "save_file", full)
     with pytest.raises(SeqlmError, match=r"step 2 could not be saved: .*No space left") as caught:
         save(run, 2)
     assert caught.value.exit_code == 1
-    assert saves(run) == ["00000001"]
+    assert steps(run) == ["00000001"]
     assert value(run) == 1
 
 
@@ -403,7 +413,7 @@ KILLED = """
     import os, random, signal, sys, time
     from pathlib import Path
     sys.path.insert(0, {repository!r})
-    from tests.runs.test_save import save, value, load_training
+    from tests.runs.test_checkpoint import save, value, load_training
     from seqlm.runs.run_folder import RunFolder
 
     run, rng, last = RunFolder(Path({path!r})), random.Random(1), 0
@@ -424,7 +434,7 @@ KILLED = """
 """
 
 
-def test_kill_9_in_the_midst_of_saving_leaves_a_save_that_loads(run):
+def test_kill_9_in_the_midst_of_writing_leaves_a_checkpoint_that_loads(run):
     save(run, 3, best=True)
     script = textwrap.dedent(KILLED).format(
         repository=str(Path(__file__).parents[2]), path=str(run.path)

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     import torch
 
     from seqlm.evaluation.mixture_scoring import Mix
+    from seqlm.runs.locate import ModelPath
 
 MODELS = flag(
     "-m",
     "--model",
     envvar=None,  # a list would be split at the spaces that the one name in SEQLM_MODEL may have
-    help="A run folder, one save in it, or an ARPA file; several are mixed."
+    help="A run folder, one checkpoint in it, or an ARPA file; several are mixed."
     " [default: the latest run]",
 )
 MIX = flag("--mix", help="The weights of several models, as 0.4,0.6. [default: equal]")
@@ -37,7 +38,7 @@ CACHE_DECAY = flag(
 class Request(NamedTuple):
     """What a command line asks to be mixed."""
 
-    places: list[str]  # of the models
+    models: list[ModelPath]
     cache: int | None  # the tokens of a cache that comes last
     decay: float | None
     weights: list[float] | None  # 1 in all
@@ -45,7 +46,7 @@ class Request(NamedTuple):
     @property
     def size(self) -> int:
         """How many models are mixed."""
-        return len(self.places) + (self.cache is not None)
+        return len(self.models) + (self.cache is not None)
 
 
 def requested(
@@ -55,15 +56,11 @@ def requested(
 
     Errors: ModelError, UsageError.
     """
-    from seqlm.runs.run_folder import find_model
-
     if decay is not None and cache is None:
         raise UsageError("--cache-decay is how a --cache forgets")
     if decay is not None and not 0 <= decay < math.inf:
         raise UsageError(f"--cache-decay must be 0 or more, not {decay}")
-    names: list[str | None] = [*models] if models else [None]
-    places = [str(find_model(name, "lm")) for name in names]
-    request = Request(places, cache, decay, None)
+    request = Request(console.locate_models(models, "lm"), cache, decay, None)
     return request._replace(weights=None if mix is None else weights_of(mix, request.size))
 
 
@@ -88,11 +85,11 @@ def weights_of(mix: str, models: int) -> list[float]:
 def open_mix(request: Request, device: torch.device) -> Mix:
     """Errors: ModelError, DataError."""
     from seqlm.evaluation.mixture_scoring import Mix
-    from seqlm.runs.load_model import open_cache, open_model
+    from seqlm.runs.load_model import load_model, unigram_cache
 
-    models = [open_model(place, device, console.Stages()) for place in request.places]
+    models = [load_model(path, device, console.Stages()) for path in request.models]
     if request.cache is not None:
-        models.append(open_cache(models[0], request.cache, request.decay))
+        models.append(unigram_cache(models[0], request.cache, request.decay))
     return Mix.of(models, request.weights)
 
 

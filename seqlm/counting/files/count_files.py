@@ -37,7 +37,7 @@ from seqlm.counting.tables.in_memory import NGrams
 from seqlm.errors import DataError, UsageError
 from seqlm.models.ngram.ngram_model import scramble_ids
 from seqlm.progress import Progress, silent
-from seqlm.runs.run_folder import write_pieces
+from seqlm.runs.durable_files import write_pieces
 from seqlm.text.corpus import hashed, renumber, renumbering, stretches
 from seqlm.text.reading import STDIN, Block, blocks
 from seqlm.text.tokenizer import Tokenizer

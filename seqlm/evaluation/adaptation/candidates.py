@@ -25,7 +25,7 @@ from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.output.output_layer import rows_at_once
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.wrappers.temperature import tempered
-from seqlm.runs.checkpoint import Loaded
+from seqlm.runs.load_model import LoadedModel
 
 TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
 FLATNESSES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
@@ -61,11 +61,11 @@ def candidates(constants: Adaptation, tokens: int) -> Candidates:
 
 
 def columns(
-    one: Loaded, ids: np.ndarray, constants: Adaptation, every: Candidates, roots: Roots | None,
-    batch_size: int,
+    one: LoadedModel, ids: np.ndarray, constants: Adaptation, every: Candidates,
+    roots: Roots | None, batch_size: int,
 ) -> Columns:  # fmt: skip
     """What a model says of `ids` (N,), which are its own; with settled `constants` it learns so."""
-    model, context = cast(LanguageModel, one.model), one.config["context"]
+    model, context = cast(LanguageModel, one.model), one.config.context
     if not isinstance(model, LanguageNetwork):
         spoken = Scorer(model, context, batch_size)(ids).log_probs
         return Columns(spoken[:, None], np.empty((len(ids), 0)))

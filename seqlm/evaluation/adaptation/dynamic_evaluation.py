@@ -38,7 +38,7 @@ from seqlm.models.base import LanguageModel, LanguageNetwork, State
 from seqlm.models.tree import detach
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.wrappers.temperature import tempered
-from seqlm.runs.checkpoint import Loaded
+from seqlm.runs.load_model import LoadedModel
 from seqlm.text.batches import StreamBatches
 from seqlm.text.vocabulary import EOS
 
@@ -219,7 +219,7 @@ def known(constant: float | None) -> float:
     return constant
 
 
-def check(constants: Adaptation, models: Sequence[Loaded]) -> None:
+def check(constants: Adaptation, models: Sequence[LoadedModel]) -> None:
     """Errors: UsageError where `constants` mean nothing to one of `models`, or to all of them."""
     networks = [one for one in models if isinstance(one.model, LanguageNetwork)]
     if constants != Adaptation() and not networks:
@@ -227,7 +227,7 @@ def check(constants: Adaptation, models: Sequence[Loaded]) -> None:
             f"{models[0].path} is no network: it has no temperature, cache or gradient"
         )
     for one in networks if constants.adapts else ():
-        if one.config["context"] == "sentence":
+        if one.config.context == "sentence":
             raise UsageError(
                 f"{one.path} starts every line afresh (context sentence), so that no line can learn"
                 " from another: --neural-cache and --dynamic are for the other contexts"

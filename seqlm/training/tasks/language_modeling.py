@@ -19,7 +19,7 @@ import torch
 from seqlm.errors import UsageError
 from seqlm.evaluation.scoring import validation_loss
 from seqlm.models.base import LanguageNetwork, Network
-from seqlm.runs.borrowed_vocabulary import given_tokenizer
+from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer
 from seqlm.runs.checkpoint import read_tensors, write_tensors
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import (
@@ -61,7 +61,7 @@ class LanguageModelingTask(TrainingTask):
         else:
             corpus = read_corpus(
                 files["corpus"],
-                tokenizer=given_tokenizer(settings.vocab, settings.tokenizer),
+                tokenizer=borrowed_tokenizer(settings.vocab, settings.tokenizer),
                 kind=settings.tokenizer,
                 vocab_size=settings.vocab_size,
                 min_count=settings.min_count,
@@ -88,14 +88,15 @@ class LanguageModelingTask(TrainingTask):
         write_tensors(run / "corpus.safetensors", tensors)
 
     @classmethod
-    def load_corpus(cls, run: RunFolder, data: Mapping[str, Any], settings: Settings) -> Self:
+    def load_corpus(cls, run: RunFolder, texts: Mapping[str, Any], settings: Settings) -> Self:
         ids = {n: t.numpy() for n, t in read_tensors(run / "corpus.safetensors").items()}
         corpus, valid = (
-            Corpus(ids[role], run.tokenizer, data[digest]) if role in ids else None
-            for role, digest in (("corpus", "sha256"), ("valid", "valid_sha256"))
+            Corpus(ids[role], run.tokenizer, texts[role]["sha256"]) if role in ids else None
+            for role in ("corpus", "valid")
         )
         assert corpus is not None
-        return cls(corpus, valid, settings.valid_fraction, run.tokenizer, title(data["corpus"][0]))
+        name = title(texts["corpus"]["files"][0])
+        return cls(corpus, valid, settings.valid_fraction, run.tokenizer, name)
 
     # -- the text
 

@@ -55,8 +55,9 @@ class TrainingTask(ABC):
 
     @classmethod
     @abstractmethod
-    def load_corpus(cls, run: RunFolder, data: Mapping[str, Any], settings: Settings) -> Self:
-        """The inverse of `save_corpus`; `data` is that of config.yaml. Errors: ModelError."""
+    def load_corpus(cls, run: RunFolder, texts: Mapping[str, Any], settings: Settings) -> Self:
+        """The inverse of `save_corpus`; `texts` holds the files and the SHA-256 of each role, as
+        config.yaml does. Errors: ModelError."""
 
     @abstractmethod
     def digests(self) -> dict[str, str]:

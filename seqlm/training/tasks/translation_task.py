@@ -20,7 +20,7 @@ from seqlm.decoding.translation_search import Search, translate
 from seqlm.errors import UsageError
 from seqlm.evaluation.translation_quality import OF_TEXT
 from seqlm.models.base import Network, TranslationNetwork
-from seqlm.runs.borrowed_vocabulary import given_tokenizers
+from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers
 from seqlm.runs.checkpoint import read_tensors, write_tensors
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import IGNORED
@@ -91,13 +91,13 @@ class TranslationTask(TrainingTask):
         write_tensors(run / "corpus.safetensors", tensors)
 
     @classmethod
-    def load_corpus(cls, run: RunFolder, data: Mapping[str, Any], settings: Settings) -> Self:
+    def load_corpus(cls, run: RunFolder, texts: Mapping[str, Any], settings: Settings) -> Self:
         path = run / "corpus.safetensors"
         sides = {
             role: Side([Block(text.numpy().tobytes(), str(path), 1)], str(path))
             for role, text in read_tensors(path).items()
         }
-        return cls.from_sides(sides, settings, run, data["source"][0])
+        return cls.from_sides(sides, settings, run, texts["source"]["files"][0])
 
     # -- the text
 
@@ -254,7 +254,7 @@ def make_tokenizers(
             raise UsageError(
                 "`vocab` takes a vocabulary as it is: no `separate`, `vocab_size` or `min_count`"
             )
-        return given_tokenizers(settings.vocab, kind)
+        return borrowed_tokenizers(settings.vocab, kind)
 
     def learn(sides: list[Side]) -> Tokenizer:
         return learn_tokenizer(sides, kind, size, min_count, DEFAULT_MIN_COUNT.get(kind, 1))

@@ -20,8 +20,11 @@ from torch.nn import functional as F
 from seqlm.errors import ModelError, SeqlmError, UsageError
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
-from seqlm.runs import huggingface
-from seqlm.runs.checkpoint import write_save
+from seqlm.runs import export_huggingface
+from seqlm.runs.checkpoint import write_checkpoint
+from seqlm.runs.load_model import load_model
+from seqlm.runs.locate import locate
+from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
@@ -60,12 +63,13 @@ def export(tmp_path: Path) -> Callable[..., Path]:
     def exported(model: Transformer, **options: Any) -> Path:
         run = RunFolder.create(tmp_path / "run", overwrite=True)
         run.write_tokenizer(Tokenizer("word", TYPES))
-        write_save(run, 1, model, best=True)
-        run.write_config(
-            {"task": "lm", "arch": "transformer", "context": "window", "model": model.settings()}
-        )
+        write_checkpoint(run, 1, model, best=True)
+        settings = model.settings()
+        run.write_config(RunConfig(task="lm", arch="transformer", context="window", model=settings))
         run.unlock()
-        huggingface.export(str(run.path), tmp_path / "hf", **options)
+        export_huggingface.write_huggingface(
+            load_model(locate(run.path)), tmp_path / "hf", **options
+        )
         return tmp_path / "hf"
 
     return exported
@@ -182,7 +186,7 @@ def test_the_library_gives_our_logits_and_our_ids(model, export):
 
 def test_what_is_in_the_folder(export):
     folder = export(build(**SHAPES["gpt2"]))
-    assert {file.name for file in folder.iterdir()} == huggingface.FILES
+    assert {file.name for file in folder.iterdir()} == export_huggingface.FILES
     config = json.loads((folder / "config.json").read_text())
     expected = {"model_type": "gpt2", "vocab_size": V, "n_embd": D, "n_inner": 4 * D,
                 "n_layer": LAYERS, "n_head": HEADS, "n_positions": HORIZON, "eos_token_id": 1,
@@ -227,14 +231,14 @@ def test_the_shape_of_a_llama(export):
 def test_what_has_no_twin_is_refused_by_name(options, lacking):
     config = TransformerConfig(V, width=D, heads=HEADS, **options)
     with pytest.raises(ModelError) as raised:
-        huggingface.twin_of(config)
+        export_huggingface.twin_of(config)
     assert all(each in str(raised.value) for each in lacking)
     assert "\n" not in str(raised.value)
 
 
 def test_what_is_there_is_replaced_only_when_asked(export, tmp_path):
     folder = export(build())
-    with pytest.raises(UsageError, match="holds a model already; --overwrite"):
+    with pytest.raises(UsageError, match="holds a model already; set overwrite"):
         export(build())
     before = (folder / "model.safetensors").read_bytes()
     export(build(width=8), overwrite=True)
@@ -243,7 +247,7 @@ def test_what_is_there_is_replaced_only_when_asked(export, tmp_path):
     with pytest.raises(UsageError, match="a folder with other things in it"):
         export(build(), overwrite=True)
     with pytest.raises(UsageError, match="is a file"):
-        huggingface.check_free(folder / "notes.txt", overwrite=True)
+        export_huggingface.check_output(folder / "notes.txt", overwrite=True)
 
 
 def test_a_full_disk_leaves_no_half_model(export, tmp_path, monkeypatch):
@@ -252,7 +256,7 @@ def test_a_full_disk_leaves_no_half_model(export, tmp_path, monkeypatch):
     def full(path: Path, pieces: Any) -> None:
         raise SeqlmError(f"{path} cannot be written: No space left on device")
 
-    monkeypatch.setattr(huggingface, "write_pieces", full)
+    monkeypatch.setattr(export_huggingface, "write_pieces", full)
     with pytest.raises(SeqlmError, match="No space left"):
         export(build(width=8), overwrite=True)
     assert not (tmp_path / "hf" / "config.json").exists()
@@ -274,7 +278,7 @@ def merged() -> Tokenizer:
 @pytest.mark.parametrize("tokenizer", [WORDS, CHARS, merged()], ids=["word", "char", "bpe"])
 @given(text=st.text("ab o\t\n\rä</>sÿĊ ", max_size=12).map(lambda text: text.replace("s>", "s")))
 def test_the_tokeniser_gives_our_ids_for_texts_of_many_lines(tokenizer: Tokenizer, text: str):
-    library = tokenizers.Tokenizer.from_str(huggingface.library_of(tokenizer).to_str())
+    library = tokenizers.Tokenizer.from_str(export_huggingface.library_of(tokenizer).to_str())
     text = "the frog" + text if tokenizer.kind == "word" else text
     expected = tokenizer.encode(Block(text.encode(), "text", 1)).tolist()
     assert library.encode(text).ids == [1, *expected]

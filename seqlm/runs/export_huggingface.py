@@ -30,8 +30,8 @@ from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
 from seqlm.models.layers.rotary import ROPE_BASE
 from seqlm.models.layers.transformer_layers import NORM_EPSILON
-from seqlm.runs.load_model import open_model
-from seqlm.runs.run_folder import write_pieces, write_text
+from seqlm.runs.durable_files import write_pieces, write_text
+from seqlm.runs.load_model import LoadedModel
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
@@ -218,19 +218,18 @@ FILES = {
 }
 
 
-def export(name: str | None, path: Path, overwrite: bool = False) -> None:
-    """Writes the folder `path` from the run that `-m` names; config.json last.
+def write_huggingface(loaded: LoadedModel, path: Path, overwrite: bool = False) -> None:
+    """Writes the folder `path`; config.json last.
 
-    Errors: those of `open_model` and `twin_of`; ModelError where it is no Transformer; UsageError
-    where `path` holds something else, or an earlier export and not `overwrite`; SeqlmError where
-    the disk refuses.
+    Errors: those of `twin_of` and `check_output`; ModelError where the model is no Transformer;
+    SeqlmError where the disk refuses.
     """
-    check_free(path, overwrite)
-    loaded = open_model(name, "cpu")
+    check_output(path, overwrite)
     model = loaded.model
     if not isinstance(model, Transformer):
-        arch = loaded.config["arch"]
-        raise ModelError(f"{loaded.path} is a model of arch {arch}: only transformer has a twin")
+        raise ModelError(
+            f"{loaded.path} is a model of arch {loaded.config.arch}: only transformer has a twin"
+        )
     twin = twin_of(model.config)
     tensors = {name: x.contiguous() for name, x in twin.tensors(model).items()}
     if model.config.tied:
@@ -243,12 +242,12 @@ def export(name: str | None, path: Path, overwrite: bool = False) -> None:
     weights = safetensors.torch.save(tensors, metadata={"format": "pt"})
     write_pieces(path / "model.safetensors", [weights])
     write_text(path / "tokenizer.json", library_of(loaded.tokenizer).to_str(pretty=True))
-    for file, told in descriptions(model.config, twin).items():
-        write_text(path / file, json.dumps(told, indent=2) + "\n")
+    for file, content in descriptions(model.config, twin).items():
+        write_text(path / file, json.dumps(content, indent=2) + "\n")
 
 
 def descriptions(config: TransformerConfig, twin: Twin) -> dict[str, dict[str, Any]]:
-    """What the library reads beside the tensors, by file."""
+    """The contents of the JSON files that the library reads beside the tensors, by name."""
     ends = {"bos_token_id": EOS, "eos_token_id": EOS}
     return {
         "tokenizer_config.json": {
@@ -270,12 +269,16 @@ def descriptions(config: TransformerConfig, twin: Twin) -> dict[str, dict[str, A
     }
 
 
-def check_free(path: Path, overwrite: bool) -> None:
-    """Errors: UsageError where `path` is a file, or holds what may not be replaced."""
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuses, before a model is loaded, a `path` that cannot be written.
+
+    Errors: UsageError where it is a file, or holds something else, or an earlier export and not
+    `overwrite`.
+    """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file, not a folder")
-    there = {file.name for file in path.iterdir()} if path.is_dir() else set()
-    if there - FILES:
-        raise UsageError(f"{path} is a folder with other things in it; -o names another")
-    if there and not overwrite:
-        raise UsageError(f"{path} holds a model already; --overwrite replaces it")
+    names = {file.name for file in path.iterdir()} if path.is_dir() else set()
+    if names - FILES:
+        raise UsageError(f"{path} is a folder with other things in it; name another output")
+    if names and not overwrite:
+        raise UsageError(f"{path} holds a model already; set overwrite to replace it")

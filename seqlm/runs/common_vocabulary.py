@@ -1,0 +1,58 @@
+"""Whether several models have the same types, and what each of them numbers a type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqlm.errors import ModelError
+from seqlm.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from seqlm.runs.load_model import LoadedModel
+
+
+def common_ids(models: Sequence[LoadedModel]) -> np.ndarray:
+    """(M, V) int64: the id that each of `models` gives to type v of the first.
+
+    Errors: ModelError where they split text differently, or do not have the same types.
+    """
+    return np.stack([corresponding_ids(models[0], model) for model in models])
+
+
+def corresponding_ids(model: LoadedModel, other: LoadedModel) -> np.ndarray:
+    """(V,) int64: the ids that `other` gives to the types of `model`. Errors: ModelError."""
+    tokenizer, other_tokenizer = model.tokenizer, other.tokenizer
+    if have_equal_ids(tokenizer, other_tokenizer):
+        return np.arange(len(tokenizer))
+    refused = f"{model.path} and {other.path} cannot be mixed"
+    if tokenizer.kind != other_tokenizer.kind:
+        raise ModelError(
+            f"{refused}: the tokens of one are of kind {tokenizer.kind}, of the other"
+            f" {other_tokenizer.kind}"
+        )
+    if examples := types_lacking(model, other) or types_lacking(other, model):
+        raise ModelError(
+            f"{refused}: they need the same types, but have {len(tokenizer):,} and"
+            f" {len(other_tokenizer):,}; {examples} (vocab gives a model the vocabulary of another)"
+        )
+    if tokenizer.merges != other_tokenizer.merges:
+        raise ModelError(f"{refused}: they have the same types, but merge them in another order")
+    return np.array([other_tokenizer.index[type_] for type_ in tokenizer.types])
+
+
+def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
+    """Whether both give equal ids to equal text."""
+    same_types = tokenizer.types == other.types and tokenizer.merges == other.merges
+    return same_types and tokenizer.kind == other.kind
+
+
+def types_lacking(model: LoadedModel, other: LoadedModel) -> str:
+    """'only A has 'x', 'y', 'z'': the first types of `model` that `other` lacks, or ''."""
+    index = other.tokenizer.index
+    lacking = (type_ for type_ in model.tokenizer.types if type_ not in index)
+    examples = [repr(type_.decode(errors="backslashreplace")) for type_ in islice(lacking, 3)]
+    return f"only {model.path} has {', '.join(examples)}" if examples else ""

@@ -1,0 +1,93 @@
+"""An n-gram model exported as an ARPA file, or as a run of its own; pruned on the way."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from seqlm import __version__
+from seqlm.errors import ModelError, UsageError
+from seqlm.models.ngram.arpa_writer import arpa_text
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.pruning import pruned
+from seqlm.progress import Progress, silent
+from seqlm.runs.checkpoint import write_checkpoint
+from seqlm.runs.durable_files import write_pieces
+from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.run_folder import RunFolder, now
+from seqlm.text.reading import absolute, title
+from seqlm.text.tokenizer import Tokenizer
+
+
+def check_arpa_output(path: Path) -> None:
+    """Errors: UsageError where no file can be at `path`."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, not a file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}")
+
+
+def prune_model(
+    loaded: LoadedModel,
+    threshold: float | None = None,
+    ngrams: int | None = None,
+    progress: Progress = silent,
+) -> LoadedModel:
+    """The n-gram model pruned by `threshold`, and then to so many `ngrams`; None leaves all.
+
+    Errors: those of pruning; ModelError where it is a network, UsageError where it gives scores.
+    """
+    if (threshold or ngrams) and not ngram_model(loaded).normalized:
+        raise UsageError(f"{loaded.path} gives scores, and prune weighs probabilities")
+    model = pruned(ngram_model(loaded), threshold, ngrams, progress)
+    return loaded._replace(model=model)
+
+
+def ngram_model(loaded: LoadedModel) -> NGramModel:
+    """Errors: ModelError where the model is a network."""
+    if not isinstance(loaded.model, NGramModel):
+        raise ModelError(
+            f"{loaded.path} is a network ({loaded.config.arch}): only n-gram models can be exported"
+            " to arpa or run, and Transformers to hf"
+        )
+    return loaded.model
+
+
+def write_arpa(
+    model: NGramModel, tokenizer: Tokenizer, path: Path, progress: Progress = silent
+) -> None:
+    """An ARPA file, compressed where its name ends in .gz, written whole or not at all.
+
+    Errors: ModelError where ARPA cannot express the model; SeqlmError where the disk refuses.
+    """
+    write_pieces(path, arpa_text(model, tokenizer, progress))
+
+
+def write_run(
+    loaded: LoadedModel, output: Path | None, command: Sequence[str], overwrite: bool = False
+) -> RunFolder:
+    """A finished run at `output`, or a new one in ./checkpoints that is named like the source.
+
+    Errors: those of `RunFolder.create`; UsageError where `output` is the source; SeqlmError where
+    the disk refuses.
+    """
+    model = ngram_model(loaded)
+    if output is not None and output.resolve() == loaded.path.resolve():
+        raise UsageError(f"{output} is the model that is read; name another output")
+    run = RunFolder.create(output or RunFolder.unused_path(title(str(loaded.path))), overwrite)
+    run.write_tokenizer(loaded.tokenizer)
+    write_checkpoint(run, 0, model, best=True)
+    config = replace(
+        loaded.config,
+        seqlm=__version__,
+        model=model.settings(),
+        exported=absolute(str(loaded.path)),
+        command=shlex.join(command),
+        finished=now(),
+    )
+    run.write_config(config)
+    run.write_readme(config)
+    run.unlock()
+    return run

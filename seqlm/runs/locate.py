@@ -1,0 +1,138 @@
+"""What the name of a model means: a run, a checkpoint of a run, or an ARPA file.
+
+    None                      SEQLM_MODEL, else the run in ./checkpoints that finished last
+    path/to/RUN               a run folder
+    NAME                      the run folder ./checkpoints/NAME
+    path/to/RUN/steps/STEP    a checkpoint of a run; the path may begin in ./checkpoints
+    path/to/FILE              an ARPA file
+
+A name is looked up once, and what it means is passed on as a `ModelPath`. Nothing here imports
+torch, so that a mistyped name is reported at once.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqlm.errors import ModelError, UsageError, nearest
+from seqlm.runs.run_config import RunConfig
+from seqlm.runs.run_folder import RUNS, STEPS, RunFolder
+
+TASK_NAMES = {"lm": "language model", "translation": "translator"}
+"""What a model of each task is called in messages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPath:
+    """Where a model is: a run, maybe one checkpoint of it, or else an ARPA file."""
+
+    config: RunConfig
+    """Of an ARPA file, only what holds for all of them: its `model` is empty."""
+    run: RunFolder | None = None
+    checkpoint: str | None = None
+    """The name of a folder in steps/; None is the best checkpoint, or else the latest."""
+    arpa: Path | None = None
+    is_default: bool = False
+    """True for the latest run, which is taken where no model is named."""
+
+    @property
+    def path(self) -> Path:
+        """The run folder, the checkpoint folder or the file, as messages name it."""
+        if self.run is None:
+            assert self.arpa is not None
+            return self.arpa
+        return self.run / STEPS / self.checkpoint if self.checkpoint else self.run.path
+
+
+def locate(name: str | Path | None = None, task: str | None = None) -> ModelPath:
+    """The model that `name` means, for a command that needs one of `task`.
+
+    Errors: ModelError where there is none, its config.yaml cannot be read, or it does another task;
+    UsageError where none is named and the latest run does another task, or there is none.
+    """
+    name = name or os.environ.get("SEQLM_MODEL")
+    if name is None:
+        return latest_run(task)
+    found = named(Path(name))
+    if task not in (None, found.config.task):
+        raise ModelError(f"{found.path} is {wrong_task(found.config.task, task)}")
+    return found
+
+
+def named(path: Path) -> ModelPath:
+    """The model at `path`, or at that path in ./checkpoints. Errors: ModelError."""
+    if path.is_file():
+        return ModelPath(config=ARPA_CONFIG, arpa=path)
+    for place in (path, RUNS / path):
+        if (run := RunFolder(place)).exists():
+            return ModelPath(config=run.read_config(), run=run)
+        if place.parent.name == STEPS and (run := RunFolder(place.parent.parent)).exists():
+            return ModelPath(config=run.read_config(), run=run, checkpoint=place.name)
+    if not path.exists():
+        raise ModelError(f"no model {path}{nearest(path.name, neighbors(path))}")
+    return ModelPath(config=RunFolder(path).read_config())  # which fails, and says why
+
+
+ARPA_CONFIG = RunConfig(task="lm", arch="ngram", context="sentence", model={})
+
+
+def neighbors(path: Path) -> Iterator[str]:
+    """The names beside `path` and in ./checkpoints."""
+    for folder in {path.parent, RUNS}:
+        if folder.is_dir():
+            yield from (entry.name for entry in folder.iterdir())
+
+
+def wrong_task(task: str, needed: str) -> str:
+    return f"a {TASK_NAMES.get(task, task)}, and this needs a {TASK_NAMES.get(needed, needed)}"
+
+
+# ----------------------------------------------------------------------------------- ./checkpoints
+
+
+def latest_run(task: str | None = None) -> ModelPath:
+    """The run in ./checkpoints that finished last.
+
+    Errors: UsageError where there is none, or where it does not do `task`.
+    """
+    runs = finished_runs()
+    if not runs:
+        raise UsageError("no model is named, and ./checkpoints holds no finished run")
+    latest = runs[-1]
+    if task in (None, latest.config.task):
+        return latest
+    others = [run for run in runs if run.config.task == task]
+    kind = TASK_NAMES.get(task, task)
+    newest = f"the newest {kind} is {others[-1].path}" if others else f"no run there is a {kind}"
+    raise UsageError(
+        f"the latest run, {latest.path}, is {wrong_task(latest.config.task, task)}; {newest}"
+    )
+
+
+def finished_runs() -> list[ModelPath]:
+    """Those in ./checkpoints, in the order in which they finished.
+
+    A config.yaml that cannot be read is passed over with a warning, a run being written without.
+    """
+    finished = []
+    for path in RUNS.iterdir() if RUNS.is_dir() else ():
+        run = RunFolder(path)
+        if run.exists() and not run.is_locked:
+            try:
+                config = run.read_config()
+            except ModelError as error:
+                warnings.warn(f"{error}; it is passed over", stacklevel=2)
+                continue
+            if config.finished:
+                finished.append(ModelPath(config=config, run=run, is_default=True))
+    return sorted(finished, key=lambda model: model.config.finished or "")
+
+
+def run_named(name: str) -> RunFolder | None:
+    """The run folder `name`, or the run of that name in ./checkpoints."""
+    runs = (RunFolder(place) for place in (Path(name), RUNS / name))
+    return next((run for run in runs if run.exists()), None)

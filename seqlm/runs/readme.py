@@ -1,0 +1,100 @@
+"""README.md of a run: what the model is, how it came to be, and how to use it."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from seqlm.runs.run_config import RunConfig
+
+USES = {
+    "lm": ("seqlm eval -m {run} TEXT", "seqlm sample -m {run}"),
+    "translation": (
+        "seqlm translate -m {run} TEXT",
+        "seqlm eval -m {run} --source TEXT --target TEXT",
+    ),
+}
+FILES = """\
+`config.yaml` holds all settings, `tokenizer.json` the vocabulary, and each folder in `steps` a
+checkpoint; `best` and `latest` name one of them."""
+
+
+def readme(config: RunConfig, path: Path) -> str:
+    """The text for a run in the folder `path`."""
+    return "\n\n".join(sections(config, path)) + "\n"
+
+
+def sections(config: RunConfig, path: Path) -> Iterator[str]:
+    yield f"# {title(config)}, {origin(config)} by seqlm {config.seqlm}"
+    if config.command:
+        yield f"    {config.command}"
+    if config.result:
+        yield measured_at(config)
+        yield items(figures(config))
+    if config.arch == "ngram":
+        rows = enumerate(config.model["rows"], 1)
+        yield items(f"{count:,} n-grams of order {order}" for order, count in rows)
+    if config.exported:
+        yield f"Exported from {config.exported}"
+    if config.data:
+        verb = "Counted from" if config.arch == "ngram" else "Trained on"
+        yield f"{verb} {sizes(config)}:"
+        yield items(texts(config))
+    uses = USES.get(config.task, ())
+    yield "\n".join(f"    {use.format(run=shlex.quote(str(path)))}" for use in uses)
+    yield FILES
+
+
+def items(lines: Iterator[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def title(config: RunConfig) -> str:
+    """'3-gram model (witten-bell)', 'lstm language model', 'gru translator'."""
+    if config.arch == "ngram":
+        return f"{config.model['order']}-gram model ({config.model['smoothing']})"
+    return f"{config.arch} {'translator' if config.task == 'translation' else 'language model'}"
+
+
+def origin(config: RunConfig) -> str:
+    if config.exported:
+        return "exported"
+    return "counted" if config.arch == "ngram" else "trained"
+
+
+def measured_at(config: RunConfig) -> str:
+    """Where the figures of a trained model were measured, and on what machine."""
+    result = config.result
+    return (
+        f"Step {result['step']}, epoch {result['epoch']}, after {result['seconds']:.0f} seconds on"
+        f" {config.device} with torch {config.torch}, seed {config.settings['seed']}:"
+    )
+
+
+def figures(config: RunConfig) -> Iterator[str]:
+    """What the best validation measured."""
+    result = config.result
+    yield f"training loss {result['train_loss']:.4f} nats per token"
+    if "valid_loss" in result:
+        loss = result["valid_loss"]
+        yield f"validation loss {loss:.4f}, perplexity {math.exp(min(loss, 700)):.2f}"
+    for name in ("bleu", "chrf"):
+        if f"valid_{name}" in result:
+            yield f"validation {name} {result[f'valid_{name}']:.2f}"
+    if "valid_metric" in config.data:
+        yield f"its signature {config.data['valid_metric']}"
+
+
+def sizes(config: RunConfig) -> str:
+    """'1,234 tokens in 56 lines'."""
+    lines = config.data.get("lines")
+    return f"{config.data['tokens']:,} tokens" + (f" in {lines:,} lines" if lines else "")
+
+
+def texts(config: RunConfig) -> Iterator[str]:
+    """The files of each role, and their digest where they were read here."""
+    for role, text in config.data["texts"].items():
+        digest = f", SHA-256 {text['sha256']}" if text["sha256"] else ""
+        yield f"{role.replace('_', ' ')} {', '.join(text['files'])}{digest}"

@@ -1,0 +1,113 @@
+"""What config.yaml holds: everything a run was told, and what came of it.
+
+    seqlm      version of seqlm that wrote the run       command   the command line
+    task       lm or translation                         torch     version of PyTorch
+    arch       the architecture                          device    cpu, cuda:0, …
+    context    carried, window or sentence               threads   CPU threads
+    model      options of the architecture               finished  UTC time, or null
+    settings   of training or of counting                result    figures of the best validation
+    data       files, their digests, numbers of tokens   exported  the model it was exported from
+
+Under `data`, `texts` holds the `files` and the `sha256` of each role: of `corpus` and `valid`, or
+of `source`, `target`, `valid_source` and `valid_target`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from seqlm import __version__
+from seqlm.errors import ModelError, nearest
+from seqlm.runs.durable_files import write_text
+
+REQUIRED = ("seqlm", "task", "arch", "context", "model")
+"""The keys without which a run cannot be loaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    seqlm: str = __version__
+    task: str
+    arch: str
+    context: str
+    model: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    command: str | None = None
+    torch: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    finished: str | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
+    exported: str | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The config.yaml at `path`; no tagged object in it is ever made.
+
+        Errors: ModelError where it is missing, is no YAML, or is not what a run wrote.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise ModelError(f"{path.parent} is not a run: it has no {path.name}") from None
+        except (yaml.YAMLError, ValueError) as error:  # a ValueError: no UTF-8, or no such date
+            raise ModelError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+        return cls.from_mapping(values, path)
+
+    @classmethod
+    def from_mapping(cls, values: Any, path: Path) -> Self:
+        """The configuration that `values` spell out. `path` is the file that an error names.
+
+        Errors: ModelError where keys are missing or unknown, or a value is of another type.
+        """
+        if not isinstance(values, dict):
+            raise ModelError(f"{path} is not the configuration of a run")
+        if missing := [name for name in REQUIRED if name not in values]:
+            raise ModelError(
+                f"{path} is not the configuration of a run: it has no {', '.join(missing)}"
+            )
+        for name, value in values.items():
+            if name not in TYPES:
+                near = nearest(str(name), TYPES)
+                raise ModelError(f"{path} has a key {name!r}, which no run has{near}")
+            if not isinstance(value, TYPES[name]) and (value is not None or name in REQUIRED):
+                raise ModelError(f"{path}: {name} cannot be {value!r:.60}")
+        return cls(**{name: value for name, value in values.items() if value is not None})
+
+    def write(self, path: Path) -> None:
+        """Replaces the file at `path` in one step. Errors: SeqlmError where the disk refuses."""
+        write_text(path, yaml.safe_dump(self.to_mapping(), sort_keys=False, allow_unicode=True))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Keys and plain values as YAML holds them; what is empty is left out, but `finished`."""
+        values = {each.name: plain(getattr(self, each.name)) for each in fields(self)}
+        left_out = [name for name, value in values.items() if value is None or value == {}]
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in left_out or name in (*REQUIRED, "finished")
+        }
+
+
+TYPES: dict[str, type] = {
+    **dict.fromkeys(("seqlm", "task", "arch", "context"), str),
+    **dict.fromkeys(("command", "torch", "device", "finished", "exported"), str),
+    **dict.fromkeys(("model", "settings", "data", "result"), dict),
+    "threads": int,
+}
+"""What each key of config.yaml holds."""
+
+
+def plain(value: Any) -> Any:
+    """`value` as YAML holds it: tuples become lists, and paths text."""
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
