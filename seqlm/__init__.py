@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "RunFolder": "seqlm.runs.run_folder",
-    "find_run": "seqlm.runs.run_folder",
-    "load": "seqlm.runs.checkpoint",
+    "locate": "seqlm.runs.locate",
+    "load_model": "seqlm.runs.load_model",
     "read_corpus": "seqlm.text.corpus",
     "Tokenizer": "seqlm.text.tokenizer",
     "LanguageModel": "seqlm.models.base",
