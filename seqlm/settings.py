@@ -16,6 +16,7 @@ back.
 from __future__ import annotations
 
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -200,8 +201,8 @@ def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
 
 
 def whole_numbers(setting: Setting, value: Any, name: str | None = None) -> tuple[int, ...]:
-    """A YAML list, or '2000,6000' as a flag has it. Errors: UsageError."""
-    parts = value.split(",") if isinstance(value, str) else value
+    """A YAML list, or '2000,6000' or '2000 6000' as a flag has it. Errors: UsageError."""
+    parts = re.split("[, ]+", value) if isinstance(value, str) else value
     try:
         return tuple(int(str(part)) for part in parts)
     except (TypeError, ValueError):

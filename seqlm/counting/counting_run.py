@@ -9,9 +9,14 @@ from pathlib import Path
 
 import torch
 
-from seqlm.counting.counting_settings import Settings, check_outputs, refuse_contradictions
+from seqlm.counting.counted_corpus import CountedCorpus
+from seqlm.counting.counting_checks import check_settings
+from seqlm.counting.counting_settings import CountingSettings
 from seqlm.counting.estimation.estimate import counting_device, estimate_from_counts
-from seqlm.counting.sources import Known, from_files, from_spark, from_text
+from seqlm.counting.files.count_files import write_counts
+from seqlm.counting.smoothing.smoothing_methods import tune_smoothing
+from seqlm.counting.sources import count_on_cluster, count_text, read_count_files
+from seqlm.errors import UsageError
 from seqlm.memory import Memory
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import pruned
@@ -20,52 +25,99 @@ from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.export_ngram import write_arpa
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder, now
+from seqlm.text.corpus import read_corpus
 from seqlm.text.reading import absolute, title
 
 
 def count(
     sources: Sequence[str],
-    settings: Settings,
-    output: Path | None,
-    device: torch.device,
-    command: Sequence[str],
+    settings: CountingSettings,
+    output: Path | None = None,
+    device: torch.device | str = "cpu",
+    command: Sequence[str] = (),
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> RunFolder:
     """Counts the n-grams of `sources`, smooths them, and returns the finished run.
 
-    Errors: DataError (no text; counts too regular for the smoothing), UsageError.
+    `output` is the run's folder, by default a new one in ./checkpoints.
+
+    Errors: DataError (no text; counts that the smoothing cannot use), UsageError.
     """
     if output is not None:
         RunFolder.check_free(output, overwrite)
-    refuse_contradictions(settings)
-    check_outputs(settings, sources)
-    memory = Memory(settings.memory, scratch(output), counting_device(device))
-    if settings.from_counts:
-        source = from_files(sources, settings, memory, progress)
-    elif settings.master is not None:
-        if settings.write_counts is None:
-            name = output or f"{title(sources[0])}.counts"
-            settings = replace(settings, write_counts=f"{absolute(str(name))}.parquet")
-        source = from_spark(sources, settings, progress)
-    else:
-        source = from_text(sources, settings, memory, counting_device(device), progress)
-    counts, known, settings = source
-    how, size = settings.smoothing, len(known.tokenizer)
-    model = estimate_from_counts(counts, how, size, str(settings.context), progress, memory)
+    check_settings(settings, sources)
+    if settings.engine == "spark" and settings.write_counts is None:
+        name = output or f"{title(sources[0])}.counts"
+        settings = replace(settings, write_counts=f"{absolute(str(name))}.parquet")
+    memory = Memory(settings.memory_limit, existing_folder(output), counting_device(device))
+
+    corpus = count_corpus(sources, settings, memory, device, progress)
+    tokenizer, order = corpus.tokenizer, len(corpus.tables)
+    settings = replace(settings, order=order, tokenizer=tokenizer.kind, context=corpus.context)
+    if settings.tune is not None:
+        settings = tuned_settings(settings, corpus, progress)
+    smoothing = settings.smoothing_parameters
+    counts = corpus.prepare(smoothing, memory)
+    model = estimate_from_counts(
+        counts, smoothing, len(tokenizer), corpus.context, progress, memory
+    )
     model = pruned(model, settings.prune, settings.prune_to, progress)
+
     if settings.arpa is not None:
-        write_arpa(model, known.tokenizer, settings.arpa, progress)
-    path = output or RunFolder.unused_path(f"{settings.order}gram-{title(sources[0])}")
-    run = save(model.to(device), known, settings, path, overwrite, sources, command, memory)
-    progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {settings.order}")
+        write_arpa(model, tokenizer, Path(settings.arpa), progress)
+    path = output or RunFolder.unused_path(f"{order}gram-{title(sources[0])}")
+    run = write_run(model.to(device), corpus, settings, path, overwrite, sources, command, memory)
+    progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {order}")
     return run
 
 
-def save(
+def count_corpus(
+    sources: Sequence[str],
+    settings: CountingSettings,
+    memory: Memory,
+    device: torch.device | str,
+    progress: Progress,
+) -> CountedCorpus:
+    """The counts of `sources`, written to `write_counts` too. Errors: DataError, UsageError."""
+    if settings.engine == "spark":
+        return count_on_cluster(sources, settings, progress)  # which writes them
+    if settings.from_counts:
+        corpus = read_count_files(sources, settings, progress)
+    else:
+        corpus = count_text(sources, settings, memory, counting_device(device), progress)
+    if settings.write_counts is not None:
+        path = Path(settings.write_counts)
+        write_counts(path, corpus.tables, corpus.tokenizer, corpus.context, progress)
+    return corpus
+
+
+def tuned_settings(
+    settings: CountingSettings, corpus: CountedCorpus, progress: Progress
+) -> CountingSettings:
+    """`settings` with the parameters of the smoothing that make the text `tune` most likely.
+
+    Errors: DataError where that cannot be read, UsageError where it is the corpus.
+    """
+    held_out = read_corpus([str(settings.tune)], corpus.tokenizer, errors=settings.errors)
+    if held_out.digest == corpus.digest:
+        raise UsageError(f"`tune` {settings.tune} is the corpus; held-out text must be another")
+    smoothing = tune_smoothing(
+        settings.smoothing_parameters,
+        corpus.tables,
+        len(corpus.tokenizer),
+        corpus.context,
+        held_out.ids,
+    )
+    if smoothing.method == "add-k":
+        progress(f"tuned: add_k {smoothing.add_k:.4g}")
+    return replace(settings, add_k=smoothing.add_k, weights=smoothing.weights)
+
+
+def write_run(
     model: NGramModel,
-    known: Known,
-    settings: Settings,
+    corpus: CountedCorpus,
+    settings: CountingSettings,
     path: Path,
     overwrite: bool,
     sources: Sequence[str],
@@ -73,29 +125,29 @@ def save(
     memory: Memory,
 ) -> RunFolder:
     run = RunFolder.create(path, overwrite)
-    run.write_tokenizer(known.tokenizer)
-    text = {"files": [absolute(name) for name in sources], "sha256": known.digest}
+    run.write_tokenizer(corpus.tokenizer)
+    text = {"files": [absolute(name) for name in sources], "sha256": corpus.digest}
     config = RunConfig(
         task="lm",
         arch="ngram",
-        context=str(settings.context),
+        context=corpus.context,
         model=model.settings(),
         settings=asdict(settings),
-        data={"texts": {"corpus": text}, "tokens": known.tokens, "lines": known.lines},
+        data={"texts": {"corpus": text}, "tokens": corpus.tokens, "lines": corpus.lines},
         command=shlex.join(command),
         torch=str(torch.__version__),
         device=str(model.device),
         threads=torch.get_num_threads(),
         finished=now(),
     )
-    write_checkpoint(run, known.tokens, model, best=True, memory=memory)
+    write_checkpoint(run, corpus.tokens, model, best=True, memory=memory)
     run.write_config(config)
     run.write_readme(config)
     run.unlock()
     return run
 
 
-def scratch(output: Path | None) -> Path:
-    """An existing folder on the disk the run will be on."""
-    place = (output or RUNS).absolute()
-    return next(folder for folder in place.parents if folder.is_dir())
+def existing_folder(output: Path | None) -> Path:
+    """An existing folder on the disk that the run will be on."""
+    path = (output or RUNS).absolute()
+    return next(folder for folder in path.parents if folder.is_dir())

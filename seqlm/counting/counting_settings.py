@@ -1,102 +1,140 @@
-"""What a count is told, and what it is told in vain."""
+"""The settings of counting: name, type, default, range and help of each.
+
+`seqlm count` makes its flags from them. Combinations that contradict each other are refused in
+`counting_checks.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
-from seqlm.counting.estimation.estimate import check_estimation
-from seqlm.counting.smoothing.smoothing_methods import method_of
-from seqlm.counting.smoothing.smoothing_settings import Smoothing
-from seqlm.errors import DataError, UsageError
-from seqlm.text.reading import STDIN
-from seqlm.text.tokenizer import Kind
+from seqlm.counting.smoothing.smoothing_settings import FALLBACK_DISCOUNTS, Smoothing
+from seqlm.errors import UsageError
+from seqlm.settings import setting
 
+Context = Literal["sentence", "carried"]
 DEFAULT_ORDER = 5
+MAX_ORDER = 64
+
+text = partial(setting, section="Text")
+model = partial(setting, section="Model")
+size = partial(setting, section="Model size")
+files = partial(setting, section="Counts and ARPA files")
+machine = partial(setting, section="Machine")
 
 
 @dataclass(frozen=True)
-class Settings:
-    order: int | None = None
-    """None is 5 for text, and for count files all they have."""
-    smoothing: Smoothing = field(default_factory=Smoothing)
-    tune: str | None = None
-    """Held-out text for what the smoothing learns."""
-    prune: float | None = None
-    prune_to: int | None = None
-    context: str | None = None
-    """None is carried for characters, sentence for words and BPE."""
-    tokenizer: Kind = "word"
-    vocab: str | None = None
-    vocab_size: int | None = None
-    min_count: int | None = None
-    memory: int | None = None
-    """Bytes to keep to, with the rest on disk beside the run; None for no bound."""
-    from_counts: bool = False
-    """The sources are count files."""
-    write_counts: str | None = None
-    """Where the counts are written to; by Spark, as Parquet."""
-    master: str | None = None
-    """Of the Spark cluster that counts; None to count here."""
-    arpa: Path | None = None
-    errors: str = "strict"
-
-
-def refuse_contradictions(settings: Settings) -> None:
-    """Before any work is done. Errors: UsageError on settings that mean nothing, DataError."""
-    method = settings.smoothing.method
-    check_estimation(
-        settings.smoothing, settings.order or DEFAULT_ORDER, settings.context or "sentence"
+class CountingSettings:
+    # ------------------------------------------------------------------------------------ the text
+    tokenizer: Literal["word", "char", "bpe"] = text("word", "Units of the text.")
+    vocab: str | None = text(
+        None, "Take the vocabulary of a run, or of a file with a type on each line.",
+        none="from the text", metavar="RUN|FILE",
+    )  # fmt: skip
+    vocab_size: int | None = text(
+        None, "Maximum vocabulary size.", none="all types; bpe: 4000", low=3
     )
-    if settings.tune is None and method == "jelinek-mercer":
-        raise UsageError("jelinek-mercer learns its weights from held-out text: --tune FILE")
-    if settings.tune is not None and method_of(settings.smoothing).tune is None:
-        raise UsageError(f"--tune: {method} takes nothing from held-out text")
-    if settings.tune not in (None, "-") and not Path(settings.tune).exists():
-        raise DataError(f"--tune {settings.tune}: there is no such file")
-    if settings.prune is not None and not settings.prune > 0:
-        raise UsageError(f"--prune {settings.prune:g}: the threshold is positive, as 1e-8")
-    if (settings.prune or settings.prune_to) and method == "stupid-backoff":
-        raise UsageError("pruning weighs probabilities, and stupid-backoff has none: --cutoffs")
-    if settings.from_counts and (settings.tokenizer != "word" or settings.context == "carried"):
-        raise UsageError("--from-counts reads words, sentence by sentence")
-    if settings.from_counts and (settings.master or settings.memory):
-        raise UsageError("--from-counts counts nothing: no --engine, no --memory")
-    if settings.arpa is not None and method == "stupid-backoff":
-        raise UsageError("--arpa: ARPA holds probabilities, and stupid-backoff gives scores")
-    if settings.arpa is not None and (
-        settings.tokenizer != "word" or settings.context == "carried"
-    ):
-        raise UsageError("--arpa: ARPA knows words, sentence by sentence")
-    for flag, path in (("--arpa", settings.arpa), ("--write-counts", settings.write_counts)):
-        if path is not None and settings.master is None:
-            check_place(flag, Path(path))
-    if settings.master is not None:
-        if settings.tune is not None or settings.memory is not None:
-            raise UsageError("--engine spark: no --tune, no --memory")
-        carried = settings.context or ("carried" if settings.tokenizer == "char" else "sentence")
-        if carried == "carried":
-            raise UsageError("--engine spark counts line by line: --context sentence")
-        if settings.errors != "strict":
-            raise UsageError("--engine spark refuses invalid UTF-8: no --errors replace")
+    min_count: int | None = text(
+        None, "Occurrences that a type needs to enter the vocabulary.", none="1", low=1
+    )
+    context: Literal["sentence", "carried"] | None = text(
+        None, "n-grams stay within a line (sentence), or continue over lines (carried).",
+        none="char: carried, else sentence",
+    )  # fmt: skip
+    errors: Literal["strict", "replace"] = text(
+        "strict", "Invalid UTF-8 is an error (strict), or becomes U+FFFD (replace)."
+    )
+    # ----------------------------------------------------------------------------------- the model
+    order: int | None = model(
+        None, "Order of the model: the length of its longest n-grams.",
+        none=f"{DEFAULT_ORDER}; count files: all orders they have", low=1, high=MAX_ORDER,
+    )  # fmt: skip
+    smoothing: Literal[
+        "modified-kneser-ney", "kneser-ney", "absolute", "witten-bell", "good-turing",
+        "jelinek-mercer", "add-k", "stupid-backoff", "mle",
+    ] = model(
+        "modified-kneser-ney",
+        "Smoothing: modified-kneser-ney, kneser-ney, absolute, witten-bell, good-turing (Katz),"
+        " jelinek-mercer, add-k, stupid-backoff, or mle for none.", metavar="METHOD",
+    )  # fmt: skip
+    backoff: bool = model(
+        False, "Use backoff instead of interpolation (Kneser-Ney, absolute, Witten-Bell)."
+    )
+    discount_fallback: bool = model(
+        False,
+        "If discounts cannot be estimated (tiny or deduplicated text), use"
+        " {:g}, {:g} and {:g}.".format(*FALLBACK_DISCOUNTS),
+    )
+    add_k: float = model(1.0, "What add-k adds to every count.", low=0)
+    tune: str | None = model(
+        None, "Held-out text on which to tune k of add-k or the weights of jelinek-mercer.",
+        metavar="FILE", needs=("smoothing", ("add-k", "jelinek-mercer")),
+    )  # fmt: skip
+    weights: tuple[tuple[float, ...], ...] = ()
+    """The weights of jelinek-mercer that `tune` has found."""
+    # ------------------------------------------------------------------------ its size, and files
+    cutoffs: tuple[int, ...] = size(
+        (0,),
+        "Drop n-grams seen at most N times; one N for each order, e.g. 0,0,1. The last N serves all"
+        " higher orders.",
+        low=0,
+    )
+    prune: float | None = size(
+        None, "Entropy pruning: drop n-grams whose removal changes perplexity by less than this"
+        " share, e.g. 1e-8.", above=0,
+    )  # fmt: skip
+    prune_to: int | None = size(
+        None, "Keep this many n-grams, those whose removal changes perplexity most.", low=1
+    )
+    from_counts: bool = files(
+        False, "Input files are counts (n-gram TAB count), not text; several are summed."
+    )
+    write_counts: str | None = files(
+        None, "Write the counts to a file too (n-gram TAB count); from Spark, to a Parquet folder.",
+        metavar="FILE",
+    )  # fmt: skip
+    arpa: str | None = files(
+        None, "Write the model as an ARPA file too; .gz compresses it.", metavar="FILE"
+    )
+    # --------------------------------------------------------------------------------- the machine
+    memory: str | None = machine(
+        None, "Memory to stay within, e.g. 1G; what does not fit goes to disk.",
+        none="no bound", metavar="SIZE",
+    )  # fmt: skip
+    engine: Literal["local", "spark"] = machine(
+        "local", "Count on this machine (local), or on a Spark cluster (spark)."
+    )
+    master: str | None = machine(
+        None, "Master of the Spark cluster, e.g. spark://host:7077; local[2] is this machine.",
+        metavar="URL", needs=("engine", ("spark",)),
+    )  # fmt: skip
 
+    def context_of(self, tokenizer: str) -> Context:
+        """The context of n-grams: the one set, or the default of `tokenizer`."""
+        return self.context or ("carried" if tokenizer == "char" else "sentence")
 
-def check_place(flag: str, path: Path) -> None:
-    """Errors: UsageError where no file can be at `path`."""
-    if str(path) == STDIN:
-        raise UsageError(f"{flag} names a file, and - is none")
-    if path.is_dir():
-        raise UsageError(f"{flag} {path} is a folder, not a file")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{flag} {path}: there is no folder {path.parent}")
+    @property
+    def memory_limit(self) -> int | None:
+        """`memory` in bytes. Errors: UsageError where it is no size."""
+        if self.memory is None:
+            return None
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?", self.memory.strip(), re.IGNORECASE)
+        if not match:
+            raise UsageError(
+                f"`memory` is {self.memory!r}; it takes a number and K, M, G or T, as 1G"
+            )
+        return int(float(match[1]) * 1024 ** (" KMGT".index(match[2].upper())))
 
-
-def check_outputs(settings: Settings, sources: Sequence[str]) -> None:
-    """Errors: UsageError where a file would be written over what is read, or over another."""
-    read = {Path(name).resolve() for name in (*sources, settings.tune or STDIN) if name != STDIN}
-    for flag, path in (("--arpa", settings.arpa), ("--write-counts", settings.write_counts)):
-        if path is not None and Path(path).resolve() in read:
-            raise UsageError(f"{flag} {path} is read too, and would be overwritten")
-        if path is not None:
-            read.add(Path(path).resolve())
+    @property
+    def smoothing_parameters(self) -> Smoothing:
+        return Smoothing(
+            method=self.smoothing,
+            backoff=self.backoff,
+            cutoffs=self.cutoffs,
+            discount_fallback=FALLBACK_DISCOUNTS if self.discount_fallback else None,
+            add_k=self.add_k,
+            weights=self.weights,
+        )

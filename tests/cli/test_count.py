@@ -123,13 +123,19 @@ def test_a_failed_count_leaves_its_place_free(toy, seqlm, workplace, monkeypatch
         (["--add-k", "-1"], "--add-k"),
         (["--smoothing", "mle", "--backoff"], "mle comes in one form; --backoff is for modified-"),
         (["--smoothing", "good-turing", "--backoff"], "good-turing comes in one form"),
-        (["--cutoffs", "1,0"], "--cutoffs begin with 0: for single words there is --min-count"),
-        (["--cutoffs", "0,2,1"], "--cutoffs 0,2,1: from order to order they rise"),
-        (["--cutoffs", "x"], "--cutoffs x: whole numbers and commas, as 0,0,1"),
-        (["--smoothing", "jelinek-mercer"], "held-out text: --tune FILE"),
-        (["--smoothing", "kneser-ney", "--tune", "x"], "kneser-ney takes nothing from held-out"),
-        (["--prune", "0"], "--prune 0: the threshold is positive, as 1e-8"),
-        (["--prune", "nan"], "--prune nan: the threshold is positive"),
+        (
+            ["--cutoffs", "1,0"],
+            "--cutoffs must begin with 0: for single words there is --min-count",
+        ),
+        (["--cutoffs", "0,2,1"], "--cutoffs 0,2,1 must not fall from one order to the next"),
+        (["--cutoffs", "x"], "--cutoffs is 'x'; it takes whole numbers, as 2000,6000"),
+        (["--smoothing", "jelinek-mercer"], "held-out text: it needs --tune"),
+        (
+            ["--smoothing", "kneser-ney", "--tune", "x"],
+            "--tune is for --smoothing add-k or jelinek-mercer",
+        ),
+        (["--prune", "0"], "--prune is 0.0; it must be above 0"),
+        (["--prune", "nan"], "--prune is nan; it must be above 0"),
         (["--prune", "little"], "--prune"),
         (["--prune-to", "0"], "--prune-to"),
         (["--smoothing", "stupid-backoff", "--prune", "1e-8"], "stupid-backoff has none"),
@@ -174,8 +180,8 @@ def test_every_smoothing_makes_a_model(name, toy, seqlm, workplace, held_out):
     result = seqlm("count", toy.train, "--smoothing", method, *flags, "-o", "run")
     assert result.code == 0, result.err
     config = RunFolder(workplace / "run").read_config()
-    assert config.settings["smoothing"]["method"] == config.model["smoothing"] == method
-    assert config.settings["smoothing"]["backoff"] == ("--backoff" in flags)
+    assert config.settings["smoothing"] == config.model["smoothing"] == method
+    assert config.settings["backoff"] == ("--backoff" in flags)
     assert f"({method})" in (workplace / "run" / "README.md").read_text()
     ppl = float(seqlm("eval", "-m", "run", toy.test, "-q").out)
     assert 1 < ppl < 100
@@ -194,15 +200,15 @@ def test_what_was_tuned_is_written_down(toy, seqlm, workplace, held_out):
     flags = ["--order", 2, "--smoothing", "add-k"]
     result = seqlm("count", toy.train, *flags, "--tune", "held-out", "-o", "tuned")
     assert result.code == 0
-    k = RunFolder(workplace / "tuned").read_config().settings["smoothing"]["add_k"]
-    assert f"tuned: --add-k {k:.4g}" in result.err
+    k = RunFolder(workplace / "tuned").read_config().settings["add_k"]
+    assert f"tuned: add_k {k:.4g}" in result.err
     assert seqlm("count", toy.train, *flags, "--add-k", k, "-o", "told").code == 0
     files = [next(Path(name).glob("steps/*/model.safetensors")) for name in ("tuned", "told")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
     flags = ["--order", 2, "--smoothing", "jelinek-mercer", "--tune", "held-out"]
     assert seqlm("count", toy.train, *flags, "-o", "mixed").code == 0
-    weights = RunFolder(workplace / "mixed").read_config().settings["smoothing"]["weights"]
+    weights = RunFolder(workplace / "mixed").read_config().settings["weights"]
     assert len(weights) == 2
     assert all(0 <= weight < 1 for of in weights for weight in of)
 
@@ -213,7 +219,7 @@ def test_the_text_itself_is_no_held_out_text(toy, seqlm, workplace):
     flags = ["--smoothing", "add-k", "--tune", "copy", "-o", "run"]
     result = seqlm("count", toy.train, *flags)
     assert (result.code, result.out) == (2, "")
-    assert "--tune copy is the corpus: held-out text is another" in result.error
+    assert "--tune copy is the corpus; held-out text must be another" in result.error
     assert not (workplace / "run").exists()
 
 
@@ -253,7 +259,7 @@ def test_cutoffs_leave_out_what_is_rare(toy, seqlm, workplace):
     assert whole[0] == fewer[0]
     assert whole[1] > fewer[1] > 0
     config = RunFolder(workplace / "some").read_config()
-    assert config.settings["smoothing"]["cutoffs"] == [0, 0, 1]
+    assert config.settings["cutoffs"] == [0, 0, 1]
     assert 1 < float(seqlm("eval", "-m", "some", toy.test, "-q").out) < 100
 
 

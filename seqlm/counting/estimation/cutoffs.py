@@ -30,9 +30,11 @@ def cutoffs_by_order(cutoffs: Sequence[int], order: int) -> list[int]:
         return [0] * order
     by_order = [*cutoffs[:order], *[cutoffs[-1]] * (order - len(cutoffs))]
     if by_order[0] > 0:
-        raise UsageError("--cutoffs begin with 0: for single words there is --min-count")
+        raise UsageError("`cutoffs` must begin with 0: for single words there is `min_count`")
     if min(by_order) < 0 or any(b < a for a, b in pairwise(by_order)):
-        raise UsageError(f"--cutoffs {','.join(map(str, cutoffs))}: from order to order they rise")
+        raise UsageError(
+            f"`cutoffs={','.join(map(str, cutoffs))}` must not fall from one order to the next"
+        )
     return [min(cutoff, 1 << 62) for cutoff in by_order]  # more than anything occurs
 
 

@@ -69,11 +69,11 @@ def check_estimation(smoothing: Smoothing, order: int, context: str) -> None:
     """Errors: UsageError on an unknown smoothing or context, or an invalid order."""
     method_of(smoothing)
     if context not in ("sentence", "carried"):
-        raise UsageError(f"n-grams have no context {context!r}: there are sentence and carried")
+        raise UsageError(f"`context` is {context!r}; there are sentence and carried")
     if order < 1:
-        raise UsageError(f"n-grams have no order {order}: at least 1")
+        raise UsageError(f"`order` is {order}; it must be at least 1")
     if not 0 <= smoothing.add_k <= 1e100:
-        raise UsageError(f"--add-k {smoothing.add_k:g}: a number from 0 to 1e100")
+        raise UsageError(f"`add_k` is {smoothing.add_k:g}; it must be from 0 to 1e100")
     cutoffs_by_order(smoothing.cutoffs, order)
 
 
@@ -151,7 +151,7 @@ def check_line_length(counts: PreparedCounts, method: Method, smoothing: Smoothi
     if usable < len(counts.tables) and has_discounts:
         raise DataError(
             f"no line is long enough for a {usable + 1}-gram: "
-            f"use --order {usable}, --discount-fallback, or --smoothing witten-bell"
+            f"use `order={usable}`, `discount_fallback`, or `smoothing=witten-bell`"
         )
 
 

@@ -1,1 +1,1 @@
-"""Count files."""
+"""Counts in files: lines of an n-gram, a tab and its count."""

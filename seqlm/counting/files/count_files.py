@@ -1,6 +1,6 @@
-"""Counts as files: a line an n-gram, a tab, and its count.
+"""Count files: a line for each n-gram, with a tab and its count.
 
-    the <TAB> 1061              unigrams; of a text in sentence context, <s> once a line for others
+    the <TAB> 1061              unigrams; of a text in sentence context, <s> counts its lines
     <s> the old <TAB> 7         <s> begins a line of text, </s> ends it
     old frog </s> <TAB> 2
 
@@ -17,19 +17,19 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from seqlm.counting.counted_corpus import CountedCorpus
 from seqlm.counting.files.count_lines import (
-    BEGIN,
-    LARGEST,
-    Lines,
-    Spelling,
-    pieces,
-    refuse,
-    take_apart,
+    BOS,
+    MAX_COUNT,
+    ParsedLines,
+    SortedTypes,
+    parse_lines,
+    refuse_bad_line,
+    split_block,
 )
 from seqlm.counting.tables.arrays import histories
 from seqlm.counting.tables.from_rows import Incomplete, from_rows, spell
@@ -45,8 +45,8 @@ from seqlm.text.vocabulary import EOS, RESERVED, ordered
 from seqlm.text.word_index import WordIndex
 from seqlm.threads import prefetch_map
 
-FIXED = [*RESERVED, BEGIN]
-START = FIXED.index(BEGIN)
+FIRST_TYPES = [*RESERVED, BOS]
+BOS_ID = FIRST_TYPES.index(BOS)
 
 
 # ---------------------------------------------------------------------------------------- writing
@@ -61,65 +61,56 @@ def write_counts(
 ) -> None:
     """Writes `tables` of occurrences, compressed if the name of `path` ends in .gz.
 
-    Errors: UsageError where types hold white space; SeqlmError where the disk refuses, and then
-    `path` is as it was.
+    Errors: UsageError where types contain white space; SeqlmError where the disk refuses, and then
+    `path` is left as it was.
     """
     if any(len(type_.split()) != 1 for type_ in tokenizer.types):
         raise UsageError(
-            f"this {tokenizer.kind} vocabulary has white space in its types, and white space parts"
-            " the words of a count file: use --tokenizer word"
+            f"this {tokenizer.kind} vocabulary has white space in its types, and white space"
+            " separates the words of a count file: use `tokenizer=word`"
         )
-    write_pieces(path, _text(tables, tokenizer, context, progress))
+    write_pieces(path, _lines_of_tables(tables, tokenizer, context, progress))
 
 
-def _text(
+def _lines_of_tables(
     tables: Sequence[NGrams], tokenizer: Tokenizer, context: str, progress: Progress
 ) -> Iterator[bytes]:
-    """The lines of all orders, in blocks."""
+    """The lines of all orders, in blocks. Words are represented by their ranks by bytes."""
     progress("writing 1-grams")
-    size, spelling = len(tokenizer), Spelling(tokenizer.types)
-    symbols, as_first = spelling.symbols, spelling.symbols[:size].copy()
+    size, types = len(tokenizer), SortedTypes(tokenizer.types)
+    rank, rank_as_first = types.rank, types.rank[:size].copy()
     counts = np.append(tables[0].counts.cpu().numpy(), 0)  # (V + 1,)
     if context == "sentence":
-        as_first[EOS], counts[size] = symbols[size], counts[EOS]
-    ids = symbols.argsort()
+        rank_as_first[EOS], counts[size] = rank[size], counts[EOS]
+    ids = rank.argsort()
     seen = ids[counts[ids] > 0]
-    yield spelling.lines(symbols[seen, None], counts[seen])
+    yield types.format_lines(rank[seen, None], counts[seen])
 
-    of_mixed = np.empty_like(as_first)
-    of_mixed[scramble_ids(torch.arange(size), size).numpy()] = symbols[:size]
-    rows = as_first.argsort()  # (H,) those of the order below, by bytes
-    levels = [(np.array([0, size]), as_first[rows])]  # the orders below, by bytes
+    rank_of_scrambled = np.empty_like(rank_as_first)
+    rank_of_scrambled[scramble_ids(torch.arange(size), size).numpy()] = rank[:size]
+    rows = rank_as_first.argsort()  # (H,) those of the order below, by bytes
+    levels = [(np.array([0, size]), rank_as_first[rows])]  # the orders below, by bytes
     for k, table in enumerate(tables[1:], 2):
-        first, words, counts = (of.cpu().numpy() for of in (table.first, table.words, table.counts))
-        start = first.take(rows)  # (H,)
-        moved = np.append(0, np.diff(first).take(rows).cumsum())  # (H + 1,) where they begin now
+        columns = (table.first, table.words, table.counts)
+        first, words, counts = (column.cpu().numpy() for column in columns)
+        old_start = first.take(rows)  # (H,)
+        new_first = np.append(0, np.diff(first).take(rows).cumsum())  # (H + 1,)
         rows = np.empty(len(words), np.int32)
-        levels.append((moved, np.empty(len(words), np.int32)))
-        for owners, grams in histories(torch.from_numpy(moved)):
+        levels.append((new_first, np.empty(len(words), np.int32)))
+        for owners, grams in histories(torch.from_numpy(new_first)):
             progress(f"writing {k}-grams", grams.start / max(len(words), 1))
-            sizes = np.diff(moved[owners.start : owners.stop + 1])
+            sizes = np.diff(new_first[owners.start : owners.stop + 1])
             owner = np.arange(len(sizes)).repeat(sizes)
-            row = np.arange(grams.start, grams.stop) + (start - moved[:-1])[owners].take(owner)
-            symbol = of_mixed.take(words[row])
-            order = (owner << 32 | symbol).argsort()
-            rows[grams], levels[-1][1][grams] = row[order], symbol[order]
-            yield spelling.lines(spell(levels, grams.start, grams.stop), counts[rows[grams]])
+            shift = (old_start - new_first[:-1])[owners].take(owner)
+            row = np.arange(grams.start, grams.stop) + shift
+            word_rank = rank_of_scrambled.take(words[row])
+            order = (owner << 32 | word_rank).argsort()
+            rows[grams], levels[-1][1][grams] = row[order], word_rank[order]
+            ngrams = spell(levels, grams.start, grams.stop)
+            yield types.format_lines(ngrams, counts[rows[grams]])
 
 
 # ---------------------------------------------------------------------------------------- reading
-
-
-class Counts(NamedTuple):
-    """What count files say of a text."""
-
-    tables: list[NGrams]  # of occurrences, orders 1 … n
-    tokenizer: Tokenizer
-    context: str  # "carried" where </s> stands within n-grams, else "sentence"
-    digest: str
-    """SHA-256 of the files' text."""
-    tokens: int
-    lines: int
 
 
 def read_counts(
@@ -128,37 +119,43 @@ def read_counts(
     vocab_size: int | None = None,
     min_count: int | None = None,
     progress: Progress = silent,
-) -> Counts:
+) -> CountedCorpus:
     """The counts of all `sources` ('-' is standard input) added up.
 
     The vocabulary is that of `tokenizer`, or the words of the unigrams: at most `vocab_size` with
-    the two reserved entries, of those that occur `min_count` times. Other words are `<unk>`.
-    Errors: DataError naming file and line, or the n-gram of which a part is missing; UsageError.
+    the two reserved entries, of those that occur `min_count` times. Other words are `<unk>`. The
+    context is "carried" if `</s>` occurs inside n-grams. The digest is that of the files' text.
+
+    Errors: DataError naming file and line, or the n-gram of which a part is missing.
     """
-    if tokenizer is not None and (vocab_size is not None or min_count is not None):
-        raise UsageError("--vocab takes a vocabulary whole: no --vocab-size, no --min-count")
     names = ["<stdin>" if source == STDIN else source for source in sources]
-    gathered, digest = Gathered(), hashlib.sha256()
+    collector, digest = NGramCollector(), hashlib.sha256()
     for source, name in zip(sources, names, strict=True):
-        if gathered.add(hashed(blocks([source], progress=progress), digest)) == 0:
+        if collector.add(hashed(blocks([source], progress=progress), digest)) == 0:
             raise DataError(f"{name} is empty: there are no n-grams in it")
     progress("sorting n-grams")
     try:
-        unigrams = gathered.unigrams()
+        unigrams = collector.unigrams()
         if tokenizer is None:
-            words = zip(gathered.types[len(FIXED) :], unigrams[len(FIXED) :].tolist(), strict=True)
+            start = len(FIRST_TYPES)
+            words = zip(collector.types[start:], unigrams[start:].tolist(), strict=True)
             kept = ordered((word, n) for word, n in words if n >= (min_count or 1))
             kept = kept[: None if vocab_size is None else max(0, vocab_size - 2)]
             tokenizer = Tokenizer("word", RESERVED + kept)
-        tables = gathered.tables(unigrams, tokenizer)
+        tables = collector.tables(unigrams, tokenizer)
     except DataError as error:
         raise DataError(f"{', '.join(names)}: {error}") from None
-    context = "carried" if gathered.carried else "sentence"
-    tokens, lines = int(tables[0].counts.sum()), int(tables[0].counts[EOS])
-    return Counts(tables, tokenizer, context, digest.hexdigest(), tokens, lines)
+    return CountedCorpus(
+        tables,
+        tokenizer,
+        context="carried" if collector.carried else "sentence",
+        tokens=int(tables[0].counts.sum()),
+        lines=int(tables[0].counts[EOS]),
+        digest=digest.hexdigest(),
+    )
 
 
-class Rows:
+class NGramRows:
     """N-grams of one order and their counts, in arrays that grow in place."""
 
     def __init__(self, k: int) -> None:
@@ -177,18 +174,18 @@ class Rows:
     def add(self, ids: np.ndarray, counts: np.ndarray) -> None:
         start, self.size = self.size, self.size + len(ids)
         if self.size > len(self._ids):
-            room = self.size + self.size // 8
-            self._ids.resize((room, ids.shape[1]), refcheck=False)
-            self._counts.resize(room, refcheck=False)
+            capacity = self.size + self.size // 8
+            self._ids.resize((capacity, ids.shape[1]), refcheck=False)
+            self._counts.resize(capacity, refcheck=False)
         self.ids[start:], self.counts[start:] = ids, counts
 
 
-class Gathered:
-    """N-grams as they come. Types get provisional ids, FIXED the first."""
+class NGramCollector:
+    """N-grams in the order they are read. Types get provisional ids, FIRST_TYPES the first."""
 
     def __init__(self) -> None:
-        self.index = WordIndex(FIXED)
-        self.orders: dict[int, Rows] = {}
+        self.index = WordIndex(FIRST_TYPES)
+        self.orders: dict[int, NGramRows] = {}
         self.carried = False
 
     @property
@@ -196,79 +193,83 @@ class Gathered:
         return list(self.index.ids)
 
     def add(self, text: Iterable[Block]) -> int:
-        """How many lines are in `text`. Errors: DataError."""
+        """Adds the n-grams of `text` and returns its number of lines. Errors: DataError."""
         lines = 0
-        parts = chain.from_iterable(map(pieces, text))
-        for block, ((words, sizes, counts), ids) in prefetch_map(self.look_up, parts):
-            self.index.learn(block.data, words, ids)
+        pieces = chain.from_iterable(map(split_block, text))
+        for piece, ((words, sizes, counts), ids) in prefetch_map(self._look_up, pieces):
+            self.index.learn(piece.data, words, ids)
             for k in np.unique(sizes).tolist():
-                chosen = sizes == k
-                grams = ids[chosen.repeat(sizes)].reshape(-1, k)
-                if (grams[:, 1:] == START).any():
-                    refuse(block)
+                of_order = sizes == k
+                grams = ids[of_order.repeat(sizes)].reshape(-1, k)
+                if (grams[:, 1:] == BOS_ID).any():
+                    refuse_bad_line(piece)
                 if k > 1:
-                    grams[grams[:, 0] == START, 0] = EOS
+                    grams[grams[:, 0] == BOS_ID, 0] = EOS
                 self.carried |= bool((grams[:, 1:-1] == EOS).any())
-                self.orders.setdefault(k, Rows(k)).add(grams, counts[chosen])
+                self.orders.setdefault(k, NGramRows(k)).add(grams, counts[of_order])
             lines += len(sizes)
         return lines
 
-    def look_up(self, block: Block) -> tuple[Lines, np.ndarray]:
-        lines = take_apart(block)
-        return lines, self.index.look_up(block.data, lines.words)
+    def _look_up(self, piece: Block) -> tuple[ParsedLines, np.ndarray]:
+        lines = parse_lines(piece)
+        return lines, self.index.look_up(piece.data, lines.words)
 
     def unigrams(self) -> np.ndarray:
-        """(types,) the count of each type by its provisional id, of `<s>` none.
+        """(types,) the count of each type by its provisional id; 0 for `<s>`.
 
-        Errors: DataError where all are 0, or one that is a word of a longer n-gram.
+        Errors: DataError if all are 0, or that of a type that is a word of a longer n-gram.
         """
         types = self.types
-        ids, counts = self._order(1, np.arange(len(types), dtype=np.int32))
+        ids, counts = self._take_order(1, np.arange(len(types), dtype=np.int32))
         unigrams = np.zeros(len(types), np.int64)
         np.add.at(unigrams, ids[:, 0], counts)
-        unigrams[START] = 0
+        unigrams[BOS_ID] = 0
         if not unigrams.any():
             raise DataError("there are no unigrams, of which the vocabulary is made")
         for id in np.flatnonzero(unigrams == 0).tolist():
             for ids in chain.from_iterable(stretches(rows.ids) for rows in self.orders.values()):
-                there = ids == id
-                there[:, 0] &= id != EOS  # which stands for `<s>` here
-                if there.any():
-                    ngram = ids[there.any(axis=1).argmax()].tolist()
-                    raise lacking(self._named(types, ngram), [types[id]])
+                has_id = ids == id
+                has_id[:, 0] &= id != EOS  # which stands for `<s>` here
+                if has_id.any():
+                    ngram = ids[has_id.any(axis=1).argmax()].tolist()
+                    raise missing_part(self._words_of(types, ngram), [types[id]])
         return unigrams
 
     def tables(self, unigrams: np.ndarray, tokenizer: Tokenizer) -> list[NGrams]:
-        """The tables of `tokenizer`; what was gathered is let go. Errors: DataError."""
+        """The tables in ids of `tokenizer`; the collected n-grams are released.
+
+        Errors: DataError if a part of an n-gram has no count.
+        """
         final = renumbering(self.types, tokenizer.types[2:])  # of each provisional id
         longest = max(self.orders, default=1)
-        longer = (self._order(k, final) for k in range(2, longest + 1))
+        longer = (self._take_order(k, final) for k in range(2, longest + 1))
         try:
             return from_rows(chain([(final[:, None], unigrams)], longer), len(tokenizer))
         except Incomplete as error:
-            words = self._named(tokenizer.types, error.ids)
-            raise lacking(words, words[:-1] if error.part == "context" else words[1:]) from None
+            words = self._words_of(tokenizer.types, error.ids)
+            part = words[:-1] if error.part == "context" else words[1:]
+            raise missing_part(words, part) from None
 
-    def _order(self, k: int, final: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _take_order(self, k: int, final: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The n-grams (U, k) of an order in `final` ids, and their counts (U,).
 
-        Errors: DataError where the counts are too large to be added up.
+        Errors: DataError if the counts are too large to be added up.
         """
-        rows = self.orders.pop(k, Rows(k))
+        rows = self.orders.pop(k, NGramRows(k))
         renumber(rows.ids, final)
         total = 0
         for counts in stretches(rows.counts):  # in two halves, whose sums 63 bits hold
             total += (int((counts >> 32).sum()) << 32) + int((counts & (2**32 - 1)).sum())
-        if total > LARGEST:
+        if total > MAX_COUNT:
             raise DataError(f"the counts of the {k}-grams add up to more than 2^63 - 1")
         return rows.ids, rows.counts
 
-    def _named(self, types: Sequence[bytes], ids: Sequence[int]) -> list[bytes]:
+    def _words_of(self, types: Sequence[bytes], ids: Sequence[int]) -> list[bytes]:
         words = [types[id] for id in ids]
-        return [BEGIN, *words[1:]] if ids[0] == EOS and not self.carried else words
+        return [BOS, *words[1:]] if ids[0] == EOS and not self.carried else words
 
 
-def lacking(ngram: Sequence[bytes], part: Sequence[bytes]) -> DataError:
+def missing_part(ngram: Sequence[bytes], part: Sequence[bytes]) -> DataError:
     whole, missing = b" ".join(ngram).decode(), b" ".join(part).decode()
     return DataError(
         f"{whole!r} has a count, but {missing!r}, a part of it, has none;"

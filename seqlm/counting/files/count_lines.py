@@ -1,10 +1,10 @@
 """Lines of a count file <-> arrays.
 
-    old frog </s> <TAB> 2       k words parted by single spaces, a tab, how often they occur
+    old frog </s> <TAB> 2       k words with a single space between them, a tab, the count
 
-Nothing here goes from line to line. A block of n-grams becomes text by gathering the bytes of its
-words; a block of text is a byte array whose white space shows lines, words and counts. `<s>` begins
-a line of text: it is the first word of an n-gram, and never another.
+Nothing here depends on the line before. A block of n-grams becomes text by gathering the bytes of
+its words; a block of text is a byte array whose white space shows lines, words and counts. `<s>`
+begins a line of text: it is the first word of an n-gram, and never another.
 
     L lines · U n-grams · k words of each · V vocabulary
 """
@@ -21,32 +21,34 @@ from seqlm.errors import DataError
 from seqlm.text.reading import Block
 from seqlm.text.word_index import Tokens
 
-BEGIN = b"<s>"
-LONGEST = 64  # words of an n-gram
-LARGEST = 2**63 - 1  # count
-PIECE = 1 << 17  # bytes of text taken apart at a time
+BOS = b"<s>"
+MAX_WORDS = 64  # of an n-gram
+MAX_COUNT = 2**63 - 1
+PIECE = 1 << 17  # bytes of text that are parsed at a time
 SPACE, TAB, NEWLINE, ZERO = b" \t\n0"
-STRAY = b"\r\v\f"
-"""White space of a text, with which the words of a line are not parted."""
-IS_GAP, IS_STRAY = (np.isin(np.arange(256), list(of)) for of in (b" \t\n", STRAY))
+WRONG_SPACE = b"\r\v\f"
+"""White space of a text that does not separate the words of a line."""
+IS_SEPARATOR, IS_WRONG_SPACE = (
+    np.isin(np.arange(256), list(characters)) for characters in (b" \t\n", WRONG_SPACE)
+)
 COUNT = re.compile(rb"[1-9][0-9]*")
 POWERS = 10 ** np.arange(19)
 
 
-class Spelling:
-    """The types and `<s>` in the order of their bytes, in which they are called symbols."""
+class SortedTypes:
+    """The types and `<s>` sorted by their bytes; the rank of a type is its place among them."""
 
     def __init__(self, types: Sequence[bytes]) -> None:
-        named = [*types, BEGIN]
-        by_bytes = sorted(range(len(named)), key=named.__getitem__)
-        self.symbols = np.empty(len(named), np.int64)  # (V + 1,) of each id, and of `<s>`
-        self.symbols[by_bytes] = np.arange(len(named))
-        self.bytes = np.frombuffer(b"".join(named[id] + b" " for id in by_bytes), np.uint8)
-        self.length = np.array([len(named[id]) + 1 for id in by_bytes])  # (V + 1,)
+        names = [*types, BOS]
+        by_bytes = sorted(range(len(names)), key=names.__getitem__)
+        self.rank = np.empty(len(names), np.int64)  # (V + 1,) of each id, and of `<s>`
+        self.rank[by_bytes] = np.arange(len(names))
+        self.bytes = np.frombuffer(b"".join(names[id] + b" " for id in by_bytes), np.uint8)
+        self.length = np.array([len(names[id]) + 1 for id in by_bytes])  # (V + 1,)
         self.start = self.length.cumsum() - self.length  # (V + 1,)
 
-    def lines(self, words: np.ndarray, counts: np.ndarray) -> bytes:
-        """The text of n-grams, symbols `words` (U, k), with `counts` (U,) above 0."""
+    def format_lines(self, words: np.ndarray, counts: np.ndarray) -> bytes:
+        """The text of n-grams, given as ranks `words` (U, k), with `counts` (U,) above 0."""
         digits = np.searchsorted(POWERS, counts, side="right")  # (U,)
         length = np.column_stack([self.length.take(words), digits + 1])  # (U, k + 1)
         start = np.column_stack([self.start.take(words), digits])
@@ -57,14 +59,14 @@ class Spelling:
         stop = end[:, -1] - 1
         text[stop] = NEWLINE
         text[stop - digits - 1] = TAB
-        for place in range(digits.max(initial=0)):
-            long = np.flatnonzero(digits > place)
-            text[stop[long] - place - 1] = ZERO + counts[long] // POWERS[place] % 10
+        for power in range(digits.max(initial=0)):
+            long = np.flatnonzero(digits > power)
+            text[stop[long] - power - 1] = ZERO + counts[long] // POWERS[power] % 10
         return bytes(text)
 
 
-def pieces(block: Block) -> Iterator[Block]:
-    """`block` in whole lines of about PIECE bytes: what is made of them stays in the cache."""
+def split_block(block: Block) -> Iterator[Block]:
+    """`block` in whole lines of about PIECE bytes, so that the arrays of each stay in the cache."""
     start, line = 0, block.line
     while start < len(block.data):
         end = block.data.find(b"\n", start + PIECE) + 1 or len(block.data)
@@ -73,80 +75,82 @@ def pieces(block: Block) -> Iterator[Block]:
         start, line = end, line + piece.data.count(b"\n")
 
 
-class Lines(NamedTuple):
-    """Where a text has its words, and the counts it has."""
-
-    words: Tokens  # of all lines, one after the other
+class ParsedLines(NamedTuple):
+    words: Tokens  # where the words of all lines are, one after the other
     sizes: np.ndarray  # (L,) k of each line
     counts: np.ndarray  # (L,) int64
 
 
-def take_apart(block: Block) -> Lines:
-    """Errors: DataError, see `refuse`. That `<s>` is a first word is not seen to."""
+def parse_lines(block: Block) -> ParsedLines:
+    """Where the words of `block` are, and its counts.
+
+    Whether `<s>` is a first word is not checked. Errors: DataError, see `refuse_bad_line`.
+    """
     data = np.frombuffer(block.data, np.uint8)
-    at = np.flatnonzero(data <= SPACE)
-    stray = IS_STRAY[data[at]].any()
-    at = at[IS_GAP[data[at]]]  # other control characters are part of a word
-    kind = data[at]
-    last = np.flatnonzero(kind == NEWLINE)  # (L,) of those above, what ends each line
+    separator = np.flatnonzero(data <= SPACE)  # where separators may be
+    has_wrong_space = IS_WRONG_SPACE[data[separator]].any()
+    separator = separator[IS_SEPARATOR[data[separator]]]  # a word may have control characters
+    kind = data[separator]
+    last = np.flatnonzero(kind == NEWLINE)  # (L,) the separator that ends each line
     sizes = np.diff(last, prepend=-1) - 1
-    end, tab = at[last], at[last - 1]
+    end, tab = separator[last], separator[last - 1]
     digits = end - tab - 1
     if (
-        stray
+        has_wrong_space
         or data[-1] != NEWLINE
         or (kind[last - 1] != TAB).any()
         or np.count_nonzero(kind == TAB) > len(last)
-        or (np.diff(at, prepend=-1) == 1).any()  # an empty word, n-gram or count
-        or sizes.max() > LONGEST
+        or (np.diff(separator, prepend=-1) == 1).any()  # an empty word, n-gram or count
+        or sizes.max() > MAX_WORDS
         or digits.max() > len(POWERS)
         or (data[tab + 1] == ZERO).any()
     ):
-        refuse(block)
+        refuse_bad_line(block)
     counts = np.zeros(len(end), np.uint64)  # which 19 digits do not overflow
-    for place in range(digits.max()):
-        long = np.flatnonzero(digits > place)
-        digit = data[end[long] - place - 1] - ZERO  # above 9 of all that is no digit
+    for power in range(digits.max()):
+        long = np.flatnonzero(digits > power)
+        digit = data[end[long] - power - 1] - ZERO  # above 9 if it is no digit
         if (digit > 9).any():
-            refuse(block)
-        counts[long] += digit * np.uint64(POWERS[place])
-    if (counts > LARGEST).any():
-        refuse(block)
-    word = np.flatnonzero(kind != NEWLINE)  # of the gaps, those that end a word
-    start = np.append(-1, at).take(word) + 1
-    return Lines(Tokens(start, at.take(word) - start), sizes, counts.astype(np.int64))
+            refuse_bad_line(block)
+        counts[long] += digit * np.uint64(POWERS[power])
+    if (counts > MAX_COUNT).any():
+        refuse_bad_line(block)
+    ends_word = np.flatnonzero(kind != NEWLINE)  # the separators that end a word
+    start = np.append(-1, separator).take(ends_word) + 1
+    words = Tokens(start, separator.take(ends_word) - start)
+    return ParsedLines(words, sizes, counts.astype(np.int64))
 
 
-def refuse(block: Block) -> NoReturn:
-    """Errors: DataError for the first line of `block` that is no n-gram with its count."""
+def refuse_bad_line(block: Block) -> NoReturn:
+    """Errors: DataError for the first line of `block` that is not an n-gram with its count."""
     *lines, unended = block.data.split(b"\n")
     for number, line in enumerate(lines, block.line):
-        if wrong := problem(line):
-            raise DataError(f"{block.file}, line {number}: {wrong}")
+        if problem := problem_of(line):
+            raise DataError(f"{block.file}, line {number}: {problem}")
     assert unended, f"{block.file}: nothing is wrong with the lines from {block.line}"
     number = block.line + len(lines)
     raise DataError(f"{block.file}, line {number}: a line of megabytes is no n-gram")
 
 
-def problem(line: bytes) -> str:
+def problem_of(line: bytes) -> str:
     """What is wrong with a line, or ''."""
     ngram, tab, last = line.partition(b"\t")
     words, number = ngram.split(b" "), last.decode()
     shown = repr(number if len(number) <= 30 else number[:30] + "…")
     if not tab:
-        return "no tab, which stands between an n-gram and its count"
+        return "no tab between an n-gram and its count"
     if not ngram:
         return "no n-gram before the tab"
     if b"" in words:
         return "an empty word: there is one space between two words, and none around them"
-    if any(byte in STRAY for byte in line):
-        return "white space that is neither the space between words nor the tab"
-    if len(words) > LONGEST:
-        return f"an n-gram of {len(words)} words: at most {LONGEST}"
-    if BEGIN in words[1:]:
-        return "<s> begins a line, and so is the first word or none"
+    if any(byte in WRONG_SPACE for byte in line):
+        return "white space other than the spaces between words and the tab"
+    if len(words) > MAX_WORDS:
+        return f"an n-gram of {len(words)} words: at most {MAX_WORDS}"
+    if BOS in words[1:]:
+        return "<s> begins a line, so it can only be the first word"
     if not COUNT.fullmatch(last):
         return f"the count {shown} is no whole number above 0"
-    if len(number) > len(POWERS) or int(number) > LARGEST:
+    if len(number) > len(POWERS) or int(number) > MAX_COUNT:
         return f"the count {shown} is larger than 2^63 - 1"
     return ""

@@ -58,5 +58,5 @@ def katz_ratios(n: list[int], order: int, smoothing: Smoothing, vocab_size: int)
         return [0.0, 1.0]
     raise DataError(
         f"this text is too small or too regular for Good-Turing: {', '.join(map(str, n[1:5]))} …"
-        f" {order}-grams have the counts 1, 2, 3, 4 …; use --smoothing witten-bell"
+        f" {order}-grams have the counts 1, 2, 3, 4 …; use `smoothing=witten-bell`"
     )

@@ -70,8 +70,8 @@ def modified_kneser_ney_discounts(
 
 
 def undefined_discount(problem: str, order: int) -> DataError:
-    shorter = f", --order {order - 1}" if order > 2 else ""
+    shorter = f", `order={order - 1}`" if order > 2 else ""
     return DataError(
         f"this text is too small or too regular for discounts from its counts: {problem}; "
-        f"use --discount-fallback (0.5 1 1.5){shorter}, or --smoothing witten-bell"
+        f"use `discount_fallback` (0.5 1 1.5){shorter}, or `smoothing=witten-bell`"
     )

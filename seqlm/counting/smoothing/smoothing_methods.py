@@ -80,7 +80,7 @@ def method_of(smoothing: Smoothing) -> Method:
     method = METHODS[name]
     if smoothing.backoff and not method.has_backoff:
         both = ", ".join(name for name, other in METHODS.items() if other.has_backoff)
-        raise UsageError(f"{name} comes in one form; --backoff is for {both}")
+        raise UsageError(f"{name} comes in one form; `backoff` is for {both}")
     return replace(method, combine=back_off) if smoothing.backoff else method
 
 

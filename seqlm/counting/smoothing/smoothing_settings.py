@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
+"""D₁, D₂ and D₃₊ where discounts cannot be estimated; those of lmplz."""
+
 
 @dataclass(frozen=True)
 class Smoothing:

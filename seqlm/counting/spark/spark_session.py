@@ -1,16 +1,16 @@
-"""A session on a Spark cluster: started, kept quiet, and ended with nothing left behind.
+"""A session on a Spark cluster: started without output, and stopped without leaving files.
 
-Python steers a Java process, the driver, which plans the work and hands it to the executors of the
-master. What the driver logs goes to a file that is deleted with the session: what people have to
-know is in the message of an error. Memory, cores and credentials are the cluster's configuration,
+Python controls a Java process, the driver, which plans the work and hands it to the executors of
+the master. The driver logs to a file that is deleted with the session: what users have to know is
+in the message of an error. Memory, cores and credentials are the cluster's configuration,
 `spark-defaults.conf` in `$SPARK_CONF_DIR`; for `local[…]`, where the driver does all the work,
-`$SPARK_DRIVER_MEMORY` is the memory.
+`$SPARK_DRIVER_MEMORY` sets the memory.
 
-However a session ends, the driver's standard input is closed. It takes that as the end: it stops
-the work, deletes what belongs to the session, and the new folder unless that is finished. So it
-does when Python is killed.
+However a session ends, even if Python is killed, the driver's standard input is closed. The driver
+then stops the work and deletes the files of the session, and the new folder unless that is
+finished.
 
-Places are paths, or URLs of the cluster's file systems (`hdfs://`, `s3a://`, …).
+A location is a path, or a URL of the cluster's file systems (`hdfs://`, `s3a://`, …).
 """
 
 from __future__ import annotations
@@ -29,44 +29,44 @@ from typing import Any
 from seqlm.errors import SeqlmError, UsageError
 
 try:
-    import pyarrow  # noqa: F401, without which Spark hands no tables over
+    import pyarrow  # noqa: F401, which Spark needs to hand tables over
     from py4j.protocol import Py4JError
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkException
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
 except ImportError as error:
-    raise UsageError(f"--engine spark: {error.msg}; pip install 'seqlm[scale]'") from None
+    raise UsageError(f"`engine=spark`: {error.msg}; pip install 'seqlm[scale]'") from None
 
 
 @contextmanager
 def session(master: str, **settings: str) -> Iterator[SparkSession]:
     """A session on `master` ('local[2]', 'spark://host:7077', 'yarn', …), with Spark's `settings`.
 
-    Errors: UsageError where there is no Java or no such master; SeqlmError where the work in the
-    session fails.
+    Errors: UsageError if there is no Java or no such master; SeqlmError if the work in the session
+    fails.
     """
-    reach(master)
-    with tempfile.TemporaryDirectory(prefix="seqlm-spark-") as scratch, no_logging():
+    check_master(master)
+    with tempfile.TemporaryDirectory(prefix="seqlm-spark-") as scratch, disable_logging():
         conf = SparkConf().setMaster(master).setAppName("seqlm count")
         conf.set("spark.sql.warehouse.dir", scratch).set("spark.driver.maxResultSize", "0")
         conf.setAll(list(settings.items()))
         driver = None
         try:
-            with postponed_signals():
+            with postpone_signals():
                 driver = start_driver(conf, Path(scratch) / "log")
             yield connect(conf, driver)
         except (PySparkException, Py4JError) as error:
             raise SeqlmError(f"Spark failed: {cause(error)}") from error
         finally:
             if driver is not None:
-                end(driver)
+                stop_driver(driver)
 
 
-def reach(master: str) -> None:
-    """Asks for a standalone master before Spark does, which would go on asking for a minute.
+def check_master(master: str) -> None:
+    """Asks a standalone master before Spark does, which would go on asking for a minute.
 
-    Errors: UsageError where none of `spark://host:port,host:port` answers.
+    Errors: UsageError if none of `spark://host:port,host:port` answers.
     """
     hosts = re.findall(r"([^/,]+):(\d+)", master) if master.startswith("spark://") else []
     for host, port in hosts:
@@ -77,22 +77,22 @@ def reach(master: str) -> None:
 
 
 def start_driver(conf: SparkConf, log: Path) -> Any:
-    """The Java process, `.proc`, and the way to it. Errors: UsageError where it does not start."""
+    """The gateway to a new Java process, `.proc`. Errors: UsageError if it does not start."""
     try:
         with log.open("wb") as output:
             return launch_gateway(conf, {"stdout": output, "stderr": output})
     except (PySparkException, OSError) as error:
-        said = log.read_text(errors="replace").splitlines() or [str(error)]
-        thrown = [line for line in said if line.startswith("Exception in thread")]
+        log_lines = log.read_text(errors="replace").splitlines() or [str(error)]
+        thrown = [line for line in log_lines if line.startswith("Exception in thread")]
         if thrown:
             reason = f"does not start on {conf.get('spark.master')}: {thrown[0].split(': ', 1)[-1]}"
         else:
-            reason = f"needs Java 17 or later, in $JAVA_HOME or $PATH: {said[0]}"
+            reason = f"needs Java 17 or later, in $JAVA_HOME or $PATH: {log_lines[0]}"
         raise UsageError(f"Spark {reason}") from error
 
 
 def connect(conf: SparkConf, driver: Any) -> SparkSession:
-    """Errors: UsageError where the master does not take the driver."""
+    """Errors: UsageError if the master does not accept the driver."""
     interrupt = signal.getsignal(signal.SIGINT)
     try:
         SparkContext(conf=conf, gateway=driver)
@@ -102,14 +102,14 @@ def connect(conf: SparkConf, driver: Any) -> SparkSession:
         raise UsageError(f"Spark does not start on {master}: {cause(error)}") from error
     finally:
         if in_main_thread():
-            signal.signal(signal.SIGINT, interrupt)  # Spark's own talks to a driver in mid-sentence
+            signal.signal(signal.SIGINT, interrupt)  # Spark's would interrupt calls to the driver
 
 
-def end(driver: Any) -> None:
+def stop_driver(driver: Any) -> None:
     driver.close()
     driver.proc.stdin.close()
     driver.proc.wait()
-    # What Python remembers of the session, so that there can be another one.
+    # Clear what pyspark remembers of the session, so that there can be another one.
     if (context := SparkContext._active_spark_context) is not None:
         context._jsc = None
         context.stop()
@@ -117,14 +117,14 @@ def end(driver: Any) -> None:
 
 
 @contextmanager
-def postponed_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait, so that no process is lost between its start and our knowing it."""
+def postpone_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the driver has started, so that it can be stopped."""
     if not in_main_thread():
         yield
         return
-    noted: list[int] = []
+    received: list[int] = []
     handlers = {
-        number: signal.signal(number, lambda number, _: noted.append(number))
+        number: signal.signal(number, lambda number, _: received.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
@@ -132,18 +132,18 @@ def postponed_signals() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if noted:
-            signal.raise_signal(noted[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 def in_main_thread() -> bool:
-    """Where alone Python lets signals be handled."""
+    """Python handles signals in the main thread only."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
-def no_logging() -> Iterator[None]:
-    """py4j logs what it raises."""
+def disable_logging() -> Iterator[None]:
+    """Without it, py4j logs the errors that it raises, too."""
     level = logging.root.manager.disable
     logging.disable()
     try:
@@ -153,39 +153,39 @@ def no_logging() -> Iterator[None]:
 
 
 def cause(error: Exception) -> str:
-    """The first cause of what Java says at length, in one line."""
+    """The first cause in a long message from Java, in one line."""
     lines = str(error).splitlines() or [repr(error)]
     causes = [line for line in lines if line.startswith("Caused by: ")]
-    thrown = [line for line in lines if line.startswith(": ")]  # by py4j behind its own preface
+    thrown = [line for line in lines if line.startswith(": ")]  # after the preface of py4j
     line = (causes[-1:] or thrown or lines)[0]
     return re.sub(r"^(Caused by)?: ([\w.$]+(Exception|Error): )?", "", line).strip()
 
 
-# ------------------------------------------------------------------------------------------ places
+# --------------------------------------------------------------------------------------- locations
 
 
-def url(place: str) -> str:
-    """A path as Hadoop takes it, not quoted; a URL as it is."""
-    return place if "://" in place else f"file://{Path(place).absolute()}"
+def url(location: str) -> str:
+    """A path as a URL for Hadoop, not quoted; a URL as it is."""
+    return location if "://" in location else f"file://{Path(location).absolute()}"
 
 
-def literal(place: str) -> str:
-    """The same for reading, where `*?[]{}` would stand for other names."""
-    return re.sub(r"([\\*?\[\]{}])", r"\\\1", url(place))
+def escaped_url(location: str) -> str:
+    """The URL for reading, where `*?[]{}` would otherwise match other names."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", url(location))
 
 
 @contextmanager
-def new_folder(spark: SparkSession, place: str) -> Iterator[str]:
-    """The URL of a folder that stays only if all goes well.
+def new_folder(spark: SparkSession, location: str) -> Iterator[str]:
+    """The URL of a new folder, which is kept only if no error is raised.
 
-    Errors: UsageError where there is something already.
+    Errors: UsageError if the location exists.
     """
     jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(url(place))
+    path = jvm.org.apache.hadoop.fs.Path(url(location))
     files = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     if files.exists(path):
-        raise UsageError(f"--write-counts {place} is there already: name a new folder")
+        raise UsageError(f"`write_counts` {location} exists already: name a new folder")
     files.mkdirs(path)
     files.deleteOnExit(path)
-    yield url(place)
+    yield url(location)
     files.cancelDeleteOnExit(path)

@@ -1,11 +1,12 @@
-"""The lines, tokens and words of a text on a Spark cluster, as those of `text/` are.
+"""The lines, tokens and words of a text on a Spark cluster, the same as those of `text/`.
 
-A line stands between two boundaries, which are newlines here. No word is one: that tells them from
-a literal `</s>`, which is refused. A carriage return at the end of a line is a part of that end. A
-byte-order mark and most kinds of compression, told by a file's name, are Spark's own business.
+A line has a boundary before and after its words, which is a newline here. No word is a newline, so
+that boundaries differ from a literal `</s>`, which is refused. A carriage return at the end of a
+line belongs to that end. Spark itself handles a byte-order mark, and most kinds of compression by a
+file's name.
 
-Tokens are numbered in the order of the text, as far as there is one: Spark reads the files of a
-folder, or of a `*`, the longest first.
+Tokens are numbered in the order of the text. Spark reads the files of a folder, or those that a `*`
+matches, in an order of its own: the longest first.
 
     V vocabulary
 """
@@ -17,7 +18,7 @@ from functools import reduce
 
 import numpy as np
 
-from seqlm.counting.spark.spark_session import literal  # first: it says what is missing
+from seqlm.counting.spark.spark_session import escaped_url  # first: it reports missing libraries
 from seqlm.errors import DataError
 from seqlm.text.tokenizer import SENTINEL, Kind, Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
@@ -31,7 +32,7 @@ BOUNDARY = "\n"
 
 
 def read_lines(spark: SparkSession, sources: Sequence[str], kind: Kind) -> DataFrame:
-    """One row a line: `words`, an array of its tokens between boundaries."""
+    """A row for each line: `words`, the array of its tokens between two boundaries."""
     boundary = F.array(F.lit(BOUNDARY))
     words = F.concat(boundary, tokens_of(F.col("value"), kind), boundary)
     parts = [spark.read.text(pattern(source), lineSep="\n") for source in sources]
@@ -39,12 +40,12 @@ def read_lines(spark: SparkSession, sources: Sequence[str], kind: Kind) -> DataF
 
 
 def pattern(source: str) -> str:
-    """A URL's `*` is Spark's to expand, a path's is a part of the name."""
-    return source if "://" in source else literal(source)
+    """Spark expands the `*` of a URL; in a path it is part of the name."""
+    return source if "://" in source else escaped_url(source)
 
 
 def tokens_of(line: Column, kind: Kind) -> Column:
-    """The array of a line's tokens; of what is no UTF-8 one token that is refused."""
+    """The array of a line's tokens; for invalid UTF-8 a single token that is refused."""
     if kind == "word":
         tokens = F.split(line, "[ \t\r\x0b\x0c]+")
     else:
@@ -55,29 +56,29 @@ def tokens_of(line: Column, kind: Kind) -> Column:
 
 
 def token_rows(lines: DataFrame) -> DataFrame:
-    """One row a token, in the order of the text: `words` of the line, `place` in it, `word`.
+    """A row for each token, in the order of the text: `words` of its line, `position`, `word`.
 
-    `outer` changes nothing, no array being empty, and spares Spark's filter for empty ones, which
-    would split every line twice more.
+    No array is empty, so that `outer` changes nothing; without it, Spark would filter out empty
+    arrays, for which it would split every line twice more.
     """
-    rows = lines.select("words", F.posexplode_outer("words").alias("place", "word"))
-    return rows.where("place > 0")
+    rows = lines.select("words", F.posexplode_outer("words").alias("position", "word"))
+    return rows.where(F.col("position") > 0)
 
 
 # -------------------------------------------------------------------------------------- vocabulary
 
 
 def count_words(lines: DataFrame) -> DataFrame:
-    """Each `word`, its `count`, and a number that rises with its `first` appearance."""
+    """Each `word`, its `count`, and a number that grows with its `first` appearance."""
     numbered = token_rows(lines).select("word", F.monotonically_increasing_id().alias("at"))
     return numbered.groupBy("word").agg(F.count("*").alias("count"), F.min("at").alias("first"))
 
 
-def refuse_sentinels(
-    spark: SparkSession, found: DataFrame, sources: Sequence[str], kind: Kind
+def check_sentinels(
+    spark: SparkSession, word_counts: DataFrame, sources: Sequence[str], kind: Kind
 ) -> None:
-    """Errors: DataError naming the first line that holds `<s>` or `</s>`, or is no UTF-8."""
-    if found.where(F.col("word").isin("<s>", "</s>")).isEmpty():
+    """Errors: DataError naming the first line that has `<s>` or `</s>`, or invalid UTF-8."""
+    if word_counts.where(F.col("word").isin("<s>", "</s>")).isEmpty():
         return
     for source in sources:
         lines = spark.read.text(pattern(source), lineSep="\n").select(
@@ -94,7 +95,7 @@ def refuse_sentinels(
             where = f"{name}, line {lines.where(before).count() + 1}"
             if not line.valid:
                 raise DataError(
-                    f"{where}: invalid UTF-8 (Spark tells compressed files by their names, as .gz)"
+                    f"{where}: invalid UTF-8 (Spark knows compressed files by their names, as .gz)"
                 )
             match = SENTINEL.search(line.value.encode())
             assert match is not None
@@ -104,11 +105,11 @@ def refuse_sentinels(
             )
 
 
-def learned(
-    found: DataFrame, kind: Kind, vocab_size: int | None, min_count: int | None
+def learn_vocabulary(
+    word_counts: DataFrame, kind: Kind, vocab_size: int | None, min_count: int | None
 ) -> Tokenizer:
-    """The types of the text by falling count, ties by their bytes."""
-    types = found.where(~F.col("word").isin(BOUNDARY, "<unk>"))
+    """The types of the text by falling count, and by bytes where counts are equal."""
+    types = word_counts.where(~F.col("word").isin(BOUNDARY, "<unk>"))
     types = types.where(F.col("count") >= max(min_count or 1, 1)).orderBy(F.desc("count"), "word")
     if vocab_size is not None:
         types = types.limit(max(0, vocab_size - len(RESERVED)))
@@ -117,28 +118,29 @@ def learned(
 
 
 def write_vocabulary(spark: SparkSession, tokenizer: Tokenizer, folder: str) -> DataFrame:
-    """`id` and `word` as they stand in lines, where `</s>` is the boundary."""
+    """`id` and `word` as in lines, where the boundary stands for `</s>`."""
     ids = np.arange(len(tokenizer), dtype=np.int32)
     words = [type_.decode() for type_ in tokenizer.types]
     spark.createDataFrame(pa.table({"id": ids, "word": words})).write.parquet(folder)
     word = F.when(F.col("id") == EOS, BOUNDARY).otherwise(F.col("word"))
-    return spark.read.parquet(literal(folder)).select("id", word.alias("word"))
+    return spark.read.parquet(escaped_url(folder)).select("id", word.alias("word"))
 
 
-def by_id(
-    found: DataFrame, vocabulary: DataFrame, vocab_size: int
+def counts_and_ranks(
+    word_counts: DataFrame, vocabulary: DataFrame, vocab_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Occurrences (V,) int64 of each id and the rank (V,) int64 of its first, -2 if it has none."""
-    known = found.join(F.broadcast(vocabulary), "word", "left")
-    of_id = known.groupBy(F.coalesce("id", F.lit(UNK))).agg(F.sum("count"), F.min("first"))
-    id, count, first = (column.to_numpy() for column in of_id.toArrow().columns)
+    """The occurrences of each id (V,) int64, and the rank of the first (V,) int64, -2 without
+    one."""
+    with_ids = word_counts.join(F.broadcast(vocabulary), "word", "left")
+    by_id = with_ids.groupBy(F.coalesce("id", F.lit(UNK))).agg(F.sum("count"), F.min("first"))
+    id, count, first = (column.to_numpy() for column in by_id.toArrow().columns)
     occurrences, rank = np.zeros(vocab_size, np.int64), np.full(vocab_size, -2, np.int64)
     occurrences[id], rank[id] = count, first
     return occurrences, rank
 
 
-def refuse_emptiness(occurrences: np.ndarray, sources: Sequence[str]) -> None:
-    """Errors: DataError where there is no word."""
+def check_not_empty(occurrences: np.ndarray, sources: Sequence[str]) -> None:
+    """Errors: DataError if there is no word."""
     named = ", ".join(sources)
     if occurrences.sum() == 0:
         raise DataError(f"the corpus is empty: no text in {named}")

@@ -155,7 +155,7 @@ def _merge(
         begins = np.flatnonzero(new)
         block = slice(done, done + len(begins))
         if block.stop > 2**31 - 1:
-            raise DataError("more than 2^31 different n-grams of one order: use a lower --order")
+            raise DataError("more than 2^31 different n-grams of one order: use a lower `order`")
         told = torch.cat([table.suffix[part.grams] for table, part in zip(tables, parts)])
         often = torch.cat([table.counts[part.grams] for table, part in zip(tables, parts)])
         words[block] = torch.from_numpy((keys[begins] & WORD).astype(np.int32))

@@ -92,9 +92,9 @@ def test_the_last_cutoff_serves_all_above(
 @pytest.mark.parametrize(
     ("cutoffs", "message"),
     [
-        ((1,), "begin with 0: for single words there is --min-count"),
-        ((0, 2, 1), "0,2,1: from order to order they rise"),
-        ((0, -1), "0,-1: from order to order they rise"),
+        ((1,), "must begin with 0: for single words there is min_count"),
+        ((0, 2, 1), "0,2,1 must not fall from one order to the next"),
+        ((0, -1), "0,-1 must not fall from one order to the next"),
         ((-1, 0), "-1,0"),
     ],
 )

@@ -24,5 +24,5 @@ def test_counts_up_to_seven_are_discounted() -> None:
 def test_ratios_that_are_none_are_explained_but_single_words_keep_their_counts() -> None:
     n = [0, 3, 5, 1, 0, 0, 0, 0, 0, 0]
     assert katz_ratios(n, 1, Smoothing(), 9) == [0, 1]
-    with pytest.raises(DataError, match=r"3, 5, 1, 0 … 2-grams have .* --smoothing witten-bell"):
+    with pytest.raises(DataError, match=r"3, 5, 1, 0 … 2-grams have .* smoothing witten-bell"):
         katz_ratios(n, 2, Smoothing(), 9)

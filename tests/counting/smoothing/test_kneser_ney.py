@@ -31,7 +31,7 @@ def test_an_error_names_the_order_the_count_and_the_remedy(missing: int) -> None
             continue
         with pytest.raises(DataError, match=f"no 4-gram has the count {missing}") as error:
             constants(n, 4, Smoothing(), 9)
-        for remedy in ("--discount-fallback", "--order", "--smoothing witten-bell"):
+        for remedy in ("discount_fallback", "order 3", "smoothing witten-bell"):
             assert remedy in str(error.value)
         assert "\n" not in str(error.value)
         assert constants(n, 4, Smoothing(discount_fallback=FALLBACK), 9) == fallback

@@ -9,12 +9,14 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from seqlm.counting.counting_settings import CountingSettings
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.counting.smoothing.smoothing_methods import METHODS, method_of
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables import arrays
 from seqlm.errors import DataError, UsageError
 from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.settings import settings_of
 from seqlm.text.vocabulary import EOS, UNK
 from tests.counting import formulas
 from tests.counting.formulas import FORMS, Method, Undefined
@@ -63,8 +65,11 @@ def compare(model: NGramModel, oracle: Method, read: list[int]) -> None:
         assert found.sum() == pytest.approx(1, abs=1e-6)
 
 
-def test_every_method_has_a_formula() -> None:
+def test_every_method_has_a_formula_and_is_a_choice() -> None:
     assert METHODS.keys() == formulas.METHODS.keys()
+    smoothing = settings_of(CountingSettings)["smoothing"]
+    assert tuple(METHODS) == smoothing.choices
+    assert all(name in smoothing.help for name in METHODS)
     assert {name for name, of in METHODS.items() if of.has_backoff} == {
         name for name, backoff in FORMS if backoff
     }
@@ -167,7 +172,7 @@ def test_a_gpu_smooths_alike(form: tuple[str, bool], zipf: list[int]) -> None:
 
 def test_an_order_longer_than_any_line_names_the_longest_usable() -> None:
     ids = array([2, 3, EOS, 4, 5, EOS])
-    with pytest.raises(DataError, match="5-gram: use --order 4"):
+    with pytest.raises(DataError, match="5-gram: use order 4"):
         estimate(ids, 7, 9)
     model = estimate(ids, 7, 9, discount_fallback=FALLBACK)
     assert model.config.rows[4:] == (0, 0, 0, 0, 0)
@@ -191,11 +196,11 @@ def test_texts_of_next_to_nothing(ids: list[int], form: tuple[str, bool]) -> Non
     [
         ({"smoothing": "kneser"}, "did you mean 'kneser-ney'?"),
         ({"smoothing": "x"}, "there are modified-kneser-ney, kneser-ney, absolute"),
-        ({"smoothing": "mle", "backoff": True}, "mle comes in one form; --backoff is for modified"),
+        ({"smoothing": "mle", "backoff": True}, "mle comes in one form; backoff is for modified"),
         ({"smoothing": "good-turing", "backoff": True}, "comes in one form"),
         ({"context": "window"}, "there are sentence and carried"),
         ({"order": 0}, "at least 1"),
-        ({"cutoffs": (1,)}, "--min-count"),
+        ({"cutoffs": (1,)}, "min_count"),
     ],
     ids=str,
 )

@@ -17,11 +17,14 @@ from typing import Any
 import pytest
 import torch
 
+from seqlm.counting.counted_corpus import CountedCorpus
+from seqlm.counting.counting_settings import CountingSettings
 from seqlm.counting.estimation.counts_of_counts import lmplz_corrections
 from seqlm.counting.estimation.prepare_counts import PreparedCounts, prepare_counts
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
+from seqlm.counting.sources import count_on_cluster
 from seqlm.counting.tables.in_memory import count_ngrams
-from seqlm.errors import DataError, SeqlmError, UsageError
+from seqlm.errors import DataError, UsageError
 from seqlm.progress import silent
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.tokenizer import Tokenizer
@@ -36,7 +39,7 @@ if which("java") is None and "JAVA_HOME" not in os.environ:
 
 from pyspark.sql import SparkSession  # noqa: E402
 
-from seqlm.counting.spark.spark_counts import Job, SparkCounts, count_in, count_with_spark  # noqa: E402
+from seqlm.counting.spark.spark_counts import SparkJob, count_in_session, count_with_spark  # noqa: E402
 from seqlm.counting.spark.spark_session import session  # noqa: E402
 
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -56,20 +59,22 @@ def spark() -> Iterator[SparkSession]:
         yield spark
 
 
-def here(job: Job) -> tuple[Corpus, PreparedCounts]:
+def here(job: SparkJob) -> tuple[Corpus, PreparedCounts]:
     """The same by the local engine."""
     corpus = read_corpus(job.sources, job.tokenizer, job.kind, job.vocab_size, job.min_count)
     size = len(corpus.tokenizer)
-    how = Smoothing("kneser-ney" if job.adjusted else "witten-bell", cutoffs=tuple(job.cutoffs))
+    how = Smoothing(
+        "kneser-ney" if job.adjusts_counts else "witten-bell", cutoffs=tuple(job.cutoffs)
+    )
     tables = count_ngrams(corpus.ids, size, job.order)
     return corpus, prepare_counts(tables, how, lmplz_corrections(corpus.ids, size, job.order))
 
 
-def assert_equal(found: SparkCounts, corpus: Corpus, counts: PreparedCounts) -> None:
+def assert_equal(found: CountedCorpus, corpus: Corpus, counts: PreparedCounts) -> None:
     assert found.tokenizer.types == corpus.tokenizer.types
     assert (found.tokens, found.lines) == (len(corpus.ids), corpus.lines)
-    assert found.counts.counts_of_counts == counts.counts_of_counts
-    for ours, theirs in zip(found.counts.tables, counts.tables, strict=True):
+    assert found.counts_of_counts == counts.counts_of_counts
+    for ours, theirs in zip(found.tables, counts.tables, strict=True):
         lost, expected = ours.pruned_count, theirs.pruned_count
         for one, other in zip(ours[:4], theirs[:4], strict=True):
             assert one.dtype == other.dtype
@@ -103,7 +108,7 @@ def hard(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 JOBS: list[dict[str, Any]] = [
     {"order": 4, "cutoffs": (0, 1, 1, 2), "min_count": 2},
-    {"order": 3, "adjusted": False, "vocab_size": 50},
+    {"order": 3, "adjusts_counts": False, "vocab_size": 50},
     {"order": 1},
 ]
 
@@ -112,8 +117,8 @@ JOBS: list[dict[str, Any]] = [
 def test_counts_are_the_local_engine_s(
     settings: dict[str, Any], spark: SparkSession, toy: Toy, tmp_path: Path
 ) -> None:
-    job = Job([str(toy.train), str(toy.valid)], **settings)
-    found = count_in(spark, job, str(tmp_path / "counts"), silent)
+    job = SparkJob([str(toy.train), str(toy.valid)], **settings)
+    found = count_in_session(spark, job, str(tmp_path / "counts"), silent)
     assert_equal(found, *here(job))
 
 
@@ -122,8 +127,8 @@ def test_counts_are_the_local_engine_s(
 def test_lines_and_words_are_those_of_the_local_engine(
     kind: Any, spark: SparkSession, hard: list[str], tmp_path: Path
 ) -> None:
-    job = Job(hard, 3, kind)
-    found = count_in(spark, job, str(tmp_path / "counts"), silent)
+    job = SparkJob(hard, 3, kind)
+    found = count_in_session(spark, job, str(tmp_path / "counts"), silent)
     assert_equal(found, *here(job))
 
 
@@ -131,16 +136,16 @@ def test_a_given_vocabulary_may_lack_words_and_have_others(
     spark: SparkSession, toy: Toy, tmp_path: Path
 ) -> None:
     types = [b"<unk>", b"</s>", b"heron", b"never-seen", b"the", b"sees"]
-    job = Job([str(toy.test)], 3, tokenizer=Tokenizer("word", types), cutoffs=(0, 0, 1))
-    found = count_in(spark, job, str(tmp_path / "counts"), silent)
-    assert found.counts.tables[0].counts[3] == 0
+    job = SparkJob([str(toy.test)], 3, tokenizer=Tokenizer("word", types), cutoffs=(0, 0, 1))
+    found = count_in_session(spark, job, str(tmp_path / "counts"), silent)
+    assert found.tables[0].counts[3] == 0
     assert_equal(found, *here(job))
 
 
 def test_orders_longer_than_the_lines_are_empty(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a b\nb\n")
-    job = Job([str(tmp_path / "text")], 5, cutoffs=(0, 0, 1))
-    found = count_in(spark, job, str(tmp_path / "counts"), silent)
+    job = SparkJob([str(tmp_path / "text")], 5, cutoffs=(0, 0, 1))
+    found = count_in_session(spark, job, str(tmp_path / "counts"), silent)
     assert_equal(found, *here(job))
 
 
@@ -154,13 +159,13 @@ def test_what_is_written_is_the_dictionary_s(spark: SparkSession, tmp_path: Path
     text = tmp_path / "text"
     text.write_text("".join(" ".join(line) + "\n" for line in lines))
     folder = tmp_path / "counts"
-    found = count_in(spark, Job([str(text)], 3, cutoffs=(0, 2)), str(folder), silent)
+    found = count_in_session(spark, SparkJob([str(text)], 3, cutoffs=(0, 2)), str(folder), silent)
 
     words = pa_parquet.read_table(folder / "vocabulary").sort_by("id")["word"].to_pylist()
     assert [word.encode() for word in words] == found.tokenizer.types
     ids = [id for line in lines for id in (*map(words.index, line), 1)]
     raw, adjusted = raw_counts(ids, 3, "sentence"), adjusted_counts(ids, 3, "sentence")
-    assert found.counts.counts_of_counts[2] == [Counter(raw[3].values())[j] for j in range(10)]
+    assert found.counts_of_counts[2] == [Counter(raw[3].values())[j] for j in range(10)]
     for k in (1, 2, 3):
         rows = pa_parquet.read_table(folder / f"order={k}").to_pylist()
         grams = {tuple(row[f"w{j}"] for j in range(1, k + 1)): row for row in rows}
@@ -168,7 +173,7 @@ def test_what_is_written_is_the_dictionary_s(spark: SparkSession, tmp_path: Path
         assert {gram: row["count"] for gram, row in grams.items()} == raw[k]
         assert {gram: row["adjusted"] for gram, row in grams.items()} == adjusted[k]
 
-    table = found.counts.tables[1]
+    table = found.tables[1]
     kept = {gram: a for gram, a in adjusted[2].items() if raw[2][gram] > 2}
     for history in range(len(words)):
         after = table.counts[table.first[history] : table.first[history + 1]].tolist()
@@ -195,44 +200,35 @@ def test_text_that_cannot_be_used(
     text: bytes, kind: Any, problem: str, spark: SparkSession, tmp_path: Path
 ) -> None:
     (tmp_path / "text").write_bytes(text)
-    job = Job([str(tmp_path / "text")], 2, kind)
+    job = SparkJob([str(tmp_path / "text")], 2, kind)
     with pytest.raises(DataError, match=problem):
-        count_in(spark, job, str(tmp_path / "counts"), silent)
+        count_in_session(spark, job, str(tmp_path / "counts"), silent)
 
 
 def test_a_folder_that_is_there_is_left_alone(
     spark: SparkSession, toy: Toy, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").touch()
-    with pytest.raises(UsageError, match="is there already"):
-        count_in(spark, Job([str(toy.test)]), str(tmp_path), silent)
+    with pytest.raises(UsageError, match="exists already"):
+        count_in_session(spark, SparkJob([str(toy.test)]), str(tmp_path), silent)
     assert (tmp_path / "mine").exists()
 
 
-def test_refusals_before_spark_is_asked(toy: Toy, tmp_path: Path) -> None:
-    hidden = tmp_path / "_text"
-    hidden.touch()
-    jobs = {
-        "not standard input": Job(["-"]),
-        "no file": Job([str(tmp_path / "none")]),
-        "begin with a dot or _": Job([str(hidden)]),
-        "not BPE": Job([str(toy.train)], kind="bpe"),
-        "no --vocab-size": Job(
-            [str(toy.train)], tokenizer=Tokenizer("word", [b"<unk>", b"</s>"]), vocab_size=5
-        ),
-        "they rise": Job([str(toy.train)], cutoffs=(0, 2, 1)),
-        "no corpus": Job([]),
-    }
-    for problem, job in jobs.items():
-        with pytest.raises(SeqlmError, match=problem):
-            count_with_spark(job, "local[2]", str(tmp_path / "counts"))
+def test_bpe_is_refused_before_spark_is_asked(toy: Toy, tmp_path: Path) -> None:
+    """Other refusals are in test_counting_checks.py."""
+    counts = str(tmp_path / "counts")
+    settings = CountingSettings(
+        engine="spark", master="local[2]", tokenizer="bpe", write_counts=counts
+    )
+    with pytest.raises(UsageError, match="not BPE"):
+        count_on_cluster([str(toy.train)], settings, silent)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pyspark's pipe
 def test_a_cluster_that_is_not_there(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = Job([str(toy.train)])
+    job = SparkJob([str(toy.train)])
     masters = {"spark://127.0.0.1:1": "nothing answers there", "nonsense": "must either be yarn"}
     for master, problem in masters.items():
         with pytest.raises(UsageError, match=f"Spark does not start on {master}: .*{problem}"):
@@ -256,14 +252,14 @@ def test_without_the_libraries(library: str, monkeypatch: pytest.MonkeyPatch) ->
 SCRIPT = """
 import sys
 from seqlm.errors import DataError
-from seqlm.counting.spark.spark_counts import Job, count_with_spark
+from seqlm.counting.spark.spark_counts import SparkJob, count_with_spark
 good, bad = sys.argv[1:]
 tell = lambda stage, done=None: print(stage, flush=True)
 try:
-    count_with_spark(Job([bad], 1), "local[2]", "bad", tell)
+    count_with_spark(SparkJob([bad], 1), "local[2]", "bad", tell)
 except DataError as error:
     print(error)
-print(count_with_spark(Job([good], 1), "local[2]", "good", tell).lines)
+print(count_with_spark(SparkJob([good], 1), "local[2]", "good", tell).lines)
 """
 
 
@@ -301,7 +297,7 @@ def test_a_session_is_quiet_and_leaves_nothing_but_the_counts(
     assert err == ""
     start = ["starting Spark on local[2]", "counting words"]
     told = [line for line in out.splitlines() if "is reserved for the boundaries" not in line]
-    assert told == [*start, *start, "counting 1-grams", "collecting what is kept", "600"]
+    assert told == [*start, *start, "counting 1-grams", "collecting n-grams", "600"]
     assert left(tmp_path) == ["good"]
     counts = sorted(path.name for path in (tmp_path / "work" / "good").iterdir())
     assert counts == ["order=1", "vocabulary"]
