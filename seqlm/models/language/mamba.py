@@ -92,7 +92,7 @@ class MambaLayer(StateSpaceLayer):
             conv_tail = x[:, u.shape[1] :].clone()
             x = silu(depthwise_conv(x, self.conv_weight, self.conv_bias))  # (B, T, I)
             delta, B, C = self.x_proj(x).split(self.sizes, -1)  # (B, T, R), (B, T, N) twice
-            delta = softplus(self.dt_proj(delta))  # (B, T, I)
+            delta = softplus(self.dt_proj(delta.contiguous()))  # (B, T, I); oneDNN is slow on views
             A = -self.A_log.exp().T.contiguous()  # (N, I)
             scan = step if u.shape[1] == 1 else parallel_scan
             y, h = scan(delta * x, delta, A, B, C, state.h)
