@@ -41,7 +41,7 @@ from seqlm.decoding.token_choice import chooser
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.models.base import EOS, LanguageModel, SequenceModel, State, Translator
-from seqlm.models.translation.encoder_memory import inside
+from seqlm.models.translation.encoder_memory import padding_mask
 from seqlm.models.wrappers.sliding_window import unbounded
 from seqlm.runs.common_vocabulary import common_ids
 from seqlm.runs.load_model import LoadedModel
@@ -125,7 +125,7 @@ def measure_translator(
             [targets[number][:length] for number in numbers], torch.device("cpu")
         )
         own = sampled(model, begin[0], numbers, seed, length)
-        counted = inside(lengths, true.shape[1]), before_the_end(own)
+        counted = padding_mask(lengths, true.shape[1]), before_the_end(own)
         sums += compared((model, oracle), begin, (true, own), counted, types)
     return figures(sums)
 

@@ -63,11 +63,6 @@ class RecurrentTranslatorConfig(HiddenDropout, AttentionDropout, TranslatorConfi
         """Width of h~, which meets the embedding's matrix where they are tied."""
         return self.embedding_width if self.tied else self.width
 
-    @property
-    def steps(self) -> bool:
-        """Whether the decoder reads what it made of the step before, and so goes step by step."""
-        return self.attention == "additive" or self.input_feeding
-
 
 @dataclass(frozen=True)
 class TransformerTranslatorConfig(TransformerLayerConfig, TranslatorConfig):

@@ -1,1 +1,1 @@
-"""Encoder–decoders, and what they keep of a source."""
+"""Encoder-decoders, and what their decoders keep of a source."""

@@ -1,11 +1,11 @@
-"""What a decoder knows of its source: the encoder's tensors, and which sentence each row reads.
+"""The source in a decoder's state: the encoder's outputs, and which sentence each row reads.
 
-    N sentences · S their positions · B rows (sentences x beams)
+    N sentences · S source positions · B rows (sentences x beams)
 
-A beam reorders the rows of a state at every step, and each row with its sentence; the sentences
-themselves are large and stay where they are. So a state holds the *number* of each row's sentence,
-which `select` moves like any tensor, and the sentences as one object that it passes through. What
-the rows then read is gathered once, and kept as long as the rows read the same.
+A beam reorders the rows of a state at every step, and with each row the sentence that it
+translates. The encoder's outputs are large and stay where they are: a state holds the *index* of
+each row's sentence, which `select` reorders like any tensor, and the outputs as one object that it
+passes through. The outputs of the rows are gathered once, and again only when the indices change.
 """
 
 from __future__ import annotations
@@ -16,41 +16,45 @@ import torch
 from torch import Tensor
 
 
-class Sentences:
-    """Tensors (N, S, ..) made of N sentences by an encoder; `real` (N, S) is False on padding."""
+class EncoderOutputs:
+    """Tensors (N, S, ..) that an encoder has made of N sentences, and their mask (N, S), which is
+    False on padding."""
 
-    def __init__(self, real: Tensor, *tensors: Tensor) -> None:
-        self.tensors = (real, *tensors)
-        self.rows = torch.arange(len(real), device=real.device)  # (N,) those of a fresh state
-        self.gathered = self.rows, self.tensors
+    def __init__(self, mask: Tensor, *tensors: Tensor) -> None:
+        self.tensors = (mask, *tensors)
+        self.indices = torch.arange(len(mask), device=mask.device)  # (N,), of a fresh state
+        self.last_gathered = self.indices, self.tensors
 
-    def of(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """`real` and the tensors, as each of `rows` (B,) reads them: (B, S, ..)."""
-        known, tensors = self.gathered
-        if rows is known or torch.equal(rows, known):
+    def gather(self, indices: Tensor) -> tuple[Tensor, ...]:
+        """The mask and the tensors of the sentences at `indices` (B,): (B, S, ..) each."""
+        last_indices, tensors = self.last_gathered
+        if indices is last_indices or torch.equal(indices, last_indices):
             return tensors
-        tensors = tuple(tensor.index_select(0, rows) for tensor in self.tensors)
-        self.gathered = rows, tensors
+        tensors = tuple(tensor.index_select(0, indices) for tensor in self.tensors)
+        self.last_gathered = indices, tensors
         return tensors
 
 
-class Source(NamedTuple):
-    """The leaf of a decoder's state that is its source."""
+class EncoderMemory(NamedTuple):
+    """The part of a decoder's state that stands for the source."""
 
-    sentence: Tensor  # (B,) which of the sentences each row reads
-    sentences: Sentences
+    sentence_indices: Tensor  # (B,), the sentence that each row translates
+    outputs: EncoderOutputs
 
     @classmethod
-    def of(cls, real: Tensor, *tensors: Tensor) -> Source:
-        """`real` (B, S) and the encoder's tensors (B, S, ..), a row a sentence."""
-        sentences = Sentences(real, *tensors)
-        return cls(sentences.rows, sentences)
+    def create(cls, mask: Tensor, *tensors: Tensor) -> EncoderMemory:
+        """The memory of a fresh state, with one row a sentence.
+
+        `mask` (N, S) is False on padding; `tensors` (N, S, ..) are the encoder's outputs.
+        """
+        outputs = EncoderOutputs(mask, *tensors)
+        return cls(outputs.indices, outputs)
 
     def read(self) -> tuple[Tensor, ...]:
-        """`real` (B, S) and the encoder's tensors (B, S, ..), row by row of the state."""
-        return self.sentences.of(self.sentence)
+        """The mask (B, S) and the tensors (B, S, ..) of each row's sentence."""
+        return self.outputs.gather(self.sentence_indices)
 
 
-def inside(lengths: Tensor, positions: int) -> Tensor:
-    """(B, S) True where a position is one of the sentence's `lengths` (B,), False on padding."""
+def padding_mask(lengths: Tensor, positions: int) -> Tensor:
+    """(B, S) True on the first `lengths` (B,) of S `positions`, False on the padding after them."""
     return torch.arange(positions, device=lengths.device) < lengths[:, None]

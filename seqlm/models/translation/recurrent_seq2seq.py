@@ -1,18 +1,18 @@
 """Recurrent encoder-decoders, with and without attention.
 
     x_j, y_i   embeddings of source token j and target token i
-    h_j        what the encoder says of position j        s_i   the decoder's state
-    c_i        context: what it saw of the source         h~_i  feature, from which y_i is predicted
-    a_ij       attention of step i on position j          cell  of `recurrent_layers.py`
+    h_j        the encoder's output at position j         s_i   the decoder's state after step i
+    c_i        context, what step i reads of the source   h~_i  feature, from which y_i is predicted
+    a_ij       attention of step i on position j          cell  Elman, LSTM or GRU
 
-The encoder reads the source from both ends (Schuster & Paliwal 1997), and where its two halves end
-the decoder begins:
+The encoder reads the source in both directions (Schuster & Paliwal 1997), and the decoder begins
+with the states in which they end:
 
     h>_j = cell(x_j, h>_{j-1})      h<_j = cell(x_j, h<_{j+1})      h_j = [h>_j; h<_j]
     s_0  = tanh(B [h>_S; h<_1] + b)                                 an LSTM's c_0 without the tanh
 
-of each layer: as many in the decoder as in the encoder, each half D / 2 wide. With
-`bidirectional` off, h_j = h>_j. The decoders:
+Encoder and decoder have the same number of layers, each with a B of its own, and each direction is
+D / 2 wide. With `bidirectional` off, h_j = h>_j. The decoders:
 
     none          s_i  = cell(y_{i-1}, s_{i-1})
                   h~_i = tanh(W_h s_i)
@@ -20,27 +20,29 @@ of each layer: as many in the decoder as in the encoder, each half D / 2 wide. W
                   s_i  = cell(y_{i-1}, s_{i-1})
                   c_i  = sum_j a_ij h_j,  a_i = attention(s_i)
                   h~_i = tanh(W_h [s_i; c_i])
-    the same with input feeding
+    dot, general, scaled-dot with input feeding
                   s_i  = cell([y_{i-1}; h~_{i-1}], s_{i-1})                     h~_0 = 0
+                  c_i and h~_i as without it
     additive      c_i  = sum_j a_ij h_j,  a_i = attention(s_{i-1})
                   s_i  = cell([y_{i-1}; c_i], s_{i-1})
                   h~_i = tanh(W_h [s_i; c_i; y_{i-1}])
 
-`none` is the fixed vector of Sutskever, Vinyals & Le (2014) and Cho et al. (2014): all that is
-known of the source is s_0. The next three and input feeding are Luong, Pham & Manning's (2015),
-additive is Bahdanau, Cho & Bengio's (2015); their scores are in `attention.py`. Of several layers
-the last one's s_i is meant, but additive attention asks with the first one's, into which the
-context goes (Wu et al. 2016, section 3), so that it alone has to step.
+`none` is the fixed vector of Sutskever, Vinyals & Le (2014) and Cho et al. (2014): s_0 is all that
+the decoder receives of the source. The next three and input feeding are from Luong, Pham & Manning
+(2015), additive attention is from Bahdanau, Cho & Bengio (2015). The cells are in
+`recurrent_layers.py`, the scores of attention in `attention.py`. In a decoder of several layers s_i
+is the state of the last one. Additive attention alone takes its query from the first layer, which
+also reads the context (Wu et al. 2016, section 3), so that only this layer has to run step by step.
 
-Whatever needs no h~ or c of the step before it reads the whole target in one call.
+A decoder whose steps need no h~ or c of the step before reads the whole target in one call.
 
-B rows · S source positions · T target tokens · D width · E of the embeddings · G gates
+B rows · S source positions · T target tokens · D width · E width of the embeddings · G gates
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -64,63 +66,65 @@ from seqlm.models.layers.recurrent_layers import (
 )
 from seqlm.models.output import make_output_layer
 from seqlm.models.output.output_layer import init_embedding
-from seqlm.models.translation.encoder_memory import Source, inside
+from seqlm.models.translation.encoder_memory import EncoderMemory, padding_mask
+
+MakeLayer = Callable[[int, int], nn.Module]
+"""Makes a layer that reads (B, T, input width) and returns (B, T, output width)."""
 
 
-class Encoder(nn.Module):
-    """Layers that read from the left, and as many that read from the right."""
+class RecurrentEncoder(nn.Module):
+    """Layers that read from left to right, and as many that read from right to left."""
 
-    def __init__(self, translator: RecurrentTranslator) -> None:
+    def __init__(self, config: RecurrentTranslatorConfig, make_layer: MakeLayer) -> None:
         super().__init__()
-        config = translator.config
         self.dropout = config.dropout_hidden
-        half = config.width // 2 if config.bidirectional else config.width
-        sizes = [config.embedding_width, *[config.width] * (config.layers - 1)]
-        self.rightward = nn.ModuleList(translator.make_layer(size, half) for size in sizes)
+        width = config.width // 2 if config.bidirectional else config.width
+        input_widths = [config.embedding_width, *[config.width] * (config.layers - 1)]
+        self.forward_layers = nn.ModuleList(make_layer(size, width) for size in input_widths)
         self.bidirectional = config.bidirectional
         if config.bidirectional:
-            self.leftward = nn.ModuleList(translator.make_layer(size, half) for size in sizes)
+            self.backward_layers = nn.ModuleList(make_layer(size, width) for size in input_widths)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """x (B, S, E), of it `lengths` (B,) real -> h (B, S, D), and of each layer [h>_S; h<_1].
+        """x (B, S, E) with `lengths` (B,) tokens before the padding -> h (B, S, D) of the last
+        layer, and [h>_S; h<_1] (B, D) of each layer.
 
-        Padding stands on the right, where what is read rightward never sees it. The other half
-        reads each sentence turned round and its padding behind it.
+        The padding stands on the right, where it cannot change what is read before it. The
+        backward layers read each sentence reversed, with its padding still on the right.
         """
-        last = lengths[:, None] - 1
-        place = torch.arange(x.shape[1], device=x.device)
-        mirror = torch.where(place <= last, last - place, place)[..., None]  # (B, S, 1)
-        ends = []
-        for depth, rightward in enumerate(self.rightward):
+        last = lengths[:, None] - 1  # (B, 1)
+        positions = torch.arange(x.shape[1], device=x.device)
+        reversal = torch.where(positions <= last, last - positions, positions)[..., None]  # (B,S,1)
+        final_states = []
+        for depth, forward_layer in enumerate(self.forward_layers):
             if depth > 0:
                 x = locked_dropout(x, self.dropout, self.training)
-            h = forth = rightward(x)[0]  # (B, S, D / 2)
-            end = forth.take_along_dim(last[..., None], 1)  # (B, 1, D / 2)
+            h = forward_h = forward_layer(x)[0]  # (B, S, D / 2)
+            final = forward_h.take_along_dim(last[..., None], 1)  # (B, 1, D / 2)
             if self.bidirectional:
-                back = self.leftward[depth](x.take_along_dim(mirror, 1))[0]
-                back = back.take_along_dim(mirror, 1)
-                h, end = torch.cat([forth, back], 2), torch.cat([end, back[:, :1]], 2)
-            x = h  # (B, S, D)
-            ends.append(end[:, 0])
-        return locked_dropout(x, self.dropout, self.training), ends
+                backward_h = self.backward_layers[depth](x.take_along_dim(reversal, 1))[0]
+                backward_h = backward_h.take_along_dim(reversal, 1)
+                h = torch.cat([forward_h, backward_h], 2)  # (B, S, D)
+                final = torch.cat([final, backward_h[:, :1]], 2)  # (B, 1, D)
+            x = h
+            final_states.append(final[:, 0])
+        return locked_dropout(x, self.dropout, self.training), final_states
 
 
-class Reading(NamedTuple):
-    """The decoder's state."""
-
-    layers: tuple[Any, ...]  # s of each, (B, D)
-    source: Source | None  # keys and h, (B, S, D) each; none without attention
-    weights: Tensor | None  # (B, S) a_i, behind the next token
-    said: Tensor | None  # h~_i, with input feeding
+class DecoderState(NamedTuple):
+    layer_states: tuple[Any, ...]  # s of each layer, (B, D)
+    memory: EncoderMemory | None  # attention keys and h, (B, S, D) each; None without attention
+    attention_weights: Tensor | None  # (B, S), a_i of the last step, which predicts the next token
+    last_feature: Tensor | None  # h~_i, with input feeding
 
 
 class RecurrentTranslator(TranslationNetwork):
-    """What the three have in common; a subclass names its layer and how its state begins."""
+    """The encoder-decoder; a subclass chooses the layer and how its state begins."""
 
     config_class = RecurrentTranslatorConfig
     config: RecurrentTranslatorConfig
-    starts: int = 1
-    """Tensors in the state of a layer."""
+    tensors_per_state: int = 1
+    """The number of tensors in the state of a layer."""
 
     def __init__(self, config: RecurrentTranslatorConfig) -> None:
         super().__init__(config)
@@ -130,128 +134,155 @@ class RecurrentTranslator(TranslationNetwork):
             self.embedding = init_embedding(config.vocab_size, config.embedding_width)
         if not config.shares_source_embedding:
             self.source_embedding = init_embedding(config.source_types, config.embedding_width)
-        self.encoder = Encoder(self)
-        self.bridge = nn.ModuleList(Linear(width, self.starts * width) for _ in range(layers))
-        first = told = 0  # what else the first layer reads, and what else h~ is made of
+        self.encoder = RecurrentEncoder(config, self.make_layer)
+        self.bridge = nn.ModuleList(  # B and b of each layer
+            Linear(width, self.tensors_per_state * width) for _ in range(layers)
+        )
+        # The first layer reads more than y, and h~ is made of more than s.
+        extra_input_width = extra_feature_width = 0
         if config.attention != "none":
             self.attention = SourceAttention(config.attention, width, config.dropout_attention)
-            told = width
+            extra_feature_width = width
         if config.attention == "additive":
-            first, told = width, width + config.embedding_width
+            extra_input_width = width
+            extra_feature_width = width + config.embedding_width
         elif config.input_feeding:
-            first = config.feature_width
-        sizes = [config.embedding_width + first, *[width] * layers]
-        self.decoder = nn.ModuleList(self.make_layer(size, into) for size, into in pairwise(sizes))
-        self.feature = Linear(width + told, config.feature_width)
+            extra_input_width = config.feature_width
+        widths = [config.embedding_width + extra_input_width, *[width] * layers]
+        self.decoder = nn.ModuleList(self.make_layer(*pair) for pair in pairwise(widths))
+        self.feature_layer = Linear(width + extra_feature_width, config.feature_width)  # W_h
 
     @staticmethod
     @abstractmethod
     def make_layer(input_width: int, width: int) -> nn.Module:
-        """A layer (B, T, input_width) -> (B, T, width)."""
+        """A layer that reads (B, T, input_width) and returns (B, T, width)."""
 
-    def begin(self, bridged: Tensor) -> Any:
-        """s_0 from B [h>_S; h<_1] + b."""
+    def initial_state(self, bridged: Tensor) -> Any:
+        """s_0 of a layer from `bridged`, its B [h>_S; h<_1] + b."""
         return bridged.tanh()
 
-    def embed(self, tokens: Tensor, table: Tensor) -> Tensor:
-        """(B, T) -> (B, T, E)."""
-        x = embed(tokens, table, self.config.dropout_embedding, self.training)
+    def embed_tokens(self, tokens: Tensor, embedding: Tensor) -> Tensor:
+        """tokens (B, T), embedding (V, E) -> (B, T, E)."""
+        x = embed(tokens, embedding, self.config.dropout_embedding, self.training)
         return locked_dropout(EMBEDDING_SCALE * x, self.config.dropout_input, self.training)
 
-    def encode(self, source: Tensor, lengths: Tensor) -> Reading:
-        h, ends = self.encoder(self.embed(source, self.source_embedding_matrix()), lengths)
-        layers = tuple(self.begin(bridge(end)) for bridge, end in zip(self.bridge, ends))
-        if self.config.attention == "none":
-            return Reading(layers, None, None, None)
-        real = inside(lengths, source.shape[1])  # (B, S)
-        seen = Source.of(real, self.attention.keys(h), h)
-        said = h.new_zeros(len(h), self.config.feature_width) if self.config.input_feeding else None
-        return Reading(layers, seen, h.new_zeros(real.shape), said)
-
-    def forward(self, tokens: Tensor, cache: Reading) -> NetworkOutput:
-        y = self.embed(tokens, self.input_embedding())  # (B, T, E)
-        read = self.at_once
-        if self.config.steps:
-            read = self.additive if self.config.attention == "additive" else self.feeding
-        features, cache = read(y, cache)
-        return NetworkOutput(
-            locked_dropout(features, self.config.dropout_output, self.training), cache
+    def encode(self, source: Tensor, lengths: Tensor) -> DecoderState:
+        x = self.embed_tokens(source, self.source_embedding_matrix())  # (B, S, E)
+        h, final_states = self.encoder(x, lengths)
+        layer_states = tuple(
+            self.initial_state(bridge(final)) for bridge, final in zip(self.bridge, final_states)
         )
+        if self.config.attention == "none":
+            return DecoderState(layer_states, None, None, None)
+        mask = padding_mask(lengths, source.shape[1])  # (B, S)
+        memory = EncoderMemory.create(mask, self.attention.keys(h), h)
+        last_feature = None
+        if self.config.input_feeding:
+            last_feature = h.new_zeros(len(h), self.config.feature_width)
+        return DecoderState(layer_states, memory, h.new_zeros(mask.shape), last_feature)
+
+    def forward(self, tokens: Tensor, cache: DecoderState) -> NetworkOutput:
+        y = self.embed_tokens(tokens, self.input_embedding())  # (B, T, E)
+        if self.config.attention == "additive":
+            features, cache = self.decode_additive(y, cache)
+        elif self.config.input_feeding:
+            features, cache = self.decode_input_feeding(y, cache)
+        else:
+            features, cache = self.decode_parallel(y, cache)
+        features = locked_dropout(features, self.config.dropout_output, self.training)
+        return NetworkOutput(features, cache)
 
     def alignment(self, state: NetworkState) -> Tensor | None:
-        cache: Reading = state.cache
-        return cache.weights
+        cache: DecoderState = state.cache
+        return cache.attention_weights
 
     # ---------------------------------------------------------------------------------- decoders
 
-    def at_once(self, y: Tensor, cache: Reading) -> tuple[Tensor, Reading]:
-        """y (B, T, E) -> h~ (B, T, ..): nothing goes back into the recurrence."""
-        s, layers = self.stack(y, cache.layers, self.masks(y))
-        if cache.source is None:
-            return self.feature(s).tanh(), cache._replace(layers=layers)
-        real, keys, h = cache.source.read()
-        c, weights = self.attention(s, keys, h, real)  # (B, T, D), (B, T, S)
-        said = self.feature(torch.cat([s, c], 2)).tanh()
-        return said, cache._replace(layers=layers, weights=weights[:, -1])
+    def decode_parallel(self, y: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """y (B, T, E) -> h~ (B, T, ..), layer by layer: no step needs h~ or c of another."""
+        s, layer_states = self.run_layers(y, state.layer_states, self.hidden_masks(y))
+        if state.memory is None:
+            return self.feature_layer(s).tanh(), state._replace(layer_states=layer_states)
+        mask, keys, h = state.memory.read()
+        c, weights = self.attention(s, keys, h, mask)  # (B, T, D), (B, T, S)
+        features = self.feature_layer(torch.cat([s, c], 2)).tanh()
+        return features, state._replace(layer_states=layer_states, attention_weights=weights[:, -1])
 
-    def additive(self, y: Tensor, cache: Reading) -> tuple[Tensor, Reading]:
-        """c_i goes into the first layer; the others and h~ wait until that is through."""
-        assert cache.source is not None
-        real, keys, h = cache.source.read()
-        first, layer = cache.layers[0], self.decoder[0]
-        into, w_c = self.divided(layer, y)
-        contexts, below = [], []
-        for gates in into.unbind(1):
-            c, weights = self.attention(hidden_state(first)[:, None], keys, h, real)  # (B, 1, D)
-            first = recurrent_step(layer, gates + linear(c[:, 0], w_c), first)
+    def decode_additive(self, y: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """y (B, T, E) -> h~ (B, T, ..). The first layer reads c_i and runs step by step; the other
+        layers and h~ follow for all steps at once."""
+        assert state.memory is not None
+        mask, keys, h = state.memory.read()
+        first_layer, first_state = self.decoder[0], state.layer_states[0]
+        y_gates, W_c = self.split_input_weights(first_layer, y)
+        contexts, first_outputs = [], []
+        for gates in y_gates.unbind(1):  # (B, G D)
+            query = hidden_state(first_state)[:, None]
+            c, weights = self.attention(query, keys, h, mask)  # (B, 1, D), (B, 1, S)
+            first_state = recurrent_step(first_layer, gates + linear(c[:, 0], W_c), first_state)
             contexts.append(c)
-            below.append(hidden_state(first))
-        s, others = self.stack(torch.stack(below, 1), cache.layers[1:], self.masks(y), 1)
-        said = self.feature(torch.cat([s, torch.cat(contexts, 1), y], 2)).tanh()
-        return said, cache._replace(layers=(first, *others), weights=weights[:, -1])
+            first_outputs.append(hidden_state(first_state))
+        x, masks = torch.stack(first_outputs, 1), self.hidden_masks(y)  # (B, T, D)
+        s, upper_states = self.run_layers(x, state.layer_states[1:], masks, first_depth=1)
+        features = self.feature_layer(torch.cat([s, torch.cat(contexts, 1), y], 2)).tanh()
+        return features, state._replace(
+            layer_states=(first_state, *upper_states), attention_weights=weights[:, -1]
+        )
 
-    def feeding(self, y: Tensor, cache: Reading) -> tuple[Tensor, Reading]:
-        """h~_{i-1} goes into the first layer, and so no layer can go ahead of another."""
-        assert cache.source is not None
-        assert cache.said is not None
-        real, keys, h = cache.source.read()
-        first, others, layer = cache.layers[0], cache.layers[1:], self.decoder[0]
-        into, w_said = self.divided(layer, y)
-        said, all_said, masks = cache.said, [], self.masks(y)
-        for gates in into.unbind(1):
-            first = recurrent_step(layer, gates + linear(said, w_said), first)
-            s, others = self.stack(hidden_state(first)[:, None], others, masks, 1)  # (B, 1, D)
-            c, weights = self.attention(s, keys, h, real)
-            said = self.feature(torch.cat([s, c], 2)[:, 0]).tanh()
-            all_said.append(said)
-        after = Reading((first, *others), cache.source, weights[:, -1], said)
-        return torch.stack(all_said, 1), after
+    def decode_input_feeding(self, y: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """y (B, T, E) -> h~ (B, T, ..). The first layer reads h~_{i-1}, so that all layers run step
+        by step."""
+        assert state.memory is not None
+        assert state.last_feature is not None
+        mask, keys, h = state.memory.read()
+        first_layer, first_state = self.decoder[0], state.layer_states[0]
+        upper_states = state.layer_states[1:]
+        y_gates, W_feature = self.split_input_weights(first_layer, y)
+        feature, features, masks = state.last_feature, [], self.hidden_masks(y)
+        for gates in y_gates.unbind(1):  # (B, G D)
+            gates = gates + linear(feature, W_feature)
+            first_state = recurrent_step(first_layer, gates, first_state)
+            x = hidden_state(first_state)[:, None]  # (B, 1, D)
+            s, upper_states = self.run_layers(x, upper_states, masks, first_depth=1)
+            c, weights = self.attention(s, keys, h, mask)  # (B, 1, D), (B, 1, S)
+            feature = self.feature_layer(torch.cat([s, c], 2)[:, 0]).tanh()
+            features.append(feature)
+        new_state = DecoderState(
+            (first_state, *upper_states), state.memory, weights[:, -1], feature
+        )
+        return torch.stack(features, 1), new_state
 
-    def divided(self, layer: Any, y: Tensor) -> tuple[Tensor, Tensor]:
-        """What y (B, T, E) adds to the gates of the first layer, (B, T, G D), and the part of its
-        W for what it reads beside y."""
+    def split_input_weights(self, layer: Any, y: Tensor) -> tuple[Tensor, Tensor]:
+        """What y (B, T, E) adds to the gates of the first layer, (B, T, G D), and the columns of
+        its W for its other input, (G D, ..)."""
         sizes = [y.shape[2], layer.input_size - y.shape[2]]
-        w_y, w_beside = (part.contiguous() for part in layer.weight_ih_l0.split(sizes, 1))
-        return linear(y, w_y, layer.bias_ih_l0), w_beside
+        W_y, W_other = (part.contiguous() for part in layer.weight_ih_l0.split(sizes, 1))
+        return linear(y, W_y, layer.bias_ih_l0), W_other
 
-    def stack(
-        self, x: Tensor, states: Sequence[Any], masks: Sequence[Tensor | float], first: int = 0
+    def run_layers(
+        self,
+        x: Tensor,
+        states: Sequence[Any],
+        masks: Sequence[Tensor | float],
+        first_depth: int = 0,
     ) -> tuple[Tensor, tuple[Any, ...]]:
-        """The layers from `first` on, over (B, T, ..) from `states` -> (B, T, D), their states."""
-        after = []
-        for depth, state in enumerate(states, first):
+        """The layers from `first_depth` on: x (B, T, ..) and their states before it -> (B, T, D)
+        and their states after it."""
+        new_states = []
+        for depth, state in enumerate(states, first_depth):
             x = x * masks[depth - 1] if depth > 0 else x
             x, state = run_layer(self.decoder[depth], x, state)
-            after.append(state)
-        return x, tuple(after)
+            new_states.append(state)
+        return x, tuple(new_states)
 
-    def masks(self, y: Tensor) -> list[Tensor | float]:
-        """For what each layer but the first reads, (B, 1, D): the dropout of all steps."""
-        p, above = self.config.dropout_hidden, self.config.layers - 1
+    def hidden_masks(self, y: Tensor) -> list[Tensor | float]:
+        """The dropout masks (B, 1, D) of the inputs of all layers but the first, locked over time:
+        the decoders that run step by step need the same at every step."""
+        p, upper_layers = self.config.dropout_hidden, self.config.layers - 1
         if not self.training or p == 0:
-            return [1.0] * above
+            return [1.0] * upper_layers
         ones = y.new_ones(len(y), 1, self.config.width)
-        return [locked_dropout(ones, p, True) for _ in range(above)]
+        return [locked_dropout(ones, p, True) for _ in range(upper_layers)]
 
 
 class ElmanTranslator(RecurrentTranslator):
@@ -264,8 +295,8 @@ class GRUTranslator(RecurrentTranslator):
 
 class LSTMTranslator(RecurrentTranslator):
     make_layer = staticmethod(lstm_layer)
-    starts = 2
+    tensors_per_state = 2
 
-    def begin(self, bridged: Tensor) -> LSTMState:
+    def initial_state(self, bridged: Tensor) -> LSTMState:
         h, c = bridged.chunk(2, 1)
         return LSTMState(h.tanh(), c)

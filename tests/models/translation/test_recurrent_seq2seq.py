@@ -13,7 +13,7 @@ from seqlm.errors import UsageError
 from seqlm.models.config.translator_config import RecurrentTranslatorConfig
 from seqlm.models.layers.attention import SourceAttention
 from seqlm.models.layers.recurrent_layers import EMBEDDING_SCALE
-from seqlm.models.translation.encoder_memory import inside
+from seqlm.models.translation.encoder_memory import padding_mask
 from seqlm.models.translation.recurrent_seq2seq import (
     ElmanTranslator,
     GRUTranslator,
@@ -55,8 +55,8 @@ def h_of(state: Any) -> Tensor:
     return state if isinstance(state, Tensor) else state[0]
 
 
-def read(arch: str, layer: Any, xs: list[Tensor]) -> list[Tensor]:
-    """h of each of `xs` (size,), from nothing."""
+def run_slowly(arch: str, layer: Any, xs: list[Tensor]) -> list[Tensor]:
+    """h after each of `xs` (size,), from a state of zeros."""
     zero = torch.zeros(layer.hidden_size, dtype=torch.float64)
     state, hs = (zero, zero) if arch == "lstm" else zero, []
     for x in xs:
@@ -85,16 +85,16 @@ def attended(attention: SourceAttention, q: Tensor, hs: list[Tensor]) -> tuple[T
 def translated(
     model: RecurrentTranslator, arch: str, source: list[int], tokens: list[int]
 ) -> tuple[Tensor, list[float]]:
-    """The features (T, ..) of one target behind one source, and the weights of the last step."""
+    """The features (T, ..) of one target given one source, and the attention of the last step."""
     config = model.config
     E_y = model.output_layer.weight if config.tied else model.embedding
     E_x = E_y if config.shares_source_embedding else model.source_embedding
     hs, states = [EMBEDDING_SCALE * E_x[token] for token in source], []
     for depth in range(config.layers):
-        halves = [read(arch, model.encoder.rightward[depth], hs)]
+        halves = [run_slowly(arch, model.encoder.forward_layers[depth], hs)]
         ends = [halves[0][-1]]
         if config.bidirectional:
-            halves.append(read(arch, model.encoder.leftward[depth], hs[::-1])[::-1])
+            halves.append(run_slowly(arch, model.encoder.backward_layers[depth], hs[::-1])[::-1])
             ends.append(halves[1][0])
         hs = [torch.cat(pair) for pair in zip(*halves)]
         bridged = model.bridge[depth].weight @ torch.cat(ends) + model.bridge[depth].bias
@@ -104,26 +104,27 @@ def translated(
             states.append(torch.tanh(bridged))
 
     features, weights = [], []
-    feature = torch.zeros(model.feature.out_features, dtype=torch.float64)
+    feature = torch.zeros(model.feature_layer.out_features, dtype=torch.float64)
     for token in tokens:
         y = EMBEDDING_SCALE * E_y[token]
-        beside = []
+        extra_inputs = []
         if config.attention == "additive":
             c, weights = attended(model.attention, h_of(states[0]), hs)
-            beside = [c]
+            extra_inputs = [c]
         elif config.input_feeding:
-            beside = [feature]
-        x = torch.cat([y, *beside])
+            extra_inputs = [feature]
+        x = torch.cat([y, *extra_inputs])
         for depth, layer in enumerate(model.decoder):
             states[depth] = ARCHS[arch][1](layer, x, states[depth])
             x = h_of(states[depth])
-        told = [x]
+        parts = [x]
         if config.attention == "additive":
-            told += [c, y]
+            parts += [c, y]
         elif config.attention != "none":
             c, weights = attended(model.attention, x, hs)
-            told += [c]
-        feature = torch.tanh(model.feature.weight @ torch.cat(told) + model.feature.bias)
+            parts += [c]
+        W_h, b_h = model.feature_layer.weight, model.feature_layer.bias
+        feature = torch.tanh(W_h @ torch.cat(parts) + b_h)
         features.append(feature)
     return torch.stack(features), weights
 
@@ -152,10 +153,10 @@ def test_forward_is_the_equations(arch: str, attention: str, options: dict[str, 
         expected, weights = translated(model, arch, sources[row], targets[row])
         torch.testing.assert_close(features[row], expected)
         if attention == "none":
-            assert cache.weights is None
+            assert cache.attention_weights is None
         else:
             padded = torch.tensor(weights + [0.0] * (5 - len(weights)), dtype=torch.float64)
-            torch.testing.assert_close(cache.weights[row], padded)
+            torch.testing.assert_close(cache.attention_weights[row], padded)
 
 
 @torch.no_grad()
@@ -164,8 +165,8 @@ def test_many_queries_at_once_are_each_alone(score: Any) -> None:
     torch.manual_seed(1)
     attention = SourceAttention(score, D, 0.0).double()
     queries, h = (torch.randn(2, n, D, dtype=torch.float64) for n in (4, 3))
-    real = inside(torch.tensor([3, 2]), 3)
-    mix, weights = attention(queries, attention.keys(h), h, real)
+    mask = padding_mask(torch.tensor([3, 2]), 3)
+    mix, weights = attention(queries, attention.keys(h), h, mask)
     for b, length in enumerate((3, 2)):
         for t in range(4):
             expected, each = attended(attention, queries[b, t], list(h[b, :length]))
@@ -176,8 +177,8 @@ def test_many_queries_at_once_are_each_alone(score: Any) -> None:
 def test_attention_dropout_drops_weights_and_shows_them_whole() -> None:
     torch.manual_seed(1)
     attention = SourceAttention("dot", 2, 0.25)
-    h, real = torch.ones(1, 2000, 2), torch.ones(1, 2000, dtype=torch.bool)
-    mix, weights = attention(torch.zeros(1, 1, 2), h, h, real)
+    h, mask = torch.ones(1, 2000, 2), torch.ones(1, 2000, dtype=torch.bool)
+    mix, weights = attention(torch.zeros(1, 1, 2), h, h, mask)
     torch.testing.assert_close(weights, torch.full((1, 1, 2000), 1 / 2000))
     kept = mix[0, 0, 0].item() * 2000 * 0.75
     assert kept == pytest.approx(round(kept), abs=0.1)
@@ -204,14 +205,14 @@ def test_embeddings_are_tied_three_ways_or_not() -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_all_of_a_tied_model_meet_in_one_matrix(arch: str) -> None:
-    """What is read of the source, what of the target, and what is said train the same rows."""
+    """Source tokens, target inputs and predicted tokens all train the rows of one matrix."""
     model = build(arch)
-    source, tokens, said = torch.tensor([[3, EOS]]), torch.tensor([[EOS]]), torch.tensor([[5]])
+    source, tokens, target = torch.tensor([[3, EOS]]), torch.tensor([[EOS]]), torch.tensor([[5]])
     features, *_ = model(tokens, model.encode(source, torch.tensor([2])))
     features.sum().backward()
     used = model.output_layer.weight.grad.abs().sum(1).nonzero()[:, 0]
     assert used.tolist() == [EOS, 3]
-    model.output_layer.loss(features.detach(), said).backward()
+    model.output_layer.loss(features.detach(), target).backward()
     assert (model.output_layer.weight.grad[5] != 0).all()
 
 
@@ -254,7 +255,7 @@ class TestDropout:
 
     @pytest.mark.parametrize("attention", ["general", "additive", "feeding"])
     def test_masks_between_layers_are_locked_in_time(self, attention: str) -> None:
-        """What is dropped of the first decoder layer has no way up, at any step."""
+        """A unit of the first decoder layer that is dropped reaches the second at no step."""
         model = build("gru", layers=2, dropout_hidden=0.5, **ATTENTIONS[attention]).train()
         torch.manual_seed(2)
         cache = model.encode(torch.tensor([[3, EOS]]), torch.tensor([2]))
@@ -287,11 +288,11 @@ def reversing(attention: Any) -> float:
 
     source, target = pairs()
     with torch.no_grad():
-        state, said = model.start(source, lengths), []
+        state, outputs = model.start(source, lengths), []
         for _ in range(5):
-            said.append(model.log_probs(state).argmax(1, keepdim=True))
-            state = model.advance(state, said[-1])
-    return (torch.cat(said, 1) == target).all(1).double().mean().item()
+            outputs.append(model.log_probs(state).argmax(1, keepdim=True))
+            state = model.advance(state, outputs[-1])
+    return (torch.cat(outputs, 1) == target).all(1).double().mean().item()
 
 
 def test_attention_learns_to_reverse_what_a_fixed_vector_cannot_hold_yet() -> None:

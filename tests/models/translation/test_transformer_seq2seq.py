@@ -152,7 +152,7 @@ def slow(model, source, tokens):
             lambda x, a=layer.attention: to_itself(config, a, x, lambda t: range(t + 1)),
         )  # fmt: skip
 
-        def cross(x, a=layer.cross):
+        def cross(x, a=layer.cross_attention):
             y, weights = to_source(config, a, x, e)
             seen.append(weights)
             return y
@@ -215,11 +215,11 @@ def test_the_source_is_read_once_and_stays_where_it_is():
     model = build()
     source, tokens = pair()
     state = select(model.start(source, LENGTHS), torch.arange(B).repeat_interleave(2))
-    gathered = state.cache.source.read()
+    gathered = state.cache.memory.read()
     rows = torch.tensor([1, 0, 3, 3, 4, 5])  # a beam reorders the prefixes of each sentence
     for token in tokens.split(1, 1):
         state = select(model.advance(state, token.repeat_interleave(2, 0)), rows)
-        assert state.cache.source.read() is gathered
+        assert state.cache.memory.read() is gathered
 
 
 # ------------------------------------------------------------------------------- the options
@@ -249,7 +249,7 @@ def test_what_is_tied_is_one_matrix(options, matrices):
     assert rows == ({9, V} if "source_vocab_size" in options else {V})
 
 
-def test_a_sentence_beyond_the_horizon_is_refused():
+def test_a_sentence_beyond_the_context_length_is_refused():
     model = build(horizon=5, positions="learned")
     assert model.context_length == 5
     assert build(horizon=5).context_length is None
