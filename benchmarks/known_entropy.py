@@ -93,7 +93,7 @@ def excess(name: str, model: LanguageModel, test: Corpus, context: str) -> Exces
 @torch.inference_mode()
 def closer_accuracy(model: LanguageModel, train: Corpus, test: Corpus) -> float:
     """Share of the test's closers that are the likeliest of the four at their place."""
-    index = train.tokenizer.index
+    index = train.tokenizer.id_of_type
     closers = torch.tensor([index[closer.encode()] for closer in brackets.CLOSERS])
     lines = (CORPORA / "brackets.20.test.txt").read_text().splitlines()
     right = 0

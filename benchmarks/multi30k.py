@@ -5,7 +5,7 @@
 MULTI30K is a folder with train.de, train.en, val.*, test_2016_flickr.*, and the same as
 *.lc.norm.tok.*, lower-cased and cut into tokens by Moses. Each recipe is trained twice:
 
-    cased   on the text as it is; sacrebleu's own convention, cased and detokenised
+    cased   on the text as it is; sacrebleu's own convention, cased and detokenized
     lc tok  on the lower-cased tokens, and compared with them as they stand (tok:none)
 
 and the test is translated through the pipe that users like,

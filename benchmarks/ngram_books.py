@@ -32,7 +32,7 @@ from seqlm.evaluation.perplexity import Tally, evaluate
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.runs.load_model import LoadedModel, load_model
 from seqlm.runs.locate import locate
-from seqlm.text.reading import blocks
+from seqlm.text.reading import read_blocks
 
 
 class Used(NamedTuple):
@@ -137,7 +137,7 @@ def compare(loaded: LoadedModel, text: Path, told: Path, log_probs: np.ndarray) 
     lengths = np.array([int(length) for length, _ in cells])
     logs = np.array([float(log) for _, log in cells]) * math.log(10)
     assert isinstance(loaded.model, NGramModel)
-    ids = np.concatenate([loaded.tokenizer.encode(block) for block in blocks([str(text)])])
+    ids = np.concatenate([loaded.tokenizer.encode(block) for block in read_blocks([str(text)])])
     tokens = torch.from_numpy(ids.astype(np.int64))[None]
     matched = loaded.model.ngram_length(loaded.model.start(1), tokens)[0].numpy()
     print(f"KenLM    {math.exp(-logs.mean()):.6f}", end="")

@@ -86,7 +86,7 @@ def sample(
     from seqlm.decoding.repetition import repetition
     from seqlm.decoding.sampling_noise import Noise
     from seqlm.decoding.token_choice import chooser
-    from seqlm.text.reading import lines
+    from seqlm.text.reading import read_lines
 
     choose = partial(chooser, temperature, top_k, top_p, min_p, repetition_penalty, no_repeat_ngram)
     choose(noise=Noise.of(seed, []))  # refuses what is out of range before anything is loaded
@@ -95,7 +95,7 @@ def sample(
     if request.size > 1 and not request.weights:
         console.say(f"equal weights: --mix {mixture_options.listed(opened)}")
     language_model, tokenizer = opened.decodable(), opened.tokenizer
-    prompts: Iterable[str] = lines(["-"], errors="replace") if prompt == "-" else [prompt]
+    prompts: Iterable[str] = read_lines(["-"], errors="replace") if prompt == "-" else [prompt]
     if beam is not None:
         avoid = partial(repetition, repetition_penalty, no_repeat_ngram)
         beams = sampling.best(

@@ -126,7 +126,7 @@ def translate(
         attention_plot.check(plot)
     from seqlm.text import reading
 
-    reading.check(texts)
+    reading.check_files(texts)
     paths = console.locate_models(model, "translation")
     where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked
     from seqlm.decoding import translation_search as decoding
@@ -136,9 +136,9 @@ def translate(
     if "-" in sources and sys.stdin.isatty():
         console.say("a sentence a line; Ctrl-D ends")
         buffer = buffer or 1
-    lines = reading.lines(sources, errors)
+    lines = reading.read_lines(sources, errors)
     if score_target is not None:
-        pairs = pairs_of(lines, reading.lines([score_target], errors), score_target)
+        pairs = pairs_of(lines, reading.read_lines([score_target], errors), score_target)
         scored = decoding.score_targets(
             *translator, pairs, batch_size, align, buffer, search.max_input_length
         )

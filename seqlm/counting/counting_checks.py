@@ -10,7 +10,7 @@ from seqlm.counting.counting_settings import DEFAULT_ORDER, CountingSettings
 from seqlm.counting.estimation.estimate import check_estimation
 from seqlm.errors import DataError, UsageError
 from seqlm.settings import check_needs, check_value, settings_of
-from seqlm.text.corpus import once_only
+from seqlm.text.corpus import is_stream
 from seqlm.text.reading import STDIN, open_source
 
 SMALLEST_LIMIT = 300 << 20
@@ -88,7 +88,7 @@ def check_spark(settings: CountingSettings, sources: Sequence[str]) -> None:
         raise UsageError("`engine=spark` refuses invalid UTF-8: no `errors=replace`")
     for source in sources:
         if "://" not in source:
-            if once_only(source):
+            if is_stream(source):
                 raise UsageError("`engine=spark` reads files, not standard input or a pipe")
             open_source(source, source).close()
         if Path(source).name.startswith(("_", ".")):

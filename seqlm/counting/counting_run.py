@@ -26,7 +26,7 @@ from seqlm.runs.export_ngram import write_arpa
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder, now
 from seqlm.text.corpus import read_corpus
-from seqlm.text.reading import absolute, title
+from seqlm.text.reading import absolute_path, short_name
 
 
 def count(
@@ -48,8 +48,8 @@ def count(
         RunFolder.check_free(output, overwrite)
     check_settings(settings, sources)
     if settings.engine == "spark" and settings.write_counts is None:
-        name = output or f"{title(sources[0])}.counts"
-        settings = replace(settings, write_counts=f"{absolute(str(name))}.parquet")
+        name = output or f"{short_name(sources[0])}.counts"
+        settings = replace(settings, write_counts=f"{absolute_path(str(name))}.parquet")
     memory = Memory(settings.memory_limit, existing_folder(output), counting_device(device))
 
     corpus = count_corpus(sources, settings, memory, device, progress)
@@ -66,7 +66,7 @@ def count(
 
     if settings.arpa is not None:
         write_arpa(model, tokenizer, Path(settings.arpa), progress)
-    path = output or RunFolder.unused_path(f"{order}gram-{title(sources[0])}")
+    path = output or RunFolder.unused_path(f"{order}gram-{short_name(sources[0])}")
     run = write_run(model.to(device), corpus, settings, path, overwrite, sources, command, memory)
     progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {order}")
     return run
@@ -126,7 +126,7 @@ def write_run(
 ) -> RunFolder:
     run = RunFolder.create(path, overwrite)
     run.write_tokenizer(corpus.tokenizer)
-    text = {"files": [absolute(name) for name in sources], "sha256": corpus.digest}
+    text = {"files": [absolute_path(name) for name in sources], "sha256": corpus.digest}
     config = RunConfig(
         task="lm",
         arch="ngram",

@@ -27,7 +27,7 @@ SPACE = b" \t\r\n\v\f"
 
 def read_pieces(tokenizer: Tokenizer, block: Block, ids: np.ndarray) -> list[bytes]:
     """(N,) the text behind each of `ids`, the encoding of `block`; of `</s>` it is nothing."""
-    start, length = tokenizer.spans(block, ids)
+    start, length = tokenizer.token_spans(block, ids)
     ends = start + length
     found = [block.data[a:b] for a, b in zip(start.tolist(), ends.tolist())]
     return spaced(tokenizer, ids.tolist(), found)

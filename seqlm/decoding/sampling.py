@@ -20,7 +20,7 @@ from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_choice import Choose
 from seqlm.models.base import LanguageModel, State
 from seqlm.models.tree import select
-from seqlm.text.detokenize import Writer
+from seqlm.text.detokenize import Detokenizer
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
@@ -74,7 +74,7 @@ def in_order(
     steps: Iterable[Tensor], rows: int, tokenizer: Tokenizer, prompt: str, stop: bool
 ) -> Iterator[tuple[int, str, bool]]:
     """(B,) tokens a step -> (row, text, done), row after row, each as soon as it may be shown."""
-    writers = [Writer(tokenizer, prompt) for _ in range(rows)]
+    writers = [Detokenizer(tokenizer, prompt) for _ in range(rows)]
     waiting = [prompt] * rows  # text not shown yet
     ended = [False] * rows
     shown = 0  # rows wholly shown
@@ -129,7 +129,7 @@ def best(
         )
         ranked = []
         for hypothesis in found:
-            writer = Writer(tokenizer, prompt)
+            writer = Detokenizer(tokenizer, prompt)
             text = prompt + "".join(map(writer.write, hypothesis.tokens.tolist())) + writer.finish()
             ranked.append(Ranked(text, hypothesis.log_prob, hypothesis.score))
         yield ranked

@@ -45,7 +45,7 @@ from seqlm.models.translation.encoder_memory import padding_mask
 from seqlm.models.wrappers.sliding_window import unbounded
 from seqlm.runs.common_vocabulary import common_ids
 from seqlm.runs.load_model import LoadedModel
-from seqlm.text.batches import pad
+from seqlm.text.batches import pad_rows
 
 FIGURES = ("kl-true-prefix", "kl-own-prefix", "exposure")
 """By the names that `--metric` takes."""
@@ -90,7 +90,7 @@ def measure(mix: Mix, oracle: LoadedModel, ids: np.ndarray, seed: int = 1) -> di
     starts, lengths = stretches(ids, by_line)
     sums = np.zeros((2, 2))
     for rows in parts(len(starts), len(types)):
-        true, real = (torch.from_numpy(each) for each in pad(ids, starts[rows], lengths[rows]))
+        true, real = (torch.from_numpy(each) for each in pad_rows(ids, starts[rows], lengths[rows]))
         begin = model.start(len(rows)), judge.start(len(rows))
         own = sampled(model, begin[0], rows, seed, LENGTH)
         counted = real, before_the_end(own) if by_line else own >= 0

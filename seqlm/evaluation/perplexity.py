@@ -31,10 +31,10 @@ from seqlm.evaluation import exposure
 from seqlm.evaluation.mixture_scoring import Mix, MixScorer
 from seqlm.evaluation.scoring import Scores
 from seqlm.evaluation.tuning import not_held_out
-from seqlm.text.reading import Block, blocks
+from seqlm.text.reading import Block, read_blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
-from seqlm.text.word_index import Tokens
+from seqlm.text.word_index import TokenSpans
 from seqlm.threads import prefetch_map
 
 
@@ -55,7 +55,9 @@ class Tally:
     known_log_prob: float = 0.0
     """Of the tokens not scored as `<unk>`."""
 
-    def add_text(self, tokenizer: Tokenizer, block: Block, ids: np.ndarray, spans: Tokens) -> None:
+    def add_text(
+        self, tokenizer: Tokenizer, block: Block, ids: np.ndarray, spans: TokenSpans
+    ) -> None:
         """Counts what a block tells without a model. `ids` (N,) and `spans` are its encoding."""
         data = np.frombuffer(block.data, np.uint8)
         ends = ids == EOS
@@ -133,7 +135,7 @@ class Scored(NamedTuple):
 
     block: Block
     ids: np.ndarray  # (N,)
-    spans: Tokens
+    spans: TokenSpans
     scores: Scores
 
 
@@ -155,14 +157,14 @@ def evaluate(
     """
     tokenizer, scorer = mix.tokenizer, MixScorer(mix, batch_size, orders)
 
-    def encoded(block: Block) -> tuple[np.ndarray, Tokens]:
+    def encoded(block: Block) -> tuple[np.ndarray, TokenSpans]:
         ids = tokenizer.encode(block)
-        return ids, tokenizer.spans(block, ids)
+        return ids, tokenizer.token_spans(block, ids)
 
     for source in sources:
         scorer.restart()
         digest = hashlib.sha256()
-        for block, (ids, spans) in prefetch_map(encoded, blocks([source], errors)):
+        for block, (ids, spans) in prefetch_map(encoded, read_blocks([source], errors)):
             if held_out:
                 digest.update(block.data)
             scores = scorer(ids)

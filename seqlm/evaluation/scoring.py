@@ -16,7 +16,7 @@ import torch
 
 from seqlm.models.base import LanguageModel, State
 from seqlm.models.wrappers.sliding_window import unbounded
-from seqlm.text.batches import StreamBatches, pad
+from seqlm.text.batches import StreamBatches, pad_rows
 from seqlm.text.vocabulary import EOS
 
 
@@ -96,7 +96,7 @@ class Scorer:
         order = np.argsort(lengths, kind="stable")  # lines of like length share a batch
         for at in range(0, len(order), self.batch_size):
             group = order[at : at + self.batch_size]
-            tokens, real = pad(ids, starts[group], lengths[group])  # (B, T)
+            tokens, real = pad_rows(ids, starts[group], lengths[group])  # (B, T)
             padded = torch.from_numpy(tokens).to(self.model.device)
             scores, _ = self.model.score(self.model.start(len(group)), padded)
             places = starts[group][:, None] + np.arange(tokens.shape[1])
@@ -127,7 +127,7 @@ def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: i
             state = model.start(batch.inputs.shape[0]) if state is None else state
             scores_, state = model.score(state, batch.targets)
             total += float(scores_.cpu().double().sum())
-            count += batch.tokens
+            count += batch.num_targets
         return -total / count
     finally:
         model.train(mode)

@@ -30,7 +30,7 @@ from seqlm.evaluation import exposure, perplexity
 from seqlm.evaluation.perplexity import Tally
 from seqlm.progress import Progress, silent
 from seqlm.runs.load_model import LoadedModel, combine_translators
-from seqlm.text.bitext import Side, check_pairs
+from seqlm.text.bitext import Side, check_line_counts
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
@@ -150,7 +150,7 @@ def evaluate(
 
 def aligned(source: Side, target: Side) -> tuple[list[str], list[str]]:
     """The lines of both. Errors: DataError where there are not as many, or nothing in them."""
-    check_pairs(source, target)
+    check_line_counts(source, target)
     lines, references = source.lines, target.lines
     for side, text in ((source, lines), (target, references)):
         if all(is_blank(line) for line in text):
@@ -163,7 +163,7 @@ def counted(side: Side, tokenizer: Tokenizer) -> tuple[Tally, np.ndarray]:
     tally, parts = Tally(), []
     for block in side.blocks:
         ids = tokenizer.encode(block)
-        tally.add_text(tokenizer, block, ids, tokenizer.spans(block, ids))
+        tally.add_text(tokenizer, block, ids, tokenizer.token_spans(block, ids))
         parts.append(ids)
     return tally, np.concatenate(parts)
 

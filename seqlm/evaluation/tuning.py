@@ -37,7 +37,7 @@ from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, known
 from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.models.base import LanguageNetwork
 from seqlm.progress import Progress, silent
-from seqlm.text.reading import STDIN, blocks
+from seqlm.text.reading import STDIN, read_blocks
 from seqlm.text.vocabulary import EOS
 
 STEPS = 1000
@@ -106,7 +106,7 @@ def tune(
 def read_text(mix: Mix, source: str, errors: str = "strict") -> tuple[np.ndarray, str]:
     """A text's ids (N,) and its SHA-256. Errors: DataError where there is no token."""
     digest, parts = hashlib.sha256(), [np.empty(0, np.int32)]
-    for block in blocks([source], errors):
+    for block in read_blocks([source], errors):
         digest.update(block.data)
         parts.append(mix.tokenizer.encode(block))
     ids = np.concatenate(parts)

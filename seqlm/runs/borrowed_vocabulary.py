@@ -6,10 +6,10 @@ from pathlib import Path
 
 from seqlm.errors import DataError, UsageError
 from seqlm.runs.locate import run_named
-from seqlm.text.tokenizer import Kind, Tokenizer, read_types
+from seqlm.text.tokenizer import Tokenizer, TokenizerKind, read_types
 
 
-def borrowed_tokenizer(vocab: str | None, kind: Kind) -> Tokenizer | None:
+def borrowed_tokenizer(vocab: str | None, kind: TokenizerKind) -> Tokenizer | None:
     """The tokenizer of a run, or one of `kind` from a file with one type per line; None for None.
 
     Errors: those of `borrowed_tokenizers`.
@@ -17,7 +17,7 @@ def borrowed_tokenizer(vocab: str | None, kind: Kind) -> Tokenizer | None:
     return None if vocab is None else borrowed_tokenizers(vocab, kind)[0]
 
 
-def borrowed_tokenizers(vocab: str, kind: Kind) -> tuple[Tokenizer, Tokenizer | None]:
+def borrowed_tokenizers(vocab: str, kind: TokenizerKind) -> tuple[Tokenizer, Tokenizer | None]:
     """The tokenizer of a run or file, and that of the source where a translator has two.
 
     Errors: DataError where there is neither run nor file, UsageError for BPE types without their

@@ -41,7 +41,7 @@ def corresponding_ids(model: LoadedModel, other: LoadedModel) -> np.ndarray:
         )
     if tokenizer.merges != other_tokenizer.merges:
         raise ModelError(f"{refused}: they have the same types, but merge them in another order")
-    return np.array([other_tokenizer.index[type_] for type_ in tokenizer.types])
+    return np.array([other_tokenizer.id_of_type[type_] for type_ in tokenizer.types])
 
 
 def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
@@ -52,7 +52,7 @@ def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
 
 def types_lacking(model: LoadedModel, other: LoadedModel) -> str:
     """'only A has 'x', 'y', 'z'': the first types of `model` that `other` lacks, or ''."""
-    index = other.tokenizer.index
+    index = other.tokenizer.id_of_type
     lacking = (type_ for type_ in model.tokenizer.types if type_ not in index)
     examples = [repr(type_.decode(errors="backslashreplace")) for type_ in islice(lacking, 3)]
     return f"only {model.path} has {', '.join(examples)}" if examples else ""

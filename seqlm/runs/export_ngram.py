@@ -17,7 +17,7 @@ from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.durable_files import write_pieces
 from seqlm.runs.load_model import LoadedModel
 from seqlm.runs.run_folder import RunFolder, now
-from seqlm.text.reading import absolute, title
+from seqlm.text.reading import absolute_path, short_name
 from seqlm.text.tokenizer import Tokenizer
 
 
@@ -76,14 +76,14 @@ def write_run(
     model = ngram_model(loaded)
     if output is not None and output.resolve() == loaded.path.resolve():
         raise UsageError(f"{output} is the model that is read; name another output")
-    run = RunFolder.create(output or RunFolder.unused_path(title(str(loaded.path))), overwrite)
+    run = RunFolder.create(output or RunFolder.unused_path(short_name(str(loaded.path))), overwrite)
     run.write_tokenizer(loaded.tokenizer)
     write_checkpoint(run, 0, model, best=True)
     config = replace(
         loaded.config,
         seqlm=__version__,
         model=model.settings(),
-        exported=absolute(str(loaded.path)),
+        exported=absolute_path(str(loaded.path)),
         command=shlex.join(command),
         finished=now(),
     )

@@ -1,16 +1,16 @@
-"""Ids to the segments a network trains on.
+"""Token ids to the segments that a network trains on.
 
-Inputs are the targets shifted right behind `</s>`:
+Inputs are the targets shifted right, with `</s>` in front:
 
     text      the cat sat </s> on ...
     inputs   </s> the cat sat </s> ...
     targets   the cat sat </s> on ...
 
-*Carried* context cuts one long stream into B rows that run in parallel, and walks along them in
-segments of T tokens whose state is carried from one to the next (truncated back-propagation through
-time, Williams & Peng 1990). *Window* context cuts it into blocks that a model with a horizon reads
-from nothing. *Sentence* context gives every line a fresh state; lines of like length
-share a batch, padded on the right with targets that count for nothing.
+*Carried* context cuts one long stream into B rows that run in parallel, and reads them in segments
+of T tokens, each of which starts from the state at the end of the last (truncated back-propagation
+through time, Williams & Peng 1990). *Window* context cuts the stream into blocks of T tokens, each
+of which starts from an empty context. *Sentence* context starts every line from an empty context;
+lines of similar length share a batch, padded on the right with targets that are ignored.
 
 An epoch is a sequence indexed by position, so that a run can be resumed anywhere in it.
 """
@@ -27,35 +27,36 @@ from torch import Tensor
 
 from seqlm.text.vocabulary import EOS
 
-IGNORED = -1
+IGNORE_INDEX = -1
 """The target of a padded position."""
 
 
-LONGEST = 1024
-"""Tokens of a line that the gradient goes back through where every line is a sequence."""
+MAX_LINE_TOKENS = 1024
+"""Tokens of a line through which the gradient goes back, where every line is a sequence."""
 
 
 class Batch(NamedTuple):
     inputs: Tensor  # (B, T) int64
-    targets: Tensor  # (B, T) int64, IGNORED where padded
-    fresh: bool
-    """The rows begin here: the state before them is the initial one."""
-    tokens: int
-    """Targets that count."""
+    targets: Tensor  # (B, T) int64, IGNORE_INDEX where padded
+    starts_afresh: bool
+    """Whether the rows start from the initial state, instead of the state that is carried on."""
+    num_targets: int
+    """Number of targets that are not padding."""
     source: Tensor | None = None  # (B, S) int64, of a translation
-    lengths: Tensor | None = None  # (B,) how much of each source is no padding
+    source_lengths: Tensor | None = None  # (B,) number of tokens of each source, without padding
 
 
 class Batches(Protocol):
-    """What the training loop asks of its data."""
+    """The training data of a trainer."""
 
     rows: int
+    """The largest number of rows in a batch."""
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
 
     def epoch(self, number: int) -> Sequence[Batch]:
-        """The batches of epoch `number`, in order; each is made when it is asked for."""
+        """The batches of epoch `number`, in order; each is made when it is indexed."""
 
 
 class StreamBatches(Sequence[Batch]):
@@ -64,13 +65,13 @@ class StreamBatches(Sequence[Batch]):
     def __init__(self, ids: np.ndarray, rows: int, length: int, device: torch.device) -> None:
         """`ids` (N,) int32. The last N mod B tokens, fewer than B, are left out."""
         self.rows, self.length = min(rows, len(ids)), length
-        each = len(ids) // self.rows
-        own = ids[: each * self.rows].reshape(self.rows, each)
-        before = np.append(EOS, own[:-1, -1])[:, None]
-        # Row b holds its own tokens and, in front, the one before them.
-        stream = np.concatenate([before, own], 1).astype(np.int32)
+        row_length = len(ids) // self.rows
+        targets = ids[: row_length * self.rows].reshape(self.rows, row_length)
+        before = np.append(EOS, targets[:-1, -1])[:, None]
+        # Row b holds its targets and, in front, the token before them.
+        stream = np.concatenate([before, targets], 1).astype(np.int32)
         self.stream = torch.from_numpy(stream).to(device)
-        self.cuts = np.append(np.arange(0, each, length), each)
+        self.cuts = np.append(np.arange(0, row_length, length), row_length)
         """Where the segments begin, and the end of the last: segment i is cuts[i] : cuts[i + 1]."""
 
     def epoch(self, number: int) -> StreamBatches:
@@ -85,43 +86,43 @@ class StreamBatches(Sequence[Batch]):
         start, end = self.cuts[index : index + 2].tolist()
         segment = self.stream[:, start : end + 1].long()
         inputs, targets = segment[:, :-1], segment[:, 1:].contiguous()
-        return Batch(inputs, targets, fresh=index == 0, tokens=targets.numel())
+        return Batch(inputs, targets, starts_afresh=index == 0, num_targets=targets.numel())
 
 
-SPREAD = 5
-"""Standard deviation of the length of a segment, its least, and what it is a multiple of."""
-HALVED = 0.05
-"""How often it is drawn around half the length."""
+LENGTH_STD = 5
+"""Standard deviation of the length of a segment; lengths are multiples of it."""
+HALF_LENGTH_RATE = 0.05
+"""Share of segments whose length is drawn around half the usual length."""
 
 
 class VariableBatches(StreamBatches):
     """Carried context in segments of random length (Merity, Keskar & Socher 2018, section 5).
 
-        T ~ N(L, 5), of every twentieth N(L / 2, 5)
+        T ~ N(L, 5), one in twenty N(L / 2, 5)
 
-    so that the same tokens are not always the first of a segment, to which no gradient comes. The
-    lengths are drawn once, as many as fill a row, and come in a new order every epoch: each epoch
-    has all tokens once, and all have the same number of segments. They are rounded to multiples of
-    5, which leaves a dozen shapes: oneDNN and cuDNN prepare for each of them.
+    so that it is not always the same tokens that come first in a segment and get no gradient from
+    the tokens before. The lengths are drawn once, as many as fill a row, and shuffled for every
+    epoch: each epoch has all tokens once, and all have the same number of segments. Lengths are
+    rounded to multiples of 5, which leaves a dozen shapes, as oneDNN and cuDNN prepare for each.
     """
 
     def __init__(
         self, ids: np.ndarray, rows: int, length: int, seed: int, device: torch.device
     ) -> None:
         super().__init__(ids, rows, length, device)
-        self.seed, each = seed, self.stream.shape[1] - 1
+        self.seed, row_length = seed, self.stream.shape[1] - 1
         rng = np.random.default_rng(seed)
-        most = each // SPREAD + 1
-        around = np.where(rng.random(most) < HALVED, length / 2, length)
-        drawn = np.maximum(1, np.rint(rng.normal(around, SPREAD) / SPREAD).astype(int)) * SPREAD
-        ends = np.minimum(drawn.cumsum(), each)
+        max_segments = row_length // LENGTH_STD + 1
+        mean = np.where(rng.random(max_segments) < HALF_LENGTH_RATE, length / 2, length)
+        multiples = np.rint(rng.normal(mean, LENGTH_STD) / LENGTH_STD).astype(int)
+        ends = np.minimum((np.maximum(1, multiples) * LENGTH_STD).cumsum(), row_length)
         self.lengths = np.diff(np.unique(ends), prepend=0)  # the last is what is left of the row
 
     def epoch(self, number: int) -> StreamBatches:
-        one = copy(self)
+        batches = copy(self)
         lengths = np.random.default_rng([self.seed, number]).permutation(self.lengths)
-        one.cuts = np.append(0, lengths.cumsum())
-        return one
+        batches.cuts = np.append(0, lengths.cumsum())
+        return batches
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -136,18 +137,19 @@ class LineBatches:
         rows: int,
         seed: int,
         device: torch.device,
-        longest: int | None = None,
+        max_length: int | None = None,
     ) -> None:
-        """`ids` (N,) int32, every line ending in `</s>`. Lines above `longest` go in pieces.
+        """`ids` (N,) int32, every line ending in `</s>`. Longer lines than `max_length` are cut.
 
-        By default that is LONGEST; a model that reads no more than W tokens needs W.
+        By default that is MAX_LINE_TOKENS; a model with a context length needs that.
         """
-        longest = longest or LONGEST
+        max_length = max_length or MAX_LINE_TOKENS
         self.rows, self.seed, self.device, self.ids = rows, seed, device, ids
-        begins = np.concatenate([[True], ids[:-1] == EOS])
-        starts = np.flatnonzero(begins)
-        into = np.arange(len(ids)) - np.repeat(starts, np.diff(starts, append=len(ids)))
-        self.starts = np.flatnonzero(into % longest == 0)
+        starts_line = np.concatenate([[True], ids[:-1] == EOS])
+        line_starts = np.flatnonzero(starts_line)
+        line_lengths = np.diff(line_starts, append=len(ids))
+        position_in_line = np.arange(len(ids)) - np.repeat(line_starts, line_lengths)
+        self.starts = np.flatnonzero(position_in_line % max_length == 0)
         self.lengths = np.diff(self.starts, append=len(ids))
 
     def __len__(self) -> int:
@@ -158,10 +160,12 @@ class LineBatches:
         shuffled = rng.permutation(len(self.starts))
         by_length = shuffled[np.argsort(self.lengths[shuffled], kind="stable")]
         groups = [by_length[at : at + self.rows] for at in range(0, len(by_length), self.rows)]
-        return LineEpoch(self, [groups[place] for place in rng.permutation(len(groups))])
+        return LineEpoch(self, [groups[index] for index in rng.permutation(len(groups))])
 
 
 class LineEpoch(Sequence[Batch]):
+    """One epoch of LineBatches; `groups` are the lines of each batch."""
+
     def __init__(self, lines: LineBatches, groups: list[np.ndarray]) -> None:
         self.lines, self.groups = lines, groups
 
@@ -170,21 +174,25 @@ class LineEpoch(Sequence[Batch]):
 
     def __getitem__(self, index: int) -> Batch:  # type: ignore[override]
         lines, group = self.lines, self.groups[index]
-        lengths = lines.lengths[group]
-        targets, real = pad(lines.ids, lines.starts[group], lengths)
-        before = np.where(lines.starts[group] > 0, lines.ids[lines.starts[group] - 1], EOS)
+        starts, lengths = lines.starts[group], lines.lengths[group]
+        targets, is_real = pad_rows(lines.ids, starts, lengths)
+        before = np.where(starts > 0, lines.ids[starts - 1], EOS)
         inputs = np.concatenate([before[:, None], targets[:, :-1]], 1)
-        targets[~real] = IGNORED
-        there, wanted = (torch.from_numpy(x).to(lines.device) for x in (inputs, targets))
-        return Batch(there, wanted, fresh=True, tokens=int(lengths.sum()))
+        targets[~is_real] = IGNORE_INDEX
+        return Batch(
+            torch.from_numpy(inputs).to(lines.device),
+            torch.from_numpy(targets).to(lines.device),
+            starts_afresh=True,
+            num_targets=int(lengths.sum()),
+        )
 
 
 class WindowBatches:
-    """Blocks of T tokens, each with a state of its own, in a new random order every epoch.
+    """Window context: blocks of T tokens from an empty context, in a new random order every epoch.
 
-    For models that read T tokens at most. The blocks tile the text from an offset that is drawn
-    for each epoch, so that each token is seen behind more and less context; what is left over at
-    the two ends, less than two blocks, is another every time.
+    For models that read at most T tokens. The blocks tile the text from an offset that is drawn for
+    each epoch, so that each token is predicted from more context in one epoch and less in another.
+    The tokens left over at the two ends, fewer than two blocks, differ from epoch to epoch.
     """
 
     def __init__(
@@ -208,6 +216,8 @@ class WindowBatches:
 
 
 class WindowEpoch(Sequence[Batch]):
+    """One epoch of WindowBatches; `starts` are the positions of the blocks in the text."""
+
     def __init__(self, batches: WindowBatches, starts: Tensor) -> None:
         self.batches, self.starts = batches, starts
 
@@ -218,14 +228,16 @@ class WindowEpoch(Sequence[Batch]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         rows = self.batches.rows
-        block = self.batches.windows[self.starts[index * rows : (index + 1) * rows]].long()
-        inputs, targets = block[:, :-1], block[:, 1:].contiguous()  # (B, T)
-        return Batch(inputs, targets, fresh=True, tokens=targets.numel())
+        blocks = self.batches.windows[self.starts[index * rows : (index + 1) * rows]].long()
+        inputs, targets = blocks[:, :-1], blocks[:, 1:].contiguous()  # (B, T)
+        return Batch(inputs, targets, starts_afresh=True, num_targets=targets.numel())
 
 
-def pad(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(B, T) int64 rows ids[start : start + length], and where they are real; 0 elsewhere."""
-    steps = np.arange(lengths.max())
-    real = steps < lengths[:, None]
-    rows = np.where(real, starts[:, None] + steps, 0)
-    return np.where(real, ids[rows], 0).astype(np.int64), real
+def pad_rows(
+    ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(B, T) int64 rows ids[start : start + length] padded with 0, and (B, T) bool, False there."""
+    columns = np.arange(lengths.max())
+    is_real = columns < lengths[:, None]
+    positions = np.where(is_real, starts[:, None] + columns, 0)
+    return np.where(is_real, ids[positions], 0).astype(np.int64), is_real

@@ -1,15 +1,15 @@
 """Parallel text: line n of one side is the translation of line n of the other.
 
     source    Ein Hund läuft . </s> ...        read by the encoder, whole
-    target    A dog runs . </s> ...            predicted, behind `</s>`
+    target    A dog runs . </s> ...            predicted, with `</s>` in front
 
-A pair is two lines. Each side is read once and kept, so that a pipe is as good as a file: a
-vocabulary is learnt from the text, and the ids need it again. What cannot be trained on is left
-out and counted: pairs with a side that is blank, pairs with a side that is too long.
+A pair is two lines. Each side is read once and kept in memory, as a pipe cannot be read twice and
+the text is needed twice, to learn a vocabulary and to encode it. Pairs that cannot be trained on
+are left out and counted: those with a blank side, and those with a side that is too long.
 
-Pairs of like length share a batch, and a batch has about as many *positions* as another, not as
-many rows: B rows are as many as fit, B max(S, T) <= P, S and T being the lengths of its longest
-sides. Both sides are padded on the right.
+Pairs of similar length share a batch, and all batches have about as many *positions*, not as many
+rows: B is the largest number with B max(S, T) <= P, S and T being the lengths of the longest source
+and target of the batch. Both sides are padded on the right.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import torch
 
 from seqlm.errors import DataError
 from seqlm.memory import IN_MEMORY
-from seqlm.text.batches import IGNORED, Batch, pad
-from seqlm.text.corpus import LEARNERS, by_frequency, check_bpe, learn_bpe
-from seqlm.text.reading import STDIN, Block, blocks
-from seqlm.text.tokenizer import Kind, Tokenizer
+from seqlm.text.batches import IGNORE_INDEX, Batch, pad_rows
+from seqlm.text.corpus import LEARNERS, check_bpe_size, learn_bpe, order_by_frequency
+from seqlm.text.reading import STDIN, Block, read_blocks
+from seqlm.text.tokenizer import Tokenizer, TokenizerKind
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import prefetch_map
 
@@ -39,6 +39,7 @@ class Side(NamedTuple):
 
     blocks: list[Block]
     name: str
+    """The names of its files, for messages."""
 
     @property
     def text(self) -> bytes:
@@ -51,16 +52,16 @@ class Side(NamedTuple):
     @property
     def digest(self) -> str:
         """SHA-256 of the clean text."""
-        seen = hashlib.sha256()
+        sha256 = hashlib.sha256()
         for block in self.blocks:
-            seen.update(block.data)
-        return seen.hexdigest()
+            sha256.update(block.data)
+        return sha256.hexdigest()
 
 
 def read_side(sources: Sequence[str], errors: str = "strict") -> Side:
-    """Errors: DataError where a file cannot be read, or there is no text."""
+    """Errors: DataError if a file cannot be read, or there is no text."""
     name = ", ".join("<stdin>" if source == STDIN else source for source in sources)
-    side = Side(list(blocks(sources, errors)), name)
+    side = Side(list(read_blocks(sources, errors)), name)
     if not side.blocks:
         raise DataError(f"{name} is empty: no text to translate")
     return side
@@ -68,97 +69,106 @@ def read_side(sources: Sequence[str], errors: str = "strict") -> Side:
 
 def learn_tokenizer(
     sides: Sequence[Side],
-    kind: Kind,
+    kind: TokenizerKind,
     vocab_size: int | None = None,
     min_count: int | None = None,
-    rare: int = 1,
+    default_min_count: int = 1,
 ) -> Tokenizer:
-    """A vocabulary of all `sides` together: of both is a joint one.
+    """A tokenizer with one vocabulary for all `sides`; that of both sides is a joint vocabulary.
 
-    `vocab_size`, `min_count` and `rare` as in `corpus.read_corpus`. Errors: UsageError on a size.
+    `vocab_size`, `min_count` and `default_min_count` as in `corpus.read_corpus`.
+    Errors: UsageError on a size.
     """
     text = [block for side in sides for block in side.blocks]
     if kind == "bpe":
-        check_bpe(vocab_size)
-        merged = learn_bpe(text, vocab_size, min_count or 1)
-        return by_frequency(merged, encoded(text, merged))[0]
+        check_bpe_size(vocab_size)
+        tokenizer = learn_bpe(text, vocab_size, min_count or 1)
+        return order_by_frequency(tokenizer, encode_blocks(text, tokenizer))[0]
     learner = LEARNERS[kind]()
     ids = IN_MEMORY.concatenate(learner.encode(text))
-    return learner.finish(ids, vocab_size, min_count, rare, held_out=0.0)
+    return learner.finish(ids, vocab_size, min_count, default_min_count, held_out_fraction=0.0)
 
 
-def encoded(text: Sequence[Block], tokenizer: Tokenizer) -> np.ndarray:
+def encode_blocks(text: Sequence[Block], tokenizer: Tokenizer) -> np.ndarray:
     """(N,) int32 ids."""
     return IN_MEMORY.concatenate(ids for _, ids in prefetch_map(tokenizer.encode, text))
 
 
-class Parallel(NamedTuple):
-    """Pairs as ids, and what became of the lines they were read from."""
+class EncodedBitext(NamedTuple):
+    """Pairs as ids, and how many lines of the text were left out."""
 
     source: np.ndarray  # (N,) int32, every line ending in EOS
     target: np.ndarray  # (M,) int32, as many lines
-    kept: np.ndarray  # (lines,) which of those read are in them
-    blank: int
-    """Pairs left out, for a side without text."""
-    long: int
-    """Pairs left out, for a side of too many tokens."""
+    is_kept: np.ndarray  # (lines,) bool, which lines of the text are among the pairs
+    num_blank: int
+    """Pairs left out because a side has no text."""
+    num_long: int
+    """Pairs left out because a side has too many tokens."""
 
     @property
-    def pairs(self) -> int:
-        return int(self.kept.sum())
+    def num_pairs(self) -> int:
+        return int(self.is_kept.sum())
 
 
-def read_parallel(
+def encode_bitext(
     source: Side,
     target: Side,
-    reads: Tokenizer,
-    writes: Tokenizer,
-    longest: int | None = None,
-) -> Parallel:
-    """The pairs of two sides; none with a side of more than `longest` tokens, `</s>` counted.
+    source_tokenizer: Tokenizer,
+    target_tokenizer: Tokenizer,
+    max_length: int | None = None,
+) -> EncodedBitext:
+    """The pairs of two sides, without those with a side of more than `max_length` tokens, `</s>`
+    included.
 
-    Errors: DataError where the sides have not as many lines, or no pair is left.
+    Errors: DataError if the sides differ in their number of lines, or no pair is left.
     """
-    check_pairs(source, target)
-    sides = [(encoded(source.blocks, reads), reads), (encoded(target.blocks, writes), writes)]
-    lengths = [line_lengths(ids) for ids, _ in sides]
-    blank = np.logical_or(*(blank_lines(ids, tokenizer) for ids, tokenizer in sides))
-    long = np.maximum(*lengths) > (longest or np.inf)
-    kept = ~blank & ~long
-    if not kept.any():
+    check_line_counts(source, target)
+    source_ids = encode_blocks(source.blocks, source_tokenizer)
+    target_ids = encode_blocks(target.blocks, target_tokenizer)
+    source_lengths, target_lengths = line_lengths(source_ids), line_lengths(target_ids)
+    is_blank = blank_lines(source_ids, source_tokenizer) | blank_lines(target_ids, target_tokenizer)
+    is_long = np.maximum(source_lengths, target_lengths) > (max_length or np.inf)
+    is_kept = ~is_blank & ~is_long
+    num_blank, num_long = int(is_blank.sum()), int((is_long & ~is_blank).sum())
+    if not is_kept.any():
         raise DataError(
-            f"no pair of {source.name} and {target.name} is left: {blank.sum():,} have a blank"
-            f" side, {(long & ~blank).sum():,} one of more than {longest} tokens"
+            f"no pair of {source.name} and {target.name} is left: {num_blank:,} have a blank side,"
+            f" {num_long:,} one of more than {max_length} tokens"
         )
-    own, other = (ids[np.repeat(kept, each)] for (ids, _), each in zip(sides, lengths))
-    return Parallel(own, other, kept, int(blank.sum()), int((long & ~blank).sum()))
+    return EncodedBitext(
+        source_ids[np.repeat(is_kept, source_lengths)],
+        target_ids[np.repeat(is_kept, target_lengths)],
+        is_kept, num_blank, num_long,
+    )  # fmt: skip
 
 
-def check_pairs(source: Side, target: Side) -> None:
-    """Errors: DataError where the sides have not as many lines."""
-    ours, theirs = (sum(b.data.count(b"\n") for b in side.blocks) for side in (source, target))
-    if ours != theirs:
+def check_line_counts(source: Side, target: Side) -> None:
+    """Errors: DataError if the sides differ in their number of lines."""
+    num_source, num_target = (
+        sum(block.data.count(b"\n") for block in side.blocks) for side in (source, target)
+    )
+    if num_source != num_target:
         raise DataError(
-            f"{source.name} has {ours:,} lines, {target.name} has {theirs:,}:"
+            f"{source.name} has {num_source:,} lines, {target.name} has {num_target:,}:"
             " line n of one is the translation of line n of the other"
         )
 
 
 def line_starts(ids: np.ndarray) -> np.ndarray:
-    """(lines,) where each begins; every one ends in EOS."""
+    """(lines,) the position at which each line begins; every line ends in EOS."""
     return np.append(0, np.flatnonzero(ids == EOS)[:-1] + 1)
 
 
 def line_lengths(ids: np.ndarray) -> np.ndarray:
-    """(lines,) tokens of each, `</s>` counted."""
+    """(lines,) the number of tokens of each line, `</s>` included."""
     return np.diff(line_starts(ids), append=len(ids))
 
 
 def blank_lines(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
-    """(lines,) which hold nothing but white space."""
-    white = np.array([not type_.strip() for type_ in tokenizer.types])
-    white[EOS] = True
-    return np.logical_and.reduceat(white[ids], line_starts(ids))
+    """(lines,) bool, True for lines that have nothing but white space."""
+    is_space = np.array([not type_.strip() for type_ in tokenizer.types])
+    is_space[EOS] = True
+    return np.logical_and.reduceat(is_space[ids], line_starts(ids))
 
 
 # ---------------------------------------------------------------------------------------- batches
@@ -167,19 +177,21 @@ def blank_lines(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
 class PairBatches:
     """Pairs batched by length, in a new random order every epoch.
 
-    Pairs are sorted by their longer side, among equals at random, and cut into batches. The cuts
-    depend on nothing but those lengths, so that every epoch has as many batches.
+    Pairs are sorted by their longer side, equal ones in random order, and cut into batches. The
+    cuts depend only on those lengths, so that every epoch has the same number of batches.
     """
 
-    def __init__(self, parallel: Parallel, positions: int, seed: int, device: torch.device) -> None:
-        """`positions` is P, no less than the longest side. Sentences are moved to `device` batch by
-        batch."""
+    def __init__(
+        self, bitext: EncodedBitext, positions: int, seed: int, device: torch.device
+    ) -> None:
+        """`positions` is P, at least the longest side. Each batch is moved to `device` when it is
+        made."""
         self.seed, self.device = seed, device
-        self.sides = parallel.source, parallel.target
+        self.sides = bitext.source, bitext.target
         self.starts = [line_starts(ids) for ids in self.sides]
         self.lengths = [line_lengths(ids) for ids in self.sides]
-        self.longer = np.maximum(*self.lengths)
-        self.cuts = cuts(np.sort(self.longer).tolist(), positions)
+        self.longer_side = np.maximum(*self.lengths)
+        self.cuts = batch_boundaries(np.sort(self.longer_side).tolist(), positions)
         self.rows = max(np.diff(self.cuts).tolist())
 
     def __len__(self) -> int:
@@ -187,24 +199,26 @@ class PairBatches:
 
     def epoch(self, number: int) -> Sequence[Batch]:
         rng = np.random.default_rng([self.seed, number])
-        shuffled = rng.permutation(len(self.longer))
-        by_length = shuffled[np.argsort(self.longer[shuffled], kind="stable")]
+        shuffled = rng.permutation(len(self.longer_side))
+        by_length = shuffled[np.argsort(self.longer_side[shuffled], kind="stable")]
         groups = np.split(by_length, self.cuts[1:-1])
-        return PairEpoch(self, [groups[place] for place in rng.permutation(len(groups))])
+        return PairEpoch(self, [groups[index] for index in rng.permutation(len(groups))])
 
 
-def cuts(lengths: Sequence[int], positions: int) -> list[int]:
+def batch_boundaries(lengths: Sequence[int], positions: int) -> list[int]:
     """Where batches begin among pairs of rising `lengths`, and the end of the last."""
-    found = [0]
-    while (start := found[-1]) < len(lengths):
+    boundaries = [0]
+    while (start := boundaries[-1]) < len(lengths):
         assert lengths[start] <= positions, "a pair is longer than a batch"
         rows = range(1, len(lengths) - start + 1)
-        fit = bisect_right(rows, positions, key=lambda n: n * lengths[start + n - 1])
-        found.append(start + fit)
-    return found
+        fitting = bisect_right(rows, positions, key=lambda n: n * lengths[start + n - 1])
+        boundaries.append(start + fitting)
+    return boundaries
 
 
 class PairEpoch(Sequence[Batch]):
+    """One epoch of PairBatches; `groups` are the pairs of each batch."""
+
     def __init__(self, pairs: PairBatches, groups: list[np.ndarray]) -> None:
         self.pairs, self.groups = pairs, groups
 
@@ -213,15 +227,15 @@ class PairEpoch(Sequence[Batch]):
 
     def __getitem__(self, index: int) -> Batch:  # type: ignore[override]
         pairs, group = self.pairs, self.groups[index]
-        (source, _), (targets, real) = (
-            pad(ids, starts[group], lengths[group])
+        (source, _), (targets, is_real) = (
+            pad_rows(ids, starts[group], lengths[group])
             for ids, starts, lengths in zip(pairs.sides, pairs.starts, pairs.lengths)
         )
         inputs = np.insert(targets[:, :-1], 0, EOS, axis=1)
-        targets[~real] = IGNORED
+        targets[~is_real] = IGNORE_INDEX
         lengths = pairs.lengths[0][group]
         tensors = [torch.from_numpy(x).to(pairs.device) for x in (inputs, targets, source, lengths)]
         return Batch(
-            tensors[0], tensors[1], fresh=True, tokens=int(real.sum()),
-            source=tensors[2], lengths=tensors[3],
+            tensors[0], tensors[1], starts_afresh=True, num_targets=int(is_real.sum()),
+            source=tensors[2], source_lengths=tensors[3],
         )  # fmt: skip

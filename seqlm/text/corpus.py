@@ -1,4 +1,4 @@
-"""A corpus: the text a model learns from, as ids, and the vocabulary it brings or is given."""
+"""A corpus: the text a model is trained on, as ids, with a vocabulary learned from it or given."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from tokenizers import models, pre_tokenizers, trainers
 from seqlm.errors import DataError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.progress import Progress, silent
-from seqlm.text.reading import STDIN, Block, blocks, file_blocks
-from seqlm.text.tokenizer import Kind, Tokenizer, code_points, refuse_sentinels, unspell
-from seqlm.text.vocabulary import EOS, RESERVED, UNK, ordered
-from seqlm.text.word_index import Tokens, WordIndex, split
+from seqlm.text.reading import STDIN, Block, read_blocks, read_file_blocks
+from seqlm.text.tokenizer import (
+    Tokenizer,
+    TokenizerKind,
+    check_no_sentinels,
+    code_points,
+    from_printable,
+)
+from seqlm.text.vocabulary import EOS, RESERVED, UNK, order_types
+from seqlm.text.word_index import TokenSpans, WordIndex, find_tokens
 from seqlm.threads import prefetch_map
 
-BPE_SIZE = 4000
-"""Types of a BPE vocabulary where none is asked for."""
+DEFAULT_BPE_SIZE = 4000
+"""Types of a BPE vocabulary if no size is given."""
 
 
 class Corpus(NamedTuple):
@@ -35,97 +41,98 @@ class Corpus(NamedTuple):
 
     @property
     def lines(self) -> int:
-        return sum(int(np.count_nonzero(block == EOS)) for block in stretches(self.ids))
+        return sum(int(np.count_nonzero(chunk == EOS)) for chunk in split_into_chunks(self.ids))
 
 
 def read_corpus(
     sources: Sequence[str],
     tokenizer: Tokenizer | None = None,
-    kind: Kind = "word",
+    kind: TokenizerKind = "word",
     vocab_size: int | None = None,
     min_count: int | None = None,
     errors: str = "strict",
-    rare: int = 1,
-    held_out: float = 0.0,
+    default_min_count: int = 1,
+    held_out_fraction: float = 0.0,
     memory: Memory = IN_MEMORY,
     progress: Progress = silent,
 ) -> Corpus:
     """Reads `sources` once, with the vocabulary of `tokenizer` or a new one of `kind`.
 
-    `vocab_size` counts the two reserved entries. `min_count` is the fewest occurrences of a type;
-    None takes `rare`, or 1 where the text marks its own unknown words with `<unk>`. Types that only
-    the last `held_out` part of the tokens has are unknown, as in a text of their own. `memory` says
-    where the ids go.
-    Errors: DataError where there is no text, or nothing but empty lines; UsageError on a size.
+    `vocab_size` counts the two reserved entries. `min_count` is the smallest count of a type in the
+    vocabulary; None stands for `default_min_count`, or for 1 if the text marks its own unknown
+    words with `<unk>`. A new vocabulary is learned without the last `held_out_fraction` of the
+    tokens, as if that were a text of its own. `memory` decides where the ids are stored.
+    Errors: DataError if there is no text or only empty lines; UsageError on a size.
     """
     if not sources:
         raise DataError("no corpus: name a file, or - for standard input")
     if tokenizer is not None and (vocab_size is not None or min_count is not None):
-        raise UsageError("--vocab takes a vocabulary whole: no --vocab-size, no --min-count")
+        raise UsageError("`vocab` takes a vocabulary as it is: no `vocab_size`, no `min_count`")
     if kind == "bpe":
-        check_bpe(vocab_size)
-    seen = hashlib.sha256()
-    text = hashed(blocks(sources, errors, progress), seen)
+        check_bpe_size(vocab_size)
+    sha256 = hashlib.sha256()
+    text = hash_blocks(read_blocks(sources, errors, progress), sha256)
     if tokenizer is not None:
         ids = memory.concatenate(ids for _, ids in prefetch_map(tokenizer.encode, text))
     elif kind == "bpe":
-        if any(map(once_only, sources)):
+        if any(map(is_stream, sources)):
             tokenizer, ids = learn_bpe_from_stream(text, vocab_size, min_count or 1, memory)
         else:
-            merged = learn_bpe(blocks(sources, errors, progress), vocab_size, min_count or 1)
-            tokenizer, ids = by_frequency(merged, memory.concatenate(map(merged.encode, text)))
+            merged = learn_bpe(read_blocks(sources, errors, progress), vocab_size, min_count or 1)
+            ids = memory.concatenate(map(merged.encode, text))
+            tokenizer, ids = order_by_frequency(merged, ids)
     else:
         learner = LEARNERS[kind]()
         ids = memory.concatenate(learner.encode(text))
-        tokenizer = learner.finish(ids, vocab_size, min_count, rare, held_out)
-    named = ", ".join("<stdin>" if source == STDIN else source for source in sources)
+        tokenizer = learner.finish(ids, vocab_size, min_count, default_min_count, held_out_fraction)
+    names = ", ".join("<stdin>" if source == STDIN else source for source in sources)
     if len(ids) == 0:
-        raise DataError(f"the corpus is empty: no text in {named}")
-    corpus = Corpus(ids, tokenizer, seen.hexdigest())
+        raise DataError(f"the corpus is empty: no text in {names}")
+    corpus = Corpus(ids, tokenizer, sha256.hexdigest())
     if corpus.lines == len(ids):
-        raise DataError(f"the corpus is nothing but empty lines: {named}")
+        raise DataError(f"the corpus is nothing but empty lines: {names}")
     return corpus
 
 
-def once_only(source: str) -> bool:
-    """What cannot be read again: standard input, or a pipe, as `<(command)` is."""
+def is_stream(source: str) -> bool:
+    """Whether a source cannot be read again: standard input, or a pipe such as `<(command)`."""
     return source == STDIN or Path(source).is_fifo()
 
 
-def hashed(text: Iterable[Block], digest: hashlib._Hash) -> Iterator[Block]:
-    """The same blocks; `digest` has all of them when the last was taken."""
-    with ThreadPoolExecutor(1) as beside:
+def hash_blocks(text: Iterable[Block], digest: hashlib._Hash) -> Iterator[Block]:
+    """Yields the blocks of `text`, and adds their bytes to `digest` in a thread of its own."""
+    with ThreadPoolExecutor(1) as hasher:
         for block in text:
-            beside.submit(digest.update, block.data)
+            hasher.submit(digest.update, block.data)
             yield block
 
 
-def tail(ids: np.ndarray, fraction: float) -> int:
-    """Where the last `fraction` of the tokens begins, in whole lines.
+def held_out_start(ids: np.ndarray, fraction: float) -> int:
+    """The position at which the last `fraction` of the tokens begins, in whole lines.
 
-    Errors: DataError where there are not two lines to part.
+    Errors: DataError if there are not two lines to split.
     """
     ends = np.flatnonzero(ids == EOS) + 1
     if len(ends) < 2:
-        raise DataError("one line cannot be split: --valid-fraction needs two or more")
-    place = int(np.searchsorted(ends, len(ids) * (1 - fraction)))
-    return int(ends[min(place, len(ends) - 2)])
+        raise DataError("one line cannot be split: `valid_fraction` needs two or more")
+    line = int(np.searchsorted(ends, len(ids) * (1 - fraction)))
+    return int(ends[min(line, len(ends) - 2)])
 
 
 # ----------------------------------------------------------------------- vocabularies from counts
 
 
-class Learner:
-    """Gives types provisional ids as they come, then orders them by count in one `take`."""
+class VocabularyLearner:
+    """Gives types provisional ids in order of appearance; `finish` orders them by count."""
 
-    kind: Kind
+    kind: TokenizerKind
 
     def encode(self, text: Iterable[Block]) -> Iterator[np.ndarray]:
-        """(N,) provisional ids of each block; the reserved entries already have theirs."""
+        """(N,) provisional ids of each block; the reserved entries have their final ones."""
         raise NotImplementedError
 
     def types(self) -> list[bytes]:
-        """All types by provisional id."""
+        """All types in the order of their provisional ids."""
         raise NotImplementedError
 
     def finish(
@@ -133,54 +140,59 @@ class Learner:
         ids: np.ndarray,
         vocab_size: int | None,
         min_count: int | None,
-        rare: int,
-        held_out: float,
+        default_min_count: int,
+        held_out_fraction: float,
     ) -> Tokenizer:
-        """The tokeniser; `ids` become its own."""
+        """The tokenizer, with the arguments of `read_corpus`. Changes `ids` to its ids in place."""
         types = self.types()
-        known = ids[: tail(ids, held_out)] if held_out and len(ids) else ids
-        counts = occurrences(known, len(types))
+        end = len(ids)
+        if held_out_fraction and len(ids):
+            end = held_out_start(ids, held_out_fraction)
+        counts = count_ids(ids[:end], len(types))
         if min_count is None:
-            min_count = 1 if counts[UNK] else rare
-        frequent = [(types[id], int(counts[id])) for id in range(2, len(types))]
-        kept = ordered((t, n) for t, n in frequent if n >= max(min_count, 1))
+            min_count = 1 if counts[UNK] else default_min_count
+        counted = [(types[id], int(counts[id])) for id in range(2, len(types))]
+        vocabulary = order_types((t, n) for t, n in counted if n >= max(min_count, 1))
         if vocab_size is not None:
-            kept = kept[: max(0, vocab_size - 2)]
-        renumber(ids, renumbering(types, kept))
-        return Tokenizer(self.kind, RESERVED + kept)
+            vocabulary = vocabulary[: max(0, vocab_size - 2)]
+        apply_id_mapping(ids, id_mapping(types, vocabulary))
+        return Tokenizer(self.kind, RESERVED + vocabulary)
 
 
-def renumbering(types: list[bytes], kept: list[bytes]) -> np.ndarray:
-    """(V,) int32, the id that each of `types` gets when `kept` follow the reserved two."""
-    final = {type_: id for id, type_ in enumerate(kept, 2)}
+def id_mapping(types: list[bytes], vocabulary: list[bytes]) -> np.ndarray:
+    """(V,) int32, the id of each of `types` in a vocabulary that follows the two reserved entries.
+
+    Types outside it become `<unk>`.
+    """
+    final = {type_: id for id, type_ in enumerate(vocabulary, 2)}
     return np.array([UNK, EOS, *(final.get(type_, UNK) for type_ in types[2:])], np.int32)
 
 
-STRETCH = 1 << 20
+CHUNK_SIZE = 1 << 20
 
 
-def stretches(ids: np.ndarray) -> Iterator[np.ndarray]:
-    """Views of `ids` that are handled one after the other, so that copies are small."""
-    for start in range(0, len(ids), STRETCH):
-        yield ids[start : start + STRETCH]
+def split_into_chunks(ids: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of `ids`, to be handled one after the other so that copies stay small."""
+    for start in range(0, len(ids), CHUNK_SIZE):
+        yield ids[start : start + CHUNK_SIZE]
 
 
-def occurrences(ids: np.ndarray, size: int) -> np.ndarray:
-    """(size,) int64, how often each id is in `ids`."""
+def count_ids(ids: np.ndarray, size: int) -> np.ndarray:
+    """(size,) int64, the number of occurrences of each id."""
     counts = np.zeros(size, np.int64)
-    for block in stretches(ids):
-        counts += np.bincount(block, minlength=size)
+    for chunk in split_into_chunks(ids):
+        counts += np.bincount(chunk, minlength=size)
     return counts
 
 
-def renumber(ids: np.ndarray, final: np.ndarray) -> None:
-    """ids = final[ids], in place."""
-    for block in stretches(ids):
-        final.take(block, out=block, mode="clip")
+def apply_id_mapping(ids: np.ndarray, mapping: np.ndarray) -> None:
+    """ids = mapping[ids], in place."""
+    for chunk in split_into_chunks(ids):
+        mapping.take(chunk, out=chunk, mode="clip")
 
 
-class WordLearner(Learner):
-    kind: Kind = "word"
+class WordLearner(VocabularyLearner):
+    kind: TokenizerKind = "word"
 
     def __init__(self) -> None:
         self.index = WordIndex(RESERVED)
@@ -190,86 +202,98 @@ class WordLearner(Learner):
             self.index.learn(block.data, tokens, ids)
             yield ids
 
-    def look_up(self, block: Block) -> tuple[Tokens, np.ndarray]:
-        refuse_sentinels(block)
-        tokens = split(block.data)
+    def look_up(self, block: Block) -> tuple[TokenSpans, np.ndarray]:
+        """The tokens of a block and their ids (N,), NO_ID where they are new."""
+        check_no_sentinels(block)
+        tokens = find_tokens(block.data)
         return tokens, self.index.look_up(block.data, tokens)
 
     def types(self) -> list[bytes]:
         return list(self.index.ids)
 
 
-class CharacterLearner(Learner):
-    kind: Kind = "char"
+class CharacterLearner(VocabularyLearner):
+    kind: TokenizerKind = "char"
 
     def __init__(self) -> None:
-        self.table = np.full(0x110000, -1, np.int32)
-        self.table[ord("\n")] = EOS
-        self.found = [UNK, EOS]
+        self.id_of_code_point = np.full(0x110000, -1, np.int32)
+        self.id_of_code_point[ord("\n")] = EOS
+        self.code_points = [UNK, EOS]  # by provisional id; the first two are placeholders
 
     def encode(self, text: Iterable[Block]) -> Iterator[np.ndarray]:
         for block in text:
             points = code_points(block.data)
-            new = np.unique(points[self.table[points] < 0])
-            self.table[new] = np.arange(len(self.found), len(self.found) + len(new))
-            self.found.extend(new.tolist())
-            yield self.table[points]
+            new = np.unique(points[self.id_of_code_point[points] < 0])
+            size = len(self.code_points)
+            self.id_of_code_point[new] = np.arange(size, size + len(new))
+            self.code_points.extend(new.tolist())
+            yield self.id_of_code_point[points]
 
     def types(self) -> list[bytes]:
-        return RESERVED + [chr(point).encode() for point in self.found[2:]]
+        return RESERVED + [chr(point).encode() for point in self.code_points[2:]]
 
 
-LEARNERS: dict[Kind, Callable[[], Learner]] = {"word": WordLearner, "char": CharacterLearner}
+LEARNERS: dict[TokenizerKind, Callable[[], VocabularyLearner]] = {
+    "word": WordLearner,
+    "char": CharacterLearner,
+}
 
 # -------------------------------------------------------------------------------- byte-pair merges
 
 
-def check_bpe(vocab_size: int | None) -> None:
-    """Errors: UsageError on a size that has no place for the bytes."""
+def check_bpe_size(vocab_size: int | None) -> None:
+    """Errors: UsageError on a size too small for the 256 bytes."""
     if vocab_size is not None and vocab_size < 256:
-        raise UsageError(f"--vocab-size {vocab_size}: a BPE vocabulary begins with the 256 bytes")
+        raise UsageError(f"`vocab_size={vocab_size}`: a BPE vocabulary begins with the 256 bytes")
 
 
 def learn_bpe(text: Iterable[Block], vocab_size: int | None, min_count: int) -> Tokenizer:
-    """Merges learnt by the `tokenizers` library over all 256 bytes, ids in its order."""
-    library = tokenizers.Tokenizer(models.BPE())
-    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    """A tokenizer with the merges that the `tokenizers` library learns over all 256 bytes.
+
+    Its ids are in the library's order.
+    """
+    library_tokenizer = tokenizers.Tokenizer(models.BPE())
+    library_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        # 0xFF and the newline never occur in a line; their places are those of the reserved two.
-        vocab_size=max(vocab_size or BPE_SIZE, 256),
+        # 0xFF and the newline never occur in a line, and leave their places to the reserved two.
+        vocab_size=max(vocab_size or DEFAULT_BPE_SIZE, 256),
         min_frequency=max(min_count, 2),
         initial_alphabet=alphabet,
         show_progress=False,
     )
-    library.train_from_iterator(
+    library_tokenizer.train_from_iterator(
         (line for block in text for line in block.data.decode().split("\n")), trainer
     )
-    model = json.loads(library.to_str())["model"]
-    spelled = sorted(model["vocab"], key=model["vocab"].get)
-    types = [unspell(type_) for type_ in spelled]
+    model = json.loads(library_tokenizer.to_str())["model"]
+    printable = sorted(model["vocab"], key=model["vocab"].get)
+    types = [from_printable(type_) for type_ in printable]
     return Tokenizer(
         "bpe", RESERVED + [t for t in types if t not in (b"\xff", b"\n")], model["merges"]
     )
 
 
-def by_frequency(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[Tokenizer, np.ndarray]:
-    """The same merges with ids by falling count of the encoded corpus."""
+def order_by_frequency(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[Tokenizer, np.ndarray]:
+    """A BPE tokenizer with the same merges whose types are ordered by falling count in `ids`, the
+    encoded corpus, and `ids` changed to its ids in place."""
     types = tokenizer.types
-    counts = occurrences(ids, len(types))
-    order = ordered((type_, int(counts[id])) for id, type_ in enumerate(types) if id > EOS)
-    renumber(ids, renumbering(types, order))
+    counts = count_ids(ids, len(types))
+    order = order_types((type_, int(counts[id])) for id, type_ in enumerate(types) if id > EOS)
+    apply_id_mapping(ids, id_mapping(types, order))
     return Tokenizer("bpe", RESERVED + order, tokenizer.merges), ids
 
 
 def learn_bpe_from_stream(
     text: Iterable[Block], vocab_size: int | None, min_count: int, memory: Memory
 ) -> tuple[Tokenizer, np.ndarray]:
-    """Merges need a first reading and the ids a second; a stream is kept on disk between them."""
+    """The tokenizer and the ids of text that can be read only once.
+
+    It is read twice, to learn merges and to encode it, and is stored on disk for that.
+    """
     with tempfile.NamedTemporaryFile(prefix="seqlm-") as spool:
         for block in text:
             spool.write(block.data)
         spool.flush()
-        again: Callable[[], Iterator[Block]] = lambda: file_blocks(spool.name, "strict")  # noqa: E731
-        merged = learn_bpe(again(), vocab_size, min_count)
-        return by_frequency(merged, memory.concatenate(map(merged.encode, again())))
+        tokenizer = learn_bpe(read_file_blocks(spool.name, "strict"), vocab_size, min_count)
+        encoded = map(tokenizer.encode, read_file_blocks(spool.name, "strict"))
+        return order_by_frequency(tokenizer, memory.concatenate(encoded))

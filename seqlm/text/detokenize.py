@@ -1,4 +1,4 @@
-"""Ids to text as they come, one at a time: what streaming output needs."""
+"""Ids to text one at a time, as streaming output needs it."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
 
-class Writer:
-    """The text each further id adds. `</s>` is a newline; words are joined by one space.
+class Detokenizer:
+    """Returns the text that each further id adds. `</s>` is a newline; one space joins words.
 
-    A byte-level token may end inside a character, whose bytes then wait for their rest.
+    A byte-level token may end inside a character, whose bytes are then held back until the rest of
+    it comes.
     """
 
     def __init__(self, tokenizer: Tokenizer, before: str = "") -> None:
-        """`before` is the text that stands there already."""
+        """`before` is the text that precedes the first id, such as a prompt."""
         self.tokenizer = tokenizer
-        self.space = tokenizer.kind == "word"
-        self.begun = before != "" and before[-1] not in ("\n \t\r\v\f" if self.space else "\n")
+        self.joins_with_space = tokenizer.kind == "word"
+        separators = "\n \t\r\v\f" if self.joins_with_space else "\n"
+        self.inside_line = before != "" and before[-1] not in separators
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def write(self, id: int) -> str:
         if id == EOS:
-            self.begun = False
+            self.inside_line = False
             return self.decoder.decode(b"", final=True) + "\n"
         text = self.decoder.decode(self.tokenizer.types[id])
-        if self.space and self.begun:
+        if self.joins_with_space and self.inside_line:
             text = " " + text
-        self.begun = True
+        self.inside_line = True
         return text
 
     def finish(self) -> str:
-        """What is left of an unfinished line, and its newline."""
+        """The rest of an unfinished line and its newline, or nothing after a finished one."""
         rest = self.decoder.decode(b"", final=True)
-        return rest + "\n" if self.begun else rest
+        return rest + "\n" if self.inside_line else rest

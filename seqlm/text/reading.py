@@ -1,8 +1,8 @@
 """Files and standard input to blocks of clean UTF-8 text, in bounded memory.
 
-A line is what a newline ends; a missing last one is supplied. A byte-order mark at the start of a
-file is dropped and CRLF is LF; nothing else is changed, and nothing else breaks a line. Compressed
-files are known by their magic bytes, whatever their name.
+A newline ends a line, and a missing last one is supplied. A byte-order mark at the start of a file
+is dropped and CRLF becomes LF; nothing else is changed, and nothing else breaks a line. Compressed
+files are recognized by their magic bytes, whatever their name.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import BinaryIO, NamedTuple, cast
 from seqlm.errors import DataError, nearest
 from seqlm.progress import Progress, silent
 
-BLOCK = 1 << 21  # bytes read at once
+BLOCK_SIZE = 1 << 21  # bytes read at once
 STDIN = "-"
 BOM = b"\xef\xbb\xbf"
-BZIP2 = re.compile(rb"BZh[1-9](1A|\x17r)")  # three letters alone might be a word
-# Where a line too long for one block may be cut: in front of the last white space before a token, a
-# boundary for words, characters and byte-level BPE alike. What Unicode calls white space beyond
+BZIP2 = re.compile(rb"BZh[1-9](1A|\x17r)")  # the three letters alone might be a word
+# Where a line too long for one block may be cut: before the last white space that precedes a token,
+# which is a boundary for words, characters and byte-level BPE alike. Unicode's white space beyond
 # ASCII is part of a word, but BPE takes it together with other white space.
 WIDE_SPACE = (
     rb"\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80"
@@ -36,29 +36,30 @@ SAFE_CUT = re.compile(rb"[ \t\r\v\f](?=.{3})(?!\s|" + WIDE_SPACE + rb")", re.DOT
 
 
 class Block(NamedTuple):
-    """Some whole lines of one file (or a part of a single very long one)."""
+    """Some whole lines of one file (or a part of a single very long line)."""
 
     data: bytes
     file: str
     line: int
     """Number of the first line, from 1."""
 
-    def where(self, offset: int) -> str:
-        """'file, line n' of a byte of `data`."""
+    def location(self, offset: int) -> str:
+        """'file, line n' of the byte at `offset` in `data`."""
         number = self.line + self.data.count(b"\n", 0, offset)
         return f"{self.file}, line {number}"
 
 
-def title(source: str) -> str:
-    """A short name for a text: its file's, without endings."""
+def short_name(source: str) -> str:
+    """A short name for a text: its file name without suffixes."""
     return "stdin" if source == STDIN else Path(source).name.split(".")[0]
 
 
-def absolute(source: str) -> str:
+def absolute_path(source: str) -> str:
+    """The absolute path of a file; '-' stays '-'."""
     return source if source == STDIN else str(Path(source).absolute())
 
 
-def blocks(
+def read_blocks(
     sources: Sequence[str | Path],
     errors: str = "strict",
     progress: Progress = silent,
@@ -66,52 +67,54 @@ def blocks(
 ) -> Iterator[Block]:
     """The text of all `sources` ('-' is standard input), one after the other.
 
-    `errors` is 'strict' (invalid UTF-8 is refused) or 'replace' (U+FFFD stands in for it).
-    `by_line` gives a block a line, each as soon as it is there.
+    `errors` is 'strict' (invalid UTF-8 is refused) or 'replace' (U+FFFD takes its place).
+    `by_line` yields one block for each line, as soon as it can be read.
     Errors: DataError naming file, line and byte offset.
     """
     for source in sources:
-        yield from file_blocks(str(source), errors, progress, by_line)
+        yield from read_file_blocks(str(source), errors, progress, by_line)
 
 
-def lines(sources: Sequence[str | Path], errors: str = "strict") -> Iterator[str]:
-    """The lines of all `sources`, without their newlines, each as soon as it is there.
+def read_lines(sources: Sequence[str | Path], errors: str = "strict") -> Iterator[str]:
+    """The lines of all `sources` without their newlines, each as soon as it can be read.
 
-    Errors: as `blocks`.
+    Errors: as `read_blocks`.
     """
     parts: list[str] = []  # of a line too long for one block
-    for block in blocks(sources, errors, by_line=True):
+    for block in read_blocks(sources, errors, by_line=True):
         parts.append(block.data.decode())
         if parts[-1].endswith("\n"):
             yield "".join(parts)[:-1]
             parts = []
 
 
-def file_blocks(
+def read_file_blocks(
     source: str, errors: str, progress: Progress = silent, by_line: bool = False
 ) -> Iterator[Block]:
+    """The text of one source, as `read_blocks`."""
     name = "<stdin>" if source == STDIN else source
     size = 0 if source == STDIN or not Path(source).is_file() else Path(source).stat().st_size
-    with open_source(source, name) as raw, decompressed(raw, name) as stream:
-        line, offset, rest, opened, warned = 1, 0, b"", False, False
+    with open_source(source, name) as raw, decompress(raw, name) as stream:
+        line, offset, rest = 1, 0, b""
+        at_start, has_warned = True, False
         while True:
-            chunk = read(stream, name, by_line)
+            chunk = read_chunk(stream, name, by_line)
             pending = rest + chunk
-            if not opened:
-                opened = True
+            if at_start:
+                at_start = False
                 if pending.startswith(BOM):
                     pending, offset = pending[len(BOM) :], len(BOM)
             if not pending and not chunk:
                 return
-            cut = last_cut(pending) if chunk else len(pending)
+            cut = find_cut(pending) if chunk else len(pending)
             data, rest = pending[:cut], pending[cut:]
             if not data:
                 continue
-            clean = decodable(data, name, line, offset, errors).replace(b"\r\n", b"\n")
+            clean = check_utf8(data, name, line, offset, errors).replace(b"\r\n", b"\n")
             if not chunk and not clean.endswith(b"\n"):
                 clean += b"\n"
-            if b"\0" in clean and not warned:
-                warned = True
+            if b"\0" in clean and not has_warned:
+                has_warned = True
                 warnings.warn(f"{name} holds NUL bytes; they are kept", stacklevel=2)
             progress(f"reading {name}", raw.tell() / size if size else None)
             yield Block(clean, name, line)
@@ -119,8 +122,8 @@ def file_blocks(
             offset += len(data)
 
 
-def check(sources: Sequence[str]) -> None:
-    """Before long work with all of them. Errors: DataError where one is no file."""
+def check_files(sources: Sequence[str]) -> None:
+    """Checks that all files exist, before long work with them. Errors: DataError."""
     for source in sources:
         path = Path(source)
         if source == STDIN:
@@ -128,24 +131,24 @@ def check(sources: Sequence[str]) -> None:
         if path.is_dir():
             raise DataError(f"{source} is a folder, not a text file")
         if not path.exists():
-            beside = path.parent if path.parent.is_dir() else Path()
-            near = nearest(path.name, [p.name for p in beside.iterdir()][:1000])
+            folder = path.parent if path.parent.is_dir() else Path()
+            near = nearest(path.name, [p.name for p in folder.iterdir()][:1000])
             raise DataError(f"no file {source}{near}")
 
 
 def open_source(source: str, name: str) -> io.BufferedReader:
-    """A file or standard input. Errors: DataError."""
+    """Opens a file or standard input; `name` is for messages. Errors: DataError."""
     if source == STDIN:
         return cast(io.BufferedReader, sys.stdin.buffer)
-    check([source])
+    check_files([source])
     try:
         return Path(source).open("rb")
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror}") from None
 
 
-def decompressed(raw: io.BufferedReader, name: str) -> BinaryIO:
-    """What `raw` holds, decompressed where its first bytes say so."""
+def decompress(raw: io.BufferedReader, name: str) -> BinaryIO:
+    """The content of `raw`, decompressed if its first bytes are those of a compressed file."""
     try:
         magic = raw.peek(6)
     except OSError as error:
@@ -157,11 +160,11 @@ def decompressed(raw: io.BufferedReader, name: str) -> BinaryIO:
     if magic.startswith(b"\xfd7zXZ\x00"):
         return cast(BinaryIO, lzma.LZMAFile(raw))
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
-        return zstd_file(raw)
+        return open_zstd(raw)
     return cast(BinaryIO, raw)
 
 
-def zstd_file(raw: BinaryIO) -> BinaryIO:
+def open_zstd(raw: BinaryIO) -> BinaryIO:
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
@@ -169,9 +172,10 @@ def zstd_file(raw: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, zstd.ZstdFile(raw))
 
 
-def read(stream: BinaryIO, name: str, by_line: bool = False) -> bytes:
+def read_chunk(stream: BinaryIO, name: str, by_line: bool = False) -> bytes:
+    """At most BLOCK_SIZE bytes of `stream`, or its next line. Errors: DataError."""
     try:
-        return stream.readline(BLOCK) if by_line else stream.read(BLOCK)
+        return stream.readline(BLOCK_SIZE) if by_line else stream.read(BLOCK_SIZE)
     except EOFError:
         raise DataError(f"{name} is truncated: its compressed data ends too early") from None
     except (OSError, zlib.error, lzma.LZMAError) as error:
@@ -182,21 +186,25 @@ def read(stream: BinaryIO, name: str, by_line: bool = False) -> bytes:
         raise DataError(f"{name} cannot be read: {error}") from None
 
 
-def last_cut(pending: bytes) -> int:
-    """Where `pending`, which goes on, may end for now; 0 to read more first."""
+def find_cut(pending: bytes) -> int:
+    """Where to end a block of `pending`, the start of a longer text; 0 asks to read more first."""
     cut = pending.rfind(b"\n") + 1
-    if cut or len(pending) < 4 * BLOCK:
+    if cut or len(pending) < 4 * BLOCK_SIZE:
         return cut
-    spaces = [match.start() for match in SAFE_CUT.finditer(pending, len(pending) - BLOCK)]
+    spaces = [match.start() for match in SAFE_CUT.finditer(pending, len(pending) - BLOCK_SIZE)]
     if spaces:
         return spaces[-1]
-    last = len(pending) - 1  # a CR there waits for its LF
+    last = len(pending) - 1  # a CR there stays with its LF
     starts = (at for at in range(last, last - 4, -1) if pending[at] & 0xC0 != 0x80)
-    return next(starts, last)  # in front of a character, where there is one
+    return next(starts, last)  # before a character, if there is one
 
 
-def decodable(data: bytes, name: str, line: int, offset: int, errors: str) -> bytes:
-    if data.isascii():  # told ten times as fast
+def check_utf8(data: bytes, name: str, line: int, offset: int, errors: str) -> bytes:
+    """`data` itself if it is valid UTF-8; otherwise repaired if `errors` is 'replace'.
+
+    `line` and `offset` are those of its first byte in the file. Errors: DataError.
+    """
+    if data.isascii():  # ten times as fast as decoding
         return data
     try:
         data.decode()
@@ -204,8 +212,8 @@ def decodable(data: bytes, name: str, line: int, offset: int, errors: str) -> by
     except UnicodeDecodeError as error:
         if errors == "replace":
             return data.decode(errors="replace").encode()
-        at = line + data.count(b"\n", 0, error.start)
+        number = line + data.count(b"\n", 0, error.start)
         raise DataError(
-            f"{name}, line {at}: invalid UTF-8 at byte {offset + error.start}"
-            " (--errors replace reads on, with U+FFFD in its place)"
+            f"{name}, line {number}: invalid UTF-8 at byte {offset + error.start}"
+            " (`errors=replace` puts U+FFFD in its place)"
         ) from None

@@ -5,8 +5,8 @@
     bpe    byte-level byte-pair encoding (Sennrich et al. 2016; bytes: Radford et al. 2019)
 
 In all three a newline is the token `</s>`. `tokenizer.json` is a file of the `tokenizers` library
-and gives the same ids there; words and characters take a faster path here, because a corpus of
-words passes through a general tokeniser thirty times slower than through a dictionary.
+and gives the same ids there. Words and characters take a faster path here, because a corpus of
+words passes through a general tokenizer thirty times slower than through a dictionary.
 """
 
 from __future__ import annotations
@@ -24,21 +24,25 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from seqlm.errors import DataError, ModelError
-from seqlm.text.reading import Block, blocks
+from seqlm.text.reading import Block, read_blocks
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
-from seqlm.text.word_index import NEW, Tokens, WordIndex, split
+from seqlm.text.word_index import NO_ID, TokenSpans, WordIndex, find_tokens
 
-Kind = Literal["word", "char", "bpe"]
-KINDS: tuple[Kind, ...] = ("word", "char", "bpe")
+TokenizerKind = Literal["word", "char", "bpe"]
+TOKENIZER_KINDS: tuple[TokenizerKind, ...] = ("word", "char", "bpe")
 
 SENTINEL = re.compile(rb"(?<![^ \t\r\n\x0b\x0c])</?s>(?![^ \t\r\n\x0b\x0c])")
-# Byte-level BPE spells bytes as printable characters. Two of them cannot occur inside a line of
-# UTF-8 text, and so may stand for the reserved entries: 0xFF, in no UTF-8, and the newline.
+# Byte-level BPE writes bytes as printable characters. Two of them cannot occur inside a line of
+# UTF-8 text, and so stand for the reserved entries: 0xFF, which is in no UTF-8, and the newline.
 BPE_RESERVED = ["ÿ", "Ċ"]
 
 
 class Tokenizer:
-    def __init__(self, kind: Kind, types: list[bytes], merges: list[list[str]] | None = None):
+    """A vocabulary of one kind, which encodes text to ids and decodes ids to text."""
+
+    def __init__(
+        self, kind: TokenizerKind, types: list[bytes], merges: list[list[str]] | None = None
+    ) -> None:
         """`types` in the order of their ids, the two reserved ones first; `merges` for BPE."""
         assert types[:2] == RESERVED, types[:2]
         self.kind, self.types, self.merges = kind, types, merges
@@ -54,35 +58,35 @@ class Tokenizer:
         Errors: DataError where a *word* is literally `<s>` or `</s>`.
         """
         if self.kind == "word":
-            refuse_sentinels(block)
-            found = self.words.look_up(block.data, split(block.data))
-            return np.where(found == NEW, UNK, found)
+            check_no_sentinels(block)
+            word_ids = self.word_index.look_up(block.data, find_tokens(block.data))
+            return np.where(word_ids == NO_ID, UNK, word_ids)
         if self.kind == "char":
-            ids: np.ndarray = self.by_code_point[code_points(block.data)]
+            ids: np.ndarray = self.id_of_code_point[code_points(block.data)]
             return ids
         lines = block.data.decode().split("\n")
-        ended = lines[-1] == ""  # a block may be a part of a line
-        encoded = self.library.encode_batch_fast(lines[:-1] if ended else lines)
+        ends_line = lines[-1] == ""  # a block may be a part of a line
+        encoded = self.library_tokenizer.encode_batch_fast(lines[:-1] if ends_line else lines)
         flat = [id for line in encoded for id in (*line.ids, EOS)]
-        return np.array(flat if ended else flat[:-1], np.int32)
+        return np.array(flat if ends_line else flat[:-1], np.int32)
 
     def encode_text(self, text: str) -> np.ndarray:
-        """(N,) ids of a piece of text that is no whole line, as a prompt is. Errors: DataError."""
+        """(N,) ids of a part of a line, such as a prompt. Errors: DataError."""
         try:
             return self.encode(Block(text.encode(), "<prompt>", 1))
-        except UnicodeEncodeError:  # bytes of the command line that were no text
+        except UnicodeEncodeError:  # from bytes of the command line that are not UTF-8
             raise DataError(f"the prompt {text!r} is invalid UTF-8") from None
 
-    def spans(self, block: Block, ids: np.ndarray) -> Tokens:
-        """Where each of `ids`, the encoding of `block`, stands in it; `</s>` is its newline."""
+    def token_spans(self, block: Block, ids: np.ndarray) -> TokenSpans:
+        """The bytes of `block` that each of its `ids` stands for; those of `</s>` are a newline."""
         if self.kind == "word":
-            return split(block.data)
+            return find_tokens(block.data)
         if self.kind == "char":
             data = np.frombuffer(block.data, np.uint8)
             start = np.flatnonzero(data & 0xC0 != 0x80)
-            return Tokens(start, np.diff(start, append=len(data)))
-        length = self.lengths[ids]
-        return Tokens(np.cumsum(length) - length, length)
+            return TokenSpans(start, np.diff(start, append=len(data)))
+        length = self.type_lengths[ids]
+        return TokenSpans(np.cumsum(length) - length, length)
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """The text of `ids`: `</s>` is a newline, and words are joined by one space."""
@@ -96,35 +100,36 @@ class Tokenizer:
         return b"\n".join(map(joined, lines))
 
     @cached_property
-    def index(self) -> dict[bytes, int]:
+    def id_of_type(self) -> dict[bytes, int]:
         return {type_: id for id, type_ in enumerate(self.types)}
 
     @cached_property
-    def words(self) -> WordIndex:
+    def word_index(self) -> WordIndex:
         return WordIndex(self.types)
 
     @cached_property
-    def by_code_point(self) -> np.ndarray:
+    def id_of_code_point(self) -> np.ndarray:
+        """(0x110000,) int32, UNK for code points that are not in the vocabulary."""
         table = np.full(0x110000, UNK, np.int32)
         table[ord("\n")] = EOS
         table[[ord(type_.decode()) for type_ in self.types[2:]]] = np.arange(2, len(self.types))
         return table
 
     @cached_property
-    def lengths(self) -> np.ndarray:
-        """Bytes of each type as it stands in text (BPE)."""
+    def type_lengths(self) -> np.ndarray:
+        """(V,) the number of bytes that each type stands for in text (BPE)."""
         return np.array([1, 1, *map(len, self.types[2:])])
 
     # -- on disk
 
     @cached_property
-    def library(self) -> tokenizers.Tokenizer:
-        """The same tokeniser in the `tokenizers` library, one line a time."""
+    def library_tokenizer(self) -> tokenizers.Tokenizer:
+        """The equivalent of the `tokenizers` library, which encodes one line at a time."""
         if self.kind == "bpe":
-            spelled = [*BPE_RESERVED, *map(spell, self.types[2:])]
+            printable = [*BPE_RESERVED, *map(to_printable, self.types[2:])]
             assert self.merges is not None
             merges = [(a, b) for a, b in self.merges]
-            model: Any = models.BPE(vocab={t: i for i, t in enumerate(spelled)}, merges=merges)
+            model: Any = models.BPE(vocab={t: i for i, t in enumerate(printable)}, merges=merges)
             library = tokenizers.Tokenizer(model)
             library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
             library.decoder = decoders.ByteLevel()
@@ -139,42 +144,43 @@ class Tokenizer:
         return library
 
     def to_json(self) -> str:
-        return self.library.to_str(pretty=True)
+        return self.library_tokenizer.to_str(pretty=True)
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
-        """Errors: ModelError where it is no tokeniser of ours."""
+        """Errors: ModelError if `text` is not from `to_json`."""
         try:
             stored = json.loads(text)
             model, splitter = stored["model"], stored["pre_tokenizer"]
-            spelled = sorted(model["vocab"], key=model["vocab"].get)
+            types = sorted(model["vocab"], key=model["vocab"].get)
             if model["type"] == "BPE":
-                return cls("bpe", RESERVED + [unspell(t) for t in spelled[2:]], model["merges"])
-            kind: Kind = "word" if splitter["behavior"] == "Removed" else "char"
-            return cls(kind, [type_.encode() for type_ in spelled])
+                merged = [from_printable(type_) for type_ in types[2:]]
+                return cls("bpe", RESERVED + merged, model["merges"])
+            kind: TokenizerKind = "word" if splitter["behavior"] == "Removed" else "char"
+            return cls(kind, [type_.encode() for type_ in types])
         except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-            raise ModelError(f"not a tokeniser seqlm wrote: {error!r}") from None
+            raise ModelError(f"not a tokenizer that seqlm wrote: {error!r}") from None
 
     @cached_property
     def digest(self) -> str:
-        """Names the vocabulary in a signature."""
+        """The first 12 digits of a SHA-256, which names the vocabulary in a signature."""
         return hashlib.sha256(b"\n".join([self.kind.encode(), *self.types])).hexdigest()[:12]
 
 
-def read_types(path: Path, kind: Kind) -> list[bytes]:
-    """A vocabulary from a file with one type a line; the reserved ones may be in it.
+def read_types(path: Path, kind: TokenizerKind) -> list[bytes]:
+    """A vocabulary from a file with one type per line, in which the reserved ones may be missing.
 
-    Errors: DataError on a type that this kind cannot have.
+    Errors: DataError on a type that is not one word or one character, as `kind` says.
     """
     types: dict[bytes, None] = {}
-    for block in blocks([path]):
+    for block in read_blocks([path]):
         for number, type_ in enumerate(block.data.split(b"\n")[:-1], block.line):
             if kind == "word":
                 type_ = type_.strip()
-            bad = (len(type_.decode()) != 1) if kind == "char" else (len(type_.split()) != 1)
+            units = len(type_.decode()) if kind == "char" else len(type_.split())
             if type_ in RESERVED:
                 continue
-            if bad or type_ == b"<s>":
+            if units != 1 or type_ == b"<s>":
                 raise DataError(f"{path}, line {number}: {type_.decode()!r} is not one {kind}")
             types[type_] = None
     if not types:
@@ -182,10 +188,11 @@ def read_types(path: Path, kind: Kind) -> list[bytes]:
     return RESERVED + list(types)
 
 
-def refuse_sentinels(block: Block) -> None:
-    if b"s>" in block.data and (found := SENTINEL.search(block.data)):
+def check_no_sentinels(block: Block) -> None:
+    """Errors: DataError if a word is `<s>` or `</s>`."""
+    if b"s>" in block.data and (match := SENTINEL.search(block.data)):
         raise DataError(
-            f"{block.where(found.start())}: the token {found.group().decode()} is reserved for"
+            f"{block.location(match.start())}: the token {match.group().decode()} is reserved for"
             " the boundaries of a line; remove it from the text"
         )
 
@@ -195,17 +202,18 @@ def code_points(data: bytes) -> np.ndarray:
     return np.frombuffer(data.decode().encode("utf-32-le"), np.uint32)
 
 
-# The printable stand-ins of byte-level BPE (Radford et al. 2019): a printable Latin-1 byte is
-# itself, the others take the code points from 256 on, in order.
+# The printable characters of byte-level BPE (Radford et al. 2019): a printable Latin-1 byte stands
+# for itself, and the others are written as the code points from 256 on, in order.
 PRINTABLE = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-MOVED = [byte for byte in range(256) if byte not in PRINTABLE]
-STAND_IN = {b: chr(b) if b in PRINTABLE else chr(256 + MOVED.index(b)) for b in range(256)}
-BYTE_OF = {character: byte for byte, character in STAND_IN.items()}
+UNPRINTABLE = [byte for byte in range(256) if byte not in PRINTABLE]
+CHARACTER_OF = {byte: chr(byte) for byte in PRINTABLE}
+CHARACTER_OF |= {byte: chr(256 + index) for index, byte in enumerate(UNPRINTABLE)}
+BYTE_OF = {character: byte for byte, character in CHARACTER_OF.items()}
 
 
-def spell(type_: bytes) -> str:
-    return "".join(STAND_IN[byte] for byte in type_)
+def to_printable(type_: bytes) -> str:
+    return "".join(CHARACTER_OF[byte] for byte in type_)
 
 
-def unspell(spelled: str) -> bytes:
-    return bytes(BYTE_OF[character] for character in spelled)
+def from_printable(text: str) -> bytes:
+    return bytes(BYTE_OF[character] for character in text)

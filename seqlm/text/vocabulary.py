@@ -1,4 +1,4 @@
-"""The two entries every vocabulary begins with, and the order of the rest."""
+"""The two entries that every vocabulary begins with, and the order of the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNK, EOS = 0, 1
 RESERVED = [b"<unk>", b"</s>"]
 
 
-def ordered(counts: Iterable[tuple[bytes, int]]) -> list[bytes]:
-    """Types by falling count, ties by their bytes: equal text gives equal ids."""
+def order_types(counts: Iterable[tuple[bytes, int]]) -> list[bytes]:
+    """Types by falling count, ties by their bytes, so that equal text gives equal ids."""
     by_bytes = sorted(counts, key=itemgetter(0))
     return [type_ for type_, _ in sorted(by_bytes, key=itemgetter(1), reverse=True)]

@@ -192,7 +192,7 @@ class Trainer:
             self.epoch_batches = self.batches.epoch(progress.epoch)
         end = min(progress.segments_done + settings.accumulate, len(self.epoch_batches))
         segments = [self.epoch_batches[index] for index in range(progress.segments_done, end)]
-        tokens = sum(segment.tokens for segment in segments)
+        tokens = sum(segment.num_targets for segment in segments)
         forcing_rate = teacher_forcing_rate(
             settings.scheduled_sampling, self.phase_fraction, settings.scheduled_sampling_last
         )
@@ -202,7 +202,7 @@ class Trainer:
             loss, cache, report = self.objective(segment, self.carried_cache, forcing_rate)
             carries = settings.context not in ("sentence", "window")
             self.carried_cache = cache if carries else None
-            weight = segment.tokens / tokens
+            weight = segment.num_targets / tokens
             self.precision.backward(loss if weight == 1 else loss * weight)
             for name, figure in report.items():
                 weighted = figure if weight == 1 else figure * weight

@@ -24,8 +24,8 @@ from seqlm.runs.checkpoint import load_best, load_training, write_checkpoint
 from seqlm.runs.locate import ModelPath
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder, now
-from seqlm.text.corpus import once_only
-from seqlm.text.reading import absolute
+from seqlm.text.corpus import is_stream
+from seqlm.text.reading import absolute_path
 from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, Settings, resolve
 from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.precision import check_precision
@@ -83,7 +83,7 @@ def train(
     path = output or RunFolder.unused_path(f"{settings.arch}-{task.title}")
     run = RunFolder.create(path, overwrite)
     texts = {
-        role: {"files": [absolute(file) for file in files[role]], "sha256": digest}
+        role: {"files": [absolute_path(file) for file in files[role]], "sha256": digest}
         for role, digest in task.digests().items()
     }
     assert settings.context is not None
@@ -100,7 +100,7 @@ def train(
         threads=torch.get_num_threads(),
     )
     run.write_tokenizer(task.tokenizer, task.source_tokenizer)
-    if any(once_only(source) for sources in files.values() for source in sources):
+    if any(is_stream(source) for sources in files.values() for source in sources):
         task.save_corpus(run)
     run.write_config(config)
     return finish_training(run, config, make_trainer(network.to(device), task, settings), watcher)

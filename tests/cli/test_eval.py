@@ -150,7 +150,7 @@ def test_the_batch_size_changes_no_figure(family, toy, figures):
 
 def test_how_the_text_is_cut_into_blocks_changes_no_figure(family, toy, figures, monkeypatch):
     whole = figures(family, toy.test)
-    monkeypatch.setattr(reading, "BLOCK", 50)
+    monkeypatch.setattr(reading, "BLOCK_SIZE", 50)
     assert figures(family, toy.test) == pytest.approx(whole, rel=1e-6)
 
 
@@ -226,7 +226,7 @@ def test_adapted_figures_are_marked_and_depend_on_nothing_else(
     assert "|mode:static|arch:" in static["signature"]
     assert found["ppl"] != pytest.approx(static["ppl"], rel=1e-4)
     assert found["constants"].get("window") == (50 if "--neural-cache" in flags else None)
-    monkeypatch.setattr(reading, "BLOCK", 50)
+    monkeypatch.setattr(reading, "BLOCK_SIZE", 50)
     again = figures(lstm, *flags, toy.test, "--batch-size", 7)
     assert again["ppl"] == pytest.approx(found["ppl"], rel=1e-6)
 

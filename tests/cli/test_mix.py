@@ -21,7 +21,7 @@ from seqlm.evaluation.scoring import Scorer
 from seqlm.runs.load_model import load_model
 from seqlm.runs.locate import locate
 from seqlm.text import reading
-from seqlm.text.reading import blocks
+from seqlm.text.reading import read_blocks
 from tests.command import Result, seqlm_inside
 
 
@@ -108,7 +108,7 @@ def test_a_cache_counts_the_words_just_read(ngram, toy, log_probs):
 def test_neither_batches_nor_blocks_change_a_figure(size, runs, toy, figures, monkeypatch):
     arguments = [*named(*runs), "--cache", 50, "--tune", toy.valid, toy.test]
     whole = figures(*arguments)
-    monkeypatch.setattr(reading, "BLOCK", 100 * size)
+    monkeypatch.setattr(reading, "BLOCK_SIZE", 100 * size)
     parts = figures(*arguments, "--batch-size", size)
     assert parts["ppl"] == pytest.approx(whole["ppl"], rel=1e-6)
     assert parts["weights"] == pytest.approx(whole["weights"], abs=2e-6)
@@ -276,7 +276,7 @@ def test_scores_have_no_perplexity_and_cannot_be_mixed(runs, toy, seqlm, log_pro
         assert (result.code, result.out) == (4, "")
         assert "scores gives scores, not probabilities: it has no perplexity" in result.error
     loaded = load_model(locate("scores"))
-    ids = np.concatenate([loaded.tokenizer.encode(block) for block in blocks([toy.test])])
+    ids = np.concatenate([loaded.tokenizer.encode(block) for block in read_blocks([toy.test])])
     expected = Scorer(loaded.model, "sentence")(ids).log_probs
     assert log_probs("-m", "scores", toy.test) == pytest.approx(expected, rel=1e-6)
     (warning,) = seqlm("eval", "-m", "scores", "--per-token", toy.test).warnings

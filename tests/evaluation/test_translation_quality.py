@@ -239,7 +239,7 @@ def figures(model: LoadedModel, sides: tuple[Side, Side], batch_size: int) -> Ev
 
 
 def ids(tokenizer: Tokenizer, line: str) -> list[int]:
-    return [tokenizer.index[character.encode()] for character in line] + [EOS]
+    return [tokenizer.id_of_type[character.encode()] for character in line] + [EOS]
 
 
 def test_perplexity_is_that_of_one_token_after_another(gru, sides):

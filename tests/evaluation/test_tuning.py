@@ -38,7 +38,7 @@ from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.wrappers.neural_cache import NeuralCacheConfig
 from seqlm.models.wrappers.temperature import tempered
-from seqlm.text.reading import blocks
+from seqlm.text.reading import read_blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
 from tests.evaluation.fixed import Fixed, loaded
@@ -271,7 +271,7 @@ def test_climbing_ends_within_a_factor_of_the_best(best):
 def test_a_network_is_tuned_alone_and_what_is_given_stays(text):
     mix = Mix.of([loaded(network(), WORDS)])
     plain, tokens, _ = tune(mix, str(text))
-    ids = np.concatenate([WORDS.encode(block) for block in blocks([str(text)])])
+    ids = np.concatenate([WORDS.encode(block) for block in read_blocks([str(text)])])
     by_temperature = {
         T: Scorer(tempered(network(), T), "carried")(ids).log_probs.sum() for T in TEMPERATURES
     }

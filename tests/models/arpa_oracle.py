@@ -74,6 +74,6 @@ def score_line(
     model: NGramModel, tokenizer: Tokenizer, words: Sequence[bytes]
 ) -> tuple[list[float], list[int]]:
     """The same of a model."""
-    ids = torch.tensor([[*(tokenizer.index.get(word, UNK) for word in words), EOS]])
+    ids = torch.tensor([[*(tokenizer.id_of_type.get(word, UNK) for word in words), EOS]])
     scores = model.score(model.start(1), ids)[0][0].double() / torch.tensor(10.0).double().log()
     return scores.tolist(), model.ngram_length(model.start(1), ids)[0].tolist()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.text import batches
-from seqlm.text.batches import IGNORED, LineBatches, StreamBatches, WindowBatches
+from seqlm.text.batches import IGNORE_INDEX, LineBatches, StreamBatches, WindowBatches
 from seqlm.text.vocabulary import EOS
 
 CPU = torch.device("cpu")
@@ -36,7 +36,7 @@ def test_a_stream_is_all_there_in_order_but_for_less_than_a_row_of_tokens(length
     read = targets.flatten().tolist()
     assert read == ids[: len(read)].tolist()
     assert len(ids) - len(read) < batches.rows <= rows
-    assert sum(batch.tokens for batch in batches) == len(read)
+    assert sum(batch.num_targets for batch in batches) == len(read)
     assert {batch.targets.shape[1] for batch in list(batches)[:-1]} <= {segment}
 
 
@@ -48,7 +48,7 @@ def test_the_inputs_of_a_stream_are_the_token_before(length, rows, segment):
     before = {int(id): int(last) for last, id in zip([EOS, *ids], ids)}
     for row, wanted in zip(inputs, torch.cat([batch.targets for batch in batches], 1)):
         assert row.tolist() == [before[int(target)] for target in wanted]
-    assert [batch.fresh for batch in batches] == [True] + [False] * (len(batches) - 1)
+    assert [batch.starts_afresh for batch in batches] == [True] + [False] * (len(batches) - 1)
 
 
 # ------------------------------------------------------------------------------------------ windows
@@ -66,9 +66,9 @@ def test_windows_tile_the_text_from_some_offset(length, rows, window, epoch):
     before = dict(zip(ids.tolist(), [EOS, *ids.tolist()]))
     starts = []
     for batch in batches:
-        assert batch.fresh
+        assert batch.starts_afresh
         assert batch.targets.shape[1] == min(window, length)
-        assert batch.tokens == batch.targets.numel()
+        assert batch.num_targets == batch.targets.numel()
         for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist()):
             assert inputs == [before[target] for target in targets]
             assert targets == list(range(targets[0], targets[0] + len(targets)))
@@ -117,12 +117,12 @@ def test_every_line_is_read_once_an_epoch(lengths, rows, epoch):
     batches = LineBatches(ids, rows, 1, CPU).epoch(epoch)
     read: list[tuple[int, ...]] = []
     for batch in batches:
-        assert batch.fresh
+        assert batch.starts_afresh
         assert len(batch.targets) <= rows
-        assert batch.tokens == int((batch.targets != IGNORED).sum())
+        assert batch.num_targets == int((batch.targets != IGNORE_INDEX).sum())
         for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist()):
-            line = [id for id in targets if id != IGNORED]
-            assert targets == line + [IGNORED] * (len(targets) - len(line))
+            line = [id for id in targets if id != IGNORE_INDEX]
+            assert targets == line + [IGNORE_INDEX] * (len(targets) - len(line))
             assert inputs[: len(line)] == [EOS, *line[:-1]]
             read.append(tuple(line))
     lines = np.split(ids, np.flatnonzero(ids == EOS)[:-1] + 1)
@@ -171,7 +171,7 @@ def test_any_batch_of_an_epoch_can_be_had_by_its_index(kind):
 
 
 def test_a_line_of_any_length_is_cut_into_pieces_that_fit(monkeypatch):
-    monkeypatch.setattr(batches, "LONGEST", 4)
+    monkeypatch.setattr(batches, "MAX_LINE_TOKENS", 4)
     ids = np.array([2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2, 1], np.int32)
     seen = {}
     for batch in LineBatches(ids, 2, 1, torch.device("cpu")).epoch(0):

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from seqlm.errors import DataError, UsageError
-from seqlm.text.batches import IGNORED
+from seqlm.text.batches import IGNORE_INDEX
 from seqlm.text.bitext import (
+    EncodedBitext,
     PairBatches,
-    Parallel,
+    batch_boundaries,
     blank_lines,
-    cuts,
+    encode_bitext,
     learn_tokenizer,
     line_lengths,
-    read_parallel,
     read_side,
 )
 from seqlm.text.vocabulary import EOS
@@ -40,10 +40,10 @@ def files(tmp_path: Path) -> tuple[str, str]:
 def test_what_is_left_out_is_counted_and_the_rest_is_the_text(files, kind):
     source, target = (read_side([file]) for file in files)
     tokenizer = learn_tokenizer([source, target], kind)
-    every = read_parallel(source, target, tokenizer, tokenizer)
-    assert every.kept.tolist() == [True, False, True, False, True, True]
-    assert (every.pairs, every.blank, every.long) == (4, 2, 0)
-    expected = [line for at, line in enumerate(SOURCE.split("\n")) if every.kept[at]]
+    every = encode_bitext(source, target, tokenizer, tokenizer)
+    assert every.is_kept.tolist() == [True, False, True, False, True, True]
+    assert (every.num_pairs, every.num_blank, every.num_long) == (4, 2, 0)
+    expected = [line for at, line in enumerate(SOURCE.split("\n")) if every.is_kept[at]]
     if kind == "word":
         expected = [" ".join(line.split(" ")).replace("  ", " ") for line in expected]
     assert tokenizer.decode(every.source).decode() == "\n".join(expected) + "\n"
@@ -51,8 +51,8 @@ def test_what_is_left_out_is_counted_and_the_rest_is_the_text(files, kind):
 
     lengths = np.maximum(line_lengths(every.source), line_lengths(every.target))
     longest = int(np.sort(lengths)[-2])
-    some = read_parallel(source, target, tokenizer, tokenizer, longest)
-    assert (some.pairs, some.blank, some.long) == (3, 2, 1)
+    some = encode_bitext(source, target, tokenizer, tokenizer, longest)
+    assert (some.num_pairs, some.num_blank, some.num_long) == (3, 2, 1)
     assert np.delete(lengths, lengths.argmax()).max() == longest
     assert len(line_lengths(some.source)) == len(line_lengths(some.target)) == 3
 
@@ -98,31 +98,31 @@ def test_refusals_name_the_files(files, tmp_path):
     tokenizer = learn_tokenizer([source, target], "word")
     longer = read_side([files[0], files[0]])
     with pytest.raises(DataError) as error:
-        read_parallel(longer, target, tokenizer, tokenizer)
+        encode_bitext(longer, target, tokenizer, tokenizer)
     assert str(error.value) == (
         f"{files[0]}, {files[0]} has 12 lines, {files[1]} has 6:"
         " line n of one is the translation of line n of the other"
     )
     with pytest.raises(DataError, match="is left: 2 have a blank side, 4 one of more than 1 tok"):
-        read_parallel(source, target, tokenizer, tokenizer, 1)
+        encode_bitext(source, target, tokenizer, tokenizer, 1)
     (tmp_path / "empty").touch()
     with pytest.raises(DataError, match="empty is empty"):
         read_side([str(tmp_path / "empty")])
-    with pytest.raises(UsageError, match="--vocab-size 200: a BPE vocabulary begins"):
+    with pytest.raises(UsageError, match="vocab_size 200: a BPE vocabulary begins"):
         learn_tokenizer([source], "bpe", 200)
 
 
 # ---------------------------------------------------------------------------------------- batches
 
 
-def pairs(count: int = 97) -> Parallel:
+def pairs(count: int = 97) -> EncodedBitext:
     """Line n of either side is n + 10, some 2s, `</s>`."""
     rng = np.random.default_rng(1)
     sides = []
     for _ in range(2):
         lines = [[n + 10, *[2] * rng.integers(0, 12), EOS] for n in range(count)]
         sides.append(np.array([id for line in lines for id in line], np.int32))
-    return Parallel(*sides, np.ones(count, bool), 0, 0)
+    return EncodedBitext(*sides, np.ones(count, bool), 0, 0)
 
 
 def test_an_epoch_has_every_pair_once_side_by_side():
@@ -132,11 +132,11 @@ def test_an_epoch_has_every_pair_once_side_by_side():
     for batch in batches.epoch(3):
         rows, longest = batch.source.shape[0], max(batch.source.shape[1], batch.targets.shape[1])
         assert rows * longest <= 40
-        assert batch.fresh
-        assert batch.tokens == int((batch.targets != IGNORED).sum())
+        assert batch.starts_afresh
+        assert batch.num_targets == int((batch.targets != IGNORE_INDEX).sum())
         for row in range(rows):
-            source = batch.source[row, : batch.lengths[row]].tolist()
-            target = [id for id in batch.targets[row].tolist() if id != IGNORED]
+            source = batch.source[row, : batch.source_lengths[row]].tolist()
+            target = [id for id in batch.targets[row].tolist() if id != IGNORE_INDEX]
             assert batch.inputs[row, : len(target)].tolist() == [EOS, *target[:-1]]
             assert source[0] == target[0]
             seen.append((source, target))
@@ -159,7 +159,7 @@ def test_epochs_differ_in_order_and_company_and_not_in_number():
 
 def test_batches_are_as_full_as_they_can_be():
     lengths = sorted(np.random.default_rng(2).integers(1, 30, 200).tolist())
-    found = cuts(lengths, 64)
+    found = batch_boundaries(lengths, 64)
     assert (found[0], found[-1]) == (0, len(lengths))
     for start, end in pairwise(found):
         assert (end - start) * lengths[end - 1] <= 64

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from seqlm.errors import DataError, UsageError
 from seqlm.text import reading
 from seqlm.text.corpus import Corpus, read_corpus
-from seqlm.text.tokenizer import KINDS, Kind
+from seqlm.text.tokenizer import TOKENIZER_KINDS, TokenizerKind
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 
 TEXT = "b a a c\nc a b\n\nd ü <unk>\n"
@@ -56,7 +56,7 @@ def test_the_order_of_the_text_is_not_that_of_the_types(tmp_path_factory, words)
     assert read_corpus([str(path)]).tokenizer.types == RESERVED + expected
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 def test_ids_are_those_the_tokenizer_gives_the_text_afterwards(kind, corpus, tmp_path):
     made = corpus(TEXT * 20, kind=kind)
     again = corpus(TEXT * 20, tokenizer=made.tokenizer)
@@ -64,17 +64,17 @@ def test_ids_are_those_the_tokenizer_gives_the_text_afterwards(kind, corpus, tmp
     assert (made.digest, made.lines) == (again.digest, again.lines) == (made.digest, 80)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 def test_how_a_text_is_cut_into_blocks_makes_no_difference(kind, corpus, monkeypatch):
     whole = corpus(TEXT * 40, kind=kind)
-    monkeypatch.setattr(reading, "BLOCK", 64)
+    monkeypatch.setattr(reading, "BLOCK_SIZE", 64)
     cut = corpus(TEXT * 40, kind=kind)
     assert cut.tokenizer.types == whole.tokenizer.types
     assert cut.ids.tolist() == whole.ids.tolist()
     assert cut.digest == whole.digest
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 @pytest.mark.parametrize(
     "same", [TEXT.replace("\n", "\r\n"), "\ufeff" + TEXT, TEXT[:-1]], ids=["crlf", "bom", "no end"]
 )
@@ -91,12 +91,12 @@ def test_min_count_makes_rare_words_unknown(corpus):
 
 
 def test_rare_words_are_unknown_by_default_unless_the_text_marks_its_own(corpus):
-    assert types(corpus("a a b\n", rare=2)) == ["a"]
-    assert types(corpus("a a b <unk>\n", rare=2)) == ["a", "b"]
-    assert types(corpus("a a b\n", rare=2, min_count=1)) == ["a", "b"]
+    assert types(corpus("a a b\n", default_min_count=2)) == ["a"]
+    assert types(corpus("a a b <unk>\n", default_min_count=2)) == ["a", "b"]
+    assert types(corpus("a a b\n", default_min_count=2, min_count=1)) == ["a", "b"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 def test_vocab_size_counts_the_reserved_entries(kind, corpus):
     size = 270 if kind == "bpe" else 4
     assert (
@@ -105,7 +105,7 @@ def test_vocab_size_counts_the_reserved_entries(kind, corpus):
     )
 
 
-def test_byte_pairs_know_every_byte_whatever_they_learnt_from(corpus):
+def test_byte_pairs_know_every_byte_whatever_they_learned_from(corpus):
     made = corpus("aa aa ab\n", kind="bpe")
     assert {bytes([byte]) for byte in range(255)} - {b"\n"} <= set(made.tokenizer.types)
 
@@ -117,7 +117,7 @@ def test_a_given_vocabulary_is_kept(corpus):
     assert second.ids.tolist() == [3, UNK, EOS]
 
 
-def test_byte_pairs_are_learnt_from_a_pipe_too(tmp_path, corpus):
+def test_byte_pairs_are_learned_from_a_pipe_too(tmp_path, corpus):
     """Merges need a second reading, which a pipe has not."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -133,14 +133,14 @@ def test_byte_pairs_are_learnt_from_a_pipe_too(tmp_path, corpus):
 # ----------------------------------------------------------------------------------- no text at all
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 def test_an_empty_corpus_is_refused(kind, corpus):
     for text in (b"", b"\xef\xbb\xbf"):
         with pytest.raises(DataError, match="the corpus is empty"):
             corpus(text, kind=kind)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 def test_a_corpus_of_blank_lines_is_refused(kind, corpus):
     with pytest.raises(DataError, match="nothing but empty lines"):
         corpus("\n\r\n\n", kind=kind)
@@ -157,8 +157,8 @@ def test_an_empty_file_among_others_is_no_error(tmp_path):
     assert len(read_corpus([str(tmp_path / name) for name in "123"]).ids) == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_real_text_comes_back(kind: Kind, data: Path):
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
+def test_real_text_comes_back(kind: TokenizerKind, data: Path):
     path = data / "multi30k" / "test_2016_flickr.fr"
     corpus = read_corpus([str(path)], kind=kind)
     lines = path.read_bytes().split(b"\n")
@@ -172,7 +172,7 @@ def test_types_that_only_the_held_out_part_has_are_unknown(kind, tmp_path):
     path = tmp_path / "text"
     path.write_text("a b\n" * 9 + "a z\n")
     whole = read_corpus([str(path)], kind=kind)
-    parted = read_corpus([str(path)], kind=kind, held_out=0.1)
+    parted = read_corpus([str(path)], kind=kind, held_out_fraction=0.1)
     assert b"z" in whole.tokenizer.types
     assert b"z" not in parted.tokenizer.types
     assert list(parted.ids).count(0) == 1
@@ -183,7 +183,7 @@ def test_a_given_vocabulary_is_taken_whole(tmp_path):
     path.write_text("a b\n")
     tokenizer = read_corpus([str(path)]).tokenizer
     for more in ({"vocab_size": 5}, {"min_count": 2}):
-        with pytest.raises(UsageError, match="--vocab takes a vocabulary whole"):
+        with pytest.raises(UsageError, match="vocab takes a vocabulary as it is"):
             read_corpus([str(path)], tokenizer, **more)
     with pytest.raises(UsageError, match="256 bytes"):
         read_corpus([str(path)], kind="bpe", vocab_size=100)

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.text.corpus import read_corpus
-from seqlm.text.detokenize import Writer
+from seqlm.text.detokenize import Detokenizer
 from seqlm.text.reading import Block
-from seqlm.text.tokenizer import KINDS, Tokenizer
+from seqlm.text.tokenizer import TOKENIZER_KINDS, Tokenizer
 from seqlm.text.vocabulary import RESERVED
 
 WORDS = Tokenizer("word", [*RESERVED, b"a", b"b"])
 A, B = 2, 3
 
 
-def written(writer: Writer, ids: list[int]) -> str:
+def written(writer: Detokenizer, ids: list[int]) -> str:
     return "".join(map(writer.write, ids)) + writer.finish()
 
 
@@ -32,14 +32,14 @@ def written(writer: Writer, ids: list[int]) -> str:
     ],
 )
 def test_words_go_on_from_what_stands_there_with_one_space(before, after):
-    assert before + written(Writer(WORDS, before), [A, B]) == after
+    assert before + written(Detokenizer(WORDS, before), [A, B]) == after
 
 
 def test_a_line_ends_where_the_model_ends_it():
-    assert written(Writer(WORDS), [A, 1, 1, B]) == "a\n\nb\n"
+    assert written(Detokenizer(WORDS), [A, 1, 1, B]) == "a\n\nb\n"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 @given(text=st.text(st.sampled_from("ab üß文𝄞\n"), max_size=20))
 def test_writing_piece_by_piece_is_decoding(kind, text, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "alphabet"
@@ -47,11 +47,13 @@ def test_writing_piece_by_piece_is_decoding(kind, text, tmp_path_factory):
     tokenizer = read_corpus([str(path)], kind=kind).tokenizer
     ids = tokenizer.encode(Block(text.encode(), "text", 1)).tolist()
     whole = tokenizer.decode(ids).decode()
-    assert written(Writer(tokenizer), ids) == whole + ("\n" if whole.rpartition("\n")[2] else "")
+    assert written(Detokenizer(tokenizer), ids) == whole + (
+        "\n" if whole.rpartition("\n")[2] else ""
+    )
 
 
 def test_half_a_character_waits_for_its_rest():
     pairs = Tokenizer("bpe", RESERVED + [bytes([byte]) for byte in "ü!".encode()], [])
-    writer = Writer(pairs)
+    writer = Detokenizer(pairs)
     assert [writer.write(id) for id in (2, 3, 2, 4)] == ["", "ü", "", "\ufffd!"]
     assert writer.write(2) + writer.finish() == "\ufffd\n"

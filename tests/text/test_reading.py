@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from seqlm.errors import DataError
 from seqlm.text import reading
-from seqlm.text.reading import Block, blocks, lines
+from seqlm.text.reading import Block, read_blocks, read_lines
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -37,7 +37,7 @@ BLOCK = 1 << 12
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of 4 KB, so that small files have many."""
-    monkeypatch.setattr(reading, "BLOCK", BLOCK)
+    monkeypatch.setattr(reading, "BLOCK_SIZE", BLOCK)
 
 
 @pytest.fixture(params=COMPRESSORS)
@@ -58,10 +58,10 @@ def file(tmp_path: Path) -> Callable[..., Path]:
 
 
 def text_of(*sources: Path | str, errors: str = "strict") -> bytes:
-    return b"".join(block.data for block in blocks(list(sources), errors))
+    return b"".join(block.data for block in read_blocks(list(sources), errors))
 
 
-def normalised(data: bytes) -> bytes:
+def normalized(data: bytes) -> bytes:
     """What reading a file means, in one go."""
     text = data.removeprefix(reading.BOM).replace(b"\r\n", b"\n")
     return text if text.endswith(b"\n") or not text else text + b"\n"
@@ -82,7 +82,7 @@ def test_plain_text_is_read_whatever_its_name(name, file):
 
 @pytest.mark.parametrize("text", [b"BZh is no archive\n", b"BZh9 neither\n", b"\x1f\n", b"("])
 def test_text_that_begins_like_an_archive_is_text(text, file):
-    assert text_of(file(text)) == normalised(text)
+    assert text_of(file(text)) == normalized(text)
 
 
 def test_two_archives_one_after_the_other_are_both_read(compress, file):
@@ -90,7 +90,7 @@ def test_two_archives_one_after_the_other_are_both_read(compress, file):
 
 
 def test_an_empty_archive_is_an_empty_text(compress, file):
-    assert list(blocks([file(compress(b""))])) == []
+    assert list(read_blocks([file(compress(b""))])) == []
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9, -1])
@@ -123,7 +123,7 @@ def test_files_are_closed(compress, file):
 
 def test_several_files_are_read_in_order_each_counting_its_own_lines(file):
     first, second = file(b"a\nb", "1"), file(b"c\n", "2")
-    assert list(blocks([first, second])) == [
+    assert list(read_blocks([first, second])) == [
         Block(b"a\n", str(first), 1),
         Block(b"b\n", str(first), 2),
         Block(b"c\n", str(second), 1),
@@ -194,7 +194,7 @@ def test_a_bom_is_dropped_from_the_start_of_each_file_and_nowhere_else(file):
 @pytest.mark.parametrize("shift", range(-3, 3))
 def test_crlf_and_characters_may_fall_on_the_border_of_blocks(shift, file):
     data = b"x" * (BLOCK + shift) + "\r\n\r\nö€𝄞\r\n".encode() * 3
-    assert text_of(file(data)) == normalised(data)
+    assert text_of(file(data)) == normalized(data)
 
 
 # -------------------------------------------------------------------------------------------- UTF-8
@@ -238,15 +238,15 @@ def test_invalid_utf8_can_be_replaced(file):
 def test_lines_are_those_of_the_blocks(data, file):
     for path in (file(data, "plain"), file(gzip.compress(data), "packed")):
         text = text_of(path)
-        assert [block.data for block in blocks([path], by_line=True)] == [
+        assert [block.data for block in read_blocks([path], by_line=True)] == [
             line + b"\n" for line in text.split(b"\n")[:-1]
         ]
-        assert list(lines([path, path])) == 2 * text.decode().split("\n")[:-1]
+        assert list(read_lines([path, path])) == 2 * text.decode().split("\n")[:-1]
 
 
 def test_a_long_line_is_one_line(file):
     long = "grün und blau " * BLOCK
-    assert list(lines([file(f"{long}\r\nkurz".encode())])) == [long, "kurz"]
+    assert list(read_lines([file(f"{long}\r\nkurz".encode())])) == [long, "kurz"]
 
 
 def test_faults_are_told_alike_line_by_line(file):
@@ -255,10 +255,10 @@ def test_faults_are_told_alike_line_by_line(file):
     told = []
     for by_line in (False, True):
         with pytest.raises(DataError) as error:
-            list(blocks([bad], by_line=by_line))
+            list(read_blocks([bad], by_line=by_line))
         told.append(str(error.value))
         with pytest.warns(UserWarning, match="holds NUL bytes") as seen:
-            list(blocks([file(b"a\0\n\0\n" * BLOCK, "nul")], by_line=by_line))
+            list(read_blocks([file(b"a\0\n\0\n" * BLOCK, "nul")], by_line=by_line))
         assert len(seen) == 1
     assert told[0] == told[1]
     assert f"line {BLOCK + 1}: invalid UTF-8 at byte {len(reading.BOM + good) + 3} " in told[0]
@@ -277,7 +277,7 @@ def test_a_line_is_there_as_soon_as_it_is_written(tmp_path):
 
     writer = threading.Thread(target=write)
     writer.start()
-    for number, line in enumerate(lines([pipe])):
+    for number, line in enumerate(read_lines([pipe])):
         assert line == f"line {number}"
         answered.release()
     writer.join()
@@ -299,9 +299,9 @@ LONG = {
 @pytest.mark.parametrize("kind", LONG)
 def test_a_long_line_comes_in_bounded_blocks(kind, file):
     data = LONG[kind]
-    pieces = list(blocks([file(data)], errors="replace"))
+    pieces = list(read_blocks([file(data)], errors="replace"))
     whole = data.decode(errors="replace").encode()
-    assert b"".join(piece.data for piece in pieces) == normalised(whole)
+    assert b"".join(piece.data for piece in pieces) == normalized(whole)
     most = max(len(piece.data) for piece in pieces)
     assert most <= 5 * BLOCK * len(whole) / len(data), most
     assert {piece.line for piece in pieces} == {1}
@@ -337,7 +337,7 @@ def test_any_bytes_are_clean_text_or_an_error(tmp_path_factory, data, size):
     path = tmp_path_factory.getbasetemp() / "fuzz"
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "BLOCK", size)
+        patch.setattr(reading, "BLOCK_SIZE", size)
         try:
             plain = data.decode().encode()
         except UnicodeDecodeError as error:
@@ -345,18 +345,18 @@ def test_any_bytes_are_clean_text_or_an_error(tmp_path_factory, data, size):
                 text_of(path)
             plain = data.decode(errors="replace").encode()
         for by_line in (False, True):
-            found = list(blocks([path], "replace", by_line=by_line))
-            assert b"".join(block.data for block in found) == normalised(plain)
+            found = list(read_blocks([path], "replace", by_line=by_line))
+            assert b"".join(block.data for block in found) == normalized(plain)
             line = 1
             for block in found:
                 assert block.line == line
                 line += block.data.count(b"\n")
-        assert list(lines([path], "replace")) == normalised(plain).decode().split("\n")[:-1]
+        assert list(read_lines([path], "replace")) == normalized(plain).decode().split("\n")[:-1]
 
 
 def test_a_file_of_many_megabytes_is_read_in_blocks(file, monkeypatch):
     monkeypatch.undo()  # the size blocks really have
     data = b"one line of many\r\n" * 300_000
-    pieces = list(blocks([file(data)]))
-    assert b"".join(piece.data for piece in pieces) == normalised(data)
+    pieces = list(read_blocks([file(data)]))
+    assert b"".join(piece.data for piece in pieces) == normalized(data)
     assert max(len(piece.data) for piece in pieces) <= 2 << 20

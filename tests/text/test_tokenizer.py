@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from seqlm.errors import DataError, ModelError
 from seqlm.text import reading
 from seqlm.text.corpus import read_corpus
-from seqlm.text.reading import Block, blocks
-from seqlm.text.tokenizer import KINDS, Kind, Tokenizer, read_types
+from seqlm.text.reading import Block, read_blocks
+from seqlm.text.tokenizer import TOKENIZER_KINDS, Tokenizer, TokenizerKind, read_types
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 
 SAMPLE = (
@@ -24,14 +24,19 @@ SAMPLE = (
 
 
 @pytest.fixture(scope="module")
-def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Tokenizer]:
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[TokenizerKind, Tokenizer]:
     path = tmp_path_factory.mktemp("text") / "sample"
     path.write_text(SAMPLE, encoding="utf-8")
-    return {kind: read_corpus([str(path)], kind=kind, vocab_size=300).tokenizer for kind in KINDS}
+    return {
+        kind: read_corpus([str(path)], kind=kind, vocab_size=300).tokenizer
+        for kind in TOKENIZER_KINDS
+    }
 
 
-@pytest.fixture(params=KINDS)
-def tokenizer(request: pytest.FixtureRequest, tokenizers: dict[Kind, Tokenizer]) -> Tokenizer:
+@pytest.fixture(params=TOKENIZER_KINDS)
+def tokenizer(
+    request: pytest.FixtureRequest, tokenizers: dict[TokenizerKind, Tokenizer]
+) -> Tokenizer:
     return tokenizers[request.param]
 
 
@@ -99,7 +104,7 @@ def test_words_and_characters_give_back_what_they_know(tokenizers, text):
         assert characters.decode(ids).decode() == known_characters + "\n"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 @given(text=TEXTS)
 def test_the_library_gives_the_same_ids(tokenizers, kind, text):
     """tokenizer.json is a file of the `tokenizers` library: it must mean the same there."""
@@ -107,11 +112,11 @@ def test_the_library_gives_the_same_ids(tokenizers, kind, text):
     if kind == "word" and has_sentinel(text):
         return
     lines = text.split("\n")[:-1]
-    expected = [id for line in lines for id in [*tokenizer.library.encode(line).ids, EOS]]
+    expected = [id for line in lines for id in [*tokenizer.library_tokenizer.encode(line).ids, EOS]]
     assert tokenizer.encode(block(text)).tolist() == expected
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 @given(text=TEXTS)
 def test_spans_say_where_each_token_stands(tokenizers, kind, text):
     tokenizer = tokenizers[kind]
@@ -119,7 +124,7 @@ def test_spans_say_where_each_token_stands(tokenizers, kind, text):
         return
     piece = block(text)
     ids = tokenizer.encode(piece)
-    spans = tokenizer.spans(piece, ids)
+    spans = tokenizer.token_spans(piece, ids)
     found = [piece.data[s : s + n] for s, n in zip(spans.start, spans.length, strict=True)]
     assert len(found) == len(ids)
     for id, token in zip(ids.tolist(), found):
@@ -151,7 +156,7 @@ def test_a_file_gives_back_the_same_tokenizer(tokenizer):
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_refused(text):
-    with pytest.raises(ModelError, match="not a tokeniser seqlm wrote"):
+    with pytest.raises(ModelError, match="not a tokenizer that seqlm wrote"):
         Tokenizer.from_json(text)
 
 
@@ -183,14 +188,14 @@ def test_a_boundary_is_text_for_characters_and_byte_pairs(kind, tmp_path):
 
 
 @pytest.mark.parametrize("gap", [" ", "\t", "  ", " \t ", "\u3000  "], ids=ascii)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 def test_a_line_cut_into_blocks_gives_the_ids_of_the_whole(kind, gap, tmp_path, tokenizers):
     line = gap.join(["the", "cat", "n'aïve", "文字", "42", "sat-", "unknown"] * 300)
     path = tmp_path / "line"
     path.write_bytes(line.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "BLOCK", 512)
-        pieces = list(blocks([path]))
+        patch.setattr(reading, "BLOCK_SIZE", 512)
+        pieces = list(read_blocks([path]))
     assert len(pieces) > 5
     tokenizer = tokenizers[kind]
     ids = np.concatenate([tokenizer.encode(piece) for piece in pieces])
@@ -216,7 +221,7 @@ def test_a_line_of_many_megabytes_gives_the_ids_of_the_whole(kind, tmp_path, tok
     line = "the cat sat on the naïve mat " * 300_000
     path = tmp_path / "line"
     path.write_bytes(line.encode())
-    pieces = list(blocks([path]))
+    pieces = list(read_blocks([path]))
     assert len(pieces) > 1
     tokenizer = tokenizers[kind]
     ids = np.concatenate([tokenizer.encode(piece) for piece in pieces])

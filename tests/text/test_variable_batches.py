@@ -27,7 +27,7 @@ def test_an_epoch_is_the_stream(length, rows, segment, epoch):
     assert len(parts) == len(batches)
     assert torch.equal(torch.cat([part.inputs for part in parts], 1), whole.inputs)
     assert torch.equal(torch.cat([part.targets for part in parts], 1), whole.targets)
-    assert [part.fresh for part in parts] == [True] + [False] * (len(parts) - 1)
+    assert [part.starts_afresh for part in parts] == [True] + [False] * (len(parts) - 1)
 
 
 def lengths(seed: int, epoch: int) -> list[int]:

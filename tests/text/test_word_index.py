@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.text.vocabulary import EOS, RESERVED
-from seqlm.text.word_index import NEW, SHORT, WordIndex, split
+from seqlm.text.word_index import MAX_SHORT_LENGTH, NO_ID, WordIndex, find_tokens
 
 WORDS = st.binary(min_size=1, max_size=40).filter(
     lambda word: not set(word) & set(b" \t\r\x0b\x0c\n")
@@ -23,7 +23,7 @@ def slowly(text: bytes) -> list[bytes]:
 
 @given(TEXTS)
 def test_tokens_are_what_split_gives_and_the_newlines(text: bytes) -> None:
-    tokens = split(text)
+    tokens = find_tokens(text)
     found = [text[s : s + n] for s, n in zip(tokens.start.tolist(), tokens.length.tolist())]
     assert found == slowly(text)
 
@@ -32,12 +32,12 @@ def test_tokens_are_what_split_gives_and_the_newlines(text: bytes) -> None:
 def test_ids_are_those_of_a_dictionary(texts: list[bytes]) -> None:
     index, ids = WordIndex(RESERVED), dict(zip(RESERVED, range(2)))
     for text in texts:
-        tokens = split(text)
+        tokens = find_tokens(text)
         before = index.look_up(text, tokens)
         found = before.copy()
         index.learn(text, tokens, found)
         words = slowly(text)
-        expected_before = [EOS if word == b"\n" else ids.get(word, NEW) for word in words]
+        expected_before = [EOS if word == b"\n" else ids.get(word, NO_ID) for word in words]
         for word in words:
             if word != b"\n":
                 ids.setdefault(word, len(ids))
@@ -52,7 +52,7 @@ def test_ids_are_those_of_a_dictionary(texts: list[bytes]) -> None:
 def test_words_of_any_bytes_are_told_apart(words: list[bytes]) -> None:
     types = [*RESERVED, *(word for word in words if word not in RESERVED)]
     text = b" ".join(types[2:])
-    tokens = split(text)
+    tokens = find_tokens(text)
     assert WordIndex(types).look_up(text, tokens).tolist() == list(range(2, len(types)))
 
 
@@ -61,16 +61,18 @@ def test_a_table_grows_and_finds_all_it_held() -> None:
     index = WordIndex(types[:10])
     for start in range(10, len(types), 777):
         text = b" ".join(types[start : start + 777])
-        tokens = split(text)
+        tokens = find_tokens(text)
         ids = index.look_up(text, tokens)
-        assert (ids == NEW).all()
+        assert (ids == NO_ID).all()
         index.learn(text, tokens, ids)
     text = b" ".join(types[2:])
-    assert np.array_equal(index.look_up(text, split(text)), np.arange(2, len(types)))
+    assert np.array_equal(index.look_up(text, find_tokens(text)), np.arange(2, len(types)))
 
 
-@pytest.mark.parametrize("length", [7, 8, 9, SHORT - 1, SHORT, SHORT + 1, 31])
+@pytest.mark.parametrize(
+    "length", [7, 8, 9, *range(MAX_SHORT_LENGTH - 1, MAX_SHORT_LENGTH + 2), 31]
+)
 def test_words_that_differ_only_at_the_end(length: int) -> None:
     words = [b"x" * (length - 1) + last for last in (b"a", b"b", b"\0")] + [b"x" * (length - 1)]
     text = b" ".join(words)
-    assert WordIndex([*RESERVED, *words]).look_up(text, split(text)).tolist() == [2, 3, 4, 5]
+    assert WordIndex([*RESERVED, *words]).look_up(text, find_tokens(text)).tolist() == [2, 3, 4, 5]

@@ -90,7 +90,7 @@ def test_accumulated_segments_are_one_of_all_their_tokens():
     cache, loss = None, 0.0
     for segment in segments:
         own, cache, _ = one.objective(segment, cache)
-        loss = loss + own * segment.tokens / sum(segment.tokens for segment in segments)
+        loss = loss + own * segment.num_targets / sum(segment.num_targets for segment in segments)
     gradients = torch.autograd.grad(loss, list(one.network.parameters()))
     seen = one.step()["loss"]
     assert seen.item() == pytest.approx(loss.item(), rel=1e-6)

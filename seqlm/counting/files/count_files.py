@@ -38,10 +38,10 @@ from seqlm.errors import DataError, UsageError
 from seqlm.models.ngram.ngram_model import scramble_ids
 from seqlm.progress import Progress, silent
 from seqlm.runs.durable_files import write_pieces
-from seqlm.text.corpus import hashed, renumber, renumbering, stretches
-from seqlm.text.reading import STDIN, Block, blocks
+from seqlm.text.corpus import apply_id_mapping, hash_blocks, id_mapping, split_into_chunks
+from seqlm.text.reading import STDIN, Block, read_blocks
 from seqlm.text.tokenizer import Tokenizer
-from seqlm.text.vocabulary import EOS, RESERVED, ordered
+from seqlm.text.vocabulary import EOS, RESERVED, order_types
 from seqlm.text.word_index import WordIndex
 from seqlm.threads import prefetch_map
 
@@ -131,7 +131,7 @@ def read_counts(
     names = ["<stdin>" if source == STDIN else source for source in sources]
     collector, digest = NGramCollector(), hashlib.sha256()
     for source, name in zip(sources, names, strict=True):
-        if collector.add(hashed(blocks([source], progress=progress), digest)) == 0:
+        if collector.add(hash_blocks(read_blocks([source], progress=progress), digest)) == 0:
             raise DataError(f"{name} is empty: there are no n-grams in it")
     progress("sorting n-grams")
     try:
@@ -139,7 +139,7 @@ def read_counts(
         if tokenizer is None:
             start = len(FIRST_TYPES)
             words = zip(collector.types[start:], unigrams[start:].tolist(), strict=True)
-            kept = ordered((word, n) for word, n in words if n >= (min_count or 1))
+            kept = order_types((word, n) for word, n in words if n >= (min_count or 1))
             kept = kept[: None if vocab_size is None else max(0, vocab_size - 2)]
             tokenizer = Tokenizer("word", RESERVED + kept)
         tables = collector.tables(unigrams, tokenizer)
@@ -227,7 +227,9 @@ class NGramCollector:
         if not unigrams.any():
             raise DataError("there are no unigrams, of which the vocabulary is made")
         for id in np.flatnonzero(unigrams == 0).tolist():
-            for ids in chain.from_iterable(stretches(rows.ids) for rows in self.orders.values()):
+            for ids in chain.from_iterable(
+                split_into_chunks(rows.ids) for rows in self.orders.values()
+            ):
                 has_id = ids == id
                 has_id[:, 0] &= id != EOS  # which stands for `<s>` here
                 if has_id.any():
@@ -240,7 +242,7 @@ class NGramCollector:
 
         Errors: DataError if a part of an n-gram has no count.
         """
-        final = renumbering(self.types, tokenizer.types[2:])  # of each provisional id
+        final = id_mapping(self.types, tokenizer.types[2:])  # of each provisional id
         longest = max(self.orders, default=1)
         longer = (self._take_order(k, final) for k in range(2, longest + 1))
         try:
@@ -256,9 +258,9 @@ class NGramCollector:
         Errors: DataError if the counts are too large to be added up.
         """
         rows = self.orders.pop(k, NGramRows(k))
-        renumber(rows.ids, final)
+        apply_id_mapping(rows.ids, final)
         total = 0
-        for counts in stretches(rows.counts):  # in two halves, whose sums 63 bits hold
+        for counts in split_into_chunks(rows.counts):  # in two halves, whose sums 63 bits hold
             total += (int((counts >> 32).sum()) << 32) + int((counts & (2**32 - 1)).sum())
         if total > MAX_COUNT:
             raise DataError(f"the counts of the {k}-grams add up to more than 2^63 - 1")

@@ -19,7 +19,7 @@ import numpy as np
 
 from seqlm.errors import DataError
 from seqlm.text.reading import Block
-from seqlm.text.word_index import Tokens
+from seqlm.text.word_index import TokenSpans
 
 BOS = b"<s>"
 MAX_WORDS = 64  # of an n-gram
@@ -76,7 +76,7 @@ def split_block(block: Block) -> Iterator[Block]:
 
 
 class ParsedLines(NamedTuple):
-    words: Tokens  # where the words of all lines are, one after the other
+    words: TokenSpans  # where the words of all lines are, one after the other
     sizes: np.ndarray  # (L,) k of each line
     counts: np.ndarray  # (L,) int64
 
@@ -117,7 +117,7 @@ def parse_lines(block: Block) -> ParsedLines:
         refuse_bad_line(block)
     ends_word = np.flatnonzero(kind != NEWLINE)  # the separators that end a word
     start = np.append(-1, separator).take(ends_word) + 1
-    words = Tokens(start, separator.take(ends_word) - start)
+    words = TokenSpans(start, separator.take(ends_word) - start)
     return ParsedLines(words, sizes, counts.astype(np.int64))
 
 

@@ -49,7 +49,7 @@ from seqlm.counting.spark.spark_words import (
 from seqlm.counting.tables.from_rows import find_rows, from_rows
 from seqlm.counting.tables.in_memory import NGrams
 from seqlm.progress import Progress, silent
-from seqlm.text.tokenizer import Kind, Tokenizer
+from seqlm.text.tokenizer import Tokenizer, TokenizerKind
 from seqlm.text.vocabulary import EOS, UNK
 
 # isort: split
@@ -67,7 +67,7 @@ class SparkJob(NamedTuple):
     sources: Sequence[str]
     """Paths that all machines can read, or URLs, in which `*` matches many files."""
     order: int = 5
-    kind: Kind = "word"
+    kind: TokenizerKind = "word"
     tokenizer: Tokenizer | None = None
     """The vocabulary; None for a new one of `kind`, bounded by the next two fields."""
     vocab_size: int | None = None

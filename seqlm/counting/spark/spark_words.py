@@ -20,7 +20,7 @@ import numpy as np
 
 from seqlm.counting.spark.spark_session import escaped_url  # first: it reports missing libraries
 from seqlm.errors import DataError
-from seqlm.text.tokenizer import SENTINEL, Kind, Tokenizer
+from seqlm.text.tokenizer import SENTINEL, Tokenizer, TokenizerKind
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 
 # isort: split
@@ -31,7 +31,7 @@ from pyspark.sql import functions as F
 BOUNDARY = "\n"
 
 
-def read_lines(spark: SparkSession, sources: Sequence[str], kind: Kind) -> DataFrame:
+def read_lines(spark: SparkSession, sources: Sequence[str], kind: TokenizerKind) -> DataFrame:
     """A row for each line: `words`, the array of its tokens between two boundaries."""
     boundary = F.array(F.lit(BOUNDARY))
     words = F.concat(boundary, tokens_of(F.col("value"), kind), boundary)
@@ -44,7 +44,7 @@ def pattern(source: str) -> str:
     return source if "://" in source else escaped_url(source)
 
 
-def tokens_of(line: Column, kind: Kind) -> Column:
+def tokens_of(line: Column, kind: TokenizerKind) -> Column:
     """The array of a line's tokens; for invalid UTF-8 a single token that is refused."""
     if kind == "word":
         tokens = F.split(line, "[ \t\r\x0b\x0c]+")
@@ -75,7 +75,7 @@ def count_words(lines: DataFrame) -> DataFrame:
 
 
 def check_sentinels(
-    spark: SparkSession, word_counts: DataFrame, sources: Sequence[str], kind: Kind
+    spark: SparkSession, word_counts: DataFrame, sources: Sequence[str], kind: TokenizerKind
 ) -> None:
     """Errors: DataError naming the first line that has `<s>` or `</s>`, or invalid UTF-8."""
     if word_counts.where(F.col("word").isin("<s>", "</s>")).isEmpty():
@@ -106,7 +106,7 @@ def check_sentinels(
 
 
 def learn_vocabulary(
-    word_counts: DataFrame, kind: Kind, vocab_size: int | None, min_count: int | None
+    word_counts: DataFrame, kind: TokenizerKind, vocab_size: int | None, min_count: int | None
 ) -> Tokenizer:
     """The types of the text by falling count, and by bytes where counts are equal."""
     types = word_counts.where(~F.col("word").isin(BOUNDARY, "<unk>"))

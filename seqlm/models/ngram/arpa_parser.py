@@ -14,8 +14,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from seqlm.errors import ModelError
-from seqlm.text.reading import BOM, read
-from seqlm.text.word_index import NEWLINE, Tokens, split
+from seqlm.text.reading import BOM, read_chunk
+from seqlm.text.word_index import NEWLINE, TokenSpans, find_tokens
 
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 SHORT = 18
@@ -38,7 +38,7 @@ class Part(NamedTuple):
 
 def parts(stream: BinaryIO, name: str) -> Iterator[Part]:
     """The whole of a file. Errors: ModelError on a line that goes on and on; DataError."""
-    line, rest, chunk = 1, b"", read(stream, name).removeprefix(BOM)
+    line, rest, chunk = 1, b"", read_chunk(stream, name).removeprefix(BOM)
     while chunk or rest:
         pending = rest + chunk if chunk else rest + b"\n"  # the last line may lack its end
         end = pending.rfind(b"\n") + 1
@@ -51,7 +51,7 @@ def parts(stream: BinaryIO, name: str) -> Iterator[Part]:
             yield part
             start += len(part.data)
             line += part.data.count(b"\n")
-        chunk = read(stream, name) if chunk else b""
+        chunk = read_chunk(stream, name) if chunk else b""
 
 
 def part_end(data: bytes, start: int) -> int:
@@ -67,7 +67,7 @@ def part_end(data: bytes, start: int) -> int:
 
 class Lines(NamedTuple):
     data: bytes
-    fields: Tokens  # (F,)
+    fields: TokenSpans  # (F,)
     first: np.ndarray  # (U,) the first field of each line
     sizes: np.ndarray  # (U,) how many it has
     numbers: np.ndarray  # (U,) of the line, from 0, counting those without fields
@@ -79,7 +79,7 @@ class Lines(NamedTuple):
 
 def take_apart(data: bytes) -> Lines:
     """The fields of whole lines; what parts them is any white space, as in `bytes.split`."""
-    fields = split(data)
+    fields = find_tokens(data)
     last = np.flatnonzero(np.frombuffer(data, np.uint8)[fields.start] == NEWLINE)
     sizes = np.diff(last, prepend=-1) - 1
     there = np.flatnonzero(sizes)

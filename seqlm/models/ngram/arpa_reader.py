@@ -33,10 +33,10 @@ from seqlm.models.ngram.arpa_parser import Lines, Part, numbers, parts, take_apa
 from seqlm.models.ngram.arpa_tables import Repeated, Tables
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.progress import Progress, silent
-from seqlm.text.reading import decompressed, open_source
+from seqlm.text.reading import decompress, open_source
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED
-from seqlm.text.word_index import NEW, Tokens, WordIndex
+from seqlm.text.word_index import NO_ID, TokenSpans, WordIndex
 from seqlm.threads import prefetch_map
 
 LOG_ZERO = -99.0
@@ -54,7 +54,7 @@ def read_arpa(path: str | Path, progress: Progress = silent) -> tuple[NGramModel
     """
     name = str(path)
     try:
-        with open_source(name, name) as raw, decompressed(raw, name) as stream:
+        with open_source(name, name) as raw, decompress(raw, name) as stream:
             return Reader(name, stream, progress).model()
     except DataError as error:
         raise ModelError(str(error)) from None
@@ -205,12 +205,12 @@ class Reader:
         number, log_prob, backoff, lines = self.told(part, k, highest)
         fields = lines.first + np.arange(1, k + 1)[:, None]  # (k, U)
         start, length = lines.fields.start[fields], lines.fields.length[fields]
-        words = index.look_up(lines.data, Tokens(start.ravel(), length.ravel()))
+        words = index.look_up(lines.data, TokenSpans(start.ravel(), length.ravel()))
         words = words.reshape(fields.shape)
         late, early = words == begin, words == EOS
         late[0] = early[-1] = False
         for bad, what in (
-            (words == NEW, "is no unigram"),
+            (words == NO_ID, "is no unigram"),
             (late, "is not the first word"),
             (early, "is not the last word"),
         ):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seqlm.models.base import LanguageNetwork, Network, NetworkOutput, State, TranslationNetwork
 from seqlm.models.tree import detach, tree_map
-from seqlm.text.batches import IGNORED, Batch
+from seqlm.text.batches import IGNORE_INDEX, Batch
 from seqlm.training.optimization.precision import Precision
 from seqlm.training.optimization.scheduled_sampling import mix_in_samples
 
@@ -39,7 +39,7 @@ class Objective(nn.Module):
         """
         network, output_layer = self.network, self.network.output_layer
         inputs, targets = batch.inputs, batch.targets
-        starts_afresh = batch.fresh or cache is None
+        starts_afresh = batch.starts_afresh or cache is None
         if forcing_rate < 1:
             start = partial(initial_cache, network, batch) if starts_afresh else lambda: cache
             inputs = mix_in_samples(network, inputs, start, forcing_rate)
@@ -47,10 +47,10 @@ class Objective(nn.Module):
             cache = initial_cache(network, batch) if starts_afresh else cache
             features, cache, penalty, report = self.network_pass(inputs, cache)
         features = features.to(output_layer.weight.dtype)  # (B, T, D)
-        if batch.tokens < targets.numel():
+        if batch.num_targets < targets.numel():
             # Selects the real targets without asking the device how many they are.
-            is_real = (targets != IGNORED).flatten()
-            real = is_real.byte().argsort(descending=True, stable=True)[: batch.tokens]
+            is_real = (targets != IGNORE_INDEX).flatten()
+            real = is_real.byte().argsort(descending=True, stable=True)[: batch.num_targets]
             features, targets = features.flatten(0, 1)[real], targets.flatten()[real]
         loss = output_layer.loss(features, targets)
         reported_loss = loss.detach()
@@ -69,8 +69,8 @@ def initial_cache(network: Network, batch: Batch) -> State:
     """The cache before the first token: that of an empty text, or of the encoded source."""
     if isinstance(network, TranslationNetwork):
         assert batch.source is not None
-        assert batch.lengths is not None
-        return network.encode(batch.source, batch.lengths)
+        assert batch.source_lengths is not None
+        return network.encode(batch.source, batch.source_lengths)
     assert isinstance(network, LanguageNetwork)
     return network.initial_cache(batch.inputs.shape[0])
 

@@ -29,8 +29,8 @@ from seqlm.text.batches import (
     VariableBatches,
     WindowBatches,
 )
-from seqlm.text.corpus import Corpus, read_corpus, tail
-from seqlm.text.reading import title
+from seqlm.text.corpus import Corpus, held_out_start, read_corpus
+from seqlm.text.reading import short_name
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
 from seqlm.training.config.training_settings import Settings
@@ -66,14 +66,14 @@ class LanguageModelingTask(TrainingTask):
                 vocab_size=settings.vocab_size,
                 min_count=settings.min_count,
                 errors=errors,
-                rare=DEFAULT_MIN_COUNT.get(settings.tokenizer, 1),
-                held_out=settings.valid_fraction or 0.0,
+                default_min_count=DEFAULT_MIN_COUNT.get(settings.tokenizer, 1),
+                held_out_fraction=settings.valid_fraction or 0.0,
             )
         valid = None
         if files["valid"]:
             valid = read_corpus(files["valid"], corpus.tokenizer, errors=errors)
         task = cls(
-            corpus, valid, settings.valid_fraction, corpus.tokenizer, title(files["corpus"][0])
+            corpus, valid, settings.valid_fraction, corpus.tokenizer, short_name(files["corpus"][0])
         )
         if task.unk_share > 0.5 and run is None:
             warnings.warn(
@@ -95,7 +95,7 @@ class LanguageModelingTask(TrainingTask):
             for role in ("corpus", "valid")
         )
         assert corpus is not None
-        name = title(texts["corpus"]["files"][0])
+        name = short_name(texts["corpus"]["files"][0])
         return cls(corpus, valid, settings.valid_fraction, run.tokenizer, name)
 
     # -- the text
@@ -109,7 +109,7 @@ class LanguageModelingTask(TrainingTask):
             return ids, self.valid_corpus.ids
         if not self.valid_fraction:
             return ids, None
-        cut = tail(ids, self.valid_fraction)
+        cut = held_out_start(ids, self.valid_fraction)
         return ids[:cut], ids[cut:]
 
     @property
@@ -177,7 +177,7 @@ def make_batches(ids: np.ndarray, network: Network, settings: Settings) -> Batch
     """Batches of `ids` (N,) for the context that the settings name; `carried` if they name none."""
     rows, length, seed, device = settings.batch_size, settings.length, settings.seed, network.device
     if settings.context == "sentence":
-        return LineBatches(ids, rows, seed, device, longest=network.context_length)
+        return LineBatches(ids, rows, seed, device, max_length=network.context_length)
     if settings.context == "window":
         return WindowBatches(ids, rows, length, seed, device)
     if settings.variable_length:

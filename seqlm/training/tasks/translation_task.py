@@ -23,17 +23,17 @@ from seqlm.models.base import Network, TranslationNetwork
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers
 from seqlm.runs.checkpoint import read_tensors, write_tensors
 from seqlm.runs.run_folder import RunFolder
-from seqlm.text.batches import IGNORED
+from seqlm.text.batches import IGNORE_INDEX
 from seqlm.text.bitext import (
+    EncodedBitext,
     PairBatches,
-    Parallel,
     Side,
+    encode_bitext,
     learn_tokenizer,
     line_lengths,
-    read_parallel,
     read_side,
 )
-from seqlm.text.reading import Block, title
+from seqlm.text.reading import Block, short_name
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
 from seqlm.training.config.training_settings import Settings
@@ -51,8 +51,8 @@ class TranslationTask(TrainingTask):
     """The text of each role."""
     tokenizer: Tokenizer
     source_tokenizer: Tokenizer | None
-    train: Parallel
-    valid: Parallel | None
+    train: EncodedBitext
+    valid: EncodedBitext | None
     title: str
     max_length: int
 
@@ -77,11 +77,11 @@ class TranslationTask(TrainingTask):
             tokenizer, separate = run.tokenizer, run.source_tokenizer
         tokenizers = separate or tokenizer, tokenizer
         max_length = settings.max_length
-        train = read_parallel(sides["source"], sides["target"], *tokenizers, max_length)
+        train = encode_bitext(sides["source"], sides["target"], *tokenizers, max_length)
         valid = None
         if "valid_source" in sides:
-            valid = read_parallel(sides["valid_source"], sides["valid_target"], *tokenizers)
-        return cls(sides, tokenizer, separate, train, valid, title(file), max_length)
+            valid = encode_bitext(sides["valid_source"], sides["valid_target"], *tokenizers)
+        return cls(sides, tokenizer, separate, train, valid, short_name(file), max_length)
 
     def save_corpus(self, run: RunFolder) -> None:
         tensors = {
@@ -122,14 +122,14 @@ class TranslationTask(TrainingTask):
     def statistics(self, settings: Settings) -> dict[str, Any]:
         train, valid = self.train, self.valid
         statistics: dict[str, Any] = {
-            "lines": len(train.kept),
-            "pairs": train.pairs,
-            "left_out_blank": train.blank,
-            "left_out_long": train.long,
+            "lines": len(train.is_kept),
+            "pairs": train.num_pairs,
+            "left_out_blank": train.num_blank,
+            "left_out_long": train.num_long,
             "source_tokens": len(train.source),
             "tokens": len(train.target),
-            "valid_pairs": valid.pairs if valid else 0,
-            "valid_left_out_blank": valid.blank if valid else 0,
+            "valid_pairs": valid.num_pairs if valid else 0,
+            "valid_left_out_blank": valid.num_blank if valid else 0,
             "valid_tokens": len(valid.target) if valid else 0,
         }
         if settings.valid_metric != "loss":
@@ -140,19 +140,19 @@ class TranslationTask(TrainingTask):
 
     def describe(self) -> str:
         train, valid = self.train, self.valid
-        held = f", {valid.pairs:,} to validate on" if valid else ", no validation text"
+        held = f", {valid.num_pairs:,} to validate on" if valid else ", no validation text"
         types = f"{len(self.tokenizer):,}"
         if self.source_tokenizer is not None:
             types = f"{len(self.source_tokenizer):,} and {types}"
         unknown = np.mean(np.concatenate([train.source, train.target]) == UNK)
         left_out = {
-            "with a blank side": train.blank,
-            f"with more than {self.max_length} tokens on a side (max_length)": train.long,
-            "of validation, with a blank side": valid.blank if valid else 0,
+            "with a blank side": train.num_blank,
+            f"with more than {self.max_length} tokens on a side (max_length)": train.num_long,
+            "of validation, with a blank side": valid.num_blank if valid else 0,
         }
         lines = [f"\npairs left out, {reason}: {n:,}" for reason, n in left_out.items() if n]
         return (
-            f"corpus: {train.pairs:,} pairs of {len(train.source):,} and {len(train.target):,}"
+            f"corpus: {train.num_pairs:,} pairs of {len(train.source):,} and {len(train.target):,}"
             f" {self.tokenizer.kind} tokens{held}; {types} types, {unknown:.2%} <unk>"
             + "".join(lines)
         )
@@ -160,7 +160,7 @@ class TranslationTask(TrainingTask):
     def validation_lines(self) -> tuple[list[str], list[str]]:
         """The source and target lines of the validation pairs."""
         assert self.valid is not None
-        indices = np.flatnonzero(self.valid.kept).tolist()
+        indices = np.flatnonzero(self.valid.is_kept).tolist()
         source, target = (self.sides[role].lines for role in ("valid_source", "valid_target"))
         return [source[index] for index in indices], [target[index] for index in indices]
 
@@ -213,10 +213,10 @@ class TranslationTask(TrainingTask):
         assert pairs is not None
         if horizon is not None:
             source, target = self.sides["valid_source"], self.sides["valid_target"]
-            pairs = read_parallel(source, target, self.encoder_tokenizer, self.tokenizer, horizon)
-            if pairs.long:
+            pairs = encode_bitext(source, target, self.encoder_tokenizer, self.tokenizer, horizon)
+            if pairs.num_long:
                 warnings.warn(
-                    f"{pairs.long:,} validation pairs are beyond the model's context length of"
+                    f"{pairs.num_long:,} validation pairs are beyond the model's context length of"
                     f" {horizon} tokens: the loss leaves them out",
                     stacklevel=2,
                 )
@@ -230,13 +230,13 @@ def validation_loss(network: TranslationNetwork, batches: PairBatches) -> float:
     total, count = 0.0, 0
     for batch in batches.epoch(0):
         assert batch.source is not None
-        assert batch.lengths is not None
-        features, *_ = network(batch.inputs, network.encode(batch.source, batch.lengths))
-        real = batch.targets != IGNORED
+        assert batch.source_lengths is not None
+        features, *_ = network(batch.inputs, network.encode(batch.source, batch.source_lengths))
+        real = batch.targets != IGNORE_INDEX
         total -= float(
             network.output_layer.score(features[real], batch.targets[real]).cpu().double().sum()
         )
-        count += batch.tokens
+        count += batch.num_targets
     return total / count
 
 

@@ -22,9 +22,9 @@ from seqlm.counting.tables.from_rows import to_rows
 from seqlm.counting.tables.in_memory import NGrams, count_ngrams
 from seqlm.errors import DataError, SeqlmError, UsageError
 from seqlm.text import corpus, reading
-from seqlm.text.reading import blocks
+from seqlm.text.reading import read_blocks
 from seqlm.text.tokenizer import Tokenizer
-from seqlm.text.vocabulary import EOS, RESERVED, UNK, ordered
+from seqlm.text.vocabulary import EOS, RESERVED, UNK, order_types
 
 Words = tuple[bytes, ...]
 
@@ -47,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def vocabulary(text: Text) -> Tokenizer:
     counts = Counter(word for line in text for word in line if word != b"<unk>")
-    return Tokenizer("word", RESERVED + ordered(counts.items()))
+    return Tokenizer("word", RESERVED + order_types(counts.items()))
 
 
 def counted(text: Text, order: int, context: str, tokenizer: Tokenizer) -> list[NGrams]:
@@ -156,7 +156,12 @@ def test_blocks_as_short_as_lines_change_nothing(
     tables = counted(text, 4, "carried", tokenizer)
     write_counts(place, tables, tokenizer, "carried")
     whole = place.read_bytes()
-    short = ((arrays, "BLOCK"), (corpus, "STRETCH"), (count_lines, "PIECE"), (reading, "BLOCK"))
+    short = (
+        (arrays, "BLOCK"),
+        (corpus, "CHUNK_SIZE"),
+        (count_lines, "PIECE"),
+        (reading, "BLOCK_SIZE"),
+    )
     for module, name in short:
         monkeypatch.setattr(module, name, 40)
     write_counts(place, tables, tokenizer, "carried")
@@ -311,7 +316,7 @@ def check(path: Path) -> None:
     """That `path` is read, or refused, as it is line by line."""
     found, message = outcome(path)
     try:
-        text = b"".join(block.data for block in blocks([path]))
+        text = b"".join(block.data for block in read_blocks([path]))
     except DataError:
         assert found is None
         return
@@ -403,7 +408,7 @@ def test_lines_are_numbered_from_piece_to_piece(
 
 
 def test_a_line_without_an_end_is_no_n_gram(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "BLOCK", 100)
+    monkeypatch.setattr(reading, "BLOCK_SIZE", 100)
     place.write_bytes(b"a\t1\n" + b"a\t1" * 1000)
     with pytest.raises(DataError, match="line 2: a line of megabytes is no n-gram"):
         read_counts([str(place)])

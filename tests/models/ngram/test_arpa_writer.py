@@ -201,4 +201,4 @@ def test_kenlm_reads_the_same_scores_and_lengths(smoothing, order, prose, tmp_pa
             scores, matched = score_line(model, prose.tokenizer, words)
             np.testing.assert_allclose(scores, expected, atol=1e-5, rtol=0)
             assert matched == list(lengths)
-            assert [word not in prose.tokenizer.index for word in words] == list(unknown[:-1])
+            assert [word not in prose.tokenizer.id_of_type for word in words] == list(unknown[:-1])

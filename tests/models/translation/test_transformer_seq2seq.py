@@ -322,14 +322,14 @@ def test_it_learns_to_reverse():
 
     model.eval()
     held_out = reversals(200)
-    state = model.start(held_out.source, held_out.lengths)
+    state = model.start(held_out.source, held_out.source_lengths)
     greedy = torch.stack(list(generate(model, state, chooser(temperature=0), 6, end=EOS)), 1)
     best = [
         found[0].tokens.tolist()
-        for found in beam_search(model, state, 3, held_out.lengths, EOS, length_penalty=1.0)
+        for found in beam_search(model, state, 3, held_out.source_lengths, EOS, length_penalty=1.0)
     ]
     right = {"greedy": 0, "beam": 0}
-    for row, length in enumerate(held_out.lengths):
+    for row, length in enumerate(held_out.source_lengths):
         expected = held_out.targets[row, :length].tolist()
         right["greedy"] += greedy[row, :length].tolist() == expected
         right["beam"] += best[row] == expected

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqlm.errors import UsageError
-from seqlm.text.batches import IGNORED, Batch
+from seqlm.text.batches import IGNORE_INDEX, Batch
 from seqlm.training.config.training_settings import Settings
 from seqlm.training.optimization import compiling
 from seqlm.training.optimization.compiling import compile_objective
@@ -19,8 +19,8 @@ def batch(padded: bool = False) -> Batch:
     ids = torch.randint(0, 12, (4, 9), generator=torch.Generator().manual_seed(3))
     targets = ids[:, 1:].clone()
     if padded:
-        targets[0, 5:] = targets[2, 1:] = IGNORED
-    return Batch(ids[:, :-1], targets, True, int((targets != IGNORED).sum()))
+        targets[0, 5:] = targets[2, 1:] = IGNORE_INDEX
+    return Batch(ids[:, :-1], targets, True, int((targets != IGNORE_INDEX).sum()))
 
 
 def by_hand(model, batch: Batch, smoothing: float) -> torch.Tensor:
@@ -29,7 +29,7 @@ def by_hand(model, batch: Batch, smoothing: float) -> torch.Tensor:
     losses = []
     for row, wanted in zip(features, batch.targets):
         for feature, y in zip(row, wanted.tolist()):
-            if y != IGNORED:
+            if y != IGNORE_INDEX:
                 log_p = model.output_layer.log_probs(feature)
                 losses.append(-(1 - smoothing) * log_p[y] - smoothing * log_p.mean())
     return torch.stack(losses).mean()

@@ -19,7 +19,7 @@ from seqlm.training.optimization.optimizer import (
 
 
 class Few(nn.Module):
-    """What an optimiser wants of a network: three parameters, trained in three ways."""
+    """What an optimizer wants of a network: three parameters, trained in three ways."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ HOW = {"matrix": (1.0, math.inf, 1.0), "bias": (0.5, math.inf, 0.0), "slow": (1.
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
 @pytest.mark.parametrize(("beta1", "beta2"), [(None, None), (0.7, 0.8)])
-def test_an_optimiser_follows_its_formula(name, beta1, beta2):
+def test_an_optimizer_follows_its_formula(name, beta1, beta2):
     network, decay = Few(), 0.1
     optimizer = make_optimizer(name, network, beta1, beta2)
     b1 = beta1 if beta1 is not None else (0.0 if name == "rmsprop" else 0.9)

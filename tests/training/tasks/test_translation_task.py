@@ -10,7 +10,7 @@ import torch
 from seqlm.errors import UsageError
 from seqlm.models import model_class
 from seqlm.models.base import TranslationNetwork
-from seqlm.text.bitext import Side, read_parallel
+from seqlm.text.bitext import Side, encode_bitext
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.training.config.training_settings import Settings, resolve
@@ -87,7 +87,8 @@ def test_the_loss_is_that_of_each_target_token_behind_its_own_source(arch, separ
         batches = pairs.validation_batches(model, positions)
         assert validation_loss(model, batches) == pytest.approx(total / count, abs=1e-9)
         loss = sum(
-            Objective(model)(batch, None)[0].item() * batch.tokens for batch in batches.epoch(2)
+            Objective(model)(batch, None)[0].item() * batch.num_targets
+            for batch in batches.epoch(2)
         )
         assert loss / count == pytest.approx(total / count, abs=1e-9)
 
@@ -145,11 +146,11 @@ def test_words_of_its_own_are_drawn_behind_a_source_read_without_dropout():
     torch.rand(batch.inputs.shape)
     uniform = torch.rand(batch.inputs.shape, dtype=torch.float64)
     torch.manual_seed(3)
-    start = lambda: model.encode(batch.source, batch.lengths)  # noqa: E731
+    start = lambda: model.encode(batch.source, batch.source_lengths)  # noqa: E731
     inputs = mix_in_samples(model, batch.inputs, start, forcing_rate=0.0)
     assert model.training
     model.eval()
-    state = model.start(batch.source, batch.lengths)
+    state = model.start(batch.source, batch.source_lengths)
     for t in range(1, inputs.shape[1]):
         p = model.log_probs(state).double().exp().cumsum(1)
         sampled = (p / p[:, -1:] <= uniform[:, t, None]).sum(1)
@@ -197,7 +198,7 @@ def test_a_metric_needs_text_to_be_measured_on():
         blind.complete_settings(settings, network(pairs))
 
 
-def test_validation_leaves_out_what_no_position_is_learnt_for_and_says_so():
+def test_validation_leaves_out_what_no_position_is_learned_for_and_says_so():
     pairs, _ = text()
     model = network(pairs, "transformer", positions="learned", horizon=4)
     with pytest.warns(UserWarning, match=r"30 validation pairs are beyond .* length of 4 tokens"):
@@ -256,7 +257,7 @@ def test_label_smoothing_is_no_default_of_a_softmax_that_has_none():
 
 def test_the_joint_vocabulary_numbers_both_sides():
     pairs, _ = text()
-    again = read_parallel(
+    again = encode_bitext(
         pairs.sides["target"], pairs.sides["source"], pairs.tokenizer, pairs.tokenizer
     )
     assert again.source.tolist() == pairs.train.target.tolist()
