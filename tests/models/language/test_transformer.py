@@ -10,7 +10,7 @@ import torch
 from seqlm.errors import ModelError, UsageError
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
-from tests.models.layers.test_attention import naive
+from tests.models.layers.test_attention import attend_slowly
 
 B, T, V, D, H = 2, 6, 11, 8, 4
 
@@ -77,7 +77,7 @@ def attention(layer, config, x):
         keys.append(torch.stack([turned(part, place) for part in row[H : H + shared]]))
         values.append(torch.stack(row[H + shared :]))
     heads = [torch.stack(part, 1)[None] for part in (queries, keys, values)]  # (1, h, T, d)
-    mixed = naive(*heads, lambda t: range(t + 1))[0]  # (H, T, d)
+    mixed = attend_slowly(*heads, lambda t: range(t + 1))[0]  # (H, T, d)
     return torch.stack([affine(layer.out, mixed[:, t].flatten()) for t in range(len(x))])
 
 

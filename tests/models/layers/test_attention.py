@@ -1,13 +1,12 @@
-"""Attention against loops, rotations against complex numbers, and what is kept of the cache."""
+"""Attention against loops, and the cache of keys and values however it grows."""
 
-import cmath
 import math
 
 import pytest
 import torch
 
 from seqlm.models.layers.attention import KVCache, SelfAttention, append, attend, causal_mask
-from seqlm.models.layers.rotary import RotaryAngles, rotary_angles, rotate
+from seqlm.models.layers.rotary import RotaryAngles, rotary_angles
 from seqlm.models.tree import select
 
 B, H, T, WIDTH = 2, 4, 5, 3  # rows, heads, positions, width of a head
@@ -17,50 +16,50 @@ def heads(count: int = H, length: int = T, width: int = WIDTH) -> torch.Tensor:
     return torch.randn(B, count, length, width, dtype=torch.float64)
 
 
-def naive(queries, keys, values, sees):
-    """Position by position. `sees(t)` are the positions that t attends to."""
-    rows, all_heads, new, width = queries.shape
-    each = all_heads // keys.shape[1]
-    mixed = torch.zeros(rows, all_heads, new, values.shape[-1], dtype=torch.float64)
+def attend_slowly(queries, keys, values, visible):
+    """Position by position. `visible(t)` are the positions that t attends to."""
+    rows, num_heads, length, width = queries.shape
+    group = num_heads // keys.shape[1]
+    attended = torch.zeros(rows, num_heads, length, values.shape[-1], dtype=torch.float64)
     for b in range(rows):
-        for h in range(all_heads):
-            for t in range(new):
-                places = sees(t)
+        for h in range(num_heads):
+            for t in range(length):
                 scores = [
-                    sum(queries[b, h, t, i] * keys[b, h // each, s, i] for i in range(width))
+                    sum(queries[b, h, t, i] * keys[b, h // group, s, i] for i in range(width))
                     / math.sqrt(width)
-                    for s in places
+                    for s in visible(t)
                 ]
                 total = sum(math.exp(score) for score in scores)
-                for s, score in zip(places, scores):
-                    mixed[b, h, t] += math.exp(score) / total * values[b, h // each, s]
-    return mixed
+                for s, score in zip(visible(t), scores):
+                    attended[b, h, t] += math.exp(score) / total * values[b, h // group, s]
+    return attended
 
 
 # ------------------------------------------------------------------------------------- the equation
 
 
-@pytest.mark.parametrize("shared", [H, 2, 1])
-def test_attention_is_its_equation(shared):
+@pytest.mark.parametrize("kv_heads", [H, 2, 1])
+def test_attention_is_its_equation(kv_heads):
     torch.manual_seed(1)
-    queries, keys, values = heads(), heads(shared), heads(shared)
-    expected = naive(queries, keys, values, lambda t: range(T))
+    queries, keys, values = heads(), heads(kv_heads), heads(kv_heads)
+    expected = attend_slowly(queries, keys, values, lambda t: range(T))
     torch.testing.assert_close(attend(queries, keys, values), expected)
-    expected = naive(queries, keys, values, lambda t: range(t + 1))
+    expected = attend_slowly(queries, keys, values, lambda t: range(t + 1))
     torch.testing.assert_close(attend(queries, keys, values, causal=True), expected)
 
 
-@pytest.mark.parametrize("shared", [H, 2])
-def test_a_causal_mask_sees_what_came_before(shared):
+@pytest.mark.parametrize("kv_heads", [H, 2])
+def test_a_causal_mask_sees_what_came_before(kv_heads):
     torch.manual_seed(1)
-    queries, keys, values = heads(), heads(shared, 3 + T), heads(shared, 3 + T)
+    queries, keys, values = heads(), heads(kv_heads, 3 + T), heads(kv_heads, 3 + T)
     mask = causal_mask(T, 3, torch.device("cpu"))
-    expected = naive(queries, keys, values, lambda t: range(3 + t + 1))
+    expected = attend_slowly(queries, keys, values, lambda t: range(3 + t + 1))
     torch.testing.assert_close(attend(queries, keys, values, mask), expected)
 
 
-def told_apart(mask: torch.Tensor | None, angles: RotaryAngles | None) -> float:
-    """How far a layer over permuted positions is from the permutation of the layer over them."""
+def effect_of_order(mask: torch.Tensor | None, angles: RotaryAngles | None) -> float:
+    """The largest difference between a layer's output for permuted positions and its permuted
+    output."""
     torch.manual_seed(1)
     x, order = torch.randn(B, T, 8, dtype=torch.float64), torch.tensor([3, 0, 4, 1, 2])
     layer = SelfAttention(8, H, 2, bias=True, dropout=0.0).double()
@@ -70,11 +69,11 @@ def told_apart(mask: torch.Tensor | None, angles: RotaryAngles | None) -> float:
 
 
 def test_without_positions_and_mask_attention_is_blind_to_order():
-    """Permuted positions give the same, permuted. A causal mask or a rotation tells them apart."""
-    everything = torch.ones(T, T, dtype=torch.bool)
-    assert told_apart(everything, None) < 1e-12
-    assert told_apart(None, None) > 0.01
-    assert told_apart(everything, rotary_angles(T, 0, 2, everything.device)) > 0.01
+    """Only a causal mask or a rotation makes the output depend on the order of the positions."""
+    all_visible = torch.ones(T, T, dtype=torch.bool)
+    assert effect_of_order(all_visible, None) < 1e-12
+    assert effect_of_order(None, None) > 0.01
+    assert effect_of_order(all_visible, rotary_angles(T, 0, 2, all_visible.device)) > 0.01
 
 
 def test_dropout_zeroes_weights_and_scales_the_rest():
@@ -85,36 +84,6 @@ def test_dropout_zeroes_weights_and_scales_the_rest():
     assert alone.mean().item() == pytest.approx(1, abs=0.1)
 
 
-# ---------------------------------------------------------------------------------------- positions
-
-
-def test_a_rotation_multiplies_complex_numbers():
-    torch.manual_seed(1)
-    width, before = 6, 4
-    x = torch.randn(B, T, H, width, dtype=torch.float64)
-    turned = rotate(x, rotary_angles(T, before, width, x.device))
-    for t in range(T):
-        for i in range(width // 2):
-            turn = cmath.exp(1j * (before + t) * 10000 ** (-2 * i / width))
-            expected = torch.complex(x[:, t, :, i], x[:, t, :, i + width // 2]) * turn
-            torch.testing.assert_close(turned[:, t, :, i], expected.real, atol=1e-6, rtol=0)
-            torch.testing.assert_close(
-                turned[:, t, :, i + width // 2], expected.imag, atol=1e-6, rtol=0
-            )
-
-
-def test_rotated_products_depend_on_the_distance_alone():
-    torch.manual_seed(1)
-    query, key = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64)
-
-    def product(t: int, s: int) -> float:
-        places = [rotate(x, rotary_angles(1, at, 8, x.device)) for x, at in ((query, t), (key, s))]
-        return (places[0] * places[1]).sum().item()
-
-    assert product(7, 3) == pytest.approx(product(104, 100), abs=1e-5)
-    assert product(7, 3) != pytest.approx(product(7, 4), abs=1e-3)
-
-
 # ---------------------------------------------------------------------------------------- the cache
 
 
@@ -123,13 +92,13 @@ def step(cache: KVCache, length: int = 1) -> tuple[KVCache, torch.Tensor]:
     return append(cache, keys, -keys), keys
 
 
-def nothing() -> KVCache:
+def empty() -> KVCache:
     return KVCache(torch.zeros(B, 2, 0, WIDTH), torch.zeros(B, 2, 0, WIDTH))
 
 
 @torch.no_grad()
-def test_what_is_read_is_all_there_however_it_grew():
-    cache, seen = nothing(), []
+def test_a_cache_holds_all_that_was_appended_however_it_grew():
+    cache, seen = empty(), []
     for length in (1, 3, 60, 1, 1, 70, 200):  # beyond 64, 128 and 256
         cache, keys = step(cache, length)
         seen.append(keys)
@@ -138,8 +107,8 @@ def test_what_is_read_is_all_there_however_it_grew():
 
 
 @torch.no_grad()
-def test_growth_is_in_place_while_there_is_room():
-    cache, _ = step(step(step(nothing())[0])[0])
+def test_growth_is_in_place_while_the_buffer_has_free_positions():
+    cache, _ = step(step(step(empty())[0])[0])
     grown, _ = step(cache)
     assert grown.buffer is cache.buffer
     assert grown.keys.data_ptr() == cache.keys.data_ptr()
@@ -151,8 +120,8 @@ def test_growth_is_in_place_while_there_is_room():
 
 
 @torch.no_grad()
-def test_a_state_that_others_went_on_from_still_means_what_it_meant():
-    cache, _ = step(step(nothing(), 5)[0])
+def test_a_cache_that_others_went_on_from_keeps_its_content():
+    cache, _ = step(step(empty(), 5)[0])
     before = cache.keys.clone()
     one, ones = step(cache, 2)
     other, others = step(cache, 2)
@@ -167,7 +136,7 @@ def test_a_state_that_others_went_on_from_still_means_what_it_meant():
 @torch.no_grad()
 @pytest.mark.parametrize("rows", [[0, 1], [1, 0], [1], [0, 0, 1]], ids=str)
 def test_selected_rows_share_nothing_with_the_others(rows):
-    cache, _ = step(step(nothing(), 5)[0])
+    cache, _ = step(step(empty(), 5)[0])
     before, index = cache.keys.clone(), torch.tensor(rows)
     chosen = select(cache, index)
     keys = torch.randn(len(rows), 2, 1, WIDTH)
@@ -178,18 +147,18 @@ def test_selected_rows_share_nothing_with_the_others(rows):
     assert torch.equal(cache.keys, before)
 
 
-def test_under_a_graph_nothing_is_written_in_place():
+def test_with_gradients_nothing_is_written_in_place():
     keys = torch.randn(B, 2, 3, WIDTH, requires_grad=True)
-    cache = append(nothing(), keys, keys)
+    cache = append(empty(), keys, keys)
     after, _ = step(cache)
     assert after.buffer is None
     after.keys.sum().backward()
     assert torch.equal(keys.grad, torch.ones_like(keys))
 
 
-def test_a_room_made_in_inference_can_be_left():
+def test_a_buffer_made_in_inference_mode_is_not_written_outside_it():
     with torch.inference_mode():
-        cache, _ = step(step(nothing(), 5)[0])
+        cache, _ = step(step(empty(), 5)[0])
     with torch.no_grad():
         after, keys = step(cache)
     assert torch.equal(after.keys, torch.cat([cache.keys, keys], 2))

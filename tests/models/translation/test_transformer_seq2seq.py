@@ -18,7 +18,7 @@ from seqlm.models.tree import select
 from seqlm.text.batches import Batch
 from seqlm.training.optimization.objective import Objective
 from tests.models.language.test_transformer import affine, feed_forward, norm, turned
-from tests.models.layers.test_attention import naive
+from tests.models.layers.test_attention import attend_slowly
 
 B, S, T, V, D, H = 3, 5, 6, 11, 8, 4
 LENGTHS = torch.tensor([5, 2, 4])
@@ -77,7 +77,7 @@ def attention(config, out, queries, keys, values, sees):
         torch.stack([torch.stack(row.split(D // H)) for row in rows], 1)[None]  # (1, h, T, d)
         for rows in (queries, keys, values)
     ]
-    mixed = naive(*split, sees)[0]  # (H, T, d)
+    mixed = attend_slowly(*split, sees)[0]  # (H, T, d)
     return torch.stack([affine(out, mixed[:, t].flatten()) for t in range(len(queries))])
 
 

@@ -13,10 +13,16 @@ from seqlm.models.layers.mixture_of_experts import MixtureOfExperts, usage_figur
 B, T, D, E = 3, 7, 6, 4
 
 
-def mixture(active: int, balance: float = 0.01, z_loss: float = 0.001) -> MixtureOfExperts:
+def mixture(
+    experts_per_token: int, balance: float = 0.01, z_loss: float = 0.001
+) -> MixtureOfExperts:
     torch.manual_seed(1)
     made = MixtureOfExperts(
-        [FeedForward(D, 5, "gelu", True, True) for _ in range(E)], active, D, balance, z_loss
+        [FeedForward(D, 5, "gelu", True, True) for _ in range(E)],
+        experts_per_token,
+        D,
+        balance,
+        z_loss,
     )
     torch.nn.init.normal_(made.router)
     return made
@@ -44,9 +50,9 @@ def token_by_token(
     return torch.stack(y).view(x.shape), experts.balance * uneven + experts.z_loss * squares, chosen
 
 
-@pytest.mark.parametrize("active", [1, 2, E])
-def test_a_mixture_is_its_equations(active):
-    experts = mixture(active)
+@pytest.mark.parametrize("experts_per_token", [1, 2, E])
+def test_a_mixture_is_its_equations(experts_per_token):
+    experts = mixture(experts_per_token)
     x = torch.randn(B, T, D)
     y, routing = experts(x)
     expected, penalty, shares = token_by_token(experts, x)
@@ -65,9 +71,9 @@ def test_no_token_is_dropped_however_uneven_the_choice():
     torch.testing.assert_close(y, experts.experts[2](x), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("active", [1, 2])
-def test_gradients_reach_the_router_and_the_experts_that_were_used(active):
-    experts = mixture(active)
+@pytest.mark.parametrize("experts_per_token", [1, 2])
+def test_gradients_reach_the_router_and_the_experts_that_were_used(experts_per_token):
+    experts = mixture(experts_per_token)
     experts(torch.randn(B, T, D))[0].square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in experts.parameters())
 
