@@ -26,7 +26,8 @@ from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_choice import chooser, greedy
 from seqlm.device import choose_device, describe
 from seqlm.models import architectures, model_class
-from seqlm.models.base import EOS, LanguageNetwork
+from seqlm.models.base import LanguageNetwork
+from seqlm.text.vocabulary import EOS
 
 V, SAMPLES, TOKENS, LAST = 10_000, 64, 64, 16
 SIZES: dict[str, dict[str, Any]] = {

@@ -23,10 +23,11 @@ from benchmarks.commands import lines_of
 from seqlm.decoding.sentence_batches import encoded
 from seqlm.decoding.translation_search import SPARE, Search, translate
 from seqlm.device import choose_device, describe
-from seqlm.models.base import EOS, TranslationNetwork
+from seqlm.models.base import TranslationNetwork
 from seqlm.models.tree import select
 from seqlm.runs.load_model import LoadedTranslator, load_translators
 from seqlm.runs.locate import locate
+from seqlm.text.vocabulary import EOS
 
 SEARCH = Search(beam=5)
 

@@ -40,12 +40,13 @@ from seqlm.decoding.sentence_batches import padded, shortened
 from seqlm.decoding.token_choice import chooser
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.mixture_scoring import Mix
-from seqlm.models.base import EOS, LanguageModel, SequenceModel, State, Translator
+from seqlm.models.base import LanguageModel, SequenceModel, State, Translator
 from seqlm.models.translation.encoder_memory import padding_mask
 from seqlm.models.wrappers.sliding_window import unbounded
 from seqlm.runs.common_vocabulary import common_ids
 from seqlm.runs.load_model import LoadedModel
 from seqlm.text.batches import pad_rows
+from seqlm.text.vocabulary import EOS
 
 FIGURES = ("kl-true-prefix", "kl-own-prefix", "exposure")
 """By the names that `--metric` takes."""

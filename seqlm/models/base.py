@@ -1,14 +1,15 @@
-"""The one interface every sequence model speaks, and the state that carries it.
+"""The interface of all sequence models, and the state that they pass along.
 
-    B rows (sentences x beams) · T new tokens · V vocabulary · D feature width
+    B rows (sentences x beams) · T new tokens · S source positions · V vocabulary
+    D feature width · E embedding width
 
-A model answers three questions about a *state*, the value that stands for everything read so far:
-what comes next (`log_probs`), what the state is after reading more (`advance`), and how probable a
-given continuation was (`score`). Decoders and evaluators know these verbs and no class.
+A *state* stands for everything read so far. A model answers three questions about it: what comes
+next (`log_probs`), what the state is after reading more (`advance`), and how probable a given
+continuation is (`score`). Decoders and evaluators use these methods alone, for models of any class.
 
-State is a value. It is passed in and returned, never hung on a module; after
-`t = model.advance(s, x)`, `s` still means what it meant. A state is a nest of tuples whose tensors
-all have the rows as axis 0, so that `select`, `detach` and `pack` work on any of them.
+A state is a value. It is passed in and returned, and never stored on a module; after
+`t = model.advance(s, x)`, `s` still means what it meant. It is a nest of tuples whose tensors all
+have the rows as axis 0, so that the functions of `tree.py` work on the state of any model.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.output.output_layer import OutputLayer
-from seqlm.text.vocabulary import EOS as EOS
-from seqlm.text.vocabulary import UNK as UNK
+from seqlm.text.vocabulary import EOS
 
-State = Any  # nested NamedTuples of tensors (axis 0 is B), ints and None; see tree.py
+State = Any
+"""A nest of NamedTuples of tensors (axis 0 is B), ints and None; see `tree.py`."""
 
 
 # ---------------------------------------------------------------------------------------- models
 
 
 class SequenceModel(nn.Module, ABC):
-    """What every model of sequences can be asked, whatever it is made of."""
+    """What every model of sequences offers, whatever it is made of."""
 
     normalized: bool = True
-    """False where the numbers are scores and not probabilities."""
+    """False where the model gives scores that are not probabilities."""
     resets_at_eos: bool = False
     """True where the state after `</s>` is the start state, so that lines never see each other."""
     context_length: int | None = None
-    """The most tokens a state may have consumed, or None."""
+    """The most tokens that a state may have consumed, or None where any number may be."""
 
     config_class: ClassVar[type]
     """The family's frozen dataclass of options."""
@@ -60,7 +61,7 @@ class SequenceModel(nn.Module, ABC):
     def score(self, state: State, tokens: Tensor) -> tuple[Tensor, State]:
         """(B, T) log p(tokens[:, t] | state, tokens[:, :t]), and the state after them.
 
-        This slow loop defines the meaning; every model overrides it and is tested against it.
+        This slow loop defines what a score is; every model overrides it and is tested against it.
         """
         scores = []
         for token in tokens.split(1, dim=1):  # (B, 1)
@@ -69,14 +70,14 @@ class SequenceModel(nn.Module, ABC):
         return torch.cat(scores, 1), state
 
     def alignment(self, state: State) -> Tensor | None:
-        """(B, S) attention over the source behind the next token, where there is one."""
+        """(B, S) attention over the source when the next token is predicted, or None."""
         return None
 
     def ngram_length(self, state: State, tokens: Tensor) -> Tensor | None:
-        """(B, T) order of the n-gram each token was scored with, where there is one."""
+        """(B, T) order of the n-gram that each token is scored with, or None."""
         return None
 
-    # -- a model <-> named tensors
+    # -- settings and tensors
 
     def settings(self) -> dict[str, Any]:
         """The configuration as plain names and values, ready for YAML."""
@@ -89,7 +90,10 @@ class SequenceModel(nn.Module, ABC):
 
     @classmethod
     def from_tensors(cls, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
-        """A model that holds exactly `tensors`, in eval mode. Errors: RuntimeError on a misfit."""
+        """A model with exactly these `tensors` as parameters and buffers, in eval mode.
+
+        Errors: RuntimeError where a name or a shape differs from what the settings need.
+        """
         with torch.device("meta"):
             model = cls.from_settings(settings)
         model.load_state_dict(tensors, strict=True, assign=True)
@@ -97,92 +101,102 @@ class SequenceModel(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
+        """The device of the model's tensors, which are all on one."""
         for tensor in self.tensors():
             return tensor.device
         raise AssertionError("a model without tensors")
 
     def tensors(self) -> Iterator[Tensor]:
+        """The parameters, then the buffers."""
         yield from self.parameters()
         yield from self.buffers()
 
 
 class LanguageModel(SequenceModel):
-    """A sequence model that needs nothing but the text before."""
+    """A sequence model that predicts a text from what was read of it."""
 
     @abstractmethod
     def start(self, rows: int) -> State:
-        """The state of `rows` rows that stand at the beginning of a text."""
+        """The state of `rows` rows, each at the beginning of a text."""
 
 
 class Translator(SequenceModel):
-    """A sequence model of what a source says in another language."""
+    """A sequence model of the translations of a source text."""
 
     @abstractmethod
     def start(self, source: Tensor, lengths: Tensor) -> State:
-        """The state before the first target token. `source` (B, S) ids, each sentence ending in
-        `</s>`, padded on the right with anything; `lengths` (B,) tells how much of it is real."""
+        """The state before the first target token.
+
+        source: (B, S) ids; each sentence ends in `</s>`, with any ids behind it as padding.
+        lengths: (B,) the tokens of each sentence, its `</s>` included.
+        """
 
 
 # -------------------------------------------------------------------------------------- networks
 
 
 class NetworkOutput(NamedTuple):
-    """What a network makes of one segment of text."""
+    """What a network computes of one segment of text."""
 
-    features: Tensor  # (B, T, D), as the output layer takes them
+    features: Tensor
+    """(B, T, D), the input of the output layer."""
     cache: State
-    penalty: Tensor | None = None  # training only: computed where the activations are
-    report: Mapping[str, Tensor] = MappingProxyType({})  # named figures; empty at inference
+    """The states of the layers, or their keys and values, after the segment."""
+    penalty: Tensor | None = None
+    """(), in training what the network adds to the loss, such as AR and TAR."""
+    report: Mapping[str, Tensor] = MappingProxyType({})
+    """Named figures about a training step, each (), for the log."""
 
 
 SEGMENT = 1 << 11
-"""Positions of a row that a network reads at once to score them: bounds memory, changes nothing."""
+"""Positions of a row that a network scores at once. It bounds memory and changes no score."""
 
 
 class NetworkState(NamedTuple):
-    last_features: Tensor  # (B, D), the feature that predicts the next token
+    last_features: Tensor  # (B, D), those that predict the next token
     cache: State
 
 
 class ParameterGroup(NamedTuple):
-    """Parameters that are trained alike."""
+    """Parameters that an optimizer treats alike."""
 
     parameters: list[nn.Parameter]
     lr_scale: float = 1.0
-    """Of the learning rate."""
+    """The factor of the learning rate for them."""
     max_lr: float | None = None
-    """Their rate is never above this."""
+    """The highest learning rate for them."""
     weight_decay: bool = True
-    """Whether weight decay pulls at them."""
+    """Whether weight decay applies to them."""
 
 
 class Network(SequenceModel):
-    """A neural model: subclasses say `forward`, and how a text begins; the verbs follow.
+    """A neural model. A subclass defines `forward` and how a text begins; all else follows.
 
-    The token read at position t gives the feature that predicts position t+1, so a state keeps the
-    last feature; a text is entered by reading one `</s>`.
+    The token read at position t gives the features that predict position t+1, so a state keeps the
+    last features. Before the first token of a text the network reads one `</s>`, which serves as
+    its beginning-of-sequence token.
     """
 
     output_layer: OutputLayer
     embedding: nn.Parameter
-    """(V, E), where it is not the output layer's matrix."""
+    """(V, E), where it is a matrix of its own; see `input_embedding`."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, cache: State) -> NetworkOutput:
-        """Features (B, T, D) of `tokens` (B, T) read from `cache`."""
+        """The features (B, T, D) of `tokens` (B, T), read behind what `cache` stands for."""
 
     def input_embedding(self) -> nn.Parameter:
-        """(V, E), what tokens are read as: the output layer's matrix where the two are tied."""
+        """(V, E), the embedding of tokens: the output layer's matrix where the two are tied."""
         return self.output_layer.weight if self.config.tied else self.embedding
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters, each once, by how they are trained. Here: matrices decay, vectors not."""
+        """All parameters, each in one group. Here weight decay applies to matrices, not vectors."""
         matrices = [p for p in self.parameters() if p.ndim > 1]
         vectors = [p for p in self.parameters() if p.ndim < 2]
         return [ParameterGroup(matrices), ParameterGroup(vectors, weight_decay=False)]
 
     def state_after_bos(self, rows: int, cache: State) -> NetworkState:
-        """The state of `rows` texts that begin in `cache`."""
+        """The state of `rows` texts before their first token, given the cache before `</s>`."""
         features, cache, *_ = self(torch.full((rows, 1), EOS, device=self.device), cache)
         return NetworkState(features[:, -1], cache)
 
@@ -198,45 +212,46 @@ class Network(SequenceModel):
     def score(self, state: NetworkState, tokens: Tensor) -> tuple[Tensor, NetworkState]:
         scores = [tokens.new_zeros((tokens.shape[0], 0), dtype=state.last_features.dtype)]
         for segment in tokens.split(SEGMENT, dim=1) if tokens.shape[1] else ():
-            before, state = self.read(state, segment)
-            scores.append(self.output_layer.score(before, segment))
+            features, state = self.read(state, segment)
+            scores.append(self.output_layer.score(features, segment))
         return torch.cat(scores, 1), state
 
     def read(self, state: NetworkState, tokens: Tensor) -> tuple[Tensor, NetworkState]:
-        """The features (B, T, D) that predict `tokens` (B, T), each from what was read before it,
-        and the state after them."""
+        """The features (B, T, D) that predict `tokens` (B, T), and the state after them.
+
+        The features at t are those of position t-1, at t = 0 the last of `state`.
+        """
         features, cache, *_ = self(tokens, state.cache)
-        before = torch.cat([state.last_features[:, None], features[:, :-1]], 1)
-        return before, NetworkState(features[:, -1], cache)
+        predicting = torch.cat([state.last_features[:, None], features[:, :-1]], 1)
+        return predicting, NetworkState(features[:, -1], cache)
 
 
 class LanguageNetwork(Network, LanguageModel):
-    """A neural language model: what it has read before anything is `initial`."""
+    """A neural language model."""
 
     @abstractmethod
     def initial_cache(self, rows: int) -> State:
-        """The cache before anything is read."""
+        """The cache of `rows` rows before anything is read."""
 
     def start(self, rows: int) -> NetworkState:
         return self.state_after_bos(rows, self.initial_cache(rows))
 
 
 class TranslationNetwork(Network, Translator):
-    """A neural translator: an encoder reads the source, a decoder goes on from what it made."""
+    """A neural translator: an encoder reads the source, and a decoder predicts the target."""
 
     source_embedding: nn.Parameter
-    """(V_s, E), where the source is not read as the target is."""
+    """(V_s, E), where it is a matrix of its own; see `source_embedding_matrix`."""
 
     @abstractmethod
     def encode(self, source: Tensor, lengths: Tensor) -> State:
-        """The decoder's cache before anything is read, given `source` (B, S), padded on the
-        right, of `lengths` (B,)."""
+        """The decoder's cache before it reads anything; `source` and `lengths` as for `start`."""
 
     def source_embedding_matrix(self) -> nn.Parameter:
-        """(V_s, E), what the source is read as: as the target is, where they share that."""
-        return (
-            self.input_embedding() if self.config.shares_source_embedding else self.source_embedding
-        )
+        """(V_s, E), the embedding of source tokens: that of the target where they share it."""
+        if self.config.shares_source_embedding:
+            return self.input_embedding()
+        return self.source_embedding
 
     def start(self, source: Tensor, lengths: Tensor) -> NetworkState:
         return self.state_after_bos(len(source), self.encode(source, lengths))

@@ -13,10 +13,10 @@ from seqlm.evaluation.adaptation.constants import Adaptation
 from seqlm.evaluation.exposure import measure, measure_translator, stretches
 from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.models import model_class
-from seqlm.models.base import EOS, LanguageModel, Translator
+from seqlm.models.base import LanguageModel, Translator
 from seqlm.runs.load_model import LoadedModel
 from seqlm.text.tokenizer import Tokenizer
-from seqlm.text.vocabulary import RESERVED
+from seqlm.text.vocabulary import EOS, RESERVED
 from tests.evaluation.fixed import loaded
 
 V = 5

@@ -18,10 +18,11 @@ from seqlm.evaluation.exposure import asked
 from seqlm.evaluation.perplexity import check_metrics
 from seqlm.evaluation.translation_quality import METRICS, Evaluation, bleu, chrf, evaluate
 from seqlm.models import model_class
-from seqlm.models.base import EOS, Translator
+from seqlm.models.base import Translator
 from seqlm.runs.load_model import LoadedModel
 from seqlm.text.bitext import Side, learn_tokenizer, read_side
 from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import EOS
 from tests.evaluation.fixed import loaded
 
 HYPOTHESES = ["the black cat sees a bird here", "we often look at the old house", "she sings"]

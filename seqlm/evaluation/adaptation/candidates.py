@@ -22,7 +22,7 @@ from seqlm.evaluation.adaptation.constants import Adaptation
 from seqlm.evaluation.adaptation.dynamic_evaluation import Reader, Roots, rule_of
 from seqlm.evaluation.scoring import Scorer
 from seqlm.models.base import LanguageModel, LanguageNetwork
-from seqlm.models.output.output_layer import rows_at_once
+from seqlm.models.output.output_layer import positions_at_once
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.wrappers.temperature import tempered
 from seqlm.runs.load_model import LoadedModel
@@ -85,7 +85,7 @@ def read(reader: Reader, ids: np.ndarray, every: Candidates) -> Columns:
     for features, tokens in reader(ids):  # (1, T, D), (1, T)
         output_layer = reader.network.output_layer
         for f, y in zip(
-            *(x[0].split(rows_at_once(output_layer.weight)) for x in (features, tokens))
+            *(x[0].split(positions_at_once(output_layer.weight)) for x in (features, tokens))
         ):
             spoken.append(at_temperatures(output_layer.log_probs(f), y, every.temperatures))
         found = [cache.recall(m, features, tokens) for cache, m in zip(caches, memories)]

@@ -12,7 +12,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-CHUNK = 1 << 21  # logits held at once on a CPU: 8 MB, about what a core's share of cache holds
+CHUNK = 1 << 21
+"""Logits in memory at once on a CPU: 8 MB, about a core's share of the processor's cache."""
 CHUNK_CUDA = 1 << 26
 
 
@@ -20,7 +21,7 @@ class OutputLayer(nn.Module):
     """An output layer: features (.., D) to a distribution over V types."""
 
     weight: nn.Parameter
-    """(V, D), a row a type: the embedding too, where the two are tied."""
+    """(V, D), a row for each type; it is the embedding too where the two are tied."""
     supports_label_smoothing: bool = False
     """Whether it has a `smoothing_loss`."""
 
@@ -30,12 +31,13 @@ class OutputLayer(nn.Module):
 
     def score(self, features: Tensor, targets: Tensor) -> Tensor:
         """(.., D), (..) -> (..) log probability of each target; exact, in chunks of positions."""
-        flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1, 1)
+        f, y = features.reshape(-1, features.shape[-1]), targets.reshape(-1, 1)
+        size = positions_at_once(self.weight)
         scores = [
-            self.log_probs(f).gather(1, y)
-            for f, y in zip(*(x.split(rows_at_once(self.weight)) for x in (flat, wanted)))
+            self.log_probs(chunk).gather(1, chunk_targets)
+            for chunk, chunk_targets in zip(f.split(size), y.split(size))
         ]
-        return torch.cat(scores).view(targets.shape) if scores else flat.new_zeros(targets.shape)
+        return torch.cat(scores).view(targets.shape) if scores else f.new_zeros(targets.shape)
 
     @abstractmethod
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
@@ -47,7 +49,7 @@ class OutputLayer(nn.Module):
     def smoothing_loss(self, features: Tensor, targets: Tensor) -> Tensor:
         """What label smoothing (Szegedy et al. 2016) adds to the loss, for each unit of smoothing.
 
-        Where all types together have the share e of a target's weight,
+        A target y gets the weight 1 - e, and all types share the weight e evenly:
 
             -(1 - e) log p(y) - e mean log p(v)  =  -log p(y) + e (z_y - mean z)
         """
@@ -55,11 +57,12 @@ class OutputLayer(nn.Module):
 
 
 def init_embedding(vocab_size: int, width: int) -> nn.Parameter:
-    """(V, D) from U(+-0.1): an output layer's matrix, or an embedding of its own."""
+    """(V, D) from U(+-0.1), for an output layer's matrix or an embedding."""
     return nn.Parameter(torch.empty(vocab_size, width).uniform_(-0.1, 0.1))
 
 
-def rows_at_once(weight: Tensor) -> int:
-    """Positions of a chunk: at least D, so that its logits cost more than the weight's gradient."""
+def positions_at_once(weight: Tensor) -> int:
+    """Positions of a chunk for `weight` (V, D): at least D, so that computing the logits costs more
+    than adding to the weight's gradient."""
     types, width = weight.shape
     return max(width, (CHUNK_CUDA if weight.is_cuda else CHUNK) // types)

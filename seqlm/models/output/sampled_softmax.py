@@ -1,4 +1,4 @@
-"""The sampled softmax (Bengio & Senécal 2008; Jean et al. 2015): trained against a few words.
+"""The sampled softmax (Bengio & Senécal 2008; Jean et al. 2015): trained against few words.
 
     z_y          logit of the target          w_1 .. w_S    words drawn from q
     Z^ = exp z_y + sum_{s: w_s != y} exp(z_{w_s}) / (S q(w_s))        E[Z^] = Z
@@ -7,9 +7,9 @@
     q(rank) ~ log((rank + 2) / (rank + 1))      log-uniform, near Zipf's law where types are
                                                 numbered by falling frequency
 
-The sample is one for all positions of a batch. Loss and gradient tend to those of the full softmax
-as S grows; memory and time of the output layer grow with S instead of V. Asked for
-probabilities (and in eval mode for its loss) it is the full softmax, exact.
+All positions of a batch share one sample. Loss and gradient tend to those of the full softmax as S
+grows; memory and time of the output layer grow with S instead of V. Probabilities, and the loss in
+eval mode, are those of the full softmax.
 
     n positions · D feature width · V vocabulary · S samples
 """
@@ -36,23 +36,24 @@ class SampledSoftmax(Softmax):
         if not self.training:
             return super().loss(features, targets)
         f, y = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
-        return self.against(f, y, self.draw(f.device))
+        return self.sampled_loss(f, y, self.draw(f.device))
 
     def draw(self, device: torch.device) -> Tensor:
-        """(S,) words from q, by inverting its distribution function log(k + 1) / log(V + 1)."""
+        """(S,) words from q, by inverting its distribution function, log(k + 1) / log(V + 1)."""
         size = len(self.weight)
         uniform = torch.rand(self.samples, device=device, dtype=torch.float32)
         return (uniform * math.log(size + 1)).exp().sub(1).long().clamp(max=size - 1)
 
-    def log_expected(self, words: Tensor) -> Tensor:
-        """log(S q(w)), how often a word is expected in a sample."""
+    def log_expected_count(self, words: Tensor) -> Tensor:
+        """log(S q(w)), where S q(w) is how often a word is expected in a sample."""
         ranks = words.to(self.weight.dtype)
         q = ((ranks + 2).log() - (ranks + 1).log()) / math.log(len(self.weight) + 1)
         return (self.samples * q).log()
 
-    def against(self, f: Tensor, y: Tensor, words: Tensor) -> Tensor:
-        """The loss of targets `y` (n,) behind features `f` (n, D), against `words` (S,)."""
-        right = (f * self.weight[y]).sum(1) + self.bias[y]  # (n,)
-        z = linear(f, self.weight[words], self.bias[words]) - self.log_expected(words)  # (n, S)
+    def sampled_loss(self, f: Tensor, y: Tensor, words: Tensor) -> Tensor:
+        """The loss of targets `y` (n,) with features `f` (n, D), against `words` (S,)."""
+        z_y = (f * self.weight[y]).sum(1) + self.bias[y]  # (n,)
+        z = linear(f, self.weight[words], self.bias[words])  # (n, S)
+        z = z - self.log_expected_count(words)
         z = z.masked_fill(words == y[:, None], -math.inf)
-        return (torch.logaddexp(right, z.logsumexp(1)) - right).mean()
+        return (torch.logaddexp(z_y, z.logsumexp(1)) - z_y).mean()

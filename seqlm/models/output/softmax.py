@@ -8,8 +8,8 @@ the same walk over chunks of positions, while a chunk is still in the cache:
 
     dL/dz = (softmax(z) - onehot(y)) / n,    dL/df = dL/dz W,    dL/dW = dL/dz' f
 
-With e = exp(z - max z) and s = sum e, softmax is e / s, and the division is moved from the
-(n, V) tensor to the (n, D) ones beside it: one exponential a logit and no other pass that writes.
+With e = exp(z - max z) and s = sum e, softmax is e / s. The division by s is done on the (n, D)
+tensors that e is multiplied with: after the exponential nothing is written to the (n, V) tensor.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.layers.linear import linear, onednn_linear
-from seqlm.models.output.output_layer import OutputLayer, init_embedding, rows_at_once
+from seqlm.models.output.output_layer import OutputLayer, init_embedding, positions_at_once
 
 
 class Softmax(OutputLayer):
-    """A full softmax. Its weight (V, D) may serve as the embedding too (tied)."""
+    """A full softmax. Its weight (V, D) may be the embedding too."""
 
     supports_label_smoothing = True
 
@@ -37,17 +37,17 @@ class Softmax(OutputLayer):
         return linear(features, self.weight, self.bias).log_softmax(-1)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        flat, wanted = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
-        loss: Tensor = CrossEntropy.apply(flat, self.weight, self.bias, wanted)
+        f, y = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
+        loss: Tensor = CrossEntropy.apply(f, self.weight, self.bias, y)
         return loss
 
     def smoothing_loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        above = (features * (self.weight[targets] - self.weight.mean(0))).sum(-1)
-        return (above + self.bias[targets] - self.bias.mean()).mean()
+        centered = (features * (self.weight[targets] - self.weight.mean(0))).sum(-1)
+        return (centered + self.bias[targets] - self.bias.mean()).mean()
 
 
 class CrossEntropy(torch.autograd.Function):
-    """mean(-log softmax(f W' + b)[y]), its gradients formed chunk by chunk in the forward walk."""
+    """mean(-log softmax(f W' + b)[y]); the forward pass computes the gradients chunk by chunk."""
 
     @staticmethod
     def forward(
@@ -74,25 +74,26 @@ def summed_cross_entropy(
     d_weight: Tensor,
     d_bias: Tensor,
 ) -> Tensor:
-    """sum(-log softmax(f W' + b)[y]) of (m, D) features; -> (), and the gradients of 1/n of it.
+    """sum(-log softmax(f W' + b)[y]) of features (m, D) -> (), and the gradients of 1/n of it.
 
-    Sets `d_features` (m, D), adds to `d_weight` (V, D) and `d_bias` (V,).
+    It sets `d_features` (m, D), and adds to `d_weight` (V, D) and `d_bias` (V,).
     """
     total = weight.new_zeros(())
-    step = rows_at_once(weight)
-    for at in range(0, len(features), step):
-        f, y = features[at : at + step], targets[at : at + step, None]  # (c, D), (c, 1)
+    step = positions_at_once(weight)
+    for begin in range(0, len(features), step):
+        chunk = slice(begin, begin + step)
+        f, y = features[chunk], targets[chunk, None]  # (c, D), (c, 1)
         z = onednn_linear(f, weight, bias)  # (c, V)
-        right = z.gather(1, y)
-        most = z.amax(1, keepdim=True)
-        e = z.sub_(most).exp_()
+        z_y = z.gather(1, y)
+        max_z = z.amax(1, keepdim=True)
+        e = z.sub_(max_z).exp_()
         s = e.sum(1, keepdim=True)  # (c, 1)
-        total += (s.log() + most - right).sum()
-        share = 1 / (n * s)
-        d_features[at : at + step] = onednn_linear(e, weight.t()).mul_(share)
-        d_weight += onednn_linear(e.t(), (f * share).t())
-        d_bias.addmv_(e.t(), share[:, 0])
-    # What the one-hot part of dL/dz adds, m positions only.
+        total += (s.log() + max_z - z_y).sum()
+        scale = 1 / (n * s)
+        d_features[chunk] = onednn_linear(e, weight.t()).mul_(scale)
+        d_weight += onednn_linear(e.t(), (f * scale).t())
+        d_bias.addmv_(e.t(), scale[:, 0])
+    # The one-hot part of dL/dz, which is not 0 at m logits only.
     d_features.sub_(weight[targets], alpha=1 / n)
     d_weight.index_add_(0, targets, features, alpha=-1 / n)
     d_bias.index_add_(0, targets, bias.new_full((len(features),), -1 / n))

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import UsageError
-from seqlm.models.base import EOS, LanguageModel, LanguageNetwork, NetworkState
+from seqlm.models.base import LanguageModel, LanguageNetwork, NetworkState
+from seqlm.text.vocabulary import EOS
 
 POSITIONS = 1 << 13
 """Tokens that are scored at once, all windows together: bounds memory, changes nothing."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import UsageError
-from seqlm.models.base import EOS
 from seqlm.models.config.ffnn_config import FFNNConfig
 from seqlm.models.language.ffnn import EMBEDDING_SCALE, FFNN
+from seqlm.text.vocabulary import EOS
 
 V, B, T = 11, 3, 7
 

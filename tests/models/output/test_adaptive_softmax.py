@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 
 from seqlm.errors import UsageError
 from seqlm.models.output import output_layer
-from seqlm.models.output.adaptive_softmax import AdaptiveSoftmax, cheapest
+from seqlm.models.output.adaptive_softmax import AdaptiveSoftmax, cheapest_cutoffs
 
 TYPES, WIDTH = 41, 6
 
@@ -84,7 +84,7 @@ def test_cutoffs_that_do_not_rise_are_refused(cutoffs):
 
 @pytest.mark.parametrize("size", [2, 3, 11, 1000, 10_000, 250_000])
 def test_the_cheapest_cutoffs_save_work(size):
-    cutoffs = cheapest(size)
+    cutoffs = cheapest_cutoffs(size)
     assert cutoffs == sorted(set(cutoffs))
     assert cutoffs[0] > 0
     assert cutoffs[-1] < size

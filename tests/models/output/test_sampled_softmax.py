@@ -25,7 +25,7 @@ def test_draws_follow_the_distribution_that_is_corrected_for():
     layer, *_ = make(400_000)
     words = layer.draw(torch.device("cpu"))
     counts = torch.bincount(words, minlength=TYPES).double()
-    expected = layer.log_expected(torch.arange(TYPES)).double().exp()
+    expected = layer.log_expected_count(torch.arange(TYPES)).double().exp()
     assert expected.sum().item() == pytest.approx(400_000, rel=1e-5)
     assert ((counts - expected) / expected.sqrt()).abs().max() < 5  # standard deviations
 
@@ -41,7 +41,7 @@ def test_the_loss_is_the_formula():
             q = math.log((w + 2) / (w + 1)) / math.log(TYPES + 1)
             of_all += math.exp(z[w]) / (20 * q) if w != right else 0
         total += math.log(of_all) - z[right]
-    assert layer.against(f, y, words).item() == pytest.approx(total / 13, rel=1e-5)
+    assert layer.sampled_loss(f, y, words).item() == pytest.approx(total / 13, rel=1e-5)
 
 
 def test_the_gradient_tends_to_that_of_the_full_softmax():
@@ -67,4 +67,4 @@ def test_asked_for_probabilities_it_is_the_full_softmax():
 def test_a_sample_of_nothing_but_the_target_teaches_nothing():
     layer, f, _ = make()
     y = torch.full((13,), 7)
-    assert layer.against(f, y, torch.tensor([7, 7])).item() == 0
+    assert layer.sampled_loss(f, y, torch.tensor([7, 7])).item() == 0

@@ -11,11 +11,11 @@ from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
 from seqlm.decoding.token_choice import chooser
 from seqlm.errors import ModelError, UsageError
-from seqlm.models.base import EOS
 from seqlm.models.config.translator_config import TransformerTranslatorConfig
 from seqlm.models.translation.transformer_seq2seq import TransformerTranslator
 from seqlm.models.tree import select
 from seqlm.text.batches import Batch
+from seqlm.text.vocabulary import EOS
 from seqlm.training.optimization.objective import Objective
 from tests.models.language.test_transformer import affine, feed_forward, norm, turned
 from tests.models.layers.test_attention import attend_slowly

@@ -7,12 +7,12 @@ import torch
 
 from seqlm.errors import UsageError
 from seqlm.models import model_class
-from seqlm.models.base import EOS
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
 from seqlm.models.tree import pack
 from seqlm.models.wrappers import sliding_window
 from seqlm.models.wrappers.sliding_window import Windowed, unbounded
+from seqlm.text.vocabulary import EOS
 
 V = 7
 
