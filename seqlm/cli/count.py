@@ -37,14 +37,13 @@ def count(
 
     Prints the run's folder.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
-    settings = CountingSettings(**given)
+    settings = CountingSettings(**{name: v for name, v in flags.items() if v is not None})
     sources = console.inputs(corpus)
-    where = console.set_up_torch(device, num_threads)
+    chosen_device = console.set_up_torch(device, num_threads)
 
     from seqlm.counting.counting_run import count as count_corpus
 
     command = ["seqlm", *sys.argv[1:]]
     progress = console.Stages()
-    run = count_corpus(sources, settings, output, where, command, overwrite, progress)
+    run = count_corpus(sources, settings, output, chosen_device, command, overwrite, progress)
     print(run.path)

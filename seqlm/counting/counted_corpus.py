@@ -16,8 +16,8 @@ from seqlm.text.tokenizer import Tokenizer
 
 class CountedCorpus(NamedTuple):
     tables: list[NGrams]
-    """Orders 1 … n, with the number of occurrences; if there are `counts_of_counts`, as smoothing
-    takes them."""
+    """The n-grams of orders 1 … n and their occurrences. With `counts_of_counts`, the counts are
+    adjusted and cut off already."""
     tokenizer: Tokenizer
     context: Context
     tokens: int
@@ -27,7 +27,7 @@ class CountedCorpus(NamedTuple):
     corrections: Sequence[Correction] = ()
     """Those of `lmplz_corrections`; empty if the order of the text is not known."""
     counts_of_counts: list[list[int]] | None = None
-    """n_0 … n_9 of each order, if the tables were adjusted and cut off on a cluster."""
+    """n_0 … n_9 of each order, if a cluster has prepared the tables for smoothing; else None."""
 
     @property
     def summary(self) -> str:

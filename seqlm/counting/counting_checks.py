@@ -1,4 +1,4 @@
-"""What a request to count asks in vain: invalid settings, contradictions, files in the way."""
+"""Checks of a request to count, made before any work is done."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from seqlm.text.corpus import is_stream
 from seqlm.text.reading import STDIN, open_source
 
 SMALLEST_LIMIT = 300 << 20
-"""Bytes; a smaller limit of memory cannot be kept."""
+"""Bytes; Python and its libraries do not fit into less memory."""
 
 
 def check_settings(settings: CountingSettings, sources: Sequence[str]) -> None:
-    """Refuses, before any work is done, what is invalid or contradicts itself.
+    """Refuses invalid and contradictory settings before any work is done.
 
-    Errors: UsageError on settings; DataError where a file is missing.
+    Errors: UsageError on settings; DataError if a file is missing.
     """
     defined = settings_of(CountingSettings)
-    for name, each in defined.items():
-        check_value(each, getattr(settings, name))
+    for name, setting in defined.items():
+        check_value(setting, getattr(settings, name))
     values = {name: getattr(settings, name) for name in defined}
     changed = {name: value for name, value in values.items() if value != defined[name].default}
     check_needs(defined.values(), changed, values)
@@ -44,6 +44,7 @@ def check_settings(settings: CountingSettings, sources: Sequence[str]) -> None:
 
 
 def check_sources(settings: CountingSettings, sources: Sequence[str]) -> None:
+    """Errors: UsageError and DataError on the texts, and the vocabulary, that are read."""
     if not sources:
         raise DataError("no corpus: name a file, or - for standard input")
     if [*sources, settings.tune].count(STDIN) > 1:
@@ -55,7 +56,7 @@ def check_sources(settings: CountingSettings, sources: Sequence[str]) -> None:
 
 
 def check_model(settings: CountingSettings) -> None:
-    """Errors: UsageError where smoothing, pruning or ARPA do not fit together."""
+    """Errors: UsageError if smoothing, pruning and ARPA do not go together."""
     method, context = settings.smoothing, settings.context_of(settings.tokenizer)
     check_estimation(settings.smoothing_parameters, settings.order or DEFAULT_ORDER, context)
     if method == "jelinek-mercer" and settings.tune is None:
@@ -69,6 +70,7 @@ def check_model(settings: CountingSettings) -> None:
 
 
 def check_from_counts(settings: CountingSettings) -> None:
+    """Errors: UsageError on settings that have no effect on count files."""
     if settings.tokenizer != "word" or settings.context == "carried":
         raise UsageError("`from_counts` is for `tokenizer=word` and `context=sentence`")
     if settings.engine != "local" or settings.memory is not None:
@@ -76,6 +78,7 @@ def check_from_counts(settings: CountingSettings) -> None:
 
 
 def check_spark(settings: CountingSettings, sources: Sequence[str]) -> None:
+    """Errors: UsageError on what Spark cannot do, DataError if a file is missing."""
     if settings.master is None:
         raise UsageError(
             "`engine=spark` needs `master`, of a cluster, or local[2] for this machine"
@@ -96,7 +99,7 @@ def check_spark(settings: CountingSettings, sources: Sequence[str]) -> None:
 
 
 def check_outputs(settings: CountingSettings, sources: Sequence[str]) -> None:
-    """Errors: UsageError where a file cannot be written, or would replace an input or another."""
+    """Errors: UsageError if a file cannot be written, or would overwrite another file."""
     outputs = {"arpa": settings.arpa, "write_counts": settings.write_counts}
     taken = {Path(name).resolve() for name in (*sources, settings.tune or STDIN) if name != STDIN}
     for name, path in outputs.items():
@@ -110,7 +113,7 @@ def check_outputs(settings: CountingSettings, sources: Sequence[str]) -> None:
 
 
 def check_file_place(name: str, path: Path) -> None:
-    """Errors: UsageError where the setting `name` has a `path` at which no file can be."""
+    """Errors: UsageError if there cannot be a file at `path`, the value of the setting `name`."""
     if str(path) == STDIN:
         raise UsageError(f"`{name}` takes a file, and - is none")
     if path.is_dir():

@@ -21,7 +21,7 @@ class Undefined(ValueError):
 
 
 class Method:
-    """p(w | h) of a method that says `kept`: every c*(hw), and Z(h)."""
+    """p(w | h) of a method that defines `discounted`: every c*(hw), and Z(h)."""
 
     adjusted = False
 
@@ -38,25 +38,27 @@ class Method:
         self.vocab_size, self.order, self.context = vocab_size, order, context
         self.backoff, self.fallback = backoff, fallback
         self.counts: Counts = count(ids, order, context, self.adjusted, cutoffs)
-        self.found: dict[Gram, list[float]] = {}
+        self.cache: dict[Gram, list[float]] = {}
         self.prepare()
 
     def prepare(self) -> None:
-        """Finds what the method needs of whole orders."""
+        """Computes what the method needs of whole orders."""
 
-    def kept(self, h: Gram, after: dict[int, int], total: int) -> tuple[dict[int, float], float]:
+    def discounted(
+        self, h: Gram, after: dict[int, int], total: int
+    ) -> tuple[dict[int, float], float]:
         raise NotImplementedError
 
     def probs(self, h: Gram) -> list[float]:
         """p(w | h) of every w."""
-        if h not in self.found:
+        if h not in self.cache:
             lower = self.probs(h[1:]) if h else [1 / self.vocab_size] * self.vocab_size
             after = self.counts.after.get(h, {})
-            self.found[h] = self.combine(h, after, lower) if after else lower
-        return self.found[h]
+            self.cache[h] = self.combine(h, after, lower) if after else lower
+        return self.cache[h]
 
     def combine(self, h: Gram, after: dict[int, int], lower: list[float]) -> list[float]:
-        left, whole = self.kept(h, after, self.counts.total[h])
+        left, whole = self.discounted(h, after, self.counts.total[h])
         share = {word: c / whole for word, c in left.items()}
         rest = 1 - sum(share.values())
         if not self.backoff:
@@ -74,7 +76,7 @@ class Absolute(Method):
     """c* = c - D(c), Z = C, with one D = n₁ / (n₁ + 2 n₂)."""
 
     def prepare(self) -> None:
-        self.discounts = {k: self.of_order(self.counts.often[k]) for k in self.counts.often}
+        self.discounts = {k: self.of_order(n) for k, n in self.counts.counts_of_counts.items()}
 
     def of_order(self, n: Counter[int]) -> list[float]:
         """D(0), D(1), D(2), D(3 and more)."""
@@ -85,7 +87,9 @@ class Absolute(Method):
             raise Undefined
         return [0, *[self.fallback[0]] * 3]
 
-    def kept(self, h: Gram, after: dict[int, int], total: int) -> tuple[dict[int, float], float]:
+    def discounted(
+        self, h: Gram, after: dict[int, int], total: int
+    ) -> tuple[dict[int, float], float]:
         d = self.discounts[len(h) + 1]
         return {word: c - d[min(c, 3)] for word, c in after.items()}, total
 
@@ -119,7 +123,9 @@ class ModifiedKneserNey(KneserNey):
 class WittenBell(Method):
     """c* = c, Z = C + T."""
 
-    def kept(self, h: Gram, after: dict[int, int], total: int) -> tuple[dict[int, float], float]:
+    def discounted(
+        self, h: Gram, after: dict[int, int], total: int
+    ) -> tuple[dict[int, float], float]:
         return dict(after), total + len(after)
 
 
@@ -128,7 +134,7 @@ class GoodTuring(Method):
 
     def prepare(self) -> None:
         self.backoff = True
-        self.ratios = {k: self.of_order(k, self.counts.often[k]) for k in self.counts.often}
+        self.ratios = {k: self.of_order(k, n) for k, n in self.counts.counts_of_counts.items()}
 
     def of_order(self, order: int, n: Counter[int]) -> list[float]:
         """d₁ … d_k, the largest k up to 7 with which they are ratios."""
@@ -149,7 +155,9 @@ class GoodTuring(Method):
         above = (k + 1) * n[k + 1] / n[1]
         return (expected / r - above) / (1 - above)
 
-    def kept(self, h: Gram, after: dict[int, int], total: int) -> tuple[dict[int, float], float]:
+    def discounted(
+        self, h: Gram, after: dict[int, int], total: int
+    ) -> tuple[dict[int, float], float]:
         d = self.ratios[len(h) + 1]
         left = {word: c * (d[c - 1] if c <= len(d) else 1) for word, c in after.items()}
         return left, total if sum(left.values()) < total else total + 1
@@ -160,7 +168,9 @@ class JelinekMercer(Method):
 
     weights: Sequence[Sequence[float]] = ()
 
-    def kept(self, h: Gram, after: dict[int, int], total: int) -> tuple[dict[int, float], float]:
+    def discounted(
+        self, h: Gram, after: dict[int, int], total: int
+    ) -> tuple[dict[int, float], float]:
         weight = self.weights[len(h)]
         w = weight[min(math.floor(math.log2(total)), len(weight) - 1)]
         return {word: w * c for word, c in after.items()}, total
@@ -169,7 +179,9 @@ class JelinekMercer(Method):
 class MaximumLikelihood(Method):
     """c(hw) / C(h) after the longest history that something has followed."""
 
-    def kept(self, h: Gram, after: dict[int, int], total: int) -> tuple[dict[int, float], float]:
+    def discounted(
+        self, h: Gram, after: dict[int, int], total: int
+    ) -> tuple[dict[int, float], float]:
         return dict(after), total
 
 

@@ -72,7 +72,7 @@ def last_in_suffix_order(ids: list[int], order: int) -> Gram:
 class Counts(NamedTuple):
     after: dict[Gram, dict[int, int]]  # by history, the count of every word kept
     total: dict[Gram, int]  # by history, of all words, those cut off as well
-    often: dict[int, Counter[int]]  # by order, how many n-grams had a count before any was cut off
+    counts_of_counts: dict[int, Counter[int]]  # by order, before any n-gram was cut off
 
 
 def count(
@@ -84,13 +84,13 @@ def count(
 ) -> Counts:
     raw = raw_counts(ids, order, context)
     counts = adjusted_counts(ids, order, context) if adjusted else raw
-    often = {k: Counter(counts[k].values()) for k in counts}
+    counts_of_counts = {k: Counter(counts[k].values()) for k in counts}
     if adjusted and context == "sentence":  # as lmplz has it
         last = last_in_suffix_order(ids, order)
         for k in range(1, min(order - 1, len(last)) + 1):
             suffix = last[-k:]
-            often[k][counts[k][suffix]] -= 1
-            often[k][raw[k][suffix]] += 1
+            counts_of_counts[k][counts[k][suffix]] -= 1
+            counts_of_counts[k][raw[k][suffix]] += 1
     after: dict[Gram, dict[int, int]] = defaultdict(dict)
     total: dict[Gram, int] = Counter()
     for k in range(1, order + 1):
@@ -99,7 +99,7 @@ def count(
             total[gram[:-1]] += n
             if raw[k][gram] > cutoff:
                 after[gram[:-1]][gram[-1]] = n
-    return Counts(dict(after), total, often)
+    return Counts(dict(after), total, counts_of_counts)
 
 
 # ----------------------------------------------------------------------------------- reading models

@@ -46,11 +46,11 @@ def sections(lines: Iterator[str]) -> Iterator[dict[str, tuple[float, float]]]:
 
 
 def arpa(lines: Iterator[str]) -> Iterator[dict[str, tuple[float, float]]]:
-    """The same without what stands before the 1-grams."""
+    """The sections of n-grams, without what is before them."""
     return islice(sections(lines), 1, None)
 
 
-def names(model: NGramModel, types: list[str]) -> Iterator[list[str]]:
+def ngram_names(model: NGramModel, types: list[str]) -> Iterator[list[str]]:
     """Order by order, every n-gram as an ARPA file has it."""
     below = types
     yield below
@@ -72,7 +72,7 @@ def log10(values: Tensor) -> np.ndarray:
 def assert_equal(model: NGramModel, corpus: Corpus, lines: Iterator[str]) -> None:
     """The same n-grams, every probability and every backoff."""
     types = [of.decode() for of in corpus.tokenizer.types]
-    for k, (ours, theirs) in enumerate(zip(names(model, types), arpa(lines), strict=True), 1):
+    for k, (ours, theirs) in enumerate(zip(ngram_names(model, types), arpa(lines), strict=True), 1):
         table = model.order(k)
         backoff = log10(table.backoff) if k < model.config.order else np.zeros(len(ours))
         if k == 1:  # one row for the end, which is predicted, and the start, which is context
@@ -136,8 +136,12 @@ def test_the_kenlm_package_says_the_same_of_every_token(prose: Corpus, tmp_path:
     tokens = torch.from_numpy(held_out.ids.astype(np.int64))[None, :2000]
     tokens = tokens[:, : int((tokens[0] == EOS).nonzero()[-1]) + 1]  # whole lines
     with PROSE.with_name("prose.test.txt").open(encoding="utf-8") as lines:
-        each = [theirs.full_scores(line) for line in islice(lines, int((tokens == EOS).sum()))]
-    expected, lengths, unknown = zip(*(token for line in each for token in line), strict=True)
+        scored_lines = [
+            theirs.full_scores(line) for line in islice(lines, int((tokens == EOS).sum()))
+        ]
+    expected, lengths, unknown = zip(
+        *(token for line in scored_lines for token in line), strict=True
+    )
     scores, _ = model.score(model.start(1), tokens)
     np.testing.assert_allclose(log10(scores[0]), expected, atol=1e-5, rtol=0)
     matched = model.ngram_length(model.start(1), tokens)
@@ -181,12 +185,12 @@ def arpa_of(
     lmplz: str, text: Path, order: int, cutoffs: tuple[int, ...], *flags: str
 ) -> Path | None:
     """What lmplz makes of a text, or None where it refuses it."""
-    made = text.with_suffix(".arpa")
+    arpa_file = text.with_suffix(".arpa")
     prune = ["--prune", *map(str, cutoffs)] if cutoffs else []
     command = [lmplz, "-o", str(order), "-S", "1G", "-T", f"{text.parent}/", *prune, *flags]
-    with text.open("rb") as source, made.open("wb") as target:
+    with text.open("rb") as source, arpa_file.open("wb") as target:
         done = subprocess.run(command, stdin=source, stdout=target, stderr=subprocess.DEVNULL)
-    return made if done.returncode == 0 else None
+    return arpa_file if done.returncode == 0 else None
 
 
 @pytest.mark.parametrize("text", ["treebank", "books"])
@@ -197,11 +201,11 @@ def test_lmplz_says_the_same(
     text: str, order: int, cutoffs: tuple[int, ...], lmplz: str, request: pytest.FixtureRequest
 ) -> None:
     path: Path = request.getfixturevalue(text)
-    made = arpa_of(lmplz, path, order, cutoffs)
-    assert made is not None
+    arpa_file = arpa_of(lmplz, path, order, cutoffs)
+    assert arpa_file is not None
     corpus = read_corpus([str(path)])
     model = estimate(corpus.ids, len(corpus.tokenizer), order, cutoffs=cutoffs)
-    with made.open(encoding="utf-8") as lines:
+    with arpa_file.open(encoding="utf-8") as lines:
         assert_equal(model, corpus, lines)
 
 
@@ -219,15 +223,15 @@ def test_lmplz_says_the_same_of_any_text_or_refuses_it_too(
         for _ in range(rng.choice([1, 3, 10, 60])):
             words = [int(rng.paretovariate(0.8)) % kinds for _ in range(rng.randrange(9))]
             print(*(chr(ord("a") + word) for word in words), file=file)
-    made = arpa_of(lmplz, path, order, cutoffs, *(["--discount_fallback"] if fallback else []))
+    arpa_file = arpa_of(lmplz, path, order, cutoffs, *(["--discount_fallback"] if fallback else []))
     corpus = read_corpus([str(path)])
     size = len(corpus.tokenizer)
-    if made is None:
+    if arpa_file is None:
         with pytest.raises(DataError):
             estimate(corpus.ids, size, order, cutoffs=cutoffs, discount_fallback=fallback)
         return
     model = estimate(corpus.ids, size, order, cutoffs=cutoffs, discount_fallback=fallback)
-    with made.open(encoding="utf-8") as lines:
+    with arpa_file.open(encoding="utf-8") as lines:
         assert_equal(model, corpus, lines)
 
 

@@ -24,7 +24,7 @@ from seqlm.errors import UsageError
 def cutoffs_by_order(cutoffs: Sequence[int], order: int) -> list[int]:
     """A cutoff for each order 1 … `order`; the last one given serves all higher orders.
 
-    Errors: UsageError if they fall, or drop single words, which is what a vocabulary does.
+    Errors: UsageError if they fall, or drop single words, which a smaller vocabulary does.
     """
     if not cutoffs:
         return [0] * order

@@ -129,7 +129,7 @@ def refuse_bad_line(block: Block) -> NoReturn:
             raise DataError(f"{block.file}, line {number}: {problem}")
     assert unended, f"{block.file}: nothing is wrong with the lines from {block.line}"
     number = block.line + len(lines)
-    raise DataError(f"{block.file}, line {number}: a line of megabytes is no n-gram")
+    raise DataError(f"{block.file}, line {number}: the line is too long for an n-gram")
 
 
 def problem_of(line: bytes) -> str:

@@ -62,7 +62,7 @@ PARTITION = 10_000_000
 
 
 class SparkJob(NamedTuple):
-    """What is counted on a cluster, and how."""
+    """The text to count on a cluster, and how to count it."""
 
     sources: Sequence[str]
     """Paths that all machines can read, or URLs, in which `*` matches many files."""
@@ -146,7 +146,7 @@ def word_columns(k: int) -> list[str]:
 
 
 def set_partitions(spark: SparkSession, partitions: int) -> None:
-    """In how many parts rows are sent to meet equal ones; Spark's default is 200 for any text."""
+    """Sets in how many parts rows are sent to meet equal ones; by default Spark takes 200."""
     at_least = spark.sparkContext.defaultParallelism
     spark.conf.set("spark.sql.shuffle.partitions", max(partitions, at_least))
 

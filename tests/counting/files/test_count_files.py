@@ -37,8 +37,8 @@ Text = list[list[bytes]]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file to be written again and again."""
+def count_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that is written again and again."""
     return tmp_path_factory.mktemp("counts") / "counts"
 
 
@@ -58,12 +58,12 @@ def counted(text: Text, order: int, context: str, tokenizer: Tokenizer) -> list[
 
 def as_dictionary(tables: list[NGrams], types: list[bytes]) -> dict[Words, int]:
     """All n-grams; `</s>` as a first word is `<s>`, unigrams that do not occur are left out."""
-    found = {}
+    counts = {}
     for k, table in enumerate(tables, 1):
         for ids, n in zip(to_rows(tables, len(types), k).tolist(), table.counts.tolist()):
             start = [b"<s>"] if k > 1 and ids[0] == EOS else [types[ids[0]]]
-            found[(*start, *(types[id] for id in ids[1:]))] = n
-    return {ngram: n for ngram, n in found.items() if n}
+            counts[(*start, *(types[id] for id in ids[1:]))] = n
+    return {ngram: n for ngram, n in counts.items() if n}
 
 
 def written(counts: dict[Words, int], context: str) -> bytes:
@@ -112,22 +112,22 @@ def read_slowly(text: bytes) -> dict[Words, int]:
     return counts
 
 
-def assert_equal(found: list[NGrams], expected: list[NGrams]) -> None:
-    for one, other in zip(found, expected):
+def assert_equal(tables_read: list[NGrams], expected: list[NGrams]) -> None:
+    for one, other in zip(tables_read, expected):
         for a, b in zip(one[:4], other[:4], strict=True):
             assert a.dtype == b.dtype
             assert torch.equal(a, b)
-    assert all(len(of.words) == 0 for of in expected[len(found) :])  # of which no line tells
+    assert all(len(of.words) == 0 for of in expected[len(tables_read) :])  # orders without a line
 
 
 # ------------------------------------------------------------------------------- there and back
 
 
 @given(LINES, ORDERS, CONTEXTS, st.booleans())
-def test_what_is_written_is_read(place, text, order, context, compressed) -> None:
+def test_what_is_written_is_read(count_file, text, order, context, compressed) -> None:
     tokenizer = vocabulary(text)
     tables = counted(text, order, context, tokenizer)
-    path = place.with_suffix(".gz") if compressed else place
+    path = count_file.with_suffix(".gz") if compressed else count_file
     write_counts(path, tables, tokenizer, context)
     assert path.read_bytes().startswith(b"\x1f\x8b") == compressed
     counts = read_counts([str(path)])
@@ -140,22 +140,24 @@ def test_what_is_written_is_read(place, text, order, context, compressed) -> Non
 
 
 @given(LINES, ORDERS, CONTEXTS)
-def test_orders_follow_each_other_sorted_by_the_bytes_of_words(place, text, order, context) -> None:
+def test_orders_follow_each_other_sorted_by_the_bytes_of_words(
+    count_file, text, order, context
+) -> None:
     tokenizer = vocabulary(text)
     tables = counted(text, order, context, tokenizer)
-    write_counts(place, tables, tokenizer, context)
-    assert place.read_bytes() == written(as_dictionary(tables, tokenizer.types), context)
+    write_counts(count_file, tables, tokenizer, context)
+    assert count_file.read_bytes() == written(as_dictionary(tables, tokenizer.types), context)
 
 
 def test_blocks_as_short_as_lines_change_nothing(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    count_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = np.random.default_rng(0)
     text = [[b"w%d" % w for w in noise.integers(0, 30, noise.integers(9))] for _ in range(200)]
     tokenizer = vocabulary(text)
     tables = counted(text, 4, "carried", tokenizer)
-    write_counts(place, tables, tokenizer, "carried")
-    whole = place.read_bytes()
+    write_counts(count_file, tables, tokenizer, "carried")
+    whole = count_file.read_bytes()
     short = (
         (arrays, "BLOCK"),
         (corpus, "CHUNK_SIZE"),
@@ -164,17 +166,17 @@ def test_blocks_as_short_as_lines_change_nothing(
     )
     for module, name in short:
         monkeypatch.setattr(module, name, 40)
-    write_counts(place, tables, tokenizer, "carried")
-    assert place.read_bytes() == whole
-    assert_equal(read_counts([str(place)]).tables, tables)
+    write_counts(count_file, tables, tokenizer, "carried")
+    assert count_file.read_bytes() == whole
+    assert_equal(read_counts([str(count_file)]).tables, tables)
 
 
 @given(LINES, LINES, ORDERS)
-def test_counts_of_two_halves_are_those_of_the_whole(place, first, second, order) -> None:
+def test_counts_of_two_halves_are_those_of_the_whole(count_file, first, second, order) -> None:
     paths = []
     for number, half in enumerate((first, second)):
         tokenizer = vocabulary(half)
-        paths.append(place.with_name(str(number)))
+        paths.append(count_file.with_name(str(number)))
         write_counts(paths[-1], counted(half, order, "sentence", tokenizer), tokenizer, "sentence")
     whole = vocabulary(first + second)
     counts = read_counts([str(path) for path in paths])
@@ -184,21 +186,21 @@ def test_counts_of_two_halves_are_those_of_the_whole(place, first, second, order
 
 @given(LINES, ORDERS, st.randoms(use_true_random=False), st.sampled_from([b"<s>", b"</s>"]))
 def test_lines_come_in_any_order_and_either_mark_begins_one(
-    place, text, order, random, mark
+    count_file, text, order, random, mark
 ) -> None:
     tokenizer = vocabulary(text)
     tables = counted(text, order, "sentence", tokenizer)
-    write_counts(place, tables, tokenizer, "sentence")
-    shuffled = place.read_bytes().splitlines(keepends=True)
+    write_counts(count_file, tables, tokenizer, "sentence")
+    shuffled = count_file.read_bytes().splitlines(keepends=True)
     random.shuffle(shuffled)
-    place.write_bytes(re.sub(rb"(?m)^<s>(?= )", mark, b"".join(shuffled)))
-    assert_equal(read_counts([str(place)]).tables, tables)
+    count_file.write_bytes(re.sub(rb"(?m)^<s>(?= )", mark, b"".join(shuffled)))
+    assert_equal(read_counts([str(count_file)]).tables, tables)
 
 
-def test_a_file_of_srilm(place: Path) -> None:
-    place.write_bytes(b"<s>\t2\n<s> a\t2\n<s> a </s>\t1\n<s> a b\t1\na\t2\na </s>\t1\na b\t1\n"
+def test_a_file_of_srilm(count_file: Path) -> None:
+    count_file.write_bytes(b"<s>\t2\n<s> a\t2\n<s> a </s>\t1\n<s> a b\t1\na\t2\na </s>\t1\na b\t1\n"
                       b"a b </s>\t1\nb\t1\nb </s>\t1\n</s>\t2\n")  # fmt: skip
-    counts = read_counts([str(place)])
+    counts = read_counts([str(count_file)])
     text = [[b"a"], [b"a", b"b"]]
     assert_equal(counts.tables, counted(text, 3, "sentence", vocabulary(text)))
 
@@ -211,11 +213,11 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts.tables[0].counts.tolist() == [0, 1, 3]
 
 
-def test_the_digest_is_of_the_text_however_it_is_packed(place: Path) -> None:
+def test_the_digest_is_of_the_text_however_it_is_packed(count_file: Path) -> None:
     digests = set()
     for data in (b"a\t3\r\n", gzip.compress(b"a\t3\n"), b"a\t3"):
-        place.write_bytes(data)
-        digests.add(read_counts([str(place)]).digest)
+        count_file.write_bytes(data)
+        digests.add(read_counts([str(count_file)]).digest)
     assert len(digests) == 1
 
 
@@ -229,17 +231,17 @@ def test_equal_counts_are_equal_archives(tmp_path: Path) -> None:
     assert data[4:8] == bytes(4)  # no time
 
 
-def test_counts_too_large_for_31_bits(place: Path) -> None:
-    place.write_bytes(b"a\t%d\n</s>\t2\na a\t4294967296\n" % (2**62))
-    counts = read_counts([str(place)])
+def test_counts_too_large_for_31_bits(count_file: Path) -> None:
+    count_file.write_bytes(b"a\t%d\n</s>\t2\na a\t4294967296\n" % (2**62))
+    counts = read_counts([str(count_file)])
     assert counts.tokens == 2**62 + 2
     assert counts.tables[1].counts.tolist() == [2**32]
-    write_counts(place, counts.tables, counts.tokenizer, counts.context)
-    assert b"a a\t4294967296\n" in place.read_bytes()
-    assert read_counts([str(place)]).tokens == 2**62 + 2
+    write_counts(count_file, counts.tables, counts.tokenizer, counts.context)
+    assert b"a a\t4294967296\n" in count_file.read_bytes()
+    assert read_counts([str(count_file)]).tokens == 2**62 + 2
 
 
-def test_each_stage_is_told(place: Path) -> None:
+def test_each_stage_is_told(count_file: Path) -> None:
     told: dict[str, None] = {}
 
     def tell(stage: str, done: float | None = None) -> None:
@@ -247,9 +249,11 @@ def test_each_stage_is_told(place: Path) -> None:
         told[stage] = None
 
     tokenizer = vocabulary([[b"a"]])
-    write_counts(place, counted([[b"a"]], 2, "sentence", tokenizer), tokenizer, "sentence", tell)
-    read_counts([str(place)], progress=tell)
-    stages = ["writing 1-grams", "writing 2-grams", f"reading {place}", "sorting n-grams"]
+    write_counts(
+        count_file, counted([[b"a"]], 2, "sentence", tokenizer), tokenizer, "sentence", tell
+    )
+    read_counts([str(count_file)], progress=tell)
+    stages = ["writing 1-grams", "writing 2-grams", f"reading {count_file}", "sorting n-grams"]
     assert list(told) == stages
 
 
@@ -258,43 +262,43 @@ def test_each_stage_is_told(place: Path) -> None:
 
 @given(LINES, ORDERS, st.integers(1, 4), st.integers(2, 8))
 def test_a_limited_vocabulary_is_that_of_a_text_with_unknown_words(
-    place, text, order, min_count, size
+    count_file, text, order, min_count, size
 ) -> None:
     tokenizer = vocabulary(text)
-    write_counts(place, counted(text, order, "sentence", tokenizer), tokenizer, "sentence")
+    write_counts(count_file, counted(text, order, "sentence", tokenizer), tokenizer, "sentence")
     occurring = Counter(word for line in text for word in line)
     kept = [word for word in tokenizer.types[2:] if occurring[word] >= min_count][: size - 2]
     limited = Tokenizer("word", RESERVED + kept)
-    counts = read_counts([str(place)], vocab_size=size, min_count=min_count)
+    counts = read_counts([str(count_file)], vocab_size=size, min_count=min_count)
     assert counts.tokenizer.types == limited.types
     assert_equal(counts.tables, counted(text, order, "sentence", limited))
 
 
 @given(LINES, ORDERS, st.sets(st.sampled_from([*WORDS, b"stranger"])))
-def test_a_given_vocabulary(place, text, order, types) -> None:
+def test_a_given_vocabulary(count_file, text, order, types) -> None:
     tokenizer = vocabulary(text)
-    write_counts(place, counted(text, order, "sentence", tokenizer), tokenizer, "sentence")
+    write_counts(count_file, counted(text, order, "sentence", tokenizer), tokenizer, "sentence")
     given_ = Tokenizer("word", RESERVED + sorted(types - {b"<unk>"}))
-    counts = read_counts([str(place)], given_)
+    counts = read_counts([str(count_file)], given_)
     assert counts.tokenizer is given_
     assert_equal(counts.tables, counted(text, order, "sentence", given_))
 
 
-def test_characters_without_white_space(place: Path) -> None:
+def test_characters_without_white_space(count_file: Path) -> None:
     tokenizer = Tokenizer("char", [*RESERVED, "道".encode(), b"k"])
     tables = count_ngrams(np.array([2, 3, 2, EOS, UNK, 2, EOS]), 4, 3, "carried")
-    write_counts(place, tables, tokenizer, "carried")
-    counts = read_counts([str(place)], tokenizer)
+    write_counts(count_file, tables, tokenizer, "carried")
+    counts = read_counts([str(count_file)], tokenizer)
     assert_equal(counts.tables, tables)
     assert counts.context == "carried"
 
 
-def test_types_that_hold_white_space_cannot_be_written(place: Path) -> None:
+def test_types_that_hold_white_space_cannot_be_written(count_file: Path) -> None:
     tokenizer = Tokenizer("char", [*RESERVED, b"a", b" "])
     tables = count_ngrams(np.array([2, 3, EOS]), 4, 2)
     with pytest.raises(UsageError, match="this char vocabulary has white space in its types"):
-        write_counts(place.with_name("none"), tables, tokenizer, "sentence")
-    assert not place.with_name("none").exists()
+        write_counts(count_file.with_name("none"), tables, tokenizer, "sentence")
+    assert not count_file.with_name("none").exists()
 
 
 # --------------------------------------------------------------------------------------- bad files
@@ -314,19 +318,19 @@ def outcome(path: Path) -> tuple[dict[Words, int] | None, str]:
 
 def check(path: Path) -> None:
     """That `path` is read, or refused, as it is line by line."""
-    found, message = outcome(path)
+    ngrams, message = outcome(path)
     try:
         text = b"".join(block.data for block in read_blocks([path]))
     except DataError:
-        assert found is None
+        assert ngrams is None
         return
     if text == b"":
         assert message == f"{path} is empty: there are no n-grams in it"
         return
     try:
-        assert found == read_slowly(text)
+        assert ngrams == read_slowly(text)
     except BadLineError as error:
-        assert found is None
+        assert ngrams is None
         (line,) = error.args
         assert message.startswith(f"{path}, line {line}: " if line else f"{path}: ")
 
@@ -340,28 +344,28 @@ SPOILT = st.sampled_from([
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), SPOILT), min_size=1, max_size=3))
-def test_a_spoilt_file_is_read_right_or_refused(place, cuts) -> None:
+def test_a_spoilt_file_is_read_right_or_refused(count_file, cuts) -> None:
     text = [[b"a", b"b"], [], [b"<unk>", b"a"]]
     tokenizer = vocabulary(text)
-    write_counts(place, counted(text, 3, "carried", tokenizer), tokenizer, "carried")
-    data = place.read_bytes()
+    write_counts(count_file, counted(text, 3, "carried", tokenizer), tokenizer, "carried")
+    data = count_file.read_bytes()
     for where, size, put in cuts:
         start = int(where * len(data))
         data = data[:start] + put + data[start + size :]
-    place.write_bytes(data)
-    check(place)
+    count_file.write_bytes(data)
+    check(count_file)
 
 
 @given(st.lists(st.sampled_from([b"a", b" ", b"\t", b"\n", b"1", b"</s>", b"<s>", b"\t1\n"])))
-def test_pieces_of_lines_in_any_order(place, parts) -> None:
-    place.write_bytes(b"".join(parts))
-    check(place)
+def test_pieces_of_lines_in_any_order(count_file, parts) -> None:
+    count_file.write_bytes(b"".join(parts))
+    check(count_file)
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes(place, data) -> None:
-    place.write_bytes(data)
-    check(place)
+def test_any_bytes(count_file, data) -> None:
+    count_file.write_bytes(data)
+    check(count_file)
 
 
 @pytest.mark.parametrize(
@@ -391,27 +395,29 @@ def test_any_bytes(place, data) -> None:
         (b"<s> <s> a\t1", "<s> begins a line"),
     ],
 )
-def test_a_bad_line_is_named(place: Path, line: bytes, wrong: str) -> None:
-    place.write_bytes(b"a\t9\nb\t1\n" + line + b"\nb\t2\n")
-    with pytest.raises(DataError, match=f"^{re.escape(str(place))}, line 3: {wrong}"):
-        read_counts([str(place)])
+def test_a_bad_line_is_named(count_file: Path, line: bytes, wrong: str) -> None:
+    count_file.write_bytes(b"a\t9\nb\t1\n" + line + b"\nb\t2\n")
+    with pytest.raises(DataError, match=f"^{re.escape(str(count_file))}, line 3: {wrong}"):
+        read_counts([str(count_file)])
 
 
 def test_lines_are_numbered_from_piece_to_piece(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    count_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(count_lines, "PIECE", 10)
     for bad in (b"a\n", b"<s> <s>\t1\n"):
-        place.write_bytes(b"a\t1\n" * 30 + bad)
+        count_file.write_bytes(b"a\t1\n" * 30 + bad)
         with pytest.raises(DataError, match="line 31: "):
-            read_counts([str(place)])
+            read_counts([str(count_file)])
 
 
-def test_a_line_without_an_end_is_no_n_gram(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_without_an_end_is_no_n_gram(
+    count_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reading, "BLOCK_SIZE", 100)
-    place.write_bytes(b"a\t1\n" + b"a\t1" * 1000)
-    with pytest.raises(DataError, match="line 2: a line of megabytes is no n-gram"):
-        read_counts([str(place)])
+    count_file.write_bytes(b"a\t1\n" + b"a\t1" * 1000)
+    with pytest.raises(DataError, match="line 2: the line is too long for an n-gram"):
+        read_counts([str(count_file)])
 
 
 @pytest.mark.parametrize(
@@ -429,38 +435,38 @@ def test_a_line_without_an_end_is_no_n_gram(place: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_an_n_gram_is_named_that_lacks_a_part(
-    place: Path, text: bytes, whole: str, part: str
+    count_file: Path, text: bytes, whole: str, part: str
 ) -> None:
-    place.write_bytes(text)
+    count_file.write_bytes(text)
     with pytest.raises(DataError) as error:
-        read_counts([str(place)])
-    expected = f"{place}: {whole!r} has a count, but {part!r}, a part of it, has none;"
+        read_counts([str(count_file)])
+    expected = f"{count_file}: {whole!r} has a count, but {part!r}, a part of it, has none;"
     assert str(error.value).startswith(expected)
 
 
-def test_the_start_of_a_line_needs_no_count(place: Path) -> None:
-    place.write_bytes(b"a\t1\n<s> a\t1\n")
-    assert as_dictionary(read_counts([str(place)]).tables, [*RESERVED, b"a"]) == {
+def test_the_start_of_a_line_needs_no_count(count_file: Path) -> None:
+    count_file.write_bytes(b"a\t1\n<s> a\t1\n")
+    assert as_dictionary(read_counts([str(count_file)]).tables, [*RESERVED, b"a"]) == {
         (b"a",): 1,
         (b"<s>", b"a"): 1,
     }
 
 
-def test_files_that_are_no_counts(place: Path) -> None:
-    place.write_bytes(b"")
+def test_files_that_are_no_counts(count_file: Path) -> None:
+    count_file.write_bytes(b"")
     with pytest.raises(DataError, match="is empty"):
-        read_counts([str(place)])
+        read_counts([str(count_file)])
     for text in (b"a b\t1\n", b"<s>\t1\n<s> <unk>\t1\n"):
-        place.write_bytes(text)
+        count_file.write_bytes(text)
         with pytest.raises(DataError, match="there are no unigrams"):
-            read_counts([str(place)])
+            read_counts([str(count_file)])
 
 
-def test_sums_that_63_bits_do_not_hold(place: Path) -> None:
-    place.write_bytes(b"a\t9223372036854775807\n")
-    assert read_counts([str(place)]).tokens == 2**63 - 1
+def test_sums_that_63_bits_do_not_hold(count_file: Path) -> None:
+    count_file.write_bytes(b"a\t9223372036854775807\n")
+    assert read_counts([str(count_file)]).tokens == 2**63 - 1
     with pytest.raises(DataError, match=r"the counts of the 1-grams add up to more than 2\^63 - 1"):
-        read_counts([str(place), str(place)])
+        read_counts([str(count_file), str(count_file)])
 
 
 # ----------------------------------------------------------------------------------- a full disk

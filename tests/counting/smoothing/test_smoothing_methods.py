@@ -29,40 +29,52 @@ CUTOFFS = [(), (0, 1), (0, 0, 1), (0, 0, 1, 2)]
 CONTEXTS = ["sentence", "carried"]
 
 
-def made(
-    form: tuple[str, bool], ids: list[int], vocab_size: int, order: int, context: str, **how: Any
+def model_and_formula(
+    form: tuple[str, bool],
+    ids: list[int],
+    vocab_size: int,
+    order: int,
+    context: str,
+    **options: Any,
 ) -> tuple[NGramModel, Method]:
-    """The model and the formula, with fallback discounts `fallback`; Undefined where both are."""
+    """The model and the formula, with the fallback discounts `fallback`.
+
+    Errors: Undefined, if the model is refused too.
+    """
     method, backoff = form
-    cutoffs, fallback = how.get("cutoffs", ()), how.get("fallback")
-    told: dict[str, Any] = {"backoff": backoff, "cutoffs": cutoffs, "discount_fallback": fallback}
+    cutoffs, fallback = options.get("cutoffs", ()), options.get("fallback")
+    parameters: dict[str, Any] = {
+        "backoff": backoff,
+        "cutoffs": cutoffs,
+        "discount_fallback": fallback,
+    }
     if method == "jelinek-mercer":
-        told["weights"] = WEIGHTS
+        parameters["weights"] = WEIGHTS
     if method == "add-k":
-        told["add_k"] = 0.3
+        parameters["add_k"] = 0.3
     try:
         oracle = formulas.METHODS[method](
             ids, vocab_size, order, context, backoff, cutoffs, fallback
         )
     except Undefined:
         with pytest.raises(DataError, match=r"too small or too regular|no line is long enough"):
-            estimate(array(ids), vocab_size, order, method, context, **told)
+            estimate(array(ids), vocab_size, order, method, context, **parameters)
         raise
     if isinstance(oracle, formulas.JelinekMercer):
         oracle.weights = WEIGHTS
     if isinstance(oracle, formulas.AddK):
         oracle.k = 0.3
-    return estimate(array(ids), vocab_size, order, method, context, **told), oracle
+    return estimate(array(ids), vocab_size, order, method, context, **parameters), oracle
 
 
-def compare(model: NGramModel, oracle: Method, read: list[int]) -> None:
-    """What comes after the words read."""
-    h = history(read, oracle.order, oracle.context)
-    expected, found = oracle.probs(h), distribution(model, read)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+def compare(model: NGramModel, oracle: Method, prefix: list[int]) -> None:
+    """Compares the distributions after the words of `prefix`."""
+    h = history(prefix, oracle.order, oracle.context)
+    expected, actual = oracle.probs(h), distribution(model, prefix)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
     if not isinstance(oracle, formulas.StupidBackoff):
         assert sum(expected) == pytest.approx(1)
-        assert found.sum() == pytest.approx(1, abs=1e-6)
+        assert actual.sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_every_method_has_a_formula_and_is_a_choice() -> None:
@@ -80,7 +92,7 @@ def test_every_method_has_a_formula_and_is_a_choice() -> None:
 
 @st.composite
 def questions(draw: st.DrawFn) -> tuple[int, list[int], list[int]]:
-    """A vocabulary, so small that some histories see all of it, a text and what has been read."""
+    """A vocabulary so small that some histories see all of it, a text, and a prefix."""
     size = draw(st.integers(2, 7))
     words = st.sampled_from([UNK, *range(2, size)])
     lines = draw(st.lists(st.lists(words, max_size=6), min_size=1, max_size=12))
@@ -105,14 +117,14 @@ def test_a_small_text(
     cutoffs: tuple[int, ...],
     fallback: formulas.Fallback,
 ) -> None:
-    vocab_size, ids, read = question
+    vocab_size, ids, prefix = question
     try:
-        model, oracle = made(
+        model, oracle = model_and_formula(
             form, ids, vocab_size, order, context, cutoffs=cutoffs, fallback=fallback
         )
     except Undefined:
         return
-    compare(model, oracle, read)
+    compare(model, oracle, prefix)
 
 
 # --------------------------------------------------------------------------- a text like real ones
@@ -120,7 +132,7 @@ def test_a_small_text(
 
 @pytest.fixture(scope="module")
 def zipf() -> list[int]:
-    """Words as unequal as real ones, so that every order has discounts of its own."""
+    """Words with frequencies like real ones, so that discounts of every order can be estimated."""
     noise = np.random.default_rng(0)
     lines = [2 + noise.zipf(1.5, noise.integers(0, 12)) % (MANY - 2) for _ in range(250)]
     return stream([line.tolist() for line in lines])
@@ -137,7 +149,7 @@ def test_a_zipfian_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(arrays, "BLOCK", 100)
-    model, oracle = made(form, zipf, MANY, 4, context, cutoffs=cutoffs)
+    model, oracle = model_and_formula(form, zipf, MANY, 4, context, cutoffs=cutoffs)
     for k, grams in enumerate(spelled(model), 1):
         expected = [oracle.probs(gram[:-1])[gram[-1]] for gram in grams]
         np.testing.assert_allclose(model.order(k).log_prob.exp(), expected, atol=1e-7, rtol=1e-5)
@@ -159,9 +171,9 @@ def test_an_unknown_word_that_never_occurred_gets_the_uniform_share(zipf: list[i
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_gpu_smooths_alike(form: tuple[str, bool], zipf: list[int]) -> None:
     method, backoff = form
-    how: dict[str, Any] = {"backoff": backoff, "weights": WEIGHTS, "cutoffs": (0, 0, 1)}
-    here = estimate(array(zipf), MANY, 3, method, **how).state_dict()
-    there = estimate(array(zipf), MANY, 3, method, device="cuda", **how).state_dict()
+    options: dict[str, Any] = {"backoff": backoff, "weights": WEIGHTS, "cutoffs": (0, 0, 1)}
+    here = estimate(array(zipf), MANY, 3, method, **options).state_dict()
+    there = estimate(array(zipf), MANY, 3, method, device="cuda", **options).state_dict()
     assert here.keys() == there.keys()
     for name, tensor in here.items():
         torch.testing.assert_close(there[name].cpu(), tensor, atol=1e-5, rtol=1e-5)
@@ -185,7 +197,9 @@ def test_texts_of_next_to_nothing(ids: list[int], form: tuple[str, bool]) -> Non
     for order in (1, 2, 3):
         for fallback in (None, FALLBACK):
             try:
-                model, oracle = made(form, ids, 7, order, "sentence", fallback=fallback)
+                model, oracle = model_and_formula(
+                    form, ids, 7, order, "sentence", fallback=fallback
+                )
             except Undefined:
                 continue
             compare(model, oracle, [])

@@ -23,16 +23,16 @@ CONTEXTS = ["sentence", "carried"]
 
 
 def text(seed: int, lines: int) -> list[int]:
-    """Each word leans on the one before it."""
+    """Each word depends on the one before it."""
     noise = np.random.default_rng(seed)
-    found = []
+    text_lines = []
     for _ in range(lines):
         line = [int(2 + noise.zipf(1.6) % (V - 2))]
         while noise.random() < 0.85:
             shift = 0 if noise.random() < 0.6 else int(noise.zipf(1.6))
             line.append((line[-1] * 7 + shift) % (V - 2) + 2)
-        found.append(line)
-    return stream(found)
+        text_lines.append(line)
+    return stream(text_lines)
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +45,25 @@ def held_out() -> list[int]:
     return text(1, 60)
 
 
-def looked_up(train: list[int], held_out: list[int], order: int, context: str) -> HeldOutCounts:
+def held_out_counts(
+    train: list[int], held_out: list[int], order: int, context: str
+) -> HeldOutCounts:
     tables = count_ngrams(array(train), V, order, context)
     return look_up_counts(tables, V, context, array(held_out))
 
 
-def fit(how: Smoothing, train: list[int], held_out: list[int], order: int, context: str) -> float:
-    """(nats) mean log probability of a held-out token, as the model says it."""
+def fit(
+    smoothing: Smoothing, train: list[int], held_out: list[int], order: int, context: str
+) -> float:
+    """Mean log probability (nats) that the model gives a held-out token."""
     model = estimate(
-        array(train), V, order, how.method, context, add_k=how.add_k, weights=how.weights
+        array(train),
+        V,
+        order,
+        smoothing.method,
+        context,
+        add_k=smoothing.add_k,
+        weights=smoothing.weights,
     )
     scores, _ = model.score(model.start(1), torch.tensor([held_out]))
     return float(scores.double().mean())
@@ -72,21 +82,23 @@ def test_counts_behind_held_out_text_are_the_dictionary_s(
     lines: list[list[int]], others: list[list[int]], order: int, context: str
 ) -> None:
     ids = stream(others)
-    found = looked_up(stream(lines), ids, order, context)
+    counted = held_out_counts(stream(lines), ids, order, context)
     counts = count(stream(lines), order, context)
     for i, word in enumerate(ids):
         h = history(ids[:i], order, context)
-        assert found.length[i] == len(h)
+        assert counted.length[i] == len(h)
         for k in range(order):
             after = counts.after.get(h[len(h) - k :], {}) if k <= len(h) else {}
-            assert found.counts[k, i] == after.get(word, 0)
-            assert found.totals[k, i] == sum(after.values())
+            assert counted.counts[k, i] == after.get(word, 0)
+            assert counted.totals[k, i] == sum(after.values())
 
 
 def test_a_long_held_out_text_is_walked_in_parts(train: list[int], held_out: list[int]) -> None:
-    once = looked_up(train, held_out, 3, "sentence")
+    once = held_out_counts(train, held_out, 3, "sentence")
     times = 70_000 // len(held_out) + 1
-    for one, many in zip(once, looked_up(train, held_out * times, 3, "sentence"), strict=True):
+    for one, many in zip(
+        once, held_out_counts(train, held_out * times, 3, "sentence"), strict=True
+    ):
         assert torch.equal(many, torch.cat([one] * times, -1))
 
 
@@ -98,17 +110,17 @@ def test_a_long_held_out_text_is_walked_in_parts(train: list[int], held_out: lis
 def test_no_other_k_is_better(
     order: int, context: str, train: list[int], held_out: list[int]
 ) -> None:
-    k = best_k(looked_up(train, held_out, order, context), V)
+    k = best_k(held_out_counts(train, held_out, order, context), V)
     best = fit(Smoothing("add-k", add_k=k), train, held_out, order, context)
     for other in [*np.logspace(-6, 3, 25), 0.99 * k, 1.01 * k]:
-        how = Smoothing("add-k", add_k=float(other))
-        assert fit(how, train, held_out, order, context) <= best + 1e-6
+        smoothing = Smoothing("add-k", add_k=float(other))
+        assert fit(smoothing, train, held_out, order, context) <= best + 1e-6
 
 
 def test_a_k_at_the_ends_of_the_range(train: list[int]) -> None:
     """Held-out text that is the text itself, or nothing like it."""
-    assert best_k(looked_up([2, 3, 1], [2, 3, 1], 3, "sentence"), V) < 1e-8
-    assert best_k(looked_up([2, 3, 1] * 9, [9, 8, 0, 1], 2, "sentence"), V) > 900
+    assert best_k(held_out_counts([2, 3, 1], [2, 3, 1], 3, "sentence"), V) < 1e-8
+    assert best_k(held_out_counts([2, 3, 1] * 9, [9, 8, 0, 1], 2, "sentence"), V) > 900
 
 
 def slow_em(held_out: HeldOutCounts) -> tuple[dict[tuple[int, int], float], list[float]]:
@@ -146,10 +158,10 @@ def slow_em(held_out: HeldOutCounts) -> tuple[dict[tuple[int, int], float], list
 def test_weights_are_those_of_slow_em(
     order: int, context: str, train: list[int], held_out: list[int]
 ) -> None:
-    found = looked_up(train, held_out, order, context)
-    expected, likelihoods = slow_em(found)
+    counted = held_out_counts(train, held_out, order, context)
+    expected, likelihoods = slow_em(counted)
     assert (np.diff(likelihoods) > -1e-12).all()
-    weights = em_weights(found, V)
+    weights = em_weights(counted, V)
     for (k, bucket), weight in expected.items():
         assert weights[k][bucket] == pytest.approx(weight, abs=2e-3)
     tuned_fit = fit(Smoothing("jelinek-mercer", weights=weights), train, held_out, order, context)
@@ -158,8 +170,8 @@ def test_weights_are_those_of_slow_em(
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_no_other_weights_are_better(context: str, train: list[int], held_out: list[int]) -> None:
-    found = looked_up(train, held_out, 3, context)
-    weights = em_weights(found, V)
+    counted = held_out_counts(train, held_out, 3, context)
+    weights = em_weights(counted, V)
     best = fit(Smoothing("jelinek-mercer", weights=weights), train, held_out, 3, context)
     half = ((0.5,) * BUCKETS,) * 3
     assert fit(Smoothing("jelinek-mercer", weights=half), train, held_out, 3, context) < best - 0.01
@@ -168,16 +180,16 @@ def test_no_other_weights_are_better(context: str, train: list[int], held_out: l
             for shift in (-0.03, 0.03):
                 other = [list(of) for of in weights]
                 other[k][bucket] = min(max(other[k][bucket] + shift, 0), 0.999)
-                how = Smoothing("jelinek-mercer", weights=tuple(map(tuple, other)))
-                assert fit(how, train, held_out, 3, context) <= best + 1e-6
+                smoothing = Smoothing("jelinek-mercer", weights=tuple(map(tuple, other)))
+                assert fit(smoothing, train, held_out, 3, context) <= best + 1e-6
 
 
 def test_a_bucket_that_held_out_text_does_not_know_has_the_weight_below(
     train: list[int], held_out: list[int]
 ) -> None:
-    found = looked_up(train, held_out, 3, "sentence")
-    known = slow_em(found)[0]
-    for k, of in enumerate(em_weights(found, V)):
+    counted = held_out_counts(train, held_out, 3, "sentence")
+    known = slow_em(counted)[0]
+    for k, of in enumerate(em_weights(counted, V)):
         assert len(of) == BUCKETS
         there = [bucket for bucket in range(BUCKETS) if (k, bucket) in known]
         assert 0 < len(there) < BUCKETS
@@ -187,18 +199,18 @@ def test_a_bucket_that_held_out_text_does_not_know_has_the_weight_below(
 
 
 def test_an_order_that_no_held_out_history_reaches_has_some_weight(train: list[int]) -> None:
-    weights = em_weights(looked_up([2, 3, 1], [0, 0, 1], 3, "sentence"), V)
+    weights = em_weights(held_out_counts([2, 3, 1], [0, 0, 1], 3, "sentence"), V)
     assert weights[2] == (0.5,) * BUCKETS
     assert all(0 <= weight < 1 for of in weights for weight in of)
 
 
 def test_tuning_changes_the_parameter_of_the_method(train: list[int], held_out: list[int]) -> None:
     tables = count_ngrams(array(train), V, 2)
-    found = look_up_counts(tables, V, "sentence", array(held_out))
-    how = Smoothing("add-k", cutoffs=(0, 1))
-    assert tune_smoothing(how, tables, V, "sentence", array(held_out)) == Smoothing(
-        "add-k", cutoffs=(0, 1), add_k=best_k(found, V)
+    counted = look_up_counts(tables, V, "sentence", array(held_out))
+    smoothing = Smoothing("add-k", cutoffs=(0, 1))
+    assert tune_smoothing(smoothing, tables, V, "sentence", array(held_out)) == Smoothing(
+        "add-k", cutoffs=(0, 1), add_k=best_k(counted, V)
     )
     assert tune_smoothing(
         Smoothing("jelinek-mercer"), tables, V, "sentence", array(held_out)
-    ) == Smoothing("jelinek-mercer", weights=em_weights(found, V))
+    ) == Smoothing("jelinek-mercer", weights=em_weights(counted, V))

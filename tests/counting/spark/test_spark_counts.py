@@ -43,7 +43,7 @@ from seqlm.counting.spark.spark_counts import SparkJob, count_in_session, count_
 from seqlm.counting.spark.spark_session import session  # noqa: E402
 
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""Java that starts working soon, and would not be as fast in the end."""
+"""Options for a Java that starts fast, and runs slower later."""
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def spark() -> Iterator[SparkSession]:
         yield spark
 
 
-def here(job: SparkJob) -> tuple[Corpus, PreparedCounts]:
-    """The same by the local engine."""
+def count_locally(job: SparkJob) -> tuple[Corpus, PreparedCounts]:
+    """The counts of the local engine."""
     corpus = read_corpus(job.sources, job.tokenizer, job.kind, job.vocab_size, job.min_count)
     size = len(corpus.tokenizer)
     how = Smoothing(
@@ -70,16 +70,16 @@ def here(job: SparkJob) -> tuple[Corpus, PreparedCounts]:
     return corpus, prepare_counts(tables, how, lmplz_corrections(corpus.ids, size, job.order))
 
 
-def assert_equal(found: CountedCorpus, corpus: Corpus, counts: PreparedCounts) -> None:
-    assert found.tokenizer.types == corpus.tokenizer.types
-    assert (found.tokens, found.lines) == (len(corpus.ids), corpus.lines)
-    assert found.counts_of_counts == counts.counts_of_counts
-    for ours, theirs in zip(found.tables, counts.tables, strict=True):
+def assert_equal(counted: CountedCorpus, corpus: Corpus, counts: PreparedCounts) -> None:
+    assert counted.tokenizer.types == corpus.tokenizer.types
+    assert (counted.tokens, counted.lines) == (len(corpus.ids), corpus.lines)
+    assert counted.counts_of_counts == counts.counts_of_counts
+    for ours, theirs in zip(counted.tables, counts.tables, strict=True):
         lost, expected = ours.pruned_count, theirs.pruned_count
         for one, other in zip(ours[:4], theirs[:4], strict=True):
             assert one.dtype == other.dtype
             assert torch.equal(one, other)
-        if expected is None:  # nothing was cut off: nothing lost, told or not
+        if expected is None:  # nothing was cut off
             assert lost is None or not lost.any()
         else:
             assert lost is not None
@@ -92,7 +92,7 @@ HARD = [
     b"",
     b"two <unk> one <unk>\ntwo one\nfive\rsix\nlast\none last\none last",  # no newline at the end
 ]
-"""Files whose lines and words are easily told wrong."""
+"""Files whose lines and words are easily split wrong."""
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,8 @@ def test_counts_are_the_local_engine_s(
     settings: dict[str, Any], spark: SparkSession, toy: Toy, tmp_path: Path
 ) -> None:
     job = SparkJob([str(toy.train), str(toy.valid)], **settings)
-    found = count_in_session(spark, job, str(tmp_path / "counts"), silent)
-    assert_equal(found, *here(job))
+    counted = count_in_session(spark, job, str(tmp_path / "counts"), silent)
+    assert_equal(counted, *count_locally(job))
 
 
 @pytest.mark.filterwarnings("ignore:.*holds NUL")
@@ -128,8 +128,8 @@ def test_lines_and_words_are_those_of_the_local_engine(
     kind: Any, spark: SparkSession, hard: list[str], tmp_path: Path
 ) -> None:
     job = SparkJob(hard, 3, kind)
-    found = count_in_session(spark, job, str(tmp_path / "counts"), silent)
-    assert_equal(found, *here(job))
+    counted = count_in_session(spark, job, str(tmp_path / "counts"), silent)
+    assert_equal(counted, *count_locally(job))
 
 
 def test_a_given_vocabulary_may_lack_words_and_have_others(
@@ -137,16 +137,16 @@ def test_a_given_vocabulary_may_lack_words_and_have_others(
 ) -> None:
     types = [b"<unk>", b"</s>", b"heron", b"never-seen", b"the", b"sees"]
     job = SparkJob([str(toy.test)], 3, tokenizer=Tokenizer("word", types), cutoffs=(0, 0, 1))
-    found = count_in_session(spark, job, str(tmp_path / "counts"), silent)
-    assert found.tables[0].counts[3] == 0
-    assert_equal(found, *here(job))
+    counted = count_in_session(spark, job, str(tmp_path / "counts"), silent)
+    assert counted.tables[0].counts[3] == 0
+    assert_equal(counted, *count_locally(job))
 
 
 def test_orders_longer_than_the_lines_are_empty(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a b\nb\n")
     job = SparkJob([str(tmp_path / "text")], 5, cutoffs=(0, 0, 1))
-    found = count_in_session(spark, job, str(tmp_path / "counts"), silent)
-    assert_equal(found, *here(job))
+    counted = count_in_session(spark, job, str(tmp_path / "counts"), silent)
+    assert_equal(counted, *count_locally(job))
 
 
 # ---------------------------------------------------------------------------------- dictionaries
@@ -159,13 +159,13 @@ def test_what_is_written_is_the_dictionary_s(spark: SparkSession, tmp_path: Path
     text = tmp_path / "text"
     text.write_text("".join(" ".join(line) + "\n" for line in lines))
     folder = tmp_path / "counts"
-    found = count_in_session(spark, SparkJob([str(text)], 3, cutoffs=(0, 2)), str(folder), silent)
+    counted = count_in_session(spark, SparkJob([str(text)], 3, cutoffs=(0, 2)), str(folder), silent)
 
     words = pa_parquet.read_table(folder / "vocabulary").sort_by("id")["word"].to_pylist()
-    assert [word.encode() for word in words] == found.tokenizer.types
+    assert [word.encode() for word in words] == counted.tokenizer.types
     ids = [id for line in lines for id in (*map(words.index, line), 1)]
     raw, adjusted = raw_counts(ids, 3, "sentence"), adjusted_counts(ids, 3, "sentence")
-    assert found.counts_of_counts[2] == [Counter(raw[3].values())[j] for j in range(10)]
+    assert counted.counts_of_counts[2] == [Counter(raw[3].values())[j] for j in range(10)]
     for k in (1, 2, 3):
         rows = pa_parquet.read_table(folder / f"order={k}").to_pylist()
         grams = {tuple(row[f"w{j}"] for j in range(1, k + 1)): row for row in rows}
@@ -173,7 +173,7 @@ def test_what_is_written_is_the_dictionary_s(spark: SparkSession, tmp_path: Path
         assert {gram: row["count"] for gram, row in grams.items()} == raw[k]
         assert {gram: row["adjusted"] for gram, row in grams.items()} == adjusted[k]
 
-    table = found.tables[1]
+    table = counted.tables[1]
     kept = {gram: a for gram, a in adjusted[2].items() if raw[2][gram] > 2}
     for history in range(len(words)):
         after = table.counts[table.first[history] : table.first[history + 1]].tolist()
@@ -284,8 +284,8 @@ def process(toy: Toy, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def left(tmp_path: Path) -> list[str]:
-    """What lies about after the process."""
+def leftovers(tmp_path: Path) -> list[str]:
+    """The files that are left after the process."""
     folders = [tmp_path / "work", tmp_path / "local", tmp_path / "tmp"]
     return sorted(path.name for folder in folders for path in folder.iterdir())
 
@@ -296,9 +296,9 @@ def test_a_session_is_quiet_and_leaves_nothing_but_the_counts(
     out, err = process.communicate(timeout=120)
     assert err == ""
     start = ["starting Spark on local[2]", "counting words"]
-    told = [line for line in out.splitlines() if "is reserved for the boundaries" not in line]
-    assert told == [*start, *start, "counting 1-grams", "collecting n-grams", "600"]
-    assert left(tmp_path) == ["good"]
+    stages = [line for line in out.splitlines() if "is reserved for the boundaries" not in line]
+    assert stages == [*start, *start, "counting 1-grams", "collecting n-grams", "600"]
+    assert leftovers(tmp_path) == ["good"]
     counts = sorted(path.name for path in (tmp_path / "work" / "good").iterdir())
     assert counts == ["order=1", "vocabulary"]
 
@@ -311,4 +311,4 @@ def test_ctrl_c_leaves_nothing(process: subprocess.Popen[str], tmp_path: Path) -
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert err.splitlines()[-1] == "KeyboardInterrupt"
-    assert left(tmp_path) == []
+    assert leftovers(tmp_path) == []
