@@ -1,14 +1,17 @@
-"""`seqlm export`: a model in another form: an ARPA file, a run, a Hugging Face folder."""
+"""`seqlm export`: a model in another form, as an ARPA file, a run or a Hugging Face folder."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
 from seqlm.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqlm.runs.locate import ModelPath
 
 
 def export(
@@ -47,35 +50,54 @@ def export(
         raise UsageError("--to hf writes a folder: -o names it")
     if to == "hf" and (prune or prune_to):
         raise UsageError("--prune is for n-gram models, which are exported to arpa or run")
+    source = console.locate_model(model)
     console.set_up_torch("cpu", num_threads)
-    from seqlm.runs import export_huggingface, export_ngram
+    if to == "hf":
+        assert path is not None
+        export_huggingface(source, path, overwrite)
+    else:
+        export_ngram(source, to, path, prune, prune_to, overwrite)
+    if path is not None and to != "run":
+        print(path)
+
+
+def export_huggingface(source: ModelPath, path: Path, overwrite: bool) -> None:
+    from seqlm.runs.export_huggingface import check_output, write_huggingface
+    from seqlm.runs.load_model import load_model
+
+    check_output(path, overwrite)  # before the model is loaded
+    write_huggingface(load_model(source), path, overwrite)
+
+
+def export_ngram(
+    source: ModelPath,
+    to: str,
+    path: Path | None,
+    threshold: float | None,
+    ngrams: int | None,
+    overwrite: bool,
+) -> None:
+    """Writes an ARPA file, to stdout where `path` is None, or a run, whose folder it prints."""
+    from seqlm.models.ngram.arpa_writer import arpa_text
+    from seqlm.runs.export_ngram import (
+        check_arpa_output,
+        ngram_model,
+        prune_model,
+        write_arpa,
+        write_run,
+    )
     from seqlm.runs.load_model import load_model
     from seqlm.runs.run_folder import RunFolder
 
-    if path is not None and to == "hf":
-        export_huggingface.check_output(path, overwrite)
-    elif path is not None and to == "run":
+    if path is not None and to == "run":
         RunFolder.check_free(path, overwrite)
     elif path is not None:
-        export_ngram.check_arpa_output(path)
+        check_arpa_output(path, source.path)
     progress = console.Stages()
-    loaded = load_model(console.locate_model(model), "cpu", progress)
-    if path is not None and to == "hf":
-        export_huggingface.write_huggingface(loaded, path, overwrite)
-        print(path)
-        return
-
-    from seqlm.models.ngram.arpa_writer import arpa_text
-
-    loaded = export_ngram.prune_model(loaded, prune, prune_to, progress)
-    ngram_model = export_ngram.ngram_model(loaded)
+    loaded = prune_model(load_model(source, progress=progress), threshold, ngrams, progress)
     if to == "run":
-        command = ["seqlm", *sys.argv[1:]]
-        print(export_ngram.write_run(loaded, path, command, overwrite).path)
+        print(write_run(loaded, path, ["seqlm", *sys.argv[1:]], overwrite).path)
     elif path is None:
-        sys.stdout.buffer.writelines(arpa_text(ngram_model, loaded.tokenizer, progress))
+        sys.stdout.buffer.writelines(arpa_text(ngram_model(loaded), loaded.tokenizer, progress))
     else:
-        if path.resolve() == loaded.path.resolve():
-            raise UsageError(f"-o {path} is the model that is read, and would be overwritten")
-        export_ngram.write_arpa(ngram_model, loaded.tokenizer, path, progress)
-        print(path)
+        write_arpa(ngram_model(loaded), loaded.tokenizer, path, progress)

@@ -27,9 +27,9 @@ def borrowed_tokenizers(vocab: str, kind: TokenizerKind) -> tuple[Tokenizer, Tok
         return run.tokenizer, run.source_tokenizer
     path = Path(vocab)
     if path.is_dir():
-        raise DataError(f"vocab {vocab} is a folder without a run in it")
+        raise DataError(f"`vocab={vocab}` is a folder without a run in it")
     if kind == "bpe":
         raise UsageError(
-            f"vocab {vocab} has no merges: a BPE vocabulary comes from a run, not from a file"
+            f"`vocab={vocab}` has no merges: a BPE vocabulary comes from a run, not from a file"
         )
     return Tokenizer(kind, read_types(path, kind)), None

@@ -183,7 +183,7 @@ def find_checkpoint(run: RunFolder, wanted: str | None, exact: bool = False) -> 
         raise ModelError(f"{steps} holds no checkpoint {wanted}")
     if not names:
         raise ModelError(
-            f"{run.path} holds no checkpoint yet; set overwrite to start its training again"
+            f"{run.path} holds no checkpoint yet; set `overwrite` to start its training again"
         )
     first_fault = f"{steps / wanted} is missing" if wanted and wanted not in names else None
     for name in names[:1] if exact else names:

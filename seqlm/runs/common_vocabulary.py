@@ -37,7 +37,8 @@ def corresponding_ids(model: LoadedModel, other: LoadedModel) -> np.ndarray:
     if examples := types_lacking(model, other) or types_lacking(other, model):
         raise ModelError(
             f"{refused}: they need the same types, but have {len(tokenizer):,} and"
-            f" {len(other_tokenizer):,}; {examples} (vocab gives a model the vocabulary of another)"
+            f" {len(other_tokenizer):,}; {examples} (a model"
+            f" that is made with `vocab={model.path}` has the vocabulary of the first)"
         )
     if tokenizer.merges != other_tokenizer.merges:
         raise ModelError(f"{refused}: they have the same types, but merge them in another order")

@@ -1,14 +1,14 @@
-"""A Transformer as a folder that the `transformers` library opens, where it has a twin there.
+"""A Transformer as a folder that the `transformers` library opens, if it is a GPT-2 or a Llama.
 
-    AutoModelForCausalLM.from_pretrained(FOLDER)      the same logits
-    AutoTokenizer.from_pretrained(FOLDER)             the same ids
+    AutoModelForCausalLM.from_pretrained(FOLDER)      gives the same logits
+    AutoTokenizer.from_pretrained(FOLDER)             gives the same ids
 
-The twins are GPT-2 (Radford et al. 2019) and Llama (Touvron et al. 2023); `models.transformer` says
-which tensors are which. A model with any option that neither has is refused, by its name. Layers
-without biases become GPT-2's with biases of 0.
+The weights are renamed to those of GPT-2 (Radford et al. 2019) or Llama (Touvron et al. 2023). A
+model with an option that neither has is refused, and the message names the option. Layers without
+biases become layers of GPT-2 with biases of 0.
 
-`</s>` is spelt as the newline it stands for, and is the first token of every text, as it is the
-first that the model reads: the ids of "a text" are those of `</s> a text`.
+`</s>` is spelled as the newline that it stands for. It is the first token of every text, as it is
+the first that the model reads: the ids of "a text" are those of `</s> a text`.
 """
 
 from __future__ import annotations
@@ -38,41 +38,47 @@ from seqlm.text.vocabulary import EOS
 NEWLINE = "\n"
 
 
-class Twin(NamedTuple):
-    """An architecture of `transformers`, beside ours."""
+class Architecture(NamedTuple):
+    """An architecture of the `transformers` library, and how a Transformer becomes one."""
 
     name: str
     options: Callable[[TransformerConfig], Mapping[str, Iterable[Any]]]
-    """The values that it has of our options; of others it has all."""
+    """The values of our options that it can have; an option that is not named may have any."""
     config: Callable[[TransformerConfig], dict[str, Any]]
+    """The content of its config.json."""
     tensors: Callable[[Transformer], dict[str, Tensor]]
+    """The weights under their names there."""
 
 
-def twin_of(config: TransformerConfig) -> Twin:
-    """Errors: ModelError naming the options that have no twin."""
-    given = asdict(config) | {"kv_heads": config.num_kv_heads}
-    lacking = []
-    for twin in (GPT2, LLAMA):
+def architecture_for(config: TransformerConfig) -> Architecture:
+    """The one that can have all options of `config`. Errors: ModelError naming the others."""
+    values = asdict(config) | {"kv_heads": config.num_kv_heads}
+    reasons = []
+    for architecture in (GPT2, LLAMA):
         wrong = [
-            f"{name} {' or '.join(map(str, known))}, not {given[name]}"
-            for name, known in twin.options(config).items()
-            if given[name] not in known
+            f"{name} {' or '.join(map(str, allowed))}, not {values[name]}"
+            for name, allowed in architecture.options(config).items()
+            if values[name] not in allowed
         ]
         if not wrong:
-            return twin
-        lacking.append(f"{twin.name} has {', '.join(wrong)}")
-    raise ModelError(f"transformers has no model of this shape: {'; '.join(lacking)}")
+            return architecture
+        reasons.append(f"{architecture.name} has {', '.join(wrong)}")
+    raise ModelError(f"transformers has no model of this shape: {'; '.join(reasons)}")
 
 
-# ---------------------------------------------------------------------------------------- the twins
+# ------------------------------------------------------------------------------------ architectures
 
-COMMON: dict[str, Iterable[Any]] = {"norm_first": [True], "experts": [0], "softmax": ["full"]}
+COMMON_OPTIONS: dict[str, Iterable[Any]] = {
+    "norm_first": [True],
+    "experts": [0],
+    "softmax": ["full"],
+}
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu-tanh": "gelu_new"}
 
 
 def gpt2_options(config: TransformerConfig) -> dict[str, Iterable[Any]]:
     shape = {"norm": ["layer"], "positions": ["learned"], "activation": list(ACTIVATIONS)}
-    return {**COMMON, **shape, "kv_heads": [config.heads]}
+    return {**COMMON_OPTIONS, **shape, "kv_heads": [config.heads]}
 
 
 def gpt2_config(config: TransformerConfig) -> dict[str, Any]:
@@ -103,24 +109,24 @@ GPT2_LAYER = {
 
 
 def gpt2_tensors(model: Transformer) -> dict[str, Tensor]:
-    ours = model.state_dict()
+    weights = model.state_dict()
     modules = {"transformer.ln_f": "norm"}
     for i in range(model.config.layers):
         modules |= {f"transformer.h.{i}.{a}": f"blocks.{i}.{b}" for a, b in GPT2_LAYER.items()}
-    theirs = {
+    exported = {
         "transformer.wte.weight": model.input_embedding().detach(),
-        "transformer.wpe.weight": ours["positions"],
-        "lm_head.weight": ours["output_layer.weight"],
+        "transformer.wpe.weight": weights["positions"],
+        "lm_head.weight": weights["output_layer.weight"],
     }
-    for there, here in modules.items():
-        weight = ours[f"{here}.weight"]
-        bias = ours.get(f"{here}.bias", weight.new_zeros(len(weight)))
-        theirs |= {f"{there}.weight": weight.t(), f"{there}.bias": bias}  # (in, out)
-    return theirs
+    for target, name in modules.items():
+        weight = weights[f"{name}.weight"]
+        bias = weights.get(f"{name}.bias", weight.new_zeros(len(weight)))
+        exported |= {f"{target}.weight": weight.t(), f"{target}.bias": bias}  # (in, out)
+    return exported
 
 
 def llama_options(config: TransformerConfig) -> dict[str, Iterable[Any]]:
-    return {**COMMON, "norm": ["rms"], "positions": ["rotary"], "activation": ["swiglu"]}
+    return {**COMMON_OPTIONS, "norm": ["rms"], "positions": ["rotary"], "activation": ["swiglu"]}
 
 
 def llama_config(config: TransformerConfig) -> dict[str, Any]:
@@ -143,50 +149,52 @@ def llama_config(config: TransformerConfig) -> dict[str, Any]:
 
 
 def llama_tensors(model: Transformer) -> dict[str, Tensor]:
-    config, ours = model.config, model.state_dict()
-    queries, shared = config.width, config.width // config.heads * config.num_kv_heads
-    theirs = {
+    config, weights = model.config, model.state_dict()
+    q_width = config.width
+    kv_width = config.width // config.heads * config.num_kv_heads
+    exported = {
         "model.embed_tokens.weight": model.input_embedding().detach(),
-        "model.norm.weight": ours["norm.weight"],
-        "lm_head.weight": ours["output_layer.weight"],
+        "model.norm.weight": weights["norm.weight"],
+        "lm_head.weight": weights["output_layer.weight"],
     }
     for i in range(config.layers):
-        here, there = f"blocks.{i}", f"model.layers.{i}"
-        theirs[f"{there}.input_layernorm.weight"] = ours[f"{here}.attention_norm.weight"]
-        theirs[f"{there}.post_attention_layernorm.weight"] = ours[
-            f"{here}.feed_forward_norm.weight"
-        ]
+        block, layer = f"blocks.{i}", f"model.layers.{i}"
+        attention_norm = weights[f"{block}.attention_norm.weight"]
+        feed_forward_norm = weights[f"{block}.feed_forward_norm.weight"]
+        exported[f"{layer}.input_layernorm.weight"] = attention_norm
+        exported[f"{layer}.post_attention_layernorm.weight"] = feed_forward_norm
         for kind in ("weight", "bias") if config.bias else ("weight",):
-            q, k, v = ours[f"{here}.attention.qkv.{kind}"].split([queries, shared, shared])
-            gate, up = ours[f"{here}.feed_forward.up.{kind}"].chunk(2)
-            theirs |= {
-                f"{there}.self_attn.q_proj.{kind}": q,
-                f"{there}.self_attn.k_proj.{kind}": k,
-                f"{there}.self_attn.v_proj.{kind}": v,
-                f"{there}.self_attn.o_proj.{kind}": ours[f"{here}.attention.out.{kind}"],
-                f"{there}.mlp.gate_proj.{kind}": gate,
-                f"{there}.mlp.up_proj.{kind}": up,
-                f"{there}.mlp.down_proj.{kind}": ours[f"{here}.feed_forward.down.{kind}"],
+            qkv = weights[f"{block}.attention.qkv.{kind}"]
+            q, k, v = qkv.split([q_width, kv_width, kv_width])
+            gate, up = weights[f"{block}.feed_forward.up.{kind}"].chunk(2)
+            exported |= {
+                f"{layer}.self_attn.q_proj.{kind}": q,
+                f"{layer}.self_attn.k_proj.{kind}": k,
+                f"{layer}.self_attn.v_proj.{kind}": v,
+                f"{layer}.self_attn.o_proj.{kind}": weights[f"{block}.attention.out.{kind}"],
+                f"{layer}.mlp.gate_proj.{kind}": gate,
+                f"{layer}.mlp.up_proj.{kind}": up,
+                f"{layer}.mlp.down_proj.{kind}": weights[f"{block}.feed_forward.down.{kind}"],
             }
-    return theirs
+    return exported
 
 
-GPT2 = Twin("GPT-2", gpt2_options, gpt2_config, gpt2_tensors)
-LLAMA = Twin("Llama", llama_options, llama_config, llama_tensors)
+GPT2 = Architecture("GPT-2", gpt2_options, gpt2_config, gpt2_tensors)
+LLAMA = Architecture("Llama", llama_options, llama_config, llama_tensors)
 
 
-# ------------------------------------------------------------------------------------ the tokeniser
+# ------------------------------------------------------------------------------------ the tokenizer
 
 
-def library_of(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
-    """Our tokeniser in the `tokenizers` library, for whole texts: lines end in id 1.
+def library_tokenizer(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
+    """The tokenizer as one of the `tokenizers` library, for whole texts: lines end in id 1.
 
-    A literal `<s>` or `</s>` among words, which we refuse, is unknown.
+    A literal `<s>` or `</s>` among words, which seqlm refuses, becomes `<unk>`.
     """
     stored = json.loads(tokenizer.to_json())
     vocabulary = stored["model"]["vocab"]
-    (spelt,) = (type_ for type_, id in vocabulary.items() if id == EOS)
-    del vocabulary[spelt]
+    (eos_type,) = (type_ for type_, id in vocabulary.items() if id == EOS)
+    del vocabulary[eos_type]
     vocabulary[NEWLINE] = EOS
     library = tokenizers.Tokenizer.from_str(json.dumps(stored))
     library.add_special_tokens([tokenizers.AddedToken(NEWLINE, normalized=False)])
@@ -195,19 +203,20 @@ def library_of(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
     )
     if tokenizer.kind == "char":
         library.decoder = decoders.Fuse()
-    elif tokenizer.kind == "word":  # a space before each, and then none beside a newline
-        beside = tokenizers.Regex("^ | (?=\n)|(?<=\n) ")
+    elif tokenizer.kind == "word":
+        # A space goes before each token; those at the start and beside a newline are taken out.
+        superfluous = tokenizers.Regex("^ | (?=\n)|(?<=\n) ")
         library.decoder = decoders.Sequence(
             [
                 decoders.Replace(tokenizers.Regex("^"), " "),
                 decoders.Fuse(),
-                decoders.Replace(beside, ""),
+                decoders.Replace(superfluous, ""),
             ]
         )
     return library
 
 
-# ------------------------------------------------------------------------------------------- export
+# ------------------------------------------------------------------------------------------ writing
 
 FILES = {
     "model.safetensors",
@@ -219,19 +228,20 @@ FILES = {
 
 
 def write_huggingface(loaded: LoadedModel, path: Path, overwrite: bool = False) -> None:
-    """Writes the folder `path`; config.json last.
+    """Writes the folder `path`; config.json comes last.
 
-    Errors: those of `twin_of` and `check_output`; ModelError where the model is no Transformer;
-    SeqlmError where the disk refuses.
+    Errors: those of `architecture_for` and `check_output`; ModelError where the model is no
+    Transformer; SeqlmError where the disk refuses.
     """
     check_output(path, overwrite)
     model = loaded.model
     if not isinstance(model, Transformer):
         raise ModelError(
-            f"{loaded.path} is a model of arch {loaded.config.arch}: only transformer has a twin"
+            f"{loaded.path} is a model of arch {loaded.config.arch}: only a transformer can become"
+            " one of the transformers library"
         )
-    twin = twin_of(model.config)
-    tensors = {name: x.contiguous() for name, x in twin.tensors(model).items()}
+    architecture = architecture_for(model.config)
+    tensors = {name: x.contiguous() for name, x in architecture.tensors(model).items()}
     if model.config.tied:
         del tensors["lm_head.weight"]
     try:
@@ -241,14 +251,14 @@ def write_huggingface(loaded: LoadedModel, path: Path, overwrite: bool = False) 
         raise SeqlmError(f"{path} cannot be made: {error.strerror}") from None
     weights = safetensors.torch.save(tensors, metadata={"format": "pt"})
     write_pieces(path / "model.safetensors", [weights])
-    write_text(path / "tokenizer.json", library_of(loaded.tokenizer).to_str(pretty=True))
-    for file, content in descriptions(model.config, twin).items():
+    write_text(path / "tokenizer.json", library_tokenizer(loaded.tokenizer).to_str(pretty=True))
+    for file, content in json_files(model.config, architecture).items():
         write_text(path / file, json.dumps(content, indent=2) + "\n")
 
 
-def descriptions(config: TransformerConfig, twin: Twin) -> dict[str, dict[str, Any]]:
-    """The contents of the JSON files that the library reads beside the tensors, by name."""
-    ends = {"bos_token_id": EOS, "eos_token_id": EOS}
+def json_files(config: TransformerConfig, architecture: Architecture) -> dict[str, dict[str, Any]]:
+    """The contents of the JSON files beside the weights and the vocabulary, by name."""
+    special_ids = {"bos_token_id": EOS, "eos_token_id": EOS}
     return {
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -257,12 +267,12 @@ def descriptions(config: TransformerConfig, twin: Twin) -> dict[str, dict[str, A
             "model_max_length": config.horizon,
             "clean_up_tokenization_spaces": False,
         },
-        "generation_config.json": ends,
+        "generation_config.json": special_ids,
         "config.json": {
-            **twin.config(config),
+            **architecture.config(config),
             "vocab_size": config.vocab_size,
             "tie_word_embeddings": config.tied,
-            **ends,
+            **special_ids,
             "torch_dtype": "float32",
             "seqlm": __version__,
         },
@@ -272,13 +282,13 @@ def descriptions(config: TransformerConfig, twin: Twin) -> dict[str, dict[str, A
 def check_output(path: Path, overwrite: bool) -> None:
     """Refuses, before a model is loaded, a `path` that cannot be written.
 
-    Errors: UsageError where it is a file, or holds something else, or an earlier export and not
-    `overwrite`.
+    Errors: UsageError where it is a file, or holds other files than an export, or holds an export
+    and `overwrite` is False.
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file, not a folder")
     names = {file.name for file in path.iterdir()} if path.is_dir() else set()
     if names - FILES:
-        raise UsageError(f"{path} is a folder with other things in it; name another output")
+        raise UsageError(f"{path} is a folder with other things in it; name another `output`")
     if names and not overwrite:
-        raise UsageError(f"{path} holds a model already; set overwrite to replace it")
+        raise UsageError(f"{path} holds a model already; set `overwrite` to replace it")

@@ -21,8 +21,10 @@ from seqlm.text.reading import absolute_path, short_name
 from seqlm.text.tokenizer import Tokenizer
 
 
-def check_arpa_output(path: Path) -> None:
-    """Errors: UsageError where no file can be at `path`."""
+def check_arpa_output(path: Path, source: Path) -> None:
+    """Errors: UsageError where no file can be at `path`, or where it is the model that is read."""
+    if path.resolve() == source.resolve():
+        raise UsageError(f"{path} is the model that is read; name another `output`")
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a file")
     if not path.absolute().parent.is_dir():
@@ -40,7 +42,7 @@ def prune_model(
     Errors: those of pruning; ModelError where it is a network, UsageError where it gives scores.
     """
     if (threshold or ngrams) and not ngram_model(loaded).normalized:
-        raise UsageError(f"{loaded.path} gives scores, and prune weighs probabilities")
+        raise UsageError(f"{loaded.path} gives scores, and `prune` weighs probabilities")
     model = pruned(ngram_model(loaded), threshold, ngrams, progress)
     return loaded._replace(model=model)
 
@@ -49,8 +51,8 @@ def ngram_model(loaded: LoadedModel) -> NGramModel:
     """Errors: ModelError where the model is a network."""
     if not isinstance(loaded.model, NGramModel):
         raise ModelError(
-            f"{loaded.path} is a network ({loaded.config.arch}): only n-gram models can be exported"
-            " to arpa or run, and Transformers to hf"
+            f"{loaded.path} is a network ({loaded.config.arch}), and only an n-gram model can"
+            " become an ARPA file or a run of its own"
         )
     return loaded.model
 
@@ -75,8 +77,9 @@ def write_run(
     """
     model = ngram_model(loaded)
     if output is not None and output.resolve() == loaded.path.resolve():
-        raise UsageError(f"{output} is the model that is read; name another output")
-    run = RunFolder.create(output or RunFolder.unused_path(short_name(str(loaded.path))), overwrite)
+        raise UsageError(f"{output} is the model that is read; name another `output`")
+    path = output or RunFolder.unused_path(short_name(str(loaded.path)))
+    run = RunFolder.create(path, overwrite)
     run.write_tokenizer(loaded.tokenizer)
     write_checkpoint(run, 0, model, best=True)
     config = replace(

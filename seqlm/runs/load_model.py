@@ -127,7 +127,7 @@ def combine_translators(runs: Sequence[LoadedModel]) -> LoadedTranslator:
         ):
             raise ModelError(
                 f"{first.path} and {run.path} cannot translate together: they do not have the same"
-                " vocabularies (vocab gives a model the vocabulary of another)"
+                f" vocabularies (a model trained with `vocab={first.path}` has those of the first)"
             )
         translators.append(run.model)
     if len(translators) == 1:

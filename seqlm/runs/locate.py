@@ -101,7 +101,7 @@ def latest_run(task: str | None = None) -> ModelPath:
     """
     runs = finished_runs()
     if not runs:
-        raise UsageError("no model is named, and ./checkpoints holds no finished run")
+        raise UsageError("no `model` is named, and ./checkpoints holds no finished run")
     latest = runs[-1]
     if task in (None, latest.config.task):
         return latest

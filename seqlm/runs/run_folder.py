@@ -82,10 +82,11 @@ class RunFolder:
             raise UsageError(f"{path} is a file, not a folder for a run")
         if run.exists() and not overwrite:
             raise UsageError(
-                f"{path} holds a run already; set overwrite to replace it, or name another output"
+                f"{path} holds a run already;"
+                " set `overwrite` to replace it, or name another `output`"
             )
         if path.is_dir() and not run.exists() and not run.is_vacant():
-            raise UsageError(f"{path} is a folder with other things in it; name another output")
+            raise UsageError(f"{path} is a folder with other things in it; name another `output`")
 
     @classmethod
     def unused_path(cls, name: str) -> Path:

@@ -118,10 +118,10 @@ def test_thresholds_that_are_none(ngram, seqlm):
 def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
     result = seqlm("export", "-m", models("lstm-word"), "--to", "arpa", "-o", "no.arpa")
     assert (result.code, result.out) == (4, "")
-    assert "is a network (lstm): only n-gram models can be exported to arpa" in result.error
+    assert "is a network (lstm), and only an n-gram model can become" in result.error
     result = seqlm("export", "-m", models("lstm-word"), "--to", "hf", "-o", "no")
     assert (result.code, result.out) == (4, "")
-    assert result.error.endswith("is a model of arch lstm: only transformer has a twin")
+    assert result.error.endswith("only a transformer can become one of the transformers library")
     result = seqlm("export", "-m", models("ngram-char"), "--to", "arpa", "-o", "no.arpa")
     assert (result.code, result.out) == (4, "")
     assert result.error.endswith("this model has char tokens: count with --tokenizer word")
@@ -134,7 +134,7 @@ def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
     assert seqlm("count", toy.train, *scores, "-o", "scores").code == 0
     result = seqlm("export", "-m", "scores", "--to", "run", "--prune", "1e-6", "-o", "no")
     assert (result.code, result.out) == (2, "")
-    assert result.error == "scores gives scores, and prune weighs probabilities"
+    assert result.error == "scores gives scores, and --prune weighs probabilities"
     assert not [path for path in Path().iterdir() if "no" in path.name]
 
 
@@ -148,7 +148,7 @@ def test_flags_that_mean_nothing(ngram, seqlm, workplace):
         ("--to", "hf", "-o", ngram): f"{ngram} is a folder with other things in it",
         ("--to", "arpa", "-o", "."): ". is a folder, not a file",
         ("--to", "arpa", "-o", "no/pond.arpa"): "no/pond.arpa: there is no folder no",
-        ("--to", "run", "-o", ngram): f"{ngram} holds a run already; set overwrite to replace it",
+        ("--to", "run", "-o", ngram): f"{ngram} holds a run already; set --overwrite to replace it",
         (
             "--to",
             "run",

@@ -316,7 +316,7 @@ def test_what_cannot_be_resumed_is_said(seqlm, ngram, toy, stopped, workplace):
     result = seqlm("train", "--resume", "run")
     assert (result.code, result.error) == (
         4,
-        "run holds no checkpoint yet; set overwrite to start its training again",
+        "run holds no checkpoint yet; set --overwrite to start its training again",
     )
 
 

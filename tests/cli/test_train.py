@@ -70,7 +70,7 @@ def test_a_run_is_refused_where_there_is_one_and_the_first_stays_intact(
     result = seqlm("train", toy.train, *QUICK, "-o", "run", "--seed", "9")
     assert (result.code, result.out) == (2, "")
     assert (
-        "run holds a run already; set overwrite to replace it, or name another output"
+        "run holds a run already; set --overwrite to replace it, or name another --output"
         in result.error
     )
     assert contents(workplace / "run") == before

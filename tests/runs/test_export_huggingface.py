@@ -80,7 +80,7 @@ def model(request: pytest.FixtureRequest) -> Transformer:
     return build(**SHAPES[request.param])
 
 
-# ------------------------------------------------------------------------- the twins, written out
+# ---------------------------------------------------------------- GPT-2 and Llama, written out
 
 
 def attended(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
@@ -228,10 +228,10 @@ def test_the_shape_of_a_llama(export):
     ],
     ids=str,
 )
-def test_what_has_no_twin_is_refused_by_name(options, lacking):
+def test_what_no_architecture_has_is_refused_by_name(options, lacking):
     config = TransformerConfig(V, width=D, heads=HEADS, **options)
     with pytest.raises(ModelError) as raised:
-        export_huggingface.twin_of(config)
+        export_huggingface.architecture_for(config)
     assert all(each in str(raised.value) for each in lacking)
     assert "\n" not in str(raised.value)
 
@@ -277,8 +277,10 @@ def merged() -> Tokenizer:
 
 @pytest.mark.parametrize("tokenizer", [WORDS, CHARS, merged()], ids=["word", "char", "bpe"])
 @given(text=st.text("ab o\t\n\rä</>sÿĊ ", max_size=12).map(lambda text: text.replace("s>", "s")))
-def test_the_tokeniser_gives_our_ids_for_texts_of_many_lines(tokenizer: Tokenizer, text: str):
-    library = tokenizers.Tokenizer.from_str(export_huggingface.library_of(tokenizer).to_str())
+def test_the_tokenizer_gives_our_ids_for_texts_of_many_lines(tokenizer: Tokenizer, text: str):
+    library = tokenizers.Tokenizer.from_str(
+        export_huggingface.library_tokenizer(tokenizer).to_str()
+    )
     text = "the frog" + text if tokenizer.kind == "word" else text
     expected = tokenizer.encode(Block(text.encode(), "text", 1)).tolist()
     assert library.encode(text).ids == [1, *expected]
