@@ -1,45 +1,77 @@
-"""`model` is each language model in turn, `saved` each that runs hold, `net` each network, and
-`translator` each translator, `network` those of them that are one network."""
+"""The models under test, as fixtures. Each test runs once for every instance of its fixture."""
 
 import pytest
 import torch
 
-from seqlm.models.base import LanguageModel, TranslationNetwork, Translator
-from tests.contract.models import LANGUAGE_MODELS, TRANSLATORS, Instance, Translation
+from seqlm.models.base import LanguageModel, LanguageNetwork, TranslationNetwork, Translator
+from tests.contract.models import (
+    LANGUAGE_MODELS,
+    TRANSLATORS,
+    LanguageModelInstance,
+    TranslatorInstance,
+)
 
 
 @pytest.fixture(params=LANGUAGE_MODELS, ids=str)
 def model(request: pytest.FixtureRequest) -> LanguageModel:
-    instance: Instance = request.param
+    """Every language model."""
+    instance: LanguageModelInstance = request.param
+    return instance.build()
+
+
+@pytest.fixture(params=[one for one in LANGUAGE_MODELS if one.is_normalized], ids=str)
+def normalized_model(request: pytest.FixtureRequest) -> LanguageModel:
+    """Those whose scores are probabilities."""
+    instance: LanguageModelInstance = request.param
+    return instance.build()
+
+
+@pytest.fixture(params=[one for one in LANGUAGE_MODELS if one.resets_at_eos], ids=str)
+def resetting_model(request: pytest.FixtureRequest) -> LanguageModel:
+    """Those that forget a line at its end."""
+    instance: LanguageModelInstance = request.param
     return instance.build()
 
 
 @pytest.fixture(params=[one for one in LANGUAGE_MODELS if one.is_saved], ids=str)
-def saved(request: pytest.FixtureRequest) -> LanguageModel:
-    instance: Instance = request.param
+def saved_model(request: pytest.FixtureRequest) -> LanguageModel:
+    """Those that runs hold."""
+    instance: LanguageModelInstance = request.param
     return instance.build()
 
 
 @pytest.fixture(params=[one for one in LANGUAGE_MODELS if one.is_network], ids=str)
-def net(request: pytest.FixtureRequest) -> LanguageModel:
-    instance: Instance = request.param
-    return instance.build()
+def network(request: pytest.FixtureRequest) -> LanguageNetwork:
+    """Those that are neural networks."""
+    instance: LanguageModelInstance = request.param
+    network = instance.build()
+    assert isinstance(network, LanguageNetwork)
+    return network
 
 
 @pytest.fixture(params=TRANSLATORS, ids=str)
 def translator(request: pytest.FixtureRequest) -> Translator:
-    instance: Translation = request.param
+    """Every translator."""
+    instance: TranslatorInstance = request.param
+    return instance.build()
+
+
+@pytest.fixture(params=[one for one in TRANSLATORS if one.has_attention], ids=str)
+def attentive_translator(request: pytest.FixtureRequest) -> Translator:
+    """Those that have attention to their source."""
+    instance: TranslatorInstance = request.param
     return instance.build()
 
 
 @pytest.fixture(params=[one for one in TRANSLATORS if one.is_saved], ids=str)
-def network(request: pytest.FixtureRequest) -> TranslationNetwork:
-    instance: Translation = request.param
-    translator = instance.build()
-    assert isinstance(translator, TranslationNetwork)
-    return translator
+def translation_network(request: pytest.FixtureRequest) -> TranslationNetwork:
+    """Those that are one network, not an ensemble."""
+    instance: TranslatorInstance = request.param
+    network = instance.build()
+    assert isinstance(network, TranslationNetwork)
+    return network
 
 
 @pytest.fixture(autouse=True)
-def one_thread_and_no_graph() -> None:
+def one_thread() -> None:
     torch.set_num_threads(1)

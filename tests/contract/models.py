@@ -1,7 +1,8 @@
-"""A tiny random instance of everything in the registry. A new line there needs one here.
+"""Tiny random models of every architecture in the registry, on which the contract tests run.
 
-Small vocabularies let the laws enumerate; large weights and a short text make what was read matter.
-A translator with its source in hand is a language model, and held to all that they are held to.
+A new line in the registry needs an instance here. The vocabulary is small, so that tests can
+enumerate texts; weights are large, so that what was read makes a difference. A translator of one
+given source is a language model, and has to satisfy the contract of these too.
 """
 
 from __future__ import annotations
@@ -33,22 +34,43 @@ from seqlm.text.vocabulary import EOS
 
 VOCAB_SIZE = 6
 SOURCE = [4, 2, 5, 5, EOS]
-"""What translators have before them when they are asked as language models."""
+"""The source of translators that are tested as language models."""
 
 
-class Instance(NamedTuple):
+FROZEN = {"output_layer.bias": "the full softmax of a Transformer has no bias, as in GPT-2"}
+"""Parameters that are never trained, and why."""
+
+
+class LanguageModelInstance(NamedTuple):
+    """How to build one model, and what the contract expects of it."""
+
     arch: str
     variant: str
     build: Callable[[], LanguageModel]
     is_network: bool = True
     is_saved: bool = True
-    """Kept in runs, and so in the registry."""
+    """Whether runs hold such models, so that the registry has to name them."""
+    is_normalized: bool = True
+    resets_at_eos: bool = False
 
     def __str__(self) -> str:
         return f"{self.arch} {self.variant}".strip()
 
 
-def drawn(task: str, arch: str, settings: Any) -> SequenceModel:
+class TranslatorInstance(NamedTuple):
+    """How to build one translator, and what the contract expects of it."""
+
+    arch: str
+    variant: str
+    build: Callable[[], Translator]
+    has_attention: bool = True
+    is_saved: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.arch} {self.variant}".strip()
+
+
+def random_model(task: str, arch: str, settings: Any) -> SequenceModel:
     torch.manual_seed(1)
     model = model_class(task, arch).from_settings({"vocab_size": VOCAB_SIZE, **settings})
     with torch.no_grad():
@@ -57,16 +79,16 @@ def drawn(task: str, arch: str, settings: Any) -> SequenceModel:
     return model.eval()
 
 
-def network(arch: str, variant: str = "", **settings: Any) -> Instance:
+def lm(arch: str, variant: str = "", **settings: Any) -> LanguageModelInstance:
     def build() -> LanguageModel:
-        model = drawn("lm", arch, settings)
+        model = random_model("lm", arch, settings)
         assert isinstance(model, LanguageModel)
         return model
 
-    return Instance(arch, variant, build)
+    return LanguageModelInstance(arch, variant, build)
 
 
-def ngram(variant: str, order: int = 3, **options: Any) -> Instance:
+def ngram(variant: str, order: int = 3, **options: Any) -> LanguageModelInstance:
     def build() -> LanguageModel:
         from seqlm.counting.estimation.estimate import estimate
 
@@ -79,120 +101,122 @@ def ngram(variant: str, order: int = 3, **options: Any) -> Instance:
         ids = np.array(text, dtype=np.int32)
         return estimate(ids, VOCAB_SIZE, order, discount_fallback=(0.5, 1, 1.5), **options)
 
-    return Instance("ngram", variant, build, is_network=False)
+    return LanguageModelInstance(
+        "ngram",
+        variant,
+        build,
+        is_network=False,
+        is_normalized=options["smoothing"] != "stupid-backoff",
+        resets_at_eos=options.get("context") != "carried",
+    )
 
 
-def cache(variant: str, **settings: Any) -> Instance:
+def cache(variant: str, **settings: Any) -> LanguageModelInstance:
     def build() -> LanguageModel:
         return UnigramCache(CacheConfig(VOCAB_SIZE, **settings)).eval()
 
-    return Instance("cache", variant, build, is_network=False, is_saved=False)
+    return LanguageModelInstance("cache", variant, build, is_network=False, is_saved=False)
 
 
-def windowed(part: Instance, stride: int) -> Instance:
+def sliding_window(part: LanguageModelInstance, stride: int) -> LanguageModelInstance:
     def build() -> LanguageModel:
         network = part.build()
         assert isinstance(network, LanguageNetwork)
         return Windowed(network, stride).eval()
 
     variant = f"{part} by {stride}"
-    return Instance("windowed", variant, build, is_network=False, is_saved=False)
+    return LanguageModelInstance("sliding window", variant, build, is_network=False, is_saved=False)
 
 
-def neural_cache(variant: str, of: Instance, temperature: float = 1.0, **settings: Any) -> Instance:
+def neural_cache(
+    variant: str, part: LanguageModelInstance, temperature: float = 1.0, **settings: Any
+) -> LanguageModelInstance:
     def build() -> LanguageModel:
-        network = of.build()
+        network = part.build()
         assert isinstance(network, LanguageNetwork)
         config = NeuralCacheConfig(**settings)
         return NeuralCache(tempered(network, temperature), config).eval()
 
-    return Instance("neural-cache", variant, build, is_network=False, is_saved=False)
+    return LanguageModelInstance("neural-cache", variant, build, is_network=False, is_saved=False)
 
 
-def mixture(*parts: Instance) -> Instance:
-    """The second and later ones number the types in another way than the first."""
+def mixture(*parts: LanguageModelInstance) -> LanguageModelInstance:
+    """All parts but the first number the types in another way than the first."""
 
     def build() -> LanguageModel:
-        here = torch.arange(VOCAB_SIZE)
-        there = torch.cat([here[: EOS + 1], here[EOS + 1 :].flip(0)])
-        ids = torch.stack([here, *[there] * (len(parts) - 1)])
+        in_order = torch.arange(VOCAB_SIZE)
+        reversed_words = torch.cat([in_order[: EOS + 1], in_order[EOS + 1 :].flip(0)])
+        ids = torch.stack([in_order, *[reversed_words] * (len(parts) - 1)])
         weights = [1 / len(parts)] * len(parts)
         return Mixture([part.build() for part in parts], weights, ids).eval()
 
     variant = "of " + " and ".join(part.arch for part in parts)
-    return Instance("mixture", variant, build, is_network=False, is_saved=False)
+    return LanguageModelInstance("mixture", variant, build, is_network=False, is_saved=False)
 
 
-class Translation(NamedTuple):
-    arch: str
-    variant: str
-    build: Callable[[], Translator]
-    is_saved: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.arch} {self.variant}".strip()
-
-
-def translation(arch: str, variant: str = "", **settings: Any) -> Translation:
+def seq2seq(arch: str, variant: str = "", **settings: Any) -> TranslatorInstance:
     def build() -> Translator:
-        model = drawn("translation", arch, settings)
+        model = random_model("translation", arch, settings)
         assert isinstance(model, Translator)
         return model
 
-    return Translation(arch, variant, build)
+    return TranslatorInstance(
+        arch, variant, build, has_attention=settings.get("attention") != "none"
+    )
 
 
-def ensemble(*parts: Translation) -> Translation:
+def ensemble(*parts: TranslatorInstance) -> TranslatorInstance:
     def build() -> Translator:
         return Ensemble([part.build() for part in parts]).eval()
 
     variant = "of " + " and ".join(part.arch for part in parts)
-    return Translation("ensemble", variant, build, is_saved=False)
+    has_attention = any(part.has_attention for part in parts)
+    return TranslatorInstance("ensemble", variant, build, has_attention, is_saved=False)
 
 
-class Translating(LanguageNetwork):
-    """A translator of one sentence."""
+class TranslatorOfOneSource(LanguageNetwork):
+    """A translator with the source given, which makes it a language model."""
 
-    def __init__(self, of: TranslationNetwork) -> None:
-        super().__init__(of.config)
-        self.of, self.output_layer = of, of.output_layer
+    def __init__(self, translator: TranslationNetwork) -> None:
+        super().__init__(translator.config)
+        self.translator, self.output_layer = translator, translator.output_layer
         self.register_buffer("source", torch.tensor([SOURCE]))
 
     def initial_cache(self, rows: int) -> State:
         source = self.get_buffer("source").expand(rows, -1)  # (B, S)
-        return self.of.encode(source, source.new_full((rows,), source.shape[1]))
+        return self.translator.encode(source, source.new_full((rows,), source.shape[1]))
 
     def forward(self, tokens: Tensor, cache: State) -> NetworkOutput:
-        output: NetworkOutput = self.of(tokens, cache)
+        output: NetworkOutput = self.translator(tokens, cache)
         return output
 
     def alignment(self, state: State) -> Tensor | None:
-        return self.of.alignment(state)
+        return self.translator.alignment(state)
 
 
-def translating(part: Translation) -> Instance:
+def one_source(part: TranslatorInstance) -> LanguageModelInstance:
     def build() -> LanguageModel:
         translator = part.build()
         assert isinstance(translator, TranslationNetwork)
-        return Translating(translator).eval()
+        return TranslatorOfOneSource(translator).eval()
 
-    return Instance("translating", str(part), build, is_saved=False)
+    return LanguageModelInstance("translator of one source", str(part), build, is_saved=False)
 
 
 TRANSLATORS = [
-    translation("rnn", width=6, attention="none", dropout_output=0.5),
-    translation("rnn", "dot", width=4, layers=2, attention="dot", bidirectional=False),
-    translation("lstm", width=6, layers=2, attention="none", tied=False, embedding=5),
-    translation("lstm", "general", width=6, embedding=5, attention="general", source_vocab_size=7),
-    translation("lstm", "additive", width=6, layers=2, attention="additive", dropout_hidden=0.5),
-    translation("lstm", "fed", width=6, layers=2, attention="general", input_feeding=True),
-    translation("gru", "scaled-dot", width=6, attention="scaled-dot", share_embedding=False),
-    translation("gru", "additive", width=6, attention="additive", tied=False, embedding=5),
-    translation("gru", "fed", width=6, layers=2, attention="dot", input_feeding=True),
-    translation("transformer", width=8, layers=2, heads=2, dropout_hidden=0.5),
-    translation(
+    seq2seq("rnn", width=6, attention="none", dropout_output=0.5),
+    seq2seq("rnn", "dot", width=4, layers=2, attention="dot", bidirectional=False),
+    seq2seq("lstm", width=6, layers=2, attention="none", tied=False, embedding=5),
+    seq2seq("lstm", "general", width=6, embedding=5, attention="general", source_vocab_size=7),
+    seq2seq("lstm", "additive", width=6, layers=2, attention="additive", dropout_hidden=0.5),
+    seq2seq("lstm", "input feeding", width=6, layers=2, attention="general", input_feeding=True),
+    seq2seq("gru", "scaled-dot", width=6, attention="scaled-dot", share_embedding=False),
+    seq2seq("gru", "additive", width=6, attention="additive", tied=False, embedding=5),
+    seq2seq("gru", "input feeding", width=6, layers=2, attention="dot", input_feeding=True),
+    seq2seq("transformer", width=8, layers=2, heads=2, dropout_hidden=0.5),
+    seq2seq(
         "transformer",
-        "norm last",
+        "post-norm",
         width=8,
         layers=1,
         heads=2,
@@ -202,7 +226,7 @@ TRANSLATORS = [
         activation="relu",
         source_vocab_size=7,
     ),
-    translation(
+    seq2seq(
         "transformer",
         "like Llama",
         width=8,
@@ -217,9 +241,9 @@ TRANSLATORS = [
         share_embedding=False,
     ),
     ensemble(
-        translation("transformer", width=8, layers=2, heads=2),
-        translation("gru", width=6, attention="general"),
-        translation("lstm", width=6, attention="none"),
+        seq2seq("transformer", width=8, layers=2, heads=2),
+        seq2seq("gru", width=6, attention="general"),
+        seq2seq("lstm", width=6, attention="none"),
     ),
 ]
 
@@ -233,19 +257,19 @@ LANGUAGE_MODELS = [
     ngram("add-k", smoothing="add-k"),
     ngram("stupid-backoff", smoothing="stupid-backoff"),
     ngram("mle", smoothing="mle"),
-    network("ffnn", width=5, order=3, direct=True, dropout_input=0.5),
-    network("ffnn", "untied", width=5, order=4, embedding=3, tied=False, dropout_output=0.5),
-    network("rnn", width=5, layers=1, dropout_output=0.5),
-    network("lstm", width=5, layers=2, dropout_embedding=0.3, dropout_hidden=0.5),
-    network("lstm", "untied", width=5, layers=2, embedding=3, tied=False, dropout_input=0.5),
-    network("lstm", "adaptive softmax", width=5, softmax="adaptive", cutoffs=(2, 4)),
-    network("lstm", "sampled softmax", width=5, softmax="sampled", samples=3),
-    network("lstm", "weight-drop", width=5, dropout_weight=0.5, ar=1.0, tar=1.0),
-    network("lstm", "peephole", width=5, layers=2, peephole=True),
-    network("lstm", "coupled gates", width=5, peephole=True, coupled_gates=True),
-    network("gru", width=5, layers=2, embedding=3),
-    network("transformer", width=8, layers=2, heads=2, horizon=40, dropout_hidden=0.5),
-    network(
+    lm("ffnn", width=5, order=3, direct=True, dropout_input=0.5),
+    lm("ffnn", "untied", width=5, order=4, embedding=3, tied=False, dropout_output=0.5),
+    lm("rnn", width=5, layers=1, dropout_output=0.5),
+    lm("lstm", width=5, layers=2, dropout_embedding=0.3, dropout_hidden=0.5),
+    lm("lstm", "untied", width=5, layers=2, embedding=3, tied=False, dropout_input=0.5),
+    lm("lstm", "adaptive softmax", width=5, softmax="adaptive", cutoffs=(2, 4)),
+    lm("lstm", "sampled softmax", width=5, softmax="sampled", samples=3),
+    lm("lstm", "weight-drop", width=5, dropout_weight=0.5, ar=1.0, tar=1.0),
+    lm("lstm", "peephole", width=5, layers=2, peephole=True),
+    lm("lstm", "coupled gates", width=5, peephole=True, coupled_gates=True),
+    lm("gru", width=5, layers=2, embedding=3),
+    lm("transformer", width=8, layers=2, heads=2, horizon=40, dropout_hidden=0.5),
+    lm(
         "transformer",
         "like Llama",
         width=8,
@@ -259,7 +283,7 @@ LANGUAGE_MODELS = [
         bias=False,
         tied=False,
     ),
-    network(
+    lm(
         "transformer",
         "with experts",
         width=8,
@@ -271,23 +295,23 @@ LANGUAGE_MODELS = [
         positions="sinusoidal",
         activation="relu",
     ),
-    windowed(network("transformer", width=8, layers=1, heads=2, horizon=5), stride=2),
-    windowed(network("transformer", width=8, layers=1, heads=2, horizon=4), stride=4),
-    windowed(network("transformer", width=8, layers=2, heads=2, horizon=3), stride=1),
-    network("s4d", width=5, layers=2, state=6, dropout_hidden=0.5),
-    network("s4d", "untied", width=4, layers=1, state=2, tied=False, dropout_embedding=0.3),
-    network("mamba", width=6, layers=2, state=4, dropout_hidden=0.5),
-    network("mamba", "untied", width=5, layers=1, dt_rank=2, conv=2, tied=False),
-    network("mamba2", width=6, layers=2, state=4, head_width=3, dropout_hidden=0.5),
-    network("mamba2", "untied", width=5, layers=1, head_width=5, conv=2, tied=False),
+    sliding_window(lm("transformer", width=8, layers=1, heads=2, horizon=5), stride=2),
+    sliding_window(lm("transformer", width=8, layers=1, heads=2, horizon=4), stride=4),
+    sliding_window(lm("transformer", width=8, layers=2, heads=2, horizon=3), stride=1),
+    lm("s4d", width=5, layers=2, state=6, dropout_hidden=0.5),
+    lm("s4d", "untied", width=4, layers=1, state=2, tied=False, dropout_embedding=0.3),
+    lm("mamba", width=6, layers=2, state=4, dropout_hidden=0.5),
+    lm("mamba", "untied", width=5, layers=1, dt_rank=2, conv=2, tied=False),
+    lm("mamba2", width=6, layers=2, state=4, head_width=3, dropout_hidden=0.5),
+    lm("mamba2", "untied", width=5, layers=1, head_width=5, conv=2, tied=False),
     cache("", size=5, decay=0.3),
     cache("that forgets nothing", size=40, decay=0.0),
     cache("of one", size=1),
-    neural_cache("", network("lstm", width=5), window=4, weight=0.5, flatness=1.0),
-    neural_cache("of all", network("gru", width=5), window=50, weight=0.3, flatness=0.0),
-    neural_cache("of one", network("lstm", width=5), temperature=1.7, window=1, weight=0.9),
-    mixture(ngram("", smoothing="modified-kneser-ney"), network("lstm", width=5)),
+    neural_cache("", lm("lstm", width=5), window=4, weight=0.5, flatness=1.0),
+    neural_cache("of all", lm("gru", width=5), window=50, weight=0.3, flatness=0.0),
+    neural_cache("of one", lm("lstm", width=5), temperature=1.7, window=1, weight=0.9),
+    mixture(ngram("", smoothing="modified-kneser-ney"), lm("lstm", width=5)),
     mixture(ngram("", smoothing="modified-kneser-ney"), cache("", size=5, decay=0.3)),
-    mixture(network("gru", width=5), ngram("", smoothing="mle"), cache("", size=3)),
-    *(translating(part) for part in TRANSLATORS if part.is_saved),
+    mixture(lm("gru", width=5), ngram("", smoothing="mle"), cache("", size=3)),
+    *(one_source(part) for part in TRANSLATORS if part.is_saved),
 ]

@@ -1,25 +1,44 @@
-"""Nothing is registered that the laws do not see."""
+"""The registry, and the instances of its architectures that the contract tests run on."""
 
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from seqlm.models import REGISTRY, config_class, model_class
 from seqlm.models.base import LanguageNetwork
-from tests.contract.models import LANGUAGE_MODELS, TRANSLATORS
+from seqlm.text.vocabulary import EOS
+from tests.contract.models import (
+    LANGUAGE_MODELS,
+    TRANSLATORS,
+    LanguageModelInstance,
+    TranslatorInstance,
+)
 
 
 def test_everything_registered_has_an_instance() -> None:
-    here = {("lm", one.arch) for one in LANGUAGE_MODELS if one.is_saved}
-    here |= {("translation", one.arch) for one in TRANSLATORS if one.is_saved}
-    there = {key for key in REGISTRY if key[0] in ("lm", "translation")}
-    assert here == there, f"tests/contract/models.py and the registry differ in {here ^ there}"
+    instances = {("lm", one.arch) for one in LANGUAGE_MODELS if one.is_saved}
+    instances |= {("translation", one.arch) for one in TRANSLATORS if one.is_saved}
+    registered = {key for key in REGISTRY if key[0] in ("lm", "translation")}
+    assert instances == registered, f"only one of both has {instances ^ registered}"
 
 
-def test_every_network_is_held_to_the_laws_of_networks() -> None:
-    for one in LANGUAGE_MODELS:
-        assert isinstance(one.build(), LanguageNetwork) == one.is_network, str(one)
+@pytest.mark.parametrize("instance", LANGUAGE_MODELS, ids=str)
+def test_an_instance_of_a_language_model_is_described_as_it_is(
+    instance: LanguageModelInstance,
+) -> None:
+    model = instance.build()
+    assert isinstance(model, LanguageNetwork) == instance.is_network
+    assert model.normalized == instance.is_normalized
+    assert model.resets_at_eos == instance.resets_at_eos
+
+
+@pytest.mark.parametrize("instance", TRANSLATORS, ids=str)
+def test_an_instance_of_a_translator_is_described_as_it_is(instance: TranslatorInstance) -> None:
+    translator = instance.build()
+    state = translator.start(torch.tensor([[2, EOS]]), torch.tensor([2]))
+    assert (translator.alignment(state) is not None) == instance.has_attention
 
 
 @pytest.mark.parametrize(("task", "arch"), REGISTRY)
