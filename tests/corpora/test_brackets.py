@@ -15,7 +15,7 @@ def lines_of(split):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_closer_matches_its_opener(split):
+def test_every_closer_matches_its_opener(split) -> None:
     for line in lines_of(split):
         opener, *fillers, cue, closer = line.split()
         assert brackets.CLOSERS[brackets.OPENERS.index(opener)] == closer
@@ -24,7 +24,7 @@ def test_every_closer_matches_its_opener(split):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_closers_are_uniform(split):
+def test_closers_are_uniform(split) -> None:
     lines = lines_of(split)
     counts = Counter(line.split()[-1] for line in lines)
     assert set(counts) == set(brackets.CLOSERS)
@@ -32,13 +32,13 @@ def test_closers_are_uniform(split):
     assert all(abs(count - len(lines) / 4) < 3 * sigma for count in counts.values())
 
 
-def test_distances_are_mixed_in_training_and_twenty_in_the_test():
+def test_distances_are_mixed_in_training_and_twenty_in_the_test() -> None:
     assert {len(line.split()) - 3 for line in lines_of("train")} == set(range(1, 26))
     assert {len(line.split()) - 3 for line in lines_of("20.test")} == {20}
     assert len(lines_of("20.test")) == 2_000
 
 
-def test_no_test_line_was_seen_in_training():
+def test_no_test_line_was_seen_in_training() -> None:
     def fillers(split):
         return [line.split()[1:-2] for line in lines_of(split)]
 
@@ -48,7 +48,7 @@ def test_no_test_line_was_seen_in_training():
     assert not seen & asked
 
 
-def test_the_words_before_the_closer_do_not_tell_it():
+def test_the_words_before_the_closer_do_not_tell_it() -> None:
     """A trigram that has seen the training text is right once in four."""
     guess = defaultdict(Counter)
     for line in lines_of("train"):
@@ -60,14 +60,14 @@ def test_the_words_before_the_closer_do_not_tell_it():
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_closer_positions_point_at_closers(split):
+def test_closer_positions_point_at_closers(split) -> None:
     lines = lines_of(split)
     stream = [token for line in lines for token in (*line.split(), "</s>")]
     closers = [stream[i] for i in brackets.closer_positions(lines)]
     assert closers == [line.split()[-1] for line in lines]
 
 
-def test_a_line_costs_its_opener_its_distance_and_its_fillers():
+def test_a_line_costs_its_opener_its_distance_and_its_fillers() -> None:
     source = brackets.source()
     rng = np.random.default_rng(0)
     for distance in (1, 7, brackets.LONGEST):

@@ -32,7 +32,7 @@ def every_path(chain, line):
 
 
 @pytest.mark.parametrize("words", [(3,), (2, 6), (1, 2, 7, 1, 4)])
-def test_the_forward_algorithm_sums_over_all_paths(words):
+def test_the_forward_algorithm_sums_over_all_paths(words) -> None:
     """Three states and the end; eight words, each said by several states."""
     rng = np.random.default_rng(5)
     move = rng.integers(1, 9, size=(4, 4))
@@ -45,7 +45,7 @@ def test_the_forward_algorithm_sums_over_all_paths(words):
     assert np.exp(tiny.log_probs([line]).sum()) == pytest.approx(every_path(tiny, line))
 
 
-def test_tables_are_distributions(chain):
+def test_tables_are_distributions(chain) -> None:
     assert chain.move.sum(1) == pytest.approx(1)
     assert chain.emit.sum(1) == pytest.approx(1)
     assert chain.emit[0, 0] == 1
@@ -53,7 +53,7 @@ def test_tables_are_distributions(chain):
     assert chain.move[0, 0] == 0  # no line is empty
 
 
-def test_the_next_token_has_one_probability_in_all(chain):
+def test_the_next_token_has_one_probability_in_all(chain) -> None:
     context = lines_of("test")[0].split()[:4]
     lines = [" ".join([*context, word]) for word in hidden.WORDS] + [" ".join(context)]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -62,6 +62,6 @@ def test_the_next_token_has_one_probability_in_all(chain):
 
 
 @pytest.mark.parametrize("order", [2, 3, 4, 5])
-def test_no_ngram_comes_near(chain, order):
+def test_no_ngram_comes_near(chain, order) -> None:
     test = lines_of("test")[:2_000]
     assert cross_entropy(lines_of("train"), test, order) > 1.05 * chain.cross_entropy(test)

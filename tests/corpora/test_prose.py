@@ -15,26 +15,26 @@ def say(rules, memory=None, rule="story"):
     return " ".join(text.split())
 
 
-def test_a_slot_keeps_what_it_said():
+def test_a_slot_keeps_what_it_said() -> None:
     story = say("story\n    {fish} {fish} {fish}\nfish\n    cod | eel | pike\n")
     assert len(set(story.split())) == 1
 
 
-def test_a_second_slot_says_something_else():
+def test_a_second_slot_says_something_else() -> None:
     rules = "story\n    {fish} {fish.2} {fish.3}\nfish\n    cod | eel | pike\n"
     assert sorted(say(rules).split()) == ["cod", "eel", "pike"]
 
 
-def test_a_rule_may_be_named_by_a_slot():
+def test_a_rule_may_be_named_by_a_slot() -> None:
     rules = "story\n    <sky {weather}>\nsky rain\n    it is wet\nsky sun\n    it is dry\n"
     assert say(rules, {"weather": "sun"}) == "it is dry"
 
 
-def test_a_tilde_says_nothing_and_comments_are_no_rules():
+def test_a_tilde_says_nothing_and_comments_are_no_rules() -> None:
     assert say("# a remark\nstory\n    the <size> cod\nsize\n    ~\n") == "the cod"
 
 
-def test_early_alternatives_are_commoner():
+def test_early_alternatives_are_commoner() -> None:
     grammar = Grammar(["fish", "    cod | eel | pike"])
     rng = np.random.default_rng(0)
     counts = Counter(grammar.say("fish", {}, rng) for _ in range(5_000))
@@ -46,11 +46,11 @@ def lines():
     return (generate.HERE / "prose.train.txt").read_text(encoding="utf-8").splitlines()
 
 
-def test_no_notation_is_left_over(lines):
+def test_no_notation_is_left_over(lines) -> None:
     assert not [line for line in lines if re.search(r"[<>{}|~/_]", line)]
 
 
-def test_few_words_are_common_and_many_are_rare(lines):
+def test_few_words_are_common_and_many_are_rare(lines) -> None:
     counts = Counter(word for line in lines for word in line.split())
     assert 1_200 < len(counts) < 2_500
     ranked = [count for _, count in counts.most_common()]
@@ -58,24 +58,24 @@ def test_few_words_are_common_and_many_are_rare(lines):
     assert sum(count <= 3 for count in ranked) > 100  # … and many occur hardly ever
 
 
-def test_a_and_an_agree_with_the_next_word(lines):
+def test_a_and_an_agree_with_the_next_word(lines) -> None:
     text = "\n".join(lines)
     assert not re.findall(r"\ba (?!use)[aeiou]\w*", text)
     assert not re.findall(r"\ban (?!hour)[^aeiou]\w*", text)
 
 
-def test_quotation_marks_come_in_pairs(lines):
+def test_quotation_marks_come_in_pairs(lines) -> None:
     assert sum(line.split().count('"') for line in lines) % 2 == 0
 
 
-def test_sums_are_right(lines):
+def test_sums_are_right(lines) -> None:
     sums = re.findall(r" (\w+) and (\w+) make (\w+) ", "\n".join(lines))
     assert sums
     value = {word: number for number, word in enumerate(prose.NUMBERS, start=1)}
     assert all(value[few] + value[more] == value[both] for few, more, both in sums)
 
 
-def test_people_keep_their_trades(lines):
+def test_people_keep_their_trades(lines) -> None:
     trades = {person.name: person.trade for person in (*prose.WOMEN, *prose.MEN)}
     told = re.findall(r"(\w+) the (\w+) ", "\n".join(lines))
     told = [(name, trade) for name, trade in told if name in trades and trade in trades.values()]

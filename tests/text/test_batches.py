@@ -29,7 +29,9 @@ def text(lengths: list[int]) -> np.ndarray:
 
 
 @given(length=st.integers(1, 50), rows=st.integers(1, 9), segment=st.integers(1, 9))
-def test_a_stream_is_all_there_in_order_but_for_less_than_a_row_of_tokens(length, rows, segment):
+def test_a_stream_is_all_there_in_order_but_for_less_than_a_row_of_tokens(
+    length, rows, segment
+) -> None:
     ids = np.arange(2, 2 + length, dtype=np.int32)
     batches = StreamBatches(ids, rows, segment, CPU)
     targets = torch.cat([batch.targets for batch in batches], 1)  # (B, N // B)
@@ -41,7 +43,7 @@ def test_a_stream_is_all_there_in_order_but_for_less_than_a_row_of_tokens(length
 
 
 @given(length=st.integers(1, 50), rows=st.integers(1, 9), segment=st.integers(1, 9))
-def test_the_inputs_of_a_stream_are_the_token_before(length, rows, segment):
+def test_the_inputs_of_a_stream_are_the_token_before(length, rows, segment) -> None:
     ids = np.arange(2, 2 + length, dtype=np.int32)
     batches = StreamBatches(ids, rows, segment, CPU)
     inputs = torch.cat([batch.inputs for batch in batches], 1)
@@ -57,7 +59,7 @@ def test_the_inputs_of_a_stream_are_the_token_before(length, rows, segment):
 @given(
     length=st.integers(1, 80), rows=st.integers(1, 5), window=st.integers(1, 9), epoch=st.integers()
 )
-def test_windows_tile_the_text_from_some_offset(length, rows, window, epoch):
+def test_windows_tile_the_text_from_some_offset(length, rows, window, epoch) -> None:
     ids = np.arange(2, 2 + length, dtype=np.int32)
     made = WindowBatches(ids, rows, window, 1, CPU)
     batches = list(made.epoch(abs(epoch)))
@@ -80,7 +82,7 @@ def test_windows_tile_the_text_from_some_offset(length, rows, window, epoch):
 
 
 @pytest.mark.parametrize(("length", "window"), [(1, 1), (7, 9), (8, 4), (9, 4), (60, 7)])
-def test_no_token_and_no_place_of_it_in_a_window_is_lost_over_the_epochs(length, window):
+def test_no_token_and_no_place_of_it_in_a_window_is_lost_over_the_epochs(length, window) -> None:
     ids = np.arange(2, 2 + length, dtype=np.int32)
     made = WindowBatches(ids, 3, window, 1, CPU)
     seen: dict[int, set[int]] = {}
@@ -95,7 +97,7 @@ def test_no_token_and_no_place_of_it_in_a_window_is_lost_over_the_epochs(length,
             assert seen[id] == set(range(window))
 
 
-def test_windows_come_in_another_order_every_epoch_and_the_same_for_a_seed():
+def test_windows_come_in_another_order_every_epoch_and_the_same_for_a_seed() -> None:
     ids = np.arange(2, 200, dtype=np.int32)
 
     def order(seed: int, epoch: int) -> list[int]:
@@ -112,7 +114,7 @@ def test_windows_come_in_another_order_every_epoch_and_the_same_for_a_seed():
 
 
 @given(lengths=LENGTHS, rows=st.integers(1, 9), epoch=st.integers(0, 3))
-def test_every_line_is_read_once_an_epoch(lengths, rows, epoch):
+def test_every_line_is_read_once_an_epoch(lengths, rows, epoch) -> None:
     ids = text(lengths)
     batches = LineBatches(ids, rows, 1, CPU).epoch(epoch)
     read: list[tuple[int, ...]] = []
@@ -129,7 +131,7 @@ def test_every_line_is_read_once_an_epoch(lengths, rows, epoch):
     assert Counter(read) == Counter(tuple(line.tolist()) for line in lines)
 
 
-def test_lines_come_in_another_order_every_epoch_and_the_same_for_a_seed():
+def test_lines_come_in_another_order_every_epoch_and_the_same_for_a_seed() -> None:
     ids = text([1, 2, 3, 4] * 10)
 
     def order(seed: int, epoch: int) -> list[list[int]]:
@@ -142,7 +144,7 @@ def test_lines_come_in_another_order_every_epoch_and_the_same_for_a_seed():
     assert order(1, 0) != order(2, 0)
 
 
-def test_lines_of_like_length_share_a_batch():
+def test_lines_of_like_length_share_a_batch() -> None:
     batches = LineBatches(text([1, 20] * 8), 8, 1, CPU).epoch(0)
     assert sorted(batch.targets.shape[1] for batch in batches) == [2, 21]
 
@@ -151,7 +153,7 @@ def test_lines_of_like_length_share_a_batch():
 
 
 @pytest.mark.parametrize("kind", ["stream", "lines", "windows"])
-def test_any_batch_of_an_epoch_can_be_had_by_its_index(kind):
+def test_any_batch_of_an_epoch_can_be_had_by_its_index(kind) -> None:
     ids = text([3, 0, 5, 1] * 6)
 
     def epoch() -> list:
@@ -170,7 +172,7 @@ def test_any_batch_of_an_epoch_can_be_had_by_its_index(kind):
         epoch()[len(walked)]
 
 
-def test_a_line_of_any_length_is_cut_into_pieces_that_fit(monkeypatch):
+def test_a_line_of_any_length_is_cut_into_pieces_that_fit(monkeypatch) -> None:
     monkeypatch.setattr(batches, "MAX_LINE_TOKENS", 4)
     ids = np.array([2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2, 1], np.int32)
     seen = {}

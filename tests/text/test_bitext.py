@@ -15,6 +15,7 @@ from seqlm.text.batches import IGNORE_INDEX
 from seqlm.text.bitext import (
     EncodedBitext,
     PairBatches,
+    Side,
     batch_boundaries,
     blank_lines,
     encode_bitext,
@@ -22,6 +23,7 @@ from seqlm.text.bitext import (
     line_lengths,
     read_side,
 )
+from seqlm.text.reading import Block
 from seqlm.text.vocabulary import EOS
 
 CPU = torch.device("cpu")
@@ -37,27 +39,27 @@ def files(tmp_path: Path) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["word", "char", "bpe"])
-def test_what_is_left_out_is_counted_and_the_rest_is_the_text(files, kind):
+def test_pairs_left_out_are_counted_and_the_others_are_the_text(files, kind) -> None:
     source, target = (read_side([file]) for file in files)
     tokenizer = learn_tokenizer([source, target], kind)
-    every = encode_bitext(source, target, tokenizer, tokenizer)
-    assert every.is_kept.tolist() == [True, False, True, False, True, True]
-    assert (every.num_pairs, every.num_blank, every.num_long) == (4, 2, 0)
-    expected = [line for at, line in enumerate(SOURCE.split("\n")) if every.is_kept[at]]
+    all_pairs = encode_bitext(source, target, tokenizer, tokenizer)
+    assert all_pairs.is_kept.tolist() == [True, False, True, False, True, True]
+    assert (all_pairs.num_pairs, all_pairs.num_blank, all_pairs.num_long) == (4, 2, 0)
+    expected = [line for n, line in enumerate(SOURCE.split("\n")) if all_pairs.is_kept[n]]
     if kind == "word":
         expected = [" ".join(line.split(" ")).replace("  ", " ") for line in expected]
-    assert tokenizer.decode(every.source).decode() == "\n".join(expected) + "\n"
-    assert tokenizer.decode(every.target).decode() == "a dog\ntwo dogs run\none\ndog\n"
+    assert tokenizer.decode(all_pairs.source).decode() == "\n".join(expected) + "\n"
+    assert tokenizer.decode(all_pairs.target).decode() == "a dog\ntwo dogs run\none\ndog\n"
 
-    lengths = np.maximum(line_lengths(every.source), line_lengths(every.target))
+    lengths = np.maximum(line_lengths(all_pairs.source), line_lengths(all_pairs.target))
     longest = int(np.sort(lengths)[-2])
-    some = encode_bitext(source, target, tokenizer, tokenizer, longest)
-    assert (some.num_pairs, some.num_blank, some.num_long) == (3, 2, 1)
+    short_pairs = encode_bitext(source, target, tokenizer, tokenizer, longest)
+    assert (short_pairs.num_pairs, short_pairs.num_blank, short_pairs.num_long) == (3, 2, 1)
     assert np.delete(lengths, lengths.argmax()).max() == longest
-    assert len(line_lengths(some.source)) == len(line_lengths(some.target)) == 3
+    assert len(line_lengths(short_pairs.source)) == len(line_lengths(short_pairs.target)) == 3
 
 
-def test_a_side_is_read_as_it_stands(files, tmp_path):
+def test_a_side_is_read_as_it_stands(files, tmp_path) -> None:
     source, target = (read_side([file]) for file in files)
     assert source.lines == SOURCE.split("\n")
     assert target.lines == TARGET.split("\n")
@@ -69,31 +71,28 @@ def test_a_side_is_read_as_it_stands(files, tmp_path):
     assert both.name == f"{packed}, {files[1]}"
 
 
-def test_blank_is_what_strips_to_nothing():
+def test_blank_is_what_strips_to_nothing() -> None:
     lines = ["a b", "", " ", "\t\x0b ", "\u00a0", " a"]
-    side = read_lines(lines)
+    side = side_of(lines)
     for kind in ("word", "char", "bpe"):
         tokenizer = learn_tokenizer([side], kind)
         ids = tokenizer.encode(side.blocks[0])
         assert blank_lines(ids, tokenizer).tolist() == [not x.encode().strip() for x in lines], kind
 
 
-def read_lines(lines: list[str]):
-    from seqlm.text.bitext import Side
-    from seqlm.text.reading import Block
-
+def side_of(lines: list[str]) -> Side:
     return Side([Block("".join(f"{line}\n" for line in lines).encode(), "lines", 1)], "lines")
 
 
-def test_a_joint_vocabulary_is_that_of_both_sides(files):
+def test_a_joint_vocabulary_is_that_of_both_sides(files) -> None:
     source, target = (read_side([file]) for file in files)
     joint = set(learn_tokenizer([source, target], "word").types)
-    own = [set(learn_tokenizer([side], "word").types) for side in (source, target)]
-    assert joint == own[0] | own[1]
-    assert own[0] != own[1]
+    separate = [set(learn_tokenizer([side], "word").types) for side in (source, target)]
+    assert joint == separate[0] | separate[1]
+    assert separate[0] != separate[1]
 
 
-def test_refusals_name_the_files(files, tmp_path):
+def test_refusals_name_the_files(files, tmp_path) -> None:
     source, target = (read_side([file]) for file in files)
     tokenizer = learn_tokenizer([source, target], "word")
     longer = read_side([files[0], files[0]])
@@ -116,7 +115,7 @@ def test_refusals_name_the_files(files, tmp_path):
 
 
 def pairs(count: int = 97) -> EncodedBitext:
-    """Line n of either side is n + 10, some 2s, `</s>`."""
+    """Line n of both sides is n + 10, some 2s and `</s>`."""
     rng = np.random.default_rng(1)
     sides = []
     for _ in range(2):
@@ -125,9 +124,9 @@ def pairs(count: int = 97) -> EncodedBitext:
     return EncodedBitext(*sides, np.ones(count, bool), 0, 0)
 
 
-def test_an_epoch_has_every_pair_once_side_by_side():
-    parallel = pairs()
-    batches = PairBatches(parallel, 40, 1, CPU)
+def test_an_epoch_has_every_pair_once_side_by_side() -> None:
+    bitext = pairs()
+    batches = PairBatches(bitext, 40, 1, CPU)
     seen = []
     for batch in batches.epoch(3):
         rows, longest = batch.source.shape[0], max(batch.source.shape[1], batch.targets.shape[1])
@@ -141,11 +140,11 @@ def test_an_epoch_has_every_pair_once_side_by_side():
             assert source[0] == target[0]
             seen.append((source, target))
     seen.sort()
-    assert [id for source, _ in seen for id in source] == parallel.source.tolist()
-    assert [id for _, target in seen for id in target] == parallel.target.tolist()
+    assert [id for source, _ in seen for id in source] == bitext.source.tolist()
+    assert [id for _, target in seen for id in target] == bitext.target.tolist()
 
 
-def test_epochs_differ_in_order_and_company_and_not_in_number():
+def test_epochs_differ_in_order_and_company_and_not_in_number() -> None:
     batches = PairBatches(pairs(), 40, 1, CPU)
     epochs = [[batch.source[:, 0].tolist() for batch in batches.epoch(n)] for n in range(3)]
     assert [len(epoch) for epoch in epochs] == [len(batches)] * 3
@@ -157,10 +156,10 @@ def test_epochs_differ_in_order_and_company_and_not_in_number():
     assert [batch.source[:, 0].tolist() for batch in other.epoch(1)] != epochs[1]
 
 
-def test_batches_are_as_full_as_they_can_be():
+def test_batches_are_as_full_as_they_can_be() -> None:
     lengths = sorted(np.random.default_rng(2).integers(1, 30, 200).tolist())
-    found = batch_boundaries(lengths, 64)
-    assert (found[0], found[-1]) == (0, len(lengths))
-    for start, end in pairwise(found):
+    boundaries = batch_boundaries(lengths, 64)
+    assert (boundaries[0], boundaries[-1]) == (0, len(lengths))
+    for start, end in pairwise(boundaries):
         assert (end - start) * lengths[end - 1] <= 64
         assert end == len(lengths) or (end + 1 - start) * lengths[end] > 64

@@ -1,4 +1,4 @@
-"""Files to blocks of clean text, and what is wrong with a file that gives none."""
+"""Files to blocks of clean text, and the errors of files that cannot be read."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def text_of(*sources: Path | str, errors: str = "strict") -> bytes:
 
 
 def normalized(data: bytes) -> bytes:
-    """What reading a file means, in one go."""
+    """What reading a file returns, computed at once."""
     text = data.removeprefix(reading.BOM).replace(b"\r\n", b"\n")
     return text if text.endswith(b"\n") or not text else text + b"\n"
 
@@ -70,47 +70,47 @@ def normalized(data: bytes) -> bytes:
 # -------------------------------------------------------------------------------------- compression
 
 
-def test_compressed_files_are_known_by_their_bytes_and_not_their_names(compress, file):
+def test_compressed_files_are_recognized_by_their_bytes_and_not_their_names(compress, file) -> None:
     path = file(compress(b"one\ntwo\n"), "text.txt")
     assert text_of(path) == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize("name", ["text.gz", "text.bz2", "text.xz", "text.zst"])
-def test_plain_text_is_read_whatever_its_name(name, file):
+def test_plain_text_is_read_whatever_its_name(name, file) -> None:
     assert text_of(file(b"plain\n", name)) == b"plain\n"
 
 
 @pytest.mark.parametrize("text", [b"BZh is no archive\n", b"BZh9 neither\n", b"\x1f\n", b"("])
-def test_text_that_begins_like_an_archive_is_text(text, file):
+def test_text_that_begins_like_an_archive_is_text(text, file) -> None:
     assert text_of(file(text)) == normalized(text)
 
 
-def test_two_archives_one_after_the_other_are_both_read(compress, file):
+def test_two_archives_one_after_the_other_are_both_read(compress, file) -> None:
     assert text_of(file(compress(b"one\n") + compress(b"two\n"))) == b"one\ntwo\n"
 
 
-def test_an_empty_archive_is_an_empty_text(compress, file):
+def test_an_empty_archive_is_an_empty_text(compress, file) -> None:
     assert list(read_blocks([file(compress(b""))])) == []
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.9, -1])
-def test_a_truncated_archive_is_an_error_that_names_it(kept, compress, file):
+@pytest.mark.parametrize("length", [0.3, 0.9, -1])
+def test_a_truncated_archive_is_an_error_that_names_it(length, compress, file) -> None:
     whole = compress(os.urandom(3 * BLOCK).hex().encode())
-    path = file(whole[: int(len(whole) * kept) if kept > 0 else kept])
+    path = file(whole[: int(len(whole) * length) if length > 0 else length])
     with pytest.raises(DataError, match=f"{path} is truncated"):
         text_of(path)
 
 
-def test_a_damaged_archive_is_an_error_that_names_it(compress, file):
+def test_a_damaged_archive_is_an_error_that_names_it(compress, file) -> None:
     whole = bytearray(compress(os.urandom(10_000).hex().encode()))
-    for place in range(len(whole) // 2, len(whole) // 2 + 16):
-        whole[place] ^= 0xFF
+    for index in range(len(whole) // 2, len(whole) // 2 + 16):
+        whole[index] ^= 0xFF
     path = file(bytes(whole))
     with pytest.raises(DataError, match=str(path)):
         text_of(path)
 
 
-def test_files_are_closed(compress, file):
+def test_files_are_closed(compress, file) -> None:
     path = file(compress(b"one\n"))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -121,7 +121,7 @@ def test_files_are_closed(compress, file):
 # ------------------------------------------------------------------------------------------ sources
 
 
-def test_several_files_are_read_in_order_each_counting_its_own_lines(file):
+def test_several_files_are_read_in_order_each_counting_its_own_lines(file) -> None:
     first, second = file(b"a\nb", "1"), file(b"c\n", "2")
     assert list(read_blocks([first, second])) == [
         Block(b"a\n", str(first), 1),
@@ -130,7 +130,7 @@ def test_several_files_are_read_in_order_each_counting_its_own_lines(file):
     ]
 
 
-def test_a_pipe_is_read_however_small_its_pieces(tmp_path):
+def test_a_pipe_is_read_however_small_its_pieces(tmp_path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 
@@ -145,23 +145,23 @@ def test_a_pipe_is_read_however_small_its_pieces(tmp_path):
     writer.join()
 
 
-def test_a_missing_file_is_named_with_the_nearest_name(file):
-    there = file(b"", "corpus.txt")
+def test_a_missing_file_is_named_with_the_nearest_name(file) -> None:
+    existing = file(b"", "corpus.txt")
     with pytest.raises(DataError, match=r"corpus\.tx; did you mean 'corpus\.txt'\?"):
-        text_of(there.with_name("corpus.tx"))
+        text_of(existing.with_name("corpus.tx"))
 
 
-def test_a_missing_file_in_a_missing_folder_is_named(tmp_path):
+def test_a_missing_file_in_a_missing_folder_is_named(tmp_path) -> None:
     with pytest.raises(DataError, match=r"no file .*nowhere/text"):
         text_of(tmp_path / "nowhere" / "text")
 
 
-def test_a_folder_is_no_text(tmp_path):
+def test_a_folder_is_no_text(tmp_path) -> None:
     with pytest.raises(DataError, match="is a folder"):
         text_of(tmp_path)
 
 
-def test_what_cannot_be_read_is_named():
+def test_what_cannot_be_read_is_named() -> None:
     with pytest.raises(DataError, match="/proc/self/mem cannot be read"):
         text_of("/proc/self/mem")
 
@@ -174,25 +174,25 @@ def test_what_cannot_be_read_is_named():
     [b"a b\n\nc\n", b"a b\r\n\r\nc\r\n", b"\xef\xbb\xbfa b\n\nc\n", b"a b\n\nc", b"a b\r\n\nc"],
     ids=["lf", "crlf", "bom", "no last newline", "mixed"],
 )
-def test_newlines_and_marks_make_no_difference(data, file):
+def test_newlines_and_marks_make_no_difference(data, file) -> None:
     assert text_of(file(data)) == b"a b\n\nc\n"
 
 
 @pytest.mark.parametrize(
     "character", ["\u2028", "\u2029", "\x85", "\v", "\f", "\x1c", "\r", "\0", "\u00a0"]
 )
-def test_nothing_but_a_newline_ends_a_line(character, file):
+def test_nothing_but_a_newline_ends_a_line(character, file) -> None:
     text = f"one{character}two\n".encode()
     assert text_of(file(text)) == text
 
 
-def test_a_bom_is_dropped_from_the_start_of_each_file_and_nowhere_else(file):
+def test_a_bom_is_dropped_from_the_start_of_each_file_and_nowhere_else(file) -> None:
     marked = reading.BOM + b"a\n" + reading.BOM + b"b\n"
     assert text_of(file(marked, "1"), file(marked, "2")) == 2 * (b"a\n" + reading.BOM + b"b\n")
 
 
 @pytest.mark.parametrize("shift", range(-3, 3))
-def test_crlf_and_characters_may_fall_on_the_border_of_blocks(shift, file):
+def test_crlf_and_characters_may_fall_on_the_border_of_blocks(shift, file) -> None:
     data = b"x" * (BLOCK + shift) + "\r\n\r\nö€𝄞\r\n".encode() * 3
     assert text_of(file(data)) == normalized(data)
 
@@ -202,7 +202,7 @@ def test_crlf_and_characters_may_fall_on_the_border_of_blocks(shift, file):
 
 @pytest.mark.parametrize("before", [0, 3 * BLOCK], ids=["first block", "later block"])
 @pytest.mark.parametrize("bom", [b"", reading.BOM], ids=["", "bom"])
-def test_invalid_utf8_is_placed_to_the_byte(before, bom, file):
+def test_invalid_utf8_is_located_to_the_byte(before, bom, file) -> None:
     good = "grün\r\n".encode() * (before // 7 + 2)
     path = file(bom + good + b"caf\xe9 au lait\n")
     line, offset = good.count(b"\n") + 1, len(bom + good) + 3
@@ -210,19 +210,19 @@ def test_invalid_utf8_is_placed_to_the_byte(before, bom, file):
         text_of(path)
 
 
-def test_invalid_utf8_inside_an_archive_is_placed_in_its_text(compress, file):
+def test_invalid_utf8_inside_an_archive_is_located_in_its_text(compress, file) -> None:
     path = file(compress(b"good\n" * BLOCK + b"\xff\n"))
     with pytest.raises(DataError, match=rf"line {BLOCK + 1}: invalid UTF-8 at byte {5 * BLOCK} "):
         text_of(path)
 
 
 @pytest.mark.parametrize("end", [b"\xc3", b"\xe2\x82", b"\xf0\x9d\x84"])
-def test_a_character_cut_off_at_the_end_is_invalid(end, file):
+def test_a_character_cut_off_at_the_end_is_invalid(end, file) -> None:
     with pytest.raises(DataError, match="line 1: invalid UTF-8 at byte 2 "):
         text_of(file(b"ab" + end))
 
 
-def test_invalid_utf8_can_be_replaced(file):
+def test_invalid_utf8_can_be_replaced(file) -> None:
     path = file(b"caf\xe9\n\xff\xfe ok \xe2\x82\n")
     assert text_of(path, errors="replace").decode() == "caf\ufffd\n\ufffd\ufffd ok \ufffd\n"
 
@@ -235,7 +235,7 @@ def test_invalid_utf8_can_be_replaced(file):
     [b"", b"\n\n", b"a\nb", b"a\nb\r", b"x\r\r\ny\r\n", reading.BOM + b"a\r\nb\n", reading.BOM],
     ids=repr,
 )
-def test_lines_are_those_of_the_blocks(data, file):
+def test_lines_are_those_of_the_blocks(data, file) -> None:
     for path in (file(data, "plain"), file(gzip.compress(data), "packed")):
         text = text_of(path)
         assert [block.data for block in read_blocks([path], by_line=True)] == [
@@ -244,27 +244,27 @@ def test_lines_are_those_of_the_blocks(data, file):
         assert list(read_lines([path, path])) == 2 * text.decode().split("\n")[:-1]
 
 
-def test_a_long_line_is_one_line(file):
+def test_a_long_line_is_one_line(file) -> None:
     long = "grün und blau " * BLOCK
     assert list(read_lines([file(f"{long}\r\nkurz".encode())])) == [long, "kurz"]
 
 
-def test_faults_are_told_alike_line_by_line(file):
+def test_errors_and_warnings_are_the_same_line_by_line(file) -> None:
     good = "grün\r\n".encode() * BLOCK
     bad = file(reading.BOM + good + b"caf\xe9\n")
-    told = []
+    messages = []
     for by_line in (False, True):
         with pytest.raises(DataError) as error:
             list(read_blocks([bad], by_line=by_line))
-        told.append(str(error.value))
-        with pytest.warns(UserWarning, match="holds NUL bytes") as seen:
+        messages.append(str(error.value))
+        with pytest.warns(UserWarning, match="holds NUL bytes") as warned:
             list(read_blocks([file(b"a\0\n\0\n" * BLOCK, "nul")], by_line=by_line))
-        assert len(seen) == 1
-    assert told[0] == told[1]
-    assert f"line {BLOCK + 1}: invalid UTF-8 at byte {len(reading.BOM + good) + 3} " in told[0]
+        assert len(warned) == 1
+    assert messages[0] == messages[1]
+    assert f"line {BLOCK + 1}: invalid UTF-8 at byte {len(reading.BOM + good) + 3} " in messages[0]
 
 
-def test_a_line_is_there_as_soon_as_it_is_written(tmp_path):
+def test_a_line_is_there_as_soon_as_it_is_written(tmp_path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     answered = threading.Semaphore(0)
@@ -297,7 +297,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("kind", LONG)
-def test_a_long_line_comes_in_bounded_blocks(kind, file):
+def test_a_long_line_comes_in_bounded_blocks(kind, file) -> None:
     data = LONG[kind]
     pieces = list(read_blocks([file(data)], errors="replace"))
     whole = data.decode(errors="replace").encode()
@@ -332,8 +332,8 @@ ANY_BYTES = st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=60).map(
 
 
 @given(data=ANY_BYTES, size=st.integers(3, 9))
-def test_any_bytes_are_clean_text_or_an_error(tmp_path_factory, data, size):
-    """Blocks of a few bytes bring every border there is."""
+def test_any_bytes_are_clean_text_or_an_error(tmp_path_factory, data, size) -> None:
+    """Blocks of a few bytes put block boundaries everywhere."""
     path = tmp_path_factory.getbasetemp() / "fuzz"
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
@@ -345,17 +345,17 @@ def test_any_bytes_are_clean_text_or_an_error(tmp_path_factory, data, size):
                 text_of(path)
             plain = data.decode(errors="replace").encode()
         for by_line in (False, True):
-            found = list(read_blocks([path], "replace", by_line=by_line))
-            assert b"".join(block.data for block in found) == normalized(plain)
+            blocks = list(read_blocks([path], "replace", by_line=by_line))
+            assert b"".join(block.data for block in blocks) == normalized(plain)
             line = 1
-            for block in found:
+            for block in blocks:
                 assert block.line == line
                 line += block.data.count(b"\n")
         assert list(read_lines([path], "replace")) == normalized(plain).decode().split("\n")[:-1]
 
 
-def test_a_file_of_many_megabytes_is_read_in_blocks(file, monkeypatch):
-    monkeypatch.undo()  # the size blocks really have
+def test_a_file_of_many_megabytes_is_read_in_blocks(file, monkeypatch) -> None:
+    monkeypatch.undo()  # back to the real block size
     data = b"one line of many\r\n" * 300_000
     pieces = list(read_blocks([file(data)]))
     assert b"".join(piece.data for piece in pieces) == normalized(data)

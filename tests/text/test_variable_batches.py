@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
     segment=st.integers(1, 70),
     epoch=st.integers(0, 3),
 )
-def test_an_epoch_is_the_stream(length, rows, segment, epoch):
+def test_an_epoch_is_the_stream(length, rows, segment, epoch) -> None:
     ids = np.arange(2, 2 + length, dtype=np.int32)
     batches = VariableBatches(ids, rows, segment, 1, CPU)
     whole = StreamBatches(ids, rows, 10**6, CPU)[0]
@@ -35,13 +35,13 @@ def lengths(seed: int, epoch: int) -> list[int]:
     return np.diff(batches.epoch(epoch).cuts).tolist()
 
 
-def test_lengths_are_drawn_by_seed_and_epoch():
+def test_lengths_are_drawn_by_seed_and_epoch() -> None:
     assert lengths(1, 0) == lengths(1, 0)
     assert sorted(lengths(1, 0)) == sorted(lengths(1, 1))
     assert len({tuple(lengths(seed, epoch)) for seed in (1, 2) for epoch in (0, 1, 2)}) == 6
 
 
-def test_lengths_have_the_distribution_of_the_paper():
+def test_lengths_have_the_distribution_of_the_paper() -> None:
     drawn = np.array(lengths(1, 0))
     drawn = drawn[drawn % 5 == 0]  # all but what is left at the end of a row
     assert len(drawn) > 2800
@@ -54,6 +54,6 @@ def test_lengths_have_the_distribution_of_the_paper():
     assert len(np.unique(drawn)) < 20
 
 
-def test_short_segments_have_five_tokens_at_least():
+def test_short_segments_have_five_tokens_at_least() -> None:
     batches = VariableBatches(np.arange(2, 2 + 4000, dtype=np.int32), 2, 6, 1, CPU)
     assert min(batches.lengths[:-1]) == 5

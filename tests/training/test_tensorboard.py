@@ -14,7 +14,7 @@ from seqlm.training.watchers import WatcherList
 from tests.training.toy import ValidationRows, make
 
 
-def test_the_missing_library_is_named(monkeypatch):
+def test_the_missing_library_is_named(monkeypatch) -> None:
     monkeypatch.setattr(tensorboard, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'seqlm\[log\]'"):
         check_tensorboard()
@@ -22,7 +22,7 @@ def test_the_missing_library_is_named(monkeypatch):
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="no tensorboard")
 @pytest.mark.filterwarnings("ignore")  # of the library and what it imports
-def test_figures_are_written_under_their_names(tmp_path):
+def test_figures_are_written_under_their_names(tmp_path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     scalars, recorded = TensorBoardWatcher(tmp_path, 0), ValidationRows()

@@ -46,7 +46,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_resumed_run_is_the_unbroken_one(name):
+def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     usual = {"epochs": 3, "batch_size": 4, "length": 7, "lr": 0.1, "weight_decay": 0.01}
     settings = Settings(**usual | {"context": "carried", "patience": None} | OPTIONS[name])
     unbroken = make(settings, validations())
@@ -71,7 +71,7 @@ def test_a_resumed_run_is_the_unbroken_one(name):
     assert state.values == state_again.values
 
 
-def test_a_state_of_before_is_refused():
+def test_a_state_of_before_is_refused() -> None:
     trainer, saves = make(Settings(epochs=1, batch_size=4)), []
     finish(trainer, saves)
     model, state = saves[-1]
@@ -83,7 +83,7 @@ def test_a_state_of_before_is_refused():
 # ------------------------------------------------------------------------------- several at a time
 
 
-def test_accumulated_segments_are_one_of_all_their_tokens():
+def test_accumulated_segments_are_one_of_all_their_tokens() -> None:
     """Carried on through twice as many tokens, but for the gradient across the cut."""
     one = make(Settings(epochs=1, batch_size=4, length=2, accumulate=3), dropout=0.0)
     segments = [one.batches[index] for index in range(3)]
@@ -100,7 +100,7 @@ def test_accumulated_segments_are_one_of_all_their_tokens():
     assert (one.progress.step, one.progress.segments_done) == (1, 3)
 
 
-def test_lines_of_any_length_count_by_their_tokens():
+def test_lines_of_any_length_count_by_their_tokens() -> None:
     trainer = make(Settings(epochs=1, batch_size=4, context="sentence", accumulate=4), dropout=0.0)
     segments = list(trainer.batches.epoch(0))[:4]
     scores = []
@@ -112,7 +112,7 @@ def test_lines_of_any_length_count_by_their_tokens():
     assert trainer.step()["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_an_epoch_ends_with_what_is_left_of_it():
+def test_an_epoch_ends_with_what_is_left_of_it() -> None:
     trainer = make(Settings(epochs=2, batch_size=4, length=7, accumulate=5))
     segments = len(trainer.batches)  # 22
     assert (segments % 5, trainer.total_steps) == (2, 2 * 5)
@@ -121,7 +121,7 @@ def test_an_epoch_ends_with_what_is_left_of_it():
     assert [row["tokens"] for row in rows] == [600, 1200]
 
 
-def test_the_rate_follows_the_length_of_a_segment():
+def test_the_rate_follows_the_length_of_a_segment() -> None:
     settings = Settings(
         epochs=1, batch_size=4, length=20, variable_length=True, schedule="constant", lr=0.1
     )
@@ -134,7 +134,7 @@ def test_the_rate_follows_the_length_of_a_segment():
 # ----------------------------------------------------------------------------------------- figures
 
 
-def test_what_a_network_reports_is_averaged_between_validations(monkeypatch):
+def test_what_a_network_reports_is_averaged_between_validations(monkeypatch) -> None:
     trainer = make(Settings(epochs=2, batch_size=4, length=7))
     read, seen = trainer.network.forward, []
 
@@ -150,7 +150,7 @@ def test_what_a_network_reports_is_averaged_between_validations(monkeypatch):
     assert rows[1]["usage"] == pytest.approx(np.mean(seen[each:]))
 
 
-def test_training_lowers_the_loss_below_the_unigram_entropy():
+def test_training_lowers_the_loss_below_the_unigram_entropy() -> None:
     ids = np.tile(np.array([2, 3, 4, 5, 1], np.int32), 200)
     trainer = make(Settings(epochs=8, batch_size=4, length=10, lr=0.03), dropout=0.0, width=32)
     trainer.batches = StreamBatches(ids, 4, 10, CPU)
@@ -158,7 +158,7 @@ def test_training_lowers_the_loss_below_the_unigram_entropy():
     assert watcher.rows[-1]["train_loss"] < 0.5 < math.log(5)
 
 
-def test_early_stopping_counts_validations_without_a_gain_beyond_the_tolerance():
+def test_early_stopping_counts_validations_without_a_gain_beyond_the_tolerance() -> None:
     losses = iter([3.0, 2.0, 1.995, 1.99, 1.0, 0.5])
     settings = Settings(epochs=9, patience=2, tolerance=0.01, batch_size=4)
     trainer = make(settings, lambda: next(losses))
@@ -169,7 +169,7 @@ def test_early_stopping_counts_validations_without_a_gain_beyond_the_tolerance()
     assert trainer.progress.done
 
 
-def test_a_plateau_slows_the_rate():
+def test_a_plateau_slows_the_rate() -> None:
     losses = iter([3.0, 3.5, 2.0, 2.5])
     trainer = make(
         Settings(epochs=4, schedule="plateau", lr=0.4, patience=None, batch_size=4),
@@ -184,7 +184,7 @@ def test_a_plateau_slows_the_rate():
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_schedules_stay_within_the_peak_and_rise_through_their_warm_up(name):
+def test_schedules_stay_within_the_peak_and_rise_through_their_warm_up(name) -> None:
     rates = [schedule_factor(name, x / 100, 0.1, 0.2) for x in range(101)]
     assert max(rates) <= 1.0 + 1e-9
     assert min(rates) > 0
@@ -193,13 +193,13 @@ def test_schedules_stay_within_the_peak_and_rise_through_their_warm_up(name):
         assert rates[-1] == pytest.approx(1e-3)
 
 
-def test_one_cycle_peaks_at_thirty_per_cent():
+def test_one_cycle_peaks_at_thirty_per_cent() -> None:
     rates = [schedule_factor("one-cycle", x / 1000, 0.0, 0.1) for x in range(1001)]
     assert rates.index(max(rates)) == 300
     assert rates[0] == pytest.approx(1 / 25)
 
 
-def test_a_loss_that_is_not_finite_names_its_step():
+def test_a_loss_that_is_not_finite_names_its_step() -> None:
     trainer = make(Settings(epochs=2, batch_size=4, length=7))
     finish_at = trainer.step
 
@@ -212,13 +212,13 @@ def test_a_loss_that_is_not_finite_names_its_step():
         finish(trainer)
 
 
-def test_steps_end_training_in_the_middle_of_an_epoch():
+def test_steps_end_training_in_the_middle_of_an_epoch() -> None:
     trainer = make(Settings(steps=5, batch_size=4, length=7, valid_every=2), lambda: 1.0)
     rows = finish(trainer).rows
     assert [row["step"] for row in rows] == [2, 4, 5]
 
 
-def test_a_new_phase_starts_from_the_rate_it_is_given():
+def test_a_new_phase_starts_from_the_rate_it_is_given() -> None:
     trainer = make(Settings(epochs=2, batch_size=4, schedule="constant", lr=0.1))
     finish(trainer)
     trainer.settings = Settings(epochs=3, batch_size=4, schedule="cosine")
@@ -230,7 +230,7 @@ def test_a_new_phase_starts_from_the_rate_it_is_given():
     assert trainer.current_lr() == pytest.approx(0.03 * 1e-3)
 
 
-def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch():
+def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch() -> None:
     trainer = make(Settings(epochs=2, batch_size=4, length=7))
     finish(trainer, [], stop_at=len(trainer.batches) + 3)
     trainer.settings = Settings(epochs=4, batch_size=4, length=7)
@@ -240,7 +240,7 @@ def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch():
     assert (trainer.progress.epoch, trainer.progress.segments_done) == (4, 0)
 
 
-def test_a_cycle_that_is_continued_only_falls():
+def test_a_cycle_that_is_continued_only_falls() -> None:
     trainer = make(Settings(epochs=1, batch_size=4, length=7))
     finish(trainer)
     trainer.settings = Settings(epochs=2, batch_size=4, length=7)
@@ -253,20 +253,20 @@ def test_a_cycle_that_is_continued_only_falls():
     assert rates == sorted(rates, reverse=True)
 
 
-def test_the_warm_up_of_a_cycle_is_its_rise():
+def test_the_warm_up_of_a_cycle_is_its_rise() -> None:
     rates = [schedule_factor("one-cycle", x / 1000, 0.1, 0.1) for x in range(1001)]
     assert rates.index(max(rates)) == 100
     assert rates[:101] == sorted(rates[:101])
 
 
-def test_warmup_stable_decay_is_stable_and_then_decays():
+def test_warmup_stable_decay_is_stable_and_then_decays() -> None:
     rates = [schedule_factor("wsd", x / 1000, 0.1, 0.2) for x in range(1001)]
     assert rates[100:801] == [1.0] * 701
     assert rates[800:] == sorted(rates[800:], reverse=True)
     assert rates[850] == pytest.approx(1 - 0.999 * 0.5)  # a quarter of it: the root is a half
 
 
-def test_beta1_goes_down_as_the_rate_goes_up_and_back():
+def test_beta1_goes_down_as_the_rate_goes_up_and_back() -> None:
     settings = Settings(
         epochs=1, batch_size=4, length=7, optimizer="adamw", beta1=0.8, beta1_lowest=0.7
     )

@@ -12,7 +12,7 @@ from tests.training.toy import finish, make
 
 
 def walk(average, network: nn.Module, steps: int) -> list[torch.Tensor]:
-    """Moves the weights and tells the average; -> the weights after every step."""
+    """Moves the weights and updates the average `steps` times; returns the weights of each step."""
     walked = []
     for _ in range(steps):
         with torch.no_grad():
@@ -27,19 +27,19 @@ def linear() -> nn.Module:
     return nn.Linear(3, 2, bias=False, dtype=torch.float64)
 
 
-def shown(average, network: nn.Module) -> torch.Tensor:
+def averaged_weight(average, network: nn.Module) -> torch.Tensor:
     with average.in_place_of_weights():
         return network.weight.detach().clone()
 
 
-def test_an_exponential_average_starts_as_a_plain_mean():
+def test_an_exponential_average_starts_as_a_plain_mean() -> None:
     network = linear()
     average = make_average("ema", network, 0.75, 0, 0)
     walked = walk(average, network, 9)
-    torch.testing.assert_close(shown(average, network), expected := ema(walked, 0.75))
+    torch.testing.assert_close(averaged_weight(average, network), expected := ema(walked, 0.75))
     plain = make_average("ema", network, 0.75, 0, 0)
     walked = walk(plain, network, 4)  # 1 / (1 - 0.75)
-    torch.testing.assert_close(shown(plain, network), torch.stack(walked).mean(0))
+    torch.testing.assert_close(averaged_weight(plain, network), torch.stack(walked).mean(0))
     assert not torch.equal(expected, walked[-1])
 
 
@@ -51,46 +51,49 @@ def ema(walked: list[torch.Tensor], decay: float) -> torch.Tensor:
     return a
 
 
-def test_the_plain_average_is_the_mean_of_all_steps():
+def test_the_plain_average_is_the_mean_of_all_steps() -> None:
     network = linear()
     average = make_average("asgd", network, 0.5, 0, 0)
     walked = walk(average, network, 9)
-    torch.testing.assert_close(shown(average, network), torch.stack(walked).mean(0))
+    torch.testing.assert_close(averaged_weight(average, network), torch.stack(walked).mean(0))
 
 
-@pytest.mark.parametrize("wait", [1, 2, 5])
-def test_averaging_begins_when_the_loss_is_above_the_best_but_the_last(wait):
+@pytest.mark.parametrize(("patience", "start"), [(1, 6), (2, 7), (5, None)])
+def test_averaging_starts_when_the_loss_is_above_the_best_but_the_last(patience, start) -> None:
     losses = [9.0, 8.0, 7.0, 7.5, 6.0, 6.5, 6.4, 6.3, 6.2, 6.1, 5.9, 6.0]
     network = linear()
-    average = make_average("nt-asgd", network, 0.0, wait, 0)
-    begins = next(  # Algorithm 1 of the paper: v > min over l in {0, .., k - n - 1} of logs[l]
-        (k for k, v in enumerate(losses) if k > wait and v > min(losses[: k - wait])), None
+    average = make_average("nt-asgd", network, 0.0, patience, 0)
+    # Algorithm 1 of the paper, with n = patience: v > min over l in {0, .., k - n - 1} of logs[l].
+    assert start == next(
+        (k for k, v in enumerate(losses) if k > patience and v > min(losses[: k - patience])), None
     )
     walked: list[torch.Tensor] = []
     for k in range(len(losses)):
-        own = walk(average, network, 3)
-        walked += own if begins is not None and k > begins else []
+        steps = walk(average, network, 3)
+        walked += steps if start is not None and k > start else []
         average.after_validation(losses[: k + 1])
-        expected = torch.stack(walked).mean(0) if walked else own[-1]
-        torch.testing.assert_close(shown(average, network), expected)
-    assert begins is None or walked
+        expected = torch.stack(walked).mean(0) if walked else steps[-1]
+        torch.testing.assert_close(averaged_weight(average, network), expected)
+    assert (start is None) == (walked == [])
 
 
-def test_the_last_validations_are_averaged():
+def test_the_last_validations_are_averaged() -> None:
     network = linear()
-    average, seen = make_average("last", network, 0.0, 0, 3), []
+    average, snapshots = make_average("last", network, 0.0, 0, 3), []
     for steps in (2, 1, 4, 3, 2):
         torch.testing.assert_close(
-            shown(average, network),
-            torch.stack(seen[-3:]).mean(0) if seen else network.weight.detach(),
+            averaged_weight(average, network),
+            torch.stack(snapshots[-3:]).mean(0) if snapshots else network.weight.detach(),
         )
-        seen.append(walk(average, network, steps)[-1])
+        snapshots.append(walk(average, network, steps)[-1])
         average.before_validation()
-    torch.testing.assert_close(shown(average, network), torch.stack(seen[-3:]).mean(0))
+    torch.testing.assert_close(
+        averaged_weight(average, network), torch.stack(snapshots[-3:]).mean(0)
+    )
 
 
 @pytest.mark.parametrize("kind", ["none", "ema", "asgd", "last"])
-def test_the_weights_come_back_to_the_bit_in_the_same_tensors(kind):
+def test_the_weights_come_back_to_the_bit_in_the_same_tensors(kind) -> None:
     network = linear()
     average = make_average(kind, network, 0.5, 1, 2)
     walk(average, network, 3)
@@ -104,24 +107,24 @@ def test_the_weights_come_back_to_the_bit_in_the_same_tensors(kind):
 
 
 @pytest.mark.parametrize("kind", ["ema", "asgd", "last"])
-def test_training_is_blind_to_the_average_that_is_validated(kind):
+def test_training_is_blind_to_the_average_that_is_validated(kind) -> None:
     usual = {"epochs": 2, "batch_size": 4, "length": 7, "patience": None}
     plain = make(Settings(**usual), dropout=0.0)
     averaged = make(Settings(**usual, average=kind), dropout=0.0)
-    seen: list[torch.Tensor] = []
+    validated: list[torch.Tensor] = []
 
     def validate() -> dict[str, float]:
-        seen.append(averaged.network.output_layer.weight.detach().clone())
+        validated.append(averaged.network.output_layer.weight.detach().clone())
         return {"loss": 1.0}
 
     averaged.validate = validate
     finish(plain)
-    finish(averaged, saves := [])
+    finish(averaged, checkpoints := [])
     for one, other in zip(plain.network.parameters(), averaged.network.parameters()):
         assert torch.equal(one, other)
-    assert torch.equal(saves[-1][0]["output_layer.weight"], seen[-1])  # what is saved was validated
+    assert torch.equal(checkpoints[-1][0]["output_layer.weight"], validated[-1])
     assert torch.equal(
-        saves[-1][1].tensors["weights.output_layer.weight"],
+        checkpoints[-1][1].tensors["weights.output_layer.weight"],
         averaged.network.output_layer.weight.detach(),
     )
-    assert not torch.equal(seen[-1], averaged.network.output_layer.weight)
+    assert not torch.equal(validated[-1], averaged.network.output_layer.weight)

@@ -1,4 +1,4 @@
-"""What a step minimises: against log-probabilities written out."""
+"""The training objective against log-probabilities written out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from seqlm.errors import UsageError
+from seqlm.models.tree import pack
 from seqlm.text.batches import IGNORE_INDEX, Batch
 from seqlm.training.config.training_settings import Settings
 from seqlm.training.optimization import compiling
@@ -27,8 +28,8 @@ def by_hand(model, batch: Batch, smoothing: float) -> torch.Tensor:
     """Position by position: -(1 - e) log p(y) - e / V sum log p(v)."""
     features, *_ = model(batch.inputs, model.initial_cache(4))
     losses = []
-    for row, wanted in zip(features, batch.targets):
-        for feature, y in zip(row, wanted.tolist()):
+    for row, targets in zip(features, batch.targets):
+        for feature, y in zip(row, targets.tolist()):
             if y != IGNORE_INDEX:
                 log_p = model.output_layer.log_probs(feature)
                 losses.append(-(1 - smoothing) * log_p[y] - smoothing * log_p.mean())
@@ -37,18 +38,16 @@ def by_hand(model, batch: Batch, smoothing: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_the_loss_and_its_gradient(padded, smoothing):
+def test_the_loss_and_its_gradient(padded, smoothing) -> None:
     torch.manual_seed(1)
     model, segment = network().double(), batch(padded)
     loss, _, figures = Objective(model, smoothing)(segment, None)
     expected = by_hand(model, segment, smoothing)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-9)
     parameters = list(model.parameters())
-    for found, wanted in zip(
-        torch.autograd.grad(loss, parameters), torch.autograd.grad(expected, parameters)
-    ):
-        torch.testing.assert_close(found, wanted)
-    # What is reported is the loss without smoothing, so that its exponential is a perplexity.
+    gradients = torch.autograd.grad(loss, parameters)
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected, parameters))
+    # The reported loss is the loss without smoothing, so that its exponential is a perplexity.
     assert figures["loss"].item() == pytest.approx(by_hand(model, segment, 0.0).item(), rel=1e-9)
 
 
@@ -59,9 +58,13 @@ needs_bfloat16 = pytest.mark.skipif(
 )
 
 
+def float_dtypes(cache) -> set[torch.dtype]:
+    return {tensor.dtype for tensor in pack(cache).values() if tensor.is_floating_point()}
+
+
 @needs_bfloat16
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
-def test_bfloat16_is_near_and_keeps_weights_and_state_in_float32(arch):
+def test_bfloat16_is_near_and_keeps_weights_and_state_in_float32(arch) -> None:
     torch.manual_seed(1)
     model, segment = network(arch, horizon=9) if arch == "transformer" else network(), batch()
     exact, *_ = Objective(model)(segment, None)
@@ -70,28 +73,27 @@ def test_bfloat16_is_near_and_keeps_weights_and_state_in_float32(arch):
     assert loss.item() != exact.item()
     assert loss.item() == pytest.approx(exact.item(), rel=0.02)
     assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
-    if arch == "lstm":
-        assert {cell.h.dtype for cell in cache} == {torch.float32}
+    assert float_dtypes(cache) == {torch.float32}
 
 
-def test_a_precision_that_the_device_lacks_is_refused():
+def test_a_precision_that_the_device_lacks_is_refused() -> None:
     with pytest.raises(UsageError, match=r"`?precision[= ]float16`?: cpu does not compute in it"):
         check_precision("float16", CPU)
     check_precision("float32", torch.device("mps"))
 
 
-def test_a_scaled_loss_gives_the_same_steps():
+def test_a_scaled_loss_gives_the_same_steps() -> None:
     """S is a power of two: in float32 nothing is lost."""
     usual = Settings(epochs=1, batch_size=4, length=7, steps=9)
     plain, scaled = make(usual, dropout=0.0), make(usual, dropout=0.0)
     scaled.precision.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8)
     finish(plain)
-    finish(scaled, saves := [])
+    finish(scaled, checkpoints := [])
     for one, other in zip(plain.network.parameters(), scaled.network.parameters()):
         assert torch.equal(one, other)
     again = make(usual)
     again.precision.scaler = torch.amp.GradScaler("cpu")
-    again.restore(*saves[-1])
+    again.restore(*checkpoints[-1])
     assert again.precision.scaler.get_scale() == 2.0**8
     assert again.precision.scaler.state_dict()["_growth_tracker"] == 9
 
@@ -99,21 +101,21 @@ def test_a_scaled_loss_gives_the_same_steps():
 # --------------------------------------------------------------------------------------- compiling
 
 
-def test_a_compiled_network_trains_alike(monkeypatch):
+def test_a_compiled_network_trains_alike(monkeypatch) -> None:
     compiled = torch.compile
-    monkeypatch.setattr(compiling.torch, "compile", lambda f, **how: compiled(f, backend="eager"))
+    monkeypatch.setattr(compiling.torch, "compile", lambda f, dynamic: compiled(f, backend="eager"))
     usual = {"epochs": 1, "batch_size": 4, "length": 7, "steps": 4, "context": "window"}
     plain = make(Settings(arch="transformer", **usual), dropout=0.0)
-    quick = make(Settings(arch="transformer", **usual, compile=True), dropout=0.0)
+    faster = make(Settings(arch="transformer", **usual, compile=True), dropout=0.0)
     finish(plain)
-    finish(quick)
-    assert quick.objective.network_pass != quick.network.__call__
-    for one, other in zip(plain.network.parameters(), quick.network.parameters()):
+    finish(faster)
+    assert faster.objective.network_pass != faster.network.__call__
+    for one, other in zip(plain.network.parameters(), faster.network.parameters()):
         torch.testing.assert_close(one, other)
 
 
-def test_where_it_cannot_be_compiled_it_is_said_and_trained_all_the_same(monkeypatch):
-    def compiled(read, dynamic):
+def test_where_compiling_fails_a_warning_says_so_and_training_goes_on(monkeypatch) -> None:
+    def compiled(function, dynamic):
         def fails(tokens, cache):
             torch.rand(3)
             raise RuntimeError("no C++ compiler here\nand more of it")

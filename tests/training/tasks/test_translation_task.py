@@ -68,7 +68,7 @@ def make(pairs: TranslationTask, settings: Settings, arch: str = "gru", **option
 
 @pytest.mark.parametrize("arch", ["gru", "transformer"])
 @pytest.mark.parametrize("separate", [False, True])
-def test_the_loss_is_that_of_each_target_token_behind_its_own_source(arch, separate):
+def test_the_loss_is_that_of_each_target_token_behind_its_own_source(arch, separate) -> None:
     pairs, _ = text(separate=separate)
     assert (pairs.source_tokenizer is not None) == separate
     model = network(pairs, arch, dropout_hidden=0.5).double()
@@ -93,7 +93,7 @@ def test_the_loss_is_that_of_each_target_token_behind_its_own_source(arch, separ
         assert loss / count == pytest.approx(total / count, abs=1e-9)
 
 
-def test_validating_changes_neither_the_mode_nor_the_draws():
+def test_validating_changes_neither_the_mode_nor_the_draws() -> None:
     pairs, settings = text(valid_metric="chrf")
     trainer = make(pairs, settings, dropout_hidden=0.5)
     trainer.network.train()
@@ -116,7 +116,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_resumed_run_is_the_unbroken_one(name):
+def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     arch, options, given = OPTIONS[name]
     usual = {"epochs": 3, "batch_tokens": 60, "lr": 0.02, "patience": None, **given}
     pairs, settings = text(**usual)
@@ -135,7 +135,7 @@ def test_a_resumed_run_is_the_unbroken_one(name):
     assert state.values == state_again.values
 
 
-def test_words_of_its_own_are_drawn_behind_a_source_read_without_dropout():
+def test_words_of_its_own_are_drawn_behind_a_source_read_without_dropout() -> None:
     pairs, settings = text()
     model = network(pairs, dropout_hidden=0.5, dropout_input=0.5).train()
     with torch.no_grad():
@@ -159,7 +159,7 @@ def test_words_of_its_own_are_drawn_behind_a_source_read_without_dropout():
 
 
 @pytest.mark.parametrize("metric", ["loss", "bleu"])
-def test_the_metric_says_what_is_best_and_when_to_stop(metric):
+def test_the_metric_says_what_is_best_and_when_to_stop(metric) -> None:
     pairs, settings = text(valid_metric=metric, patience=2, epochs=9, batch_tokens=400)
     trainer = make(pairs, settings)
     rows = iter(
@@ -176,7 +176,7 @@ def test_the_metric_says_what_is_best_and_when_to_stop(metric):
     assert validation_cost({"valid_loss": 2.0, "valid_bleu": 30.0}, "bleu") == -30.0
 
 
-def test_it_learns_to_turn_words_round():
+def test_it_learns_to_turn_words_round() -> None:
     pairs, settings = text(
         400, valid_metric="bleu", valid_every=10**6, epochs=25, batch_tokens=200, lr=0.01,
         clip=1.0, patience=None, schedule="cosine", warmup=0.1,
@@ -189,7 +189,7 @@ def test_it_learns_to_turn_words_round():
 # --------------------------------------------------------------------------------------- refusals
 
 
-def test_a_metric_needs_text_to_be_measured_on():
+def test_a_metric_needs_text_to_be_measured_on() -> None:
     pairs, settings = text(valid_metric="bleu")
     blind = TranslationTask(pairs.sides, pairs.tokenizer, None, pairs.train, None, "toy", 100)
     with pytest.raises(
@@ -198,7 +198,7 @@ def test_a_metric_needs_text_to_be_measured_on():
         blind.complete_settings(settings, network(pairs))
 
 
-def test_validation_leaves_out_what_no_position_is_learned_for_and_says_so():
+def test_validation_leaves_out_what_no_position_is_learned_for_and_says_so() -> None:
     pairs, _ = text()
     model = network(pairs, "transformer", positions="learned", horizon=4)
     with pytest.warns(UserWarning, match=r"30 validation pairs are beyond .* length of 4 tokens"):
@@ -234,13 +234,13 @@ def test_validation_leaves_out_what_no_position_is_learned_for_and_says_so():
         ({"optimizer": "sgd"}, "--optimizer sgd has no usual rate"),
     ],
 )
-def test_settings_of_another_task_are_refused(given, message):
+def test_settings_of_another_task_are_refused(given, message) -> None:
     with pytest.raises(UsageError) as error:
         resolve({"task": "translation", **given})
     assert message in str(error.value)
 
 
-def test_the_longest_pair_fits_a_batch_and_the_model():
+def test_the_longest_pair_fits_a_batch_and_the_model() -> None:
     settings, _ = resolve({"task": "translation", "batch_tokens": 50})
     assert settings.max_length == 50
     settings, model = resolve({"task": "translation", "positions": "learned"})
@@ -249,13 +249,13 @@ def test_the_longest_pair_fits_a_batch_and_the_model():
     assert settings.max_length == 30
 
 
-def test_label_smoothing_is_no_default_of_a_softmax_that_has_none():
+def test_label_smoothing_is_no_default_of_a_softmax_that_has_none() -> None:
     assert resolve({"task": "translation"})[0].label_smoothing > 0
     settings, _ = resolve({"task": "translation", "softmax": "adaptive"})
     assert settings.label_smoothing == 0
 
 
-def test_the_joint_vocabulary_numbers_both_sides():
+def test_the_joint_vocabulary_numbers_both_sides() -> None:
     pairs, _ = text()
     again = encode_bitext(
         pairs.sides["target"], pairs.sides["source"], pairs.tokenizer, pairs.tokenizer
