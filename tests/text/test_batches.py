@@ -29,16 +29,14 @@ def text(lengths: list[int]) -> np.ndarray:
 
 
 @given(length=st.integers(1, 50), rows=st.integers(1, 9), segment=st.integers(1, 9))
-def test_a_stream_is_all_there_in_order_but_for_less_than_a_row_of_tokens(
-    length, rows, segment
-) -> None:
+def test_a_stream_has_all_tokens_in_order_except_fewer_than_a_row(length, rows, segment) -> None:
     ids = np.arange(2, 2 + length, dtype=np.int32)
     batches = StreamBatches(ids, rows, segment, CPU)
     targets = torch.cat([batch.targets for batch in batches], 1)  # (B, N // B)
-    read = targets.flatten().tolist()
-    assert read == ids[: len(read)].tolist()
-    assert len(ids) - len(read) < batches.rows <= rows
-    assert sum(batch.num_targets for batch in batches) == len(read)
+    tokens = targets.flatten().tolist()
+    assert tokens == ids[: len(tokens)].tolist()
+    assert len(ids) - len(tokens) < batches.rows <= rows
+    assert sum(batch.num_targets for batch in batches) == len(tokens)
     assert {batch.targets.shape[1] for batch in list(batches)[:-1]} <= {segment}
 
 
@@ -48,8 +46,8 @@ def test_the_inputs_of_a_stream_are_the_token_before(length, rows, segment) -> N
     batches = StreamBatches(ids, rows, segment, CPU)
     inputs = torch.cat([batch.inputs for batch in batches], 1)
     before = {int(id): int(last) for last, id in zip([EOS, *ids], ids)}
-    for row, wanted in zip(inputs, torch.cat([batch.targets for batch in batches], 1)):
-        assert row.tolist() == [before[int(target)] for target in wanted]
+    for row, targets in zip(inputs, torch.cat([batch.targets for batch in batches], 1)):
+        assert row.tolist() == [before[int(target)] for target in targets]
     assert [batch.starts_afresh for batch in batches] == [True] + [False] * (len(batches) - 1)
 
 
@@ -61,9 +59,9 @@ def test_the_inputs_of_a_stream_are_the_token_before(length, rows, segment) -> N
 )
 def test_windows_tile_the_text_from_some_offset(length, rows, window, epoch) -> None:
     ids = np.arange(2, 2 + length, dtype=np.int32)
-    made = WindowBatches(ids, rows, window, 1, CPU)
-    batches = list(made.epoch(abs(epoch)))
-    assert len(batches) == len(made)
+    windows = WindowBatches(ids, rows, window, 1, CPU)
+    batches = list(windows.epoch(abs(epoch)))
+    assert len(batches) == len(windows)
     assert {len(batch.targets) for batch in batches[:-1]} <= {rows}
     before = dict(zip(ids.tolist(), [EOS, *ids.tolist()]))
     starts = []
@@ -82,19 +80,19 @@ def test_windows_tile_the_text_from_some_offset(length, rows, window, epoch) -> 
 
 
 @pytest.mark.parametrize(("length", "window"), [(1, 1), (7, 9), (8, 4), (9, 4), (60, 7)])
-def test_no_token_and_no_place_of_it_in_a_window_is_lost_over_the_epochs(length, window) -> None:
+def test_over_the_epochs_every_token_stands_at_every_position_of_a_window(length, window) -> None:
     ids = np.arange(2, 2 + length, dtype=np.int32)
-    made = WindowBatches(ids, 3, window, 1, CPU)
-    seen: dict[int, set[int]] = {}
+    windows = WindowBatches(ids, 3, window, 1, CPU)
+    positions: dict[int, set[int]] = {}
     for number in range(200):
-        for batch in made.epoch(number):
+        for batch in windows.epoch(number):
             for targets in batch.targets.tolist():
-                for place, target in enumerate(targets):
-                    seen.setdefault(target, set()).add(place)
-    assert sorted(seen) == ids.tolist()
+                for position, target in enumerate(targets):
+                    positions.setdefault(target, set()).add(position)
+    assert sorted(positions) == ids.tolist()
     for index, id in enumerate(ids.tolist()):
         if window <= index < length - window:
-            assert seen[id] == set(range(window))
+            assert positions[id] == set(range(window))
 
 
 def test_windows_come_in_another_order_every_epoch_and_the_same_for_a_seed() -> None:
@@ -117,7 +115,7 @@ def test_windows_come_in_another_order_every_epoch_and_the_same_for_a_seed() -> 
 def test_every_line_is_read_once_an_epoch(lengths, rows, epoch) -> None:
     ids = text(lengths)
     batches = LineBatches(ids, rows, 1, CPU).epoch(epoch)
-    read: list[tuple[int, ...]] = []
+    lines_read: list[tuple[int, ...]] = []
     for batch in batches:
         assert batch.starts_afresh
         assert len(batch.targets) <= rows
@@ -126,9 +124,9 @@ def test_every_line_is_read_once_an_epoch(lengths, rows, epoch) -> None:
             line = [id for id in targets if id != IGNORE_INDEX]
             assert targets == line + [IGNORE_INDEX] * (len(targets) - len(line))
             assert inputs[: len(line)] == [EOS, *line[:-1]]
-            read.append(tuple(line))
+            lines_read.append(tuple(line))
     lines = np.split(ids, np.flatnonzero(ids == EOS)[:-1] + 1)
-    assert Counter(read) == Counter(tuple(line.tolist()) for line in lines)
+    assert Counter(lines_read) == Counter(tuple(line.tolist()) for line in lines)
 
 
 def test_lines_come_in_another_order_every_epoch_and_the_same_for_a_seed() -> None:
@@ -144,7 +142,7 @@ def test_lines_come_in_another_order_every_epoch_and_the_same_for_a_seed() -> No
     assert order(1, 0) != order(2, 0)
 
 
-def test_lines_of_like_length_share_a_batch() -> None:
+def test_lines_of_similar_length_share_a_batch() -> None:
     batches = LineBatches(text([1, 20] * 8), 8, 1, CPU).epoch(0)
     assert sorted(batch.targets.shape[1] for batch in batches) == [2, 21]
 
@@ -153,7 +151,7 @@ def test_lines_of_like_length_share_a_batch() -> None:
 
 
 @pytest.mark.parametrize("kind", ["stream", "lines", "windows"])
-def test_any_batch_of_an_epoch_can_be_had_by_its_index(kind) -> None:
+def test_any_batch_of_an_epoch_can_be_indexed(kind) -> None:
     ids = text([3, 0, 5, 1] * 6)
 
     def epoch() -> list:
@@ -163,22 +161,22 @@ def test_any_batch_of_an_epoch_can_be_had_by_its_index(kind) -> None:
             return LineBatches(ids, 3, 1, CPU).epoch(2)
         return WindowBatches(ids, 3, 4, 1, CPU).epoch(2)
 
-    walked = list(epoch())
-    assert len(walked) == len(epoch())
-    for index in (0, len(walked) // 2, len(walked) - 1):
-        assert (epoch()[index].targets == walked[index].targets).all()
-        assert (epoch()[index].inputs == walked[index].inputs).all()
+    batches = list(epoch())
+    assert len(batches) == len(epoch())
+    for index in (0, len(batches) // 2, len(batches) - 1):
+        assert (epoch()[index].targets == batches[index].targets).all()
+        assert (epoch()[index].inputs == batches[index].inputs).all()
     with pytest.raises(IndexError):
-        epoch()[len(walked)]
+        epoch()[len(batches)]
 
 
 def test_a_line_of_any_length_is_cut_into_pieces_that_fit(monkeypatch) -> None:
     monkeypatch.setattr(batches, "MAX_LINE_TOKENS", 4)
     ids = np.array([2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2, 1], np.int32)
-    seen = {}
+    input_of = {}
     for batch in LineBatches(ids, 2, 1, torch.device("cpu")).epoch(0):
         assert batch.inputs.shape[1] <= 4
         for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
-            seen |= {t: i for i, t in zip(inputs, targets, strict=True) if t > 1}
-    # Every token but the line ends once, each behind the one before it.
-    assert seen == {2: 1, **{token: token - 1 for token in range(3, 11)}}
+            input_of |= {t: i for i, t in zip(inputs, targets, strict=True) if t > 1}
+    # Every token except the line ends comes once, and its input is the token before it.
+    assert input_of == {2: 1, **{token: token - 1 for token in range(3, 11)}}

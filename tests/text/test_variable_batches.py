@@ -1,4 +1,4 @@
-"""Segments of random length: a stream all the same, by the paper's distribution."""
+"""Segments of random length: the whole stream, and the distribution of the paper."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_lengths_are_drawn_by_seed_and_epoch() -> None:
 
 def test_lengths_have_the_distribution_of_the_paper() -> None:
     drawn = np.array(lengths(1, 0))
-    drawn = drawn[drawn % 5 == 0]  # all but what is left at the end of a row
+    drawn = drawn[drawn % 5 == 0]  # all but the last segment of a row
     assert len(drawn) > 2800
     usual, half = drawn[drawn > 52], drawn[drawn <= 52]
     assert len(half) / len(drawn) == pytest.approx(0.05, abs=0.015)
@@ -54,6 +54,6 @@ def test_lengths_have_the_distribution_of_the_paper() -> None:
     assert len(np.unique(drawn)) < 20
 
 
-def test_short_segments_have_five_tokens_at_least() -> None:
+def test_segments_have_at_least_five_tokens() -> None:
     batches = VariableBatches(np.arange(2, 2 + 4000, dtype=np.int32), 2, 6, 1, CPU)
     assert min(batches.lengths[:-1]) == 5

@@ -1,4 +1,4 @@
-"""Words by arrays, against `bytes.split` and a dictionary."""
+"""The word index against `bytes.split` and a dictionary."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ GAPS = [b" ", b"\t", b"\n", b"\r", b"\x0b", b"\x0c"]
 TEXTS = st.lists(st.sampled_from([*PIECES, *GAPS]), max_size=60).map(b"".join)
 
 
-def slowly(text: bytes) -> list[bytes]:
+def split_slowly(text: bytes) -> list[bytes]:
     first, *rest = text.split(b"\n")
     return [*first.split(), *(word for line in rest for word in (b"\n", *line.split()))]
 
@@ -24,8 +24,8 @@ def slowly(text: bytes) -> list[bytes]:
 @given(TEXTS)
 def test_tokens_are_what_split_gives_and_the_newlines(text: bytes) -> None:
     tokens = find_tokens(text)
-    found = [text[s : s + n] for s, n in zip(tokens.start.tolist(), tokens.length.tolist())]
-    assert found == slowly(text)
+    words = [text[s : s + n] for s, n in zip(tokens.start.tolist(), tokens.length.tolist())]
+    assert words == split_slowly(text)
 
 
 @given(st.lists(TEXTS, max_size=5))
@@ -34,16 +34,16 @@ def test_ids_are_those_of_a_dictionary(texts: list[bytes]) -> None:
     for text in texts:
         tokens = find_tokens(text)
         before = index.look_up(text, tokens)
-        found = before.copy()
-        index.learn(text, tokens, found)
-        words = slowly(text)
+        ids_after = before.copy()
+        index.learn(text, tokens, ids_after)
+        words = split_slowly(text)
         expected_before = [EOS if word == b"\n" else ids.get(word, NO_ID) for word in words]
         for word in words:
             if word != b"\n":
                 ids.setdefault(word, len(ids))
         expected = [EOS if word == b"\n" else ids[word] for word in words]
         assert before.tolist() == expected_before
-        assert found.tolist() == expected
+        assert ids_after.tolist() == expected
         assert index.look_up(text, tokens).tolist() == expected
     assert index.ids == ids
 

@@ -1,4 +1,4 @@
-"""The loop: schedules, stopping, and a resumed run that is the unbroken one bit for bit."""
+"""The trainer: schedules, stopping, and a resumed run that equals the unbroken one bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONS = {
     "cosine": {"schedule": "cosine", "warmup": 0.1},
     "sgd, plateau": {"optimizer": "sgd", "schedule": "plateau"},
     "rmsprop, wsd": {"optimizer": "rmsprop", "schedule": "wsd", "cooldown": 0.5},
-    "adam, cycled": {"optimizer": "adam", "beta1": 0.8, "beta1_lowest": 0.7},
+    "adam, cycled beta1": {"optimizer": "adam", "beta1": 0.8, "beta1_lowest": 0.7},
     "gru": {"arch": "gru"},
     "rnn, sentences": {"arch": "rnn", "context": "sentence"},
     "transformer": {"arch": "transformer", "context": "window"},
@@ -53,14 +53,14 @@ def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     finish(unbroken, ends := [])
 
     losses = validations()
-    broken, saves = make(settings, losses), []
+    broken, checkpoints = make(settings, losses), []
     updates = broken.total_steps // 3
-    finish(broken, saves, stop_at=updates + 2)  # within the second epoch
+    finish(broken, checkpoints, stop_at=updates + 2)  # within the second epoch
     assert not broken.progress.done
     torch.manual_seed(99)  # what another process would have drawn
     resumed = make(settings, losses)
     torch.manual_seed(99)
-    resumed.restore(*saves[-1])
+    resumed.restore(*checkpoints[-1])
     finish(resumed, ends_again := [])
 
     assert resumed.progress.step == unbroken.progress.step == unbroken.total_steps
@@ -71,36 +71,36 @@ def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     assert state.values == state_again.values
 
 
-def test_a_state_of_before_is_refused() -> None:
-    trainer, saves = make(Settings(epochs=1, batch_size=4)), []
-    finish(trainer, saves)
-    model, state = saves[-1]
+def test_a_state_of_an_older_version_is_refused() -> None:
+    finish(trainer := make(Settings(epochs=1, batch_size=4)), checkpoints := [])
+    model, state = checkpoints[-1]
     del state.values["early_stopping"]
-    with pytest.raises(ModelError, match="older seqlm"):
+    with pytest.raises(ModelError, match="made by an older seqlm"):
         trainer.restore(model, state)
 
 
 # ------------------------------------------------------------------------------- several at a time
 
 
-def test_accumulated_segments_are_one_of_all_their_tokens() -> None:
-    """Carried on through twice as many tokens, but for the gradient across the cut."""
-    one = make(Settings(epochs=1, batch_size=4, length=2, accumulate=3), dropout=0.0)
-    segments = [one.batches[index] for index in range(3)]
+def test_accumulated_segments_give_the_gradient_of_all_their_tokens() -> None:
+    trainer = make(Settings(epochs=1, batch_size=4, length=2, accumulate=3), dropout=0.0)
+    segments = [trainer.batches[index] for index in range(3)]
     cache, loss = None, 0.0
     for segment in segments:
-        own, cache, _ = one.objective(segment, cache)
-        loss = loss + own * segment.num_targets / sum(segment.num_targets for segment in segments)
-    gradients = torch.autograd.grad(loss, list(one.network.parameters()))
-    seen = one.step()["loss"]
-    assert seen.item() == pytest.approx(loss.item(), rel=1e-6)
+        segment_loss, cache, _ = trainer.objective(segment, cache)
+        loss = loss + segment_loss * segment.num_targets / sum(
+            segment.num_targets for segment in segments
+        )
+    gradients = torch.autograd.grad(loss, list(trainer.network.parameters()))
+    reported = trainer.step()["loss"]
+    assert reported.item() == pytest.approx(loss.item(), rel=1e-6)
     clip = min(1.0, 0.25 / math.sqrt(sum(float(g.square().sum()) for g in gradients)))
-    for parameter, gradient in zip(one.network.parameters(), gradients):
+    for parameter, gradient in zip(trainer.network.parameters(), gradients):
         torch.testing.assert_close(parameter.grad, gradient * clip)
-    assert (one.progress.step, one.progress.segments_done) == (1, 3)
+    assert (trainer.progress.step, trainer.progress.segments_done) == (1, 3)
 
 
-def test_lines_of_any_length_count_by_their_tokens() -> None:
+def test_accumulated_lines_are_weighted_by_their_tokens() -> None:
     trainer = make(Settings(epochs=1, batch_size=4, context="sentence", accumulate=4), dropout=0.0)
     segments = list(trainer.batches.epoch(0))[:4]
     scores = []
@@ -112,7 +112,7 @@ def test_lines_of_any_length_count_by_their_tokens() -> None:
     assert trainer.step()["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_an_epoch_ends_with_what_is_left_of_it() -> None:
+def test_the_last_update_of_an_epoch_may_have_fewer_segments() -> None:
     trainer = make(Settings(epochs=2, batch_size=4, length=7, accumulate=5))
     segments = len(trainer.batches)  # 22
     assert (segments % 5, trainer.total_steps) == (2, 2 * 5)
@@ -134,20 +134,20 @@ def test_the_rate_follows_the_length_of_a_segment() -> None:
 # ----------------------------------------------------------------------------------------- figures
 
 
-def test_what_a_network_reports_is_averaged_between_validations(monkeypatch) -> None:
+def test_figures_that_a_network_reports_are_averaged_between_validations(monkeypatch) -> None:
     trainer = make(Settings(epochs=2, batch_size=4, length=7))
-    read, seen = trainer.network.forward, []
+    forward, usages = trainer.network.forward, []
 
     def reports(tokens, cache):
-        features, cache, penalty, _ = read(tokens, cache)
-        seen.append(float(len(seen)))
-        return NetworkOutput(features, cache, penalty, {"usage": torch.tensor(seen[-1])})
+        features, cache, penalty, _ = forward(tokens, cache)
+        usages.append(float(len(usages)))
+        return NetworkOutput(features, cache, penalty, {"usage": torch.tensor(usages[-1])})
 
     monkeypatch.setattr(trainer.network, "forward", reports)
     rows = finish(trainer).rows
-    each = len(trainer.batches)
-    assert rows[0]["usage"] == pytest.approx(np.mean(seen[:each]))
-    assert rows[1]["usage"] == pytest.approx(np.mean(seen[each:]))
+    epoch = len(trainer.batches)
+    assert rows[0]["usage"] == pytest.approx(np.mean(usages[:epoch]))
+    assert rows[1]["usage"] == pytest.approx(np.mean(usages[epoch:]))
 
 
 def test_training_lowers_the_loss_below_the_unigram_entropy() -> None:
@@ -184,7 +184,7 @@ def test_a_plateau_slows_the_rate() -> None:
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_schedules_stay_within_the_peak_and_rise_through_their_warm_up(name) -> None:
+def test_schedules_stay_below_the_peak_and_rise_during_warmup(name) -> None:
     rates = [schedule_factor(name, x / 100, 0.1, 0.2) for x in range(101)]
     assert max(rates) <= 1.0 + 1e-9
     assert min(rates) > 0
@@ -193,7 +193,7 @@ def test_schedules_stay_within_the_peak_and_rise_through_their_warm_up(name) -> 
         assert rates[-1] == pytest.approx(1e-3)
 
 
-def test_one_cycle_peaks_at_thirty_per_cent() -> None:
+def test_one_cycle_peaks_at_thirty_percent() -> None:
     rates = [schedule_factor("one-cycle", x / 1000, 0.0, 0.1) for x in range(1001)]
     assert rates.index(max(rates)) == 300
     assert rates[0] == pytest.approx(1 / 25)
@@ -201,13 +201,13 @@ def test_one_cycle_peaks_at_thirty_per_cent() -> None:
 
 def test_a_loss_that_is_not_finite_names_its_step() -> None:
     trainer = make(Settings(epochs=2, batch_size=4, length=7))
-    finish_at = trainer.step
+    real_step = trainer.step
 
-    def poisoned():
-        figures = finish_at()
+    def poisoned_step():
+        figures = real_step()
         return {"loss": figures["loss"] * math.nan} if trainer.progress.step == 5 else figures
 
-    trainer.step = poisoned
+    trainer.step = poisoned_step
     with pytest.raises(SeqlmError, match="nan at step 5;"):
         finish(trainer)
 
@@ -240,7 +240,7 @@ def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch() -> None:
     assert (trainer.progress.epoch, trainer.progress.segments_done) == (4, 0)
 
 
-def test_a_cycle_that_is_continued_only_falls() -> None:
+def test_a_continued_cycle_only_falls() -> None:
     trainer = make(Settings(epochs=1, batch_size=4, length=7))
     finish(trainer)
     trainer.settings = Settings(epochs=2, batch_size=4, length=7)
@@ -253,7 +253,7 @@ def test_a_cycle_that_is_continued_only_falls() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
-def test_the_warm_up_of_a_cycle_is_its_rise() -> None:
+def test_the_warmup_of_a_cycle_is_its_rise() -> None:
     rates = [schedule_factor("one-cycle", x / 1000, 0.1, 0.1) for x in range(1001)]
     assert rates.index(max(rates)) == 100
     assert rates[:101] == sorted(rates[:101])
@@ -263,7 +263,9 @@ def test_warmup_stable_decay_is_stable_and_then_decays() -> None:
     rates = [schedule_factor("wsd", x / 1000, 0.1, 0.2) for x in range(1001)]
     assert rates[100:801] == [1.0] * 701
     assert rates[800:] == sorted(rates[800:], reverse=True)
-    assert rates[850] == pytest.approx(1 - 0.999 * 0.5)  # a quarter of it: the root is a half
+    assert rates[850] == pytest.approx(
+        1 - 0.999 * 0.5
+    )  # a quarter of the cooldown, whose square root is a half
 
 
 def test_beta1_goes_down_as_the_rate_goes_up_and_back() -> None:

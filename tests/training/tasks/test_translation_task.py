@@ -1,4 +1,4 @@
-"""Training a translator: what it minimises, what it is judged by, and what it learns."""
+"""Training a translator: its loss, its validation, and what it learns."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def side(lines: list[str]) -> Side:
     return Side([Block("".join(f"{line}\n" for line in lines).encode(), "lines", 1)], "lines")
 
 
-def text(count: int = 60, **given) -> tuple[TranslationTask, Settings]:
-    """Words, and the same in the other order."""
+def reversed_words(count: int = 60, **given) -> tuple[TranslationTask, Settings]:
+    """A task whose targets are the source words in reverse order, and its settings."""
     settings = Settings(task="translation", tokenizer="word", min_count=1, **given)
     sides = {}
     for prefix, seed in (("", 1), ("valid_", 2)):
@@ -49,9 +49,9 @@ def encode(tokenizer: Tokenizer, line: str) -> torch.Tensor:
 
 def network(pairs: TranslationTask, arch: str = "gru", **options) -> TranslationNetwork:
     torch.manual_seed(1)
-    own = {"heads": 2, "layers": 1} if arch == "transformer" else {}
+    small = {"heads": 2, "layers": 1} if arch == "transformer" else {}
     model = model_class("translation", arch).from_settings(
-        {**pairs.vocabulary_sizes(), "width": 8, **own, **options}
+        {**pairs.vocabulary_sizes(), "width": 8, **small, **options}
     )
     assert isinstance(model, TranslationNetwork)
     return model
@@ -68,8 +68,8 @@ def make(pairs: TranslationTask, settings: Settings, arch: str = "gru", **option
 
 @pytest.mark.parametrize("arch", ["gru", "transformer"])
 @pytest.mark.parametrize("separate", [False, True])
-def test_the_loss_is_that_of_each_target_token_behind_its_own_source(arch, separate) -> None:
-    pairs, _ = text(separate=separate)
+def test_the_loss_is_that_of_each_target_token_given_its_source(arch, separate) -> None:
+    pairs, _ = reversed_words(separate=separate)
     assert (pairs.source_tokenizer is not None) == separate
     model = network(pairs, arch, dropout_hidden=0.5).double()
     assert pairs.valid is not None
@@ -93,8 +93,8 @@ def test_the_loss_is_that_of_each_target_token_behind_its_own_source(arch, separ
         assert loss / count == pytest.approx(total / count, abs=1e-9)
 
 
-def test_validating_changes_neither_the_mode_nor_the_draws() -> None:
-    pairs, settings = text(valid_metric="chrf")
+def test_validation_changes_neither_the_mode_nor_the_random_state() -> None:
+    pairs, settings = reversed_words(valid_metric="chrf")
     trainer = make(pairs, settings, dropout_hidden=0.5)
     trainer.network.train()
     assert trainer.validate is not None
@@ -108,7 +108,11 @@ def test_validating_changes_neither_the_mode_nor_the_draws() -> None:
 
 OPTIONS = {
     "gru": ("gru", {}, {}),
-    "lstm, fed": ("lstm", {"attention": "general", "input_feeding": True}, {"accumulate": 2}),
+    "lstm, input feeding": (
+        "lstm",
+        {"attention": "general", "input_feeding": True},
+        {"accumulate": 2},
+    ),
     "transformer": ("transformer", {}, {"average": "last", "label_smoothing": 0.1}),
     "scheduled sampling": ("gru", {"attention": "additive"}, {"scheduled_sampling": "linear"}),
     "bleu, plateau": ("gru", {}, {"valid_metric": "bleu", "schedule": "plateau"}),
@@ -119,14 +123,14 @@ OPTIONS = {
 def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     arch, options, given = OPTIONS[name]
     usual = {"epochs": 3, "batch_tokens": 60, "lr": 0.02, "patience": None, **given}
-    pairs, settings = text(**usual)
+    pairs, settings = reversed_words(**usual)
     options = {"dropout_input": 0.2, "dropout_output": 0.2, **options}
     finish(make(pairs, settings, arch, **options), ends := [])
-    broken, saves = make(pairs, settings, arch, **options), []
-    finish(broken, saves, stop_at=broken.total_steps // 2)
+    broken, checkpoints = make(pairs, settings, arch, **options), []
+    finish(broken, checkpoints, stop_at=broken.total_steps // 2)
     resumed = make(pairs, settings, arch, **options)
     torch.manual_seed(99)
-    resumed.restore(*saves[-1])
+    resumed.restore(*checkpoints[-1])
     finish(resumed, ends_again := [])
     (model, state), (model_again, state_again) = ends[-1], ends_again[-1]
     for name, tensor in (model | state.tensors).items():
@@ -135,8 +139,8 @@ def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     assert state.values == state_again.values
 
 
-def test_words_of_its_own_are_drawn_behind_a_source_read_without_dropout() -> None:
-    pairs, settings = text()
+def test_scheduled_sampling_encodes_the_source_without_dropout() -> None:
+    pairs, settings = reversed_words()
     model = network(pairs, dropout_hidden=0.5, dropout_input=0.5).train()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -159,8 +163,8 @@ def test_words_of_its_own_are_drawn_behind_a_source_read_without_dropout() -> No
 
 
 @pytest.mark.parametrize("metric", ["loss", "bleu"])
-def test_the_metric_says_what_is_best_and_when_to_stop(metric) -> None:
-    pairs, settings = text(valid_metric=metric, patience=2, epochs=9, batch_tokens=400)
+def test_the_metric_decides_what_is_best_and_when_to_stop(metric) -> None:
+    pairs, settings = reversed_words(valid_metric=metric, patience=2, epochs=9, batch_tokens=400)
     trainer = make(pairs, settings)
     rows = iter(
         [(3.0, 5.0), (2.0, 4.0), (2.5, 6.0), (2.6, 5.5), (1.0, 5.0), (2.1, 4.0), (2.2, 5.9)]
@@ -170,14 +174,14 @@ def test_the_metric_says_what_is_best_and_when_to_stop(metric) -> None:
     best = [row["best"] for row in watcher.rows]
     if metric == "loss":
         assert best == [True, True, False, False]
-    else:  # what the loss gains beside it counts as well
+    else:  # a lower loss counts as an improvement too
         assert best == [True, False, True, False, False, False, False]
         assert trainer.early_stopping.best_cost == -6.0
     assert validation_cost({"valid_loss": 2.0, "valid_bleu": 30.0}, "bleu") == -30.0
 
 
-def test_it_learns_to_turn_words_round() -> None:
-    pairs, settings = text(
+def test_it_learns_to_reverse_words() -> None:
+    pairs, settings = reversed_words(
         400, valid_metric="bleu", valid_every=10**6, epochs=25, batch_tokens=200, lr=0.01,
         clip=1.0, patience=None, schedule="cosine", warmup=0.1,
     )  # fmt: skip
@@ -189,17 +193,19 @@ def test_it_learns_to_turn_words_round() -> None:
 # --------------------------------------------------------------------------------------- refusals
 
 
-def test_a_metric_needs_text_to_be_measured_on() -> None:
-    pairs, settings = text(valid_metric="bleu")
-    blind = TranslationTask(pairs.sides, pairs.tokenizer, None, pairs.train, None, "toy", 100)
+def test_a_metric_needs_validation_text() -> None:
+    pairs, settings = reversed_words(valid_metric="bleu")
+    without_validation = TranslationTask(
+        pairs.sides, pairs.tokenizer, None, pairs.train, None, "toy", 100
+    )
     with pytest.raises(
         UsageError, match=r"needs validation text: .*valid_source.* and .*valid_target"
     ):
-        blind.complete_settings(settings, network(pairs))
+        without_validation.complete_settings(settings, network(pairs))
 
 
-def test_validation_leaves_out_what_no_position_is_learned_for_and_says_so() -> None:
-    pairs, _ = text()
+def test_validation_leaves_out_pairs_beyond_the_learned_positions_with_a_warning() -> None:
+    pairs, _ = reversed_words()
     model = network(pairs, "transformer", positions="learned", horizon=4)
     with pytest.warns(UserWarning, match=r"30 validation pairs are beyond .* length of 4 tokens"):
         batches = pairs.validation_batches(model, 100)
@@ -256,7 +262,7 @@ def test_label_smoothing_is_no_default_of_a_softmax_that_has_none() -> None:
 
 
 def test_the_joint_vocabulary_numbers_both_sides() -> None:
-    pairs, _ = text()
+    pairs, _ = reversed_words()
     again = encode_bitext(
         pairs.sides["target"], pairs.sides["source"], pairs.tokenizer, pairs.tokenizer
     )
