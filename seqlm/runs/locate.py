@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqlm.errors import ModelError, UsageError, nearest
@@ -102,7 +102,7 @@ def latest_run(task: str | None = None) -> ModelPath:
     runs = finished_runs()
     if not runs:
         raise UsageError("no `model` is named, and ./checkpoints holds no finished run")
-    latest = runs[-1]
+    latest = replace(runs[-1], is_default=True)
     if task in (None, latest.config.task):
         return latest
     others = [run for run in runs if run.config.task == task]
@@ -128,7 +128,7 @@ def finished_runs() -> list[ModelPath]:
                 warnings.warn(f"{error}; it is passed over", stacklevel=2)
                 continue
             if config.finished:
-                finished.append(ModelPath(config=config, run=run, is_default=True))
+                finished.append(ModelPath(config=config, run=run))
     return sorted(finished, key=lambda model: model.config.finished or "")
 
 

@@ -78,6 +78,9 @@ class RunConfig:
                 raise ModelError(f"{path} has a key {name!r}, which no run has{near}")
             if not isinstance(value, TYPES[name]) and (value is not None or name in REQUIRED):
                 raise ModelError(f"{path}: {name} cannot be {value!r:.60}")
+        texts = (values.get("data") or {}).get("texts", {})
+        if not (isinstance(texts, dict) and all(map(is_text, texts.values()))):
+            raise ModelError(f"{path}: data.texts does not hold files and sha256 for each role")
         return cls(**{name: value for name, value in values.items() if value is not None})
 
     def write(self, path: Path) -> None:
@@ -102,6 +105,17 @@ TYPES: dict[str, type] = {
     "threads": int,
 }
 """What each key of config.yaml holds."""
+
+
+def is_text(value: Any) -> bool:
+    """Whether `value` is what `data.texts` holds for a role."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"files", "sha256"}
+        and isinstance(value["files"], list)
+        and all(isinstance(file, str) for file in value["files"])
+        and isinstance(value["sha256"], str | None)
+    )
 
 
 def plain(value: Any) -> Any:

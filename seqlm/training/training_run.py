@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from seqlm.errors import DataError, UsageError
+from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.models import model_class
 from seqlm.models.base import Network
 from seqlm.runs.checkpoint import load_best, load_training, write_checkpoint
@@ -197,9 +197,12 @@ def resume(
 
 
 def check_resumable(path: ModelPath) -> ModelPath:
-    """Errors: UsageError unless there is a run at `path` that training wrote."""
+    """Errors: UsageError unless there is a run at `path` that training wrote, ModelError where its
+    configuration does not say how."""
     if path.run is None or path.config.arch == "ngram":
         raise UsageError(f"{path.path} was counted, not trained: there is nothing to resume")
+    if not path.config.settings or not path.config.data.keys() >= {"texts", "errors"}:
+        raise ModelError(f"{path.run / 'config.yaml'} lacks the settings or the data of a training")
     return path
 
 

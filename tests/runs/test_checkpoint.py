@@ -63,12 +63,12 @@ def training(value: float) -> TrainingState:
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[RunFolder]:
     """A run with a configuration and no checkpoint yet."""
-    made = RunFolder.create(tmp_path / "run")
-    made.write_tokenizer(Tokenizer("word", TYPES))
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_tokenizer(Tokenizer("word", TYPES))
     model = network(0).settings()
-    made.write_config(RunConfig(task="lm", arch="lstm", context="carried", model=model))
-    yield made
-    made.unlock()
+    folder.write_config(RunConfig(task="lm", arch="lstm", context="carried", model=model))
+    yield folder
+    folder.unlock()
 
 
 def load(run: RunFolder, name: str | None = None) -> LoadedModel:
@@ -82,8 +82,8 @@ def save(run: RunFolder, step: int, best: bool = False) -> None:
 
 def value(run: RunFolder, name: str | None = None) -> float:
     """The number that all weights of the loaded checkpoint have."""
-    (found,) = {x for p in load(run, name).model.parameters() for x in p.flatten().tolist()}
-    return found
+    (number,) = {x for p in load(run, name).model.parameters() for x in p.flatten().tolist()}
+    return number
 
 
 def steps(run: RunFolder) -> list[str]:
@@ -110,7 +110,7 @@ def test_a_checkpoint_without_training_state_cannot_be_resumed(run):
         load_training(run)
 
 
-def test_the_best_and_the_latest_are_kept_and_no_other(run):
+def test_only_the_best_and_the_latest_are_kept(run):
     for step, best in {1: True, 2: False, 3: True, 4: False, 5: False}.items():
         save(run, step, best)
     assert steps(run) == ["00000003", "00000005"]
@@ -131,7 +131,7 @@ def test_a_run_without_a_checkpoint_says_so(run):
         load(run)
 
 
-def test_checkpoint_module_the_same_step_again_changes_nothing(run):
+def test_writing_the_same_step_again_changes_nothing(run):
     save(run, 1)
     before = (run / "steps" / "00000001" / "model.safetensors").stat()
     save(run, 1, best=True)
@@ -222,14 +222,14 @@ def test_a_damaged_checkpoint_is_passed_over_aloud(name, damage, run, tmp_path):
 @pytest.mark.parametrize("name", ["model.safetensors", "training.safetensors"])
 def test_a_forged_manifest_makes_no_pickle_run(name, damage, run, tmp_path):
     save(run, 1)
-    place = run / "steps" / "00000001"
-    damage(place / name, tmp_path)
-    manifest = json.loads((place / "manifest.json").read_text())
+    checkpoint = run / "steps" / "00000001"
+    damage(checkpoint / name, tmp_path)
+    manifest = json.loads((checkpoint / "manifest.json").read_text())
     manifest[name] = {
-        "sha256": checkpoint_module.digest(place / name),
-        "bytes": (place / name).stat().st_size,
+        "sha256": checkpoint_module.digest(checkpoint / name),
+        "bytes": (checkpoint / name).stat().st_size,
     }
-    (place / "manifest.json").write_text(json.dumps(manifest))
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match="is not a safetensors file"):
         load_training(run)
     assert not (tmp_path / "exploded").exists()
@@ -302,7 +302,7 @@ class Crash(BaseException):
     """The process dies here."""
 
 
-STEPS = [
+DISK = [
     (os, "fsync"), (os, "rename"), (os, "replace"), (os, "mkdir"), (os, "rmdir"), (os, "unlink"),
     (os, "open"), (io, "open"), (checkpoint_module, "save_file"),
 ]  # fmt: skip
@@ -311,7 +311,7 @@ STEPS = [
 
 @contextmanager
 def failing(at: int, error: BaseException) -> Iterator[list[int]]:
-    """Raises `error` instead of the step number `at` on the disk; -> the number of steps so far.
+    """Raises `error` at access number `at` to the disk; yields the number of accesses so far.
 
     A file being written is left half written.
     """
@@ -330,7 +330,7 @@ def failing(at: int, error: BaseException) -> Iterator[list[int]]:
         return wrapped
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in STEPS:
+        for module, name in DISK:
             patch.setattr(module, name, step(getattr(module, name)))
         yield count
 

@@ -72,6 +72,19 @@ def test_a_value_of_another_type_is_refused(name: str, value: Any):
         RunConfig.from_mapping({**MINIMAL, name: value}, Path("here"))
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [], {"corpus": "/a"}, {"corpus": {"files": ["/a"]}},
+        {"corpus": {"files": "/a", "sha256": ""}}, {"corpus": {"files": [1], "sha256": ""}},
+        {"corpus": {"files": [], "sha256": 0}},
+    ],
+)  # fmt: skip
+def test_texts_have_files_and_a_digest(texts: Any):
+    with pytest.raises(ModelError, match=r"^here: data\.texts does not hold files and sha256"):
+        RunConfig.from_mapping({**MINIMAL, "data": {"texts": texts}}, Path("here"))
+
+
 def test_a_tagged_object_is_refused_and_not_made(finished, tmp_path):
     run = finished("one", "2026")
     text = f"task: !!python/object/apply:os.mkdir [{tmp_path / 'made'}]\n"
