@@ -1,29 +1,29 @@
 """S4D: diagonal state-space layers (Gu, Gupta, Goel & Ré 2022), stacked as a language model.
 
-Each of H channels has a linear system of its own, with a diagonal A, discretised by its own step
-(zero-order hold; B = 1 as in the paper):
+Each of H channels has a linear system of its own, with a diagonal A, discretized with a step of its
+own (zero-order hold; B = 1 as in the paper):
 
     x'(t) = A x(t) + B u(t)                A̅ = e^{ΔA}
-    y(t)  = 2 Re(C x(t)) + D u(t)          C̅ = C (e^{ΔA} - 1) / A        B's part stands in C̅
+    y(t)  = 2 Re(C x(t)) + D u(t)          C̅ = C (e^{ΔA} - 1) / A        which holds B̅ too
 
     x_t = A̅ x_{t-1} + u_t                  one step
     y_t = 2 Re(C̅ x_t) + D u_t
 
-Unrolled from a state x_0 over u_1 .. u_L it is a convolution, what is left of x_0, and a new state:
+Unrolled from a state x_0 over u_1 .. u_L, the outputs are a convolution and what is left of x_0:
 
     K_l = 2 Re(sum_n C̅_n A̅_n^l)                                          l = 0 .. L-1
     y_t = sum_l K_l u_{t-l} + 2 Re(sum_n C̅_n A̅_n^t x_0) + D u_t
     x_L = A̅^L x_0 + sum_t A̅^{L-t} u_t
 
-All three read the Vandermonde matrix V = (A̅_n^l); the convolution goes by FFT of length 2L. Longer
-segments are cut into pieces of PIECE, whose outputs are computed at once and whose states follow
-one another.
+All three are products with the Vandermonde matrix V = (A̅_n^l); the convolution is computed by an
+FFT of length 2L. Longer segments are cut into chunks, whose outputs are computed at once and whose
+states one after the other.
 
     B rows · T tokens · H channels · N = 2n numbers of a state: n complex, for n conjugate pairs
     A (H, n) = -e^a + ib, at first -1/2 + i pi n (S4D-Lin) · Δ (H), log-uniform in [.001, .1]
 
-Complex numbers are kept as pairs of real ones, axis -2: no product here is then slower or less
-supported than a real one. The layer (ibid., as in S4):
+Complex numbers are pairs of real numbers along axis -2, since PyTorch computes products of real
+tensors faster and in more cases. The layer (ibid., as in S4):
 
     layer(u) = W_1 z * sigma(W_2 z),    z = GELU(y(u))
 
@@ -49,10 +49,10 @@ from seqlm.models.language.state_space import (
 )
 from seqlm.models.layers.linear import Linear
 
-PIECE = 128
-"""Tokens convolved at once: V grows with it, and so does what a token costs."""
-HIGHEST = 1e-3
-"""The rate at which Δ and A may move."""
+CHUNK = 128
+"""Tokens of one convolution: V grows with it, and so does the cost of a token."""
+MAX_LR = 1e-3
+"""The highest learning rate of Δ and A."""
 
 
 class S4DLayer(StateSpaceLayer):
@@ -67,6 +67,10 @@ class S4DLayer(StateSpaceLayer):
         self.D = nn.Parameter(torch.randn(width))
         self.output = Linear(width, 2 * width)  # W_1, W_2
 
+    def slow_parameters(self) -> list[nn.Parameter]:
+        """Those of Δ and A."""
+        return [self.log_step, self.log_decay, self.frequency]
+
     def initial_state(self, rows: int) -> Tensor:
         return self.C.new_zeros(rows, *self.C.shape)
 
@@ -77,56 +81,56 @@ class S4DLayer(StateSpaceLayer):
             y, state = (self.step if u.shape[1] == 1 else self.convolve)(u, state)
         return glu(self.output(gelu(y)), -1), state
 
-    def discrete(self) -> tuple[Tensor, Tensor]:
+    def discretize(self) -> tuple[Tensor, Tensor]:
         """ΔA (H, 2, n) and 2 C̅ (H, 2, n)."""
         decay, step = -self.log_decay.exp(), self.log_step.exp()[:, None]
         A = torch.stack([decay, self.frequency], -2)
         inverse = torch.stack([decay, -self.frequency], -2) / A.square().sum(-2, keepdim=True)
         exponent = step[:, None] * A
-        held = power(exponent, 1) - A.new_tensor([[1.0], [0.0]])  # e^{ΔA} - 1
-        return exponent, 2 * times(self.C, times(held, inverse))
+        power_minus_1 = power(exponent, 1) - A.new_tensor([[1.0], [0.0]])  # e^{ΔA} - 1
+        return exponent, 2 * product(self.C, product(power_minus_1, inverse))
 
     def step(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """One token: (B, 1, H) -> (B, 1, H), and the next state."""
-        exponent, C = self.discrete()
-        x = times(power(exponent, 1), x)
+        exponent, C = self.discretize()
+        x = product(power(exponent, 1), x)
         x = torch.stack([x[:, :, 0] + u[:, 0, :, None], x[:, :, 1]], 2)  # (B, H, 2, n)
         y = (conjugate(C) * x).sum((2, 3))[:, None]  # Re(c x) is the dot product of c* and x
         return y + self.D * u, x
 
     def convolve(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, H) -> (B, T, H), and the state after T tokens."""
-        exponent, C = self.discrete()
+        exponent, C = self.discretize()
         T = u.shape[1]
-        L = min(T, PIECE)
+        L = min(T, CHUNK)
         V: Tensor = Vandermonde.apply(exponent, L)  # (H, N, L)
         outputs = []
-        for part in u.split(T - T % L, 1):  # whole pieces, and what is left
-            y, x = self.pieces(part, x, V[..., : part.shape[1]], exponent, C)
+        for part in u.split(T - T % L, 1):  # the whole chunks, then the rest
+            y, x = self.convolve_chunks(part, x, V[..., : part.shape[1]], exponent, C)
             outputs.append(y)
         return torch.cat(outputs, 1), x
 
-    def pieces(
+    def convolve_chunks(
         self, u: Tensor, x: Tensor, V: Tensor, exponent: Tensor, C: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(B, p L, H) -> (B, p L, H), and the state after p pieces."""
+        """(B, c L, H) -> (B, c L, H), and the state after c chunks."""
         B, _, H = u.shape
         L, n = V.shape[-1], exponent.shape[-1]
-        u = u.view(B, -1, L, H).permute(3, 0, 1, 2).contiguous()  # (H, B, p, L)
-        # What each piece adds to the state at its end, and the states at their beginnings.
-        own = u.flip(-1).flatten(1, 2) @ V.mT  # (H, B p, N)
-        own = own.view(H, B, -1, 2, n).permute(2, 1, 0, 3, 4)  # (p, B, H, 2, n)
-        decayed, states = power(exponent, L), [x]
-        for added in own:
-            states.append(times(decayed, states[-1]) + added)
+        u = u.view(B, -1, L, H).permute(3, 0, 1, 2).contiguous()  # (H, B, c, L)
+        # What each chunk adds to the state at its end, and the states at the chunks' beginnings.
+        added = u.flip(-1).flatten(1, 2) @ V.mT  # (H, B c, N)
+        added = added.view(H, B, -1, 2, n).permute(2, 1, 0, 3, 4)  # (c, B, H, 2, n)
+        decay, states = power(exponent, L), [x]
+        for added_by_chunk in added:
+            states.append(product(decay, states[-1]) + added_by_chunk)
         before = torch.stack(states[:-1])
-        # What they give the outputs. K is, in the same way, what a state of 1 would give.
+        # What these states add to the outputs. K is what a state of 1 would add.
         before = conjugate(before).permute(2, 1, 0, 3, 4).reshape(H, -1, 2, n)
-        read = times(conjugate(times(C, power(exponent, 1)))[:, None], before)
-        read = torch.cat([conjugate(C)[:, None], read], 1)  # (H, 1 + B p, 2, n)
-        K, rest = (read.flatten(2) @ V).split([1, before.shape[1]], 1)  # (H, .., L)
-        K = torch.cat([K[..., :1] + self.D[:, None, None], K[..., 1:]], -1)  # D u_t is at once
-        y = convolution(u, K[:, None]) + rest.view(u.shape)
+        weights = product(conjugate(product(C, power(exponent, 1)))[:, None], before)
+        weights = torch.cat([conjugate(C)[:, None], weights], 1)  # (H, 1 + B c, 2, n)
+        K, from_states = (weights.flatten(2) @ V).split([1, before.shape[1]], 1)  # (H, .., L)
+        K = torch.cat([K[..., :1] + self.D[:, None, None], K[..., 1:]], -1)  # D u_t belongs to K_0
+        y = convolution(u, K[:, None]) + from_states.view(u.shape)
         return y.permute(1, 2, 3, 0).reshape(B, -1, H), states[-1]
 
 
@@ -139,28 +143,29 @@ def convolution(u: Tensor, K: Tensor) -> Tensor:
     return y[..., :L]
 
 
-def times(p: Tensor, q: Tensor) -> Tensor:
-    """The product of complex numbers as pairs (.., 2, n)."""
+def product(p: Tensor, q: Tensor) -> Tensor:
+    """p q for complex numbers as pairs (.., 2, n)."""
     (a, b), (c, d) = p.unbind(-2), q.unbind(-2)
     return torch.stack([(a * c).addcmul(b, d, value=-1), (a * d).addcmul(b, c)], -2)
 
 
 def conjugate(p: Tensor) -> Tensor:
+    """p* for complex numbers as pairs (.., 2, n)."""
     return torch.stack([p.select(-2, 0), -p.select(-2, 1)], -2)
 
 
 def power(exponent: Tensor, steps: int) -> Tensor:
-    """e^{l p} for p as pairs (.., 2, n)."""
+    """e^{l p} for l = `steps` and complex p as pairs (.., 2, n)."""
     decay, angle = (exponent * steps).unbind(-2)
     size = decay.exp()
     return torch.stack([size * angle.cos(), size * angle.sin()], -2)
 
 
 class Vandermonde(torch.autograd.Function):
-    """e^{l p} for l < L and p as pairs (H, 2, n): (H, N, L), real parts first.
+    """V (H, N, L), which holds e^{l p} for l < L and p as pairs (H, 2, n), the real parts first.
 
-    d e^{l p} / dp = l e^{l p}: a backward pass of two sums, where autograd would go through V a
-    dozen times.
+    Since d e^{l p} / dp = l e^{l p}, the backward pass is two sums, where autograd would go through
+    V a dozen times.
     """
 
     @staticmethod
@@ -190,8 +195,8 @@ class S4D(StateSpaceModel):
         super().__init__(config, layers, nn.LayerNorm)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Δ and A move slowly and do not decay."""
+        """Δ and A have a bounded learning rate and no weight decay."""
         layers = cast(list[S4DLayer], list(self.layers))
-        slow = [p for one in layers for p in (one.log_step, one.log_decay, one.frequency)]
-        slow_group = ParameterGroup(slow, max_lr=HIGHEST, weight_decay=False)
+        slow = [p for layer in layers for p in layer.slow_parameters()]
+        slow_group = ParameterGroup(slow, max_lr=MAX_LR, weight_decay=False)
         return move_parameters(super().parameter_groups(), slow_group)

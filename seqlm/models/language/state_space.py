@@ -75,10 +75,9 @@ class StateSpaceModel(LanguageNetwork):
         return tuple(layer.initial_state(rows) for layer in layers)
 
     def forward(self, tokens: Tensor, cache: tuple[State, ...]) -> NetworkOutput:
-        config = self.config
-        r = embed(
-            tokens, self.input_embedding(), config.dropout_embedding, self.training
-        )  # (B, T, D)
+        """`cache`: the state of each layer."""
+        config, embedding = self.config, self.input_embedding()
+        r = embed(tokens, embedding, config.dropout_embedding, self.training)  # (B, T, D)
         r = locked_dropout(math.sqrt(config.width) * r, config.dropout_input, self.training)
         states = []
         for layer, norm, state in zip(self.layers, self.norms, cache):
@@ -98,7 +97,7 @@ def full_precision(x: Tensor) -> torch.autocast:
 def move_parameters(
     groups: Iterable[ParameterGroup], new_group: ParameterGroup
 ) -> list[ParameterGroup]:
-    """The groups without the parameters of `new_group`, and that."""
+    """The groups without the parameters of `new_group`, and behind them `new_group`."""
     moved = {id(parameter) for parameter in new_group.parameters}
     remaining = [
         group._replace(parameters=[p for p in group.parameters if id(p) not in moved])

@@ -19,7 +19,7 @@ B, H, N = 3, 5, 6
 
 
 def build(**options) -> S4D:
-    """Float64, with parameters as they begin but for frequencies that are not all multiples."""
+    """In float64, with initial parameters except that frequencies are not multiples of pi."""
     torch.manual_seed(1)
     model = S4D(S4DConfig(vocab_size=11, width=H, layers=2, state=N, **options)).double().eval()
     with torch.no_grad():
@@ -29,7 +29,7 @@ def build(**options) -> S4D:
     return model
 
 
-def pairs(z: Tensor) -> Tensor:
+def as_complex(z: Tensor) -> Tensor:
     """(.., 2, n) -> (.., n) complex."""
     return torch.complex(*z.unbind(-2))
 
@@ -39,8 +39,8 @@ def slowly(layer: S4DLayer, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     A = torch.complex(-layer.log_decay.exp(), layer.frequency)  # (H, n)
     step = layer.log_step.exp()[:, None]
     A_bar = torch.exp(step * A)
-    C_bar = pairs(layer.C) * (A_bar - 1) / A
-    x, ys = pairs(x), []
+    C_bar = as_complex(layer.C) * (A_bar - 1) / A
+    x, ys = as_complex(x), []
     for t in range(u.shape[1]):
         x = A_bar * x + u[:, t, :, None]
         ys.append(2 * (C_bar * x).real.sum(-1) + layer.D * u[:, t])
@@ -50,7 +50,7 @@ def slowly(layer: S4DLayer, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("length", [1, 3, 4, 8, 11])
 def test_a_layer_is_its_equations(monkeypatch, length):
-    monkeypatch.setattr(s4d, "PIECE", 4)  # shorter than a piece, whole pieces, and a rest
+    monkeypatch.setattr(s4d, "CHUNK", 4)  # less than a chunk, whole chunks, and a rest
     layer = build().layers[0]
     u, x = torch.randn(B, length, H).double(), torch.randn(B, H, 2, N // 2).double()
     torch.testing.assert_close(layer(u, x), slowly(layer, u, x))
@@ -70,7 +70,7 @@ def test_the_network_is_its_equations():
 
 
 def test_gradients_are_those_of_the_equations(monkeypatch):
-    monkeypatch.setattr(s4d, "PIECE", 4)
+    monkeypatch.setattr(s4d, "CHUNK", 4)
     layer = build().layers[0]
     u = torch.randn(B, 11, H).double().requires_grad_()
     x = torch.randn(B, H, 2, N // 2).double().requires_grad_()
@@ -96,7 +96,7 @@ def test_the_convolution_is_causal(length):
 
 
 def test_float32_is_exact_over_a_long_segment():
-    """With parameters as they are drawn: decays near 1 and many turns of the angle."""
+    """With the initial parameters: decays are near 1, and angles turn many times."""
     torch.manual_seed(1)
     layer = S4DLayer(16, 64)
     u, x = torch.randn(1, 1000, 16), layer.initial_state(1)
@@ -117,7 +117,7 @@ def test_autocast_leaves_the_recurrence_alone():
     torch.testing.assert_close(low_states[0], states[0])  # nothing before it was rounded
 
 
-def test_it_begins_as_s4d_lin():
+def test_it_is_initialized_as_s4d_lin():
     torch.manual_seed(1)
     layer = S4DLayer(200, 8)
     torch.testing.assert_close(layer.log_decay.exp(), torch.full((200, 4), 0.5))
@@ -127,7 +127,7 @@ def test_it_begins_as_s4d_lin():
     assert 5e-2 < step.max() <= 1e-1
 
 
-def test_steps_and_decays_move_slowly_and_everything_is_trained_once():
+def test_steps_and_decays_have_a_low_rate_and_every_parameter_is_in_one_group():
     model = build(tied=False)
     *others, slow = model.parameter_groups()
     assert (slow.max_lr, slow.weight_decay) == (1e-3, False)
