@@ -29,7 +29,7 @@ from seqlm.models import model_class
 from seqlm.models.base import LanguageModel
 from seqlm.text.batches import StreamBatches
 from seqlm.text.corpus import Corpus, read_corpus
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.trainer import Trainer
 from seqlm.training.watchers import SilentWatcher
 
@@ -70,7 +70,7 @@ def trained(
     length: int = 60, seed: int = 1,
 ) -> LanguageModel:  # fmt: skip
     """A network without dropout, which has nothing to hold back from such plain text."""
-    settings = Settings(epochs=epochs, batch_size=32, length=length, lr=lr, clip=1.0)
+    settings = TrainingSettings(epochs=epochs, batch_size=32, length=length, lr=lr, clip=1.0)
     torch.manual_seed(seed)
     model = model_class("lm", arch).from_settings(
         {"vocab_size": len(train.tokenizer), "width": width, "layers": layers}

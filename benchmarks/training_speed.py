@@ -34,7 +34,7 @@ from seqlm.models.language.recurrent import LSTM
 from seqlm.models.language.transformer import Transformer
 from seqlm.models.layers import linear
 from seqlm.text.batches import StreamBatches, WindowBatches
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.trainer import Trainer
 
 Run = Callable[[int], None]  # so many steps
@@ -90,7 +90,9 @@ def plain_lstm(stream: np.ndarray, width: int) -> Run:
 
 
 def our_lstm(stream: np.ndarray, width: int, head: str) -> Run:
-    settings = Settings(optimizer="sgd", lr=RATE, clip=CLIP, schedule="constant", epochs=10**6)
+    settings = TrainingSettings(
+        optimizer="sgd", lr=RATE, clip=CLIP, schedule="constant", epochs=10**6
+    )
     dropouts = dict.fromkeys(("dropout_input", "dropout_hidden", "dropout_output"), DROPOUT)
     model = LSTM(LSTMConfig(V, softmax=head, width=width, layers=2, **dropouts))
     return steps_of(
@@ -204,7 +206,7 @@ def plain_gpt(stream: np.ndarray) -> Run:
 
 
 def our_gpt(stream: np.ndarray) -> Run:
-    settings = Settings(
+    settings = TrainingSettings(
         optimizer="adamw", lr=PEAK, beta2=BETAS[1], weight_decay=DECAY, clip=1.0,
         schedule="constant", epochs=10**6,
     )  # fmt: skip

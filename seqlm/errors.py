@@ -52,6 +52,11 @@ class ModelError(SeqlmError):
     exit_code = 4
 
 
+def mark(name: str, value: str | None = None) -> str:
+    """A setting as a message marks it: '`name`', or '`name=value`'."""
+    return f"`{name}`" if value is None else f"`{name}={value}`"
+
+
 def spell_settings(message: str, spell: Callable[[str, str | None], str]) -> str:
     """`message` with each mark replaced by `spell(name, value)`; `value` is None without one."""
     return MARKED.sub(lambda mark: spell(mark[1], mark[2]), message)

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
-from seqlm.errors import UsageError, did_you_mean
+from seqlm.errors import UsageError, did_you_mean, mark
 
 INF = float("inf")
 KEY = "seqlm.setting"
@@ -42,7 +42,9 @@ class Setting:
     optional: bool = False
     """None is a value."""
     none: str = ""
-    """What None stands for, as "the width of the layers"."""
+    """What None stands for, as "never"."""
+    default_help: str = ""
+    """What the default is where it is computed, as "the width of the layers"."""
     choices: tuple[str, ...] = ()
     low: float = -INF
     high: float = INF
@@ -62,36 +64,69 @@ class Setting:
     """What stands for the value in `--help`."""
     by: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     """Other defaults beside values of other settings: {"task": {"translation": 15}}."""
+    tuned_for: tuple[str, tuple[Any, ...]] | None = None
+    """Another setting, and its values for which the defaults by task and architecture are meant;
+    beside others the general default holds."""
 
     def text_of(self, value: Any) -> str:
-        """`value` as a person writes it: '0.5', 'wsd', '2000,6000', or what None stands for."""
+        """`value` as a person writes it: '0.5', 'wsd', '2000,6000', or what None stands for.
+
+        A switch is the setting that turns it so, marked as errors.py marks settings: '`untied`'.
+        """
         if value is None:
             return self.none
         if isinstance(value, bool):
-            return self.name if value else self.negative or f"no_{self.name}"
+            return f"`{self.name if value else self.negative_name}`"
         if isinstance(value, float):
-            return f"{value:g}"
+            return number(value)
         return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
+    @property
+    def negative_name(self) -> str:
+        return self.negative or f"no_{self.name}"
+
     def default_text(self) -> str:
-        """The default and those beside other settings: '6; translation: 15'. '' where off."""
+        """The default, and those beside other settings: '6; translation: 15'. '' where off."""
         if self.default is False and not self.by:
             return ""
-        texts = [self.text_of(self.default)]
-        for other, defaults in self.by.items():
-            name = "" if other == "task" else f"{other} "
-            texts += [f"{name}{key}: {self.text_of(value)}" for key, value in defaults.items()]
-        return "; ".join(filter(None, texts))
+        usual = self.default_help or self.text_of(self.default)
+        by_task = [
+            f"{task}: {self.text_of(value)}" for task, value in self.by.get("task", {}).items()
+        ]
+        return "; ".join(filter(None, [usual, *by_task, *self.other_defaults()]))
 
-    def range_text(self) -> str:
-        """'at least 2', 'from 0 to 0.99', 'above 0'; '' where every number will do."""
-        low = f"at least {self.low:g}" if self.low > -INF else ""
-        high = f"at most {self.high:g}" if self.high < INF else ""
-        if low and high:
-            low, high = f"from {self.low:g} to {self.high:g}", ""
-        above = f"above {self.above:g}" if self.above > -INF else ""
-        below = f"below {self.below:g}" if self.below < INF else ""
-        return " and ".join(filter(None, [above, low, high, below]))
+    def other_defaults(self) -> list[str]:
+        """The defaults beside settings other than the task: ['with `average=nt-asgd`: sgd']."""
+        return [
+            f"with `{other}={key}`: {self.text_of(value)}"
+            for other, defaults in self.by.items()
+            if other != "task"
+            for key, value in defaults.items()
+        ]
+
+    def needs_text(self) -> str:
+        """'needs `schedule=wsd`', the values of another setting beside which it has an effect."""
+        if self.needs is None:
+            return ""
+        other, (first, *more) = self.needs
+        return "needs " + any_of([f"`{other}={first}`", *map(str, more)])
+
+    def range_text(self, brief: bool = False) -> str:
+        """'at least 2', 'from 0 to 0.99', 'above 0'; '' where every number will do.
+
+        `brief` leaves out bounds that nobody meets: large ones, and 0 or 1 alone.
+        """
+        low, high = self.low, self.high
+        if brief:
+            high = INF if high >= 1000 else high
+            low = -INF if high == INF and low in (0, 1) else low
+        at_least = f"at least {number(low)}" if low > -INF else ""
+        at_most = f"at most {number(high)}" if high < INF else ""
+        if at_least and at_most:
+            at_least, at_most = f"from {number(low)} to {number(high)}", ""
+        above = f"above {number(self.above)}" if self.above > -INF else ""
+        below = f"below {number(self.below)}" if self.below < INF else ""
+        return " and ".join(filter(None, [above, at_least, at_most, below]))
 
 
 def setting(
@@ -99,6 +134,7 @@ def setting(
     help: str,
     *,
     none: str = "",
+    default_help: str = "",
     low: float = -INF,
     high: float = INF,
     above: float = -INF,
@@ -109,12 +145,14 @@ def setting(
     negative: str | None = None,
     metavar: str = "",
     by: Mapping[str, Mapping[Any, Any]] | None = None,
+    tuned_for: tuple[str, tuple[Any, ...]] | None = None,
 ) -> Any:
     """A dataclass field that is a setting; the arguments are those of `Setting`."""
     metadata = {
-        "help": help, "none": none, "low": low, "high": high, "above": above, "below": below,
+        "help": help, "none": none, "default_help": default_help,
+        "low": low, "high": high, "above": above, "below": below,
         "section": section, "needs": needs, "instead": instead, "negative": negative,
-        "metavar": metavar, "by": by or {},
+        "metavar": metavar, "by": by or {}, "tuned_for": tuned_for,
     }  # fmt: skip
     return field(default=default, metadata={KEY: metadata})
 
@@ -127,6 +165,16 @@ def settings_of(settings_class: type) -> dict[str, Setting]:
         for each in fields(settings_class)
         if KEY in each.metadata
     }
+
+
+def number(value: float) -> str:
+    """'0.25', '5', '1e-8'."""
+    return f"{value:.10g}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def any_of(texts: list[str]) -> str:
+    """'a, b or c'."""
+    return " or ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
 
 
 METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", tuple: "N,N,..."}
@@ -183,7 +231,7 @@ def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
         if value in setting.choices:
             return value
         near = did_you_mean(str(value), setting.choices)
-        raise UsageError(f"{name or mark(setting)} is {value!r}{near}")
+        raise UsageError(f"{name or mark(setting.name)} is {value!r}{near}")
     if setting.kind is tuple:
         numbers = whole_numbers(setting, value, name)
         for number in numbers:
@@ -216,7 +264,7 @@ def check_range(setting: Setting, value: Any, name: str | None = None) -> None:
     inside = setting.low <= value <= setting.high and setting.above < value < setting.below
     if not inside or not math.isfinite(value):
         wanted = setting.range_text() or "a finite number"
-        raise UsageError(f"{name or mark(setting)} is {value}; it must be {wanted}")
+        raise UsageError(f"{name or mark(setting.name)} is {value}; it must be {wanted}")
 
 
 WANTED = {
@@ -229,12 +277,7 @@ WANTED = {
 
 
 def wrong_type(setting: Setting, value: Any, name: str | None) -> UsageError:
-    return UsageError(f"{name or mark(setting)} is {value!r}; it takes {WANTED[setting.kind]}")
-
-
-def mark(setting: Setting) -> str:
-    """The setting's name as an error message marks it (errors.py)."""
-    return f"`{setting.name}`"
+    return UsageError(f"{name or mark(setting.name)} is {value!r}; it takes {WANTED[setting.kind]}")
 
 
 # ---------------------------------------------------------------------------------------- their use
@@ -248,11 +291,8 @@ def check_needs(
         value = given.get(setting.name)
         if value is None or value is False or has_effect(setting, values):
             continue  # a switch that is off asks for nothing
-        assert setting.needs is not None
-        other, wanted = setting.needs
-        needed = " or ".join([f"`{other}={wanted[0]}`", *map(str, wanted[1:])])
         instead = f"; here it is `{setting.instead}`" if setting.instead else ""
-        raise UsageError(f"{mark(setting)} is for {needed}{instead}")
+        raise UsageError(f"{mark(setting.name)} {setting.needs_text()}{instead}")
 
 
 def has_effect(setting: Setting, values: Mapping[str, Any]) -> bool:

@@ -44,7 +44,7 @@ def test_a_field_says_what_its_type_and_its_line_say():
         ("order", "as long as there are"),
         ("rate", "0.5; translation: 0.25"),
         ("unit", "word"),
-        ("tied", "tied"),
+        ("tied", "`tied`"),
         ("peephole", ""),
         ("vocab", ""),
     ],
@@ -131,7 +131,7 @@ def refused(**given: Any) -> str:
 
 
 def test_a_setting_without_effect_is_refused():
-    assert refused(unit="char", cutoffs=(3,)) == "cutoffs is for unit word"
-    assert refused(peephole=True) == "peephole is for unit char; here it is tied"
+    assert refused(unit="char", cutoffs=(3,)) == "cutoffs needs unit word"
+    assert refused(peephole=True) == "peephole needs unit char; here it is tied"
     assert refused(cutoffs=(3,)) == refused(unit="char", peephole=True) == ""
     assert refused(peephole=False) == refused(unit="char", cutoffs=None) == ""

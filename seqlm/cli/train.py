@@ -13,16 +13,22 @@ import typer
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
-from seqlm.cli.options.training_options import takes_settings
+from seqlm.cli.options.setting_options import takes
+from seqlm.cli.options.spelling import blame_file
+from seqlm.cli.options.training_options import training_parameters
 from seqlm.errors import UsageError
+from seqlm.training.config.training_settings import DROPOUT
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from seqlm.training.trainer import Trainer
 
+WITH_RESUME = {"resume", "device", "num_threads", "quiet", "debug"}
+"""Parameters that `--resume` takes, beside settings."""
 
-@takes_settings
+
+@takes(training_parameters())
 def train(
     flags: typer.Context,
     corpus: Annotated[
@@ -70,26 +76,31 @@ def train(
 
     from seqlm.runs.locate import locate
     from seqlm.training import training_run
-    from seqlm.training.config.training_settings import read_recipe, resolve
+    from seqlm.training.config.recipe import read_recipe
+    from seqlm.training.config.resolve import resolve
 
     if resume is not None:
         typed = console.typed(flags)  # variables are for new runs: this one has its settings
-        own = {"corpus", "valid", "config", "dropout", "output", "overwrite", "errors"}
-        if typed & (own | parallel.keys()):
-            raise UsageError("--resume goes on with the corpus and settings of its run")
+        if typed - WITH_RESUME - (settings.keys() - {DROPOUT.name}):
+            raise UsageError("`resume` continues with the text and the settings of its run")
         given = {k: v for k, v in given.items() if k in typed}
         run_path = training_run.check_resumable(locate(resume))
         stored = run_path.config
         device, num_threads = device or stored.device, num_threads or stored.threads
     else:
         asked = {"task": "translation"} if source or target else {}
-        chosen, options = resolve(read_recipe(config) if config else {}, asked, given)
+        recipe = read_recipe(config) if config else {}
+        try:
+            chosen, options = resolve(recipe, asked, given)
+        except UsageError as error:
+            blame_file(error, str(config), recipe.keys() - given.keys())
+            raise
         if chosen.task == "translation":
             files = pairs(parallel, corpus, valid)
         else:
             files = stream(corpus, valid, parallel)
         if valid and chosen.valid_fraction:
-            raise UsageError("--valid and --valid-fraction are two answers to one question")
+            raise UsageError("`valid` and `valid_fraction` exclude each other")
     where = console.set_up_torch(device, num_threads)
     progress = Progress()
     try:

@@ -27,7 +27,7 @@ from seqlm.models.base import LanguageNetwork, Network, State
 from seqlm.models.tree import pack, unpack
 from seqlm.runs.checkpoint import TrainingState
 from seqlm.text.batches import Batch, Batches
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.early_stopping import EarlyStopping
 from seqlm.training.optimization.averaging import Average, copy_values, make_average
 from seqlm.training.optimization.compiling import compile_objective
@@ -87,12 +87,12 @@ class Trainer:
         self,
         network: Network,
         batches: Batches,
-        settings: Settings,
+        settings: TrainingSettings,
         validate: ValidationFunction | None,
     ) -> None:
         self.network, self.batches, self.settings = network, batches, settings
         self.validate = validate
-        self.peak_lr = settings.peak_rate
+        self.peak_lr = settings.peak_lr
         self.precision = Precision(settings.precision, network.device)
         self.objective = Objective(network, settings.label_smoothing, self.precision)
         self.optimizer = make_optimizer(

@@ -26,7 +26,8 @@ from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder, now
 from seqlm.text.corpus import is_stream
 from seqlm.text.reading import absolute_path
-from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, Settings, resolve
+from seqlm.training.config.resolve import resolve
+from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, TrainingSettings
 from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.precision import check_precision
 from seqlm.training.signals import TrainingInterrupted, catch_signals
@@ -45,7 +46,7 @@ TASKS: dict[str, type[TrainingTask]] = {
 
 def train(
     files: FilesByRole,
-    settings: Settings,
+    settings: TrainingSettings,
     model_options: Mapping[str, Any],
     *,
     output: Path | None = None,
@@ -107,8 +108,8 @@ def train(
 
 
 def complete_settings(
-    settings: Settings, network: Network, task: TrainingTask, device: torch.device
-) -> Settings:
+    settings: TrainingSettings, network: Network, task: TrainingTask, device: torch.device
+) -> TrainingSettings:
     """The settings with what the network and the text decide filled in, such as `context`.
 
     Errors: UsageError if the network, the text or the device does not support a setting.
@@ -128,7 +129,7 @@ def complete_settings(
     return task.complete_settings(settings, network)
 
 
-def make_trainer(network: Network, task: TrainingTask, settings: Settings) -> Trainer:
+def make_trainer(network: Network, task: TrainingTask, settings: TrainingSettings) -> Trainer:
     batches = task.batches(network, settings)
     return Trainer(network, batches, settings, task.validation_function(network, settings))
 
@@ -163,13 +164,13 @@ def resume(
     network = model_class(config.task, config.arch).from_settings(dict(config.model)).to(device)
     assert isinstance(network, Network)
     task = reload_corpus(run, config)
-    stored_settings = complete_settings(Settings(**config.settings), network, task, device)
+    stored_settings = complete_settings(TrainingSettings(**config.settings), network, task, device)
     trainer = make_trainer(network, task, stored_settings)
     trainer.restore(weights, state)
     lr = trainer.current_lr()
     if changed:
         by_epochs = {"steps": None} if "epochs" in changed and "steps" not in changed else {}
-        settings, _ = resolve(asdict(stored_settings) | by_epochs | changed, idle=True)
+        settings, _ = resolve(asdict(stored_settings) | by_epochs | changed, allow_unused=True)
         settings = complete_settings(settings, network, task, device)
         config = replace(config, settings=asdict(settings))
         if settings.average != stored_settings.average:
@@ -181,7 +182,7 @@ def resume(
         trainer.restore(weights, state)
         if SCHEDULE & changed.keys():
             lr = float(changed.get("lr") or lr)
-            if lr < settings.peak_rate / 100:
+            if lr < settings.peak_lr / 100:
                 warnings.warn(f"the learning rate is down to {lr:g}; `lr` raises it", stacklevel=2)
             trainer.begin_phase(lr)
             watcher.on_message(f"a new phase from step {trainer.progress.step}, from rate {lr:g}")
@@ -209,7 +210,7 @@ def check_resumable(path: ModelPath) -> ModelPath:
 def reload_corpus(run: RunFolder, config: RunConfig) -> TrainingTask:
     """The text a run was trained on. Errors: DataError if it has changed since."""
     texts, task_class = config.data["texts"], TASKS[config.task]
-    settings = Settings(**config.settings)
+    settings = TrainingSettings(**config.settings)
     if (run / "corpus.safetensors").exists():
         return task_class.load_corpus(run, texts, settings)
     files = {role: texts[role]["files"] if role in texts else [] for role in task_class.roles}

@@ -290,7 +290,7 @@ def test_a_resumed_run_has_its_corpus_and_place(flags, training, seqlm, stopped)
     stopped(3, interrupt, *arguments, "-o", "run")
     result = seqlm("train", "--resume", "run", *flags)
     assert result.code == 2
-    assert "--resume goes on with the corpus and settings of its run" in result.error
+    assert "--resume continues with the text and the settings of its run" in result.error
 
 
 def test_variables_for_new_runs_do_not_change_a_resumed_one(training, seqlm, stopped, workplace):

@@ -104,6 +104,17 @@ def test_flags_go_before_variables_before_recipes_before_defaults(trained, workp
     assert trained().settings["seed"] == 1
 
 
+def test_the_configuration_of_a_run_is_a_recipe(trained, workplace):
+    first = trained("--seed", "7", "--dropout", "0.3", "--length", "20")
+    (workplace / "run").rename(workplace / "first")
+    again = trained("--config", "first/config.yaml")
+    assert (again.settings, again.model) == (first.settings, first.model)
+    weights = contents(workplace / "run"), contents(workplace / "first")
+    (name,) = [name for name in weights[0] if name.endswith("model.safetensors")]
+    assert weights[0][name] == weights[1][name]
+    assert trained("--config", "first/config.yaml", "--seed", "8").settings["seed"] == 8
+
+
 def test_a_recipe_may_spell_its_keys_like_flags(trained, workplace):
     (workplace / "recipe.yaml").write_text("batch-size: 5\ndropout_input: 0\n")
     config = trained("--config", "recipe.yaml")
@@ -114,22 +125,22 @@ def test_a_recipe_may_spell_its_keys_like_flags(trained, workplace):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ("lenght: 3", "no setting 'lenght' for --arch lstm; did you mean 'length'?"),
+        ("lenght: 3", "recipe.yaml: lenght is no setting of lstm; did you mean 'length'?"),
         ("witdh: 3", "did you mean 'width'?"),
-        ("width: wide", "width is 'wide'; it takes int"),
-        ("width: 3.5", "width is 3.5; it takes int"),
-        ("epochs: true", "epochs is True; it takes int"),
-        ("epochs:", "epochs is None; it takes int"),
-        ("tied: 1", "tied is 1; it takes bool"),
-        ("lr: fast", "lr is 'fast'; it takes float"),
-        ("lr: [1]", "lr is [1]; it takes float"),
-        ("lr: .nan", "lr is nan; it lies between"),
-        ("dropout_input: 1", "dropout_input is 1.0; it lies between 0 and 0.99"),
+        ("width: wide", "width is 'wide'; it takes a whole number"),
+        ("width: 3.5", "width is 3.5; it takes a whole number"),
+        ("epochs: true", "epochs is True; it takes a whole number"),
+        ("epochs:", "epochs is None; it takes a whole number"),
+        ("tied: 1", "tied is 1; it takes true or false"),
+        ("lr: fast", "lr is 'fast'; it takes a number"),
+        ("lr: [1]", "lr is [1]; it takes a number"),
+        ("lr: .nan", "lr is nan; it must be"),
+        ("dropout_input: 1", "recipe.yaml: dropout_input is 1.0; it must be from 0 to 0.99"),
         ("optimizer: adamx", "optimizer is 'adamx'; did you mean 'adam'?"),
         ("schedule: cosin", "did you mean 'cosine'?"),
-        ("arch: lstn", "no architecture 'lstn'; did you mean 'lstm'?"),
+        ("arch: lstn", "recipe.yaml: arch is 'lstn'; did you mean 'lstm'?"),
         ("arch: ngram", "seqlm count"),
-        ("arch: 5", "arch is 5; it takes str"),
+        ("arch: 5", "arch is 5; it takes a text"),
         ("- a list", "is not a mapping from settings to values"),
         ("3: 4", "is not a mapping from settings to values"),
         ("just words", "is not a mapping from settings to values"),
@@ -163,20 +174,20 @@ def test_a_recipe_that_is_not_there_is_named(seqlm, toy):
         (["--tokenizer", "words"], "did you mean 'word'?"),
         (["--context", "sentences"], "did you mean 'sentence'?"),
         (["--errors", "ignore"], "--errors 'ignore'"),
-        (["--epochs", "0"], "epochs is 0; it lies between 1 and"),
-        (["--lr", "1e30"], "lr is 1e+30; it lies between 0 and"),
-        (["--lr", "-1"], "lr is -1"),
-        (["--lr", "nan"], "lr is nan"),
-        (["--dropout", "1"], "it lies between 0 and 0.99"),
-        (["--batch-size", "0"], "batch_size is 0"),
-        (["--vocab-size", "2"], "vocab_size is 2"),
-        (["--width", "-4"], "width is -4"),
-        (["--valid-fraction", "0.9"], "valid_fraction is 0.9"),
-        (["--epochs", "many"], "--epochs"),
-        (["--seed", "-1", "--context", "sentence"], "seed is -1"),
-        (["--seed", "99999999999999999999999"], "seed is 9"),
-        (["--patience", "0"], "patience is 0"),
-        (["--valid", "VALID", "--valid-fraction", "0.1"], "two answers to one question"),
+        (["--epochs", "0"], "--epochs is 0; it must be from 1 to"),
+        (["--lr", "1e30"], "--lr is 1e+30; it must be from 0 to"),
+        (["--lr", "-1"], "--lr is -1"),
+        (["--lr", "nan"], "--lr is nan"),
+        (["--dropout", "1"], "--dropout is 1.0; it must be from 0 to 0.99"),
+        (["--batch-size", "0"], "--batch-size is 0"),
+        (["--vocab-size", "2"], "--vocab-size is 2"),
+        (["--width", "-4"], "--width is -4"),
+        (["--valid-fraction", "0.9"], "--valid-fraction is 0.9"),
+        (["--epochs", "many"], "--epochs is 'many'; it takes a whole number"),
+        (["--seed", "-1", "--context", "sentence"], "--seed is -1"),
+        (["--seed", "99999999999999999999999"], "--seed is 9"),
+        (["--patience", "0"], "--patience is 0"),
+        (["--valid", "VALID", "--valid-fraction", "0.1"], "--valid-fraction exclude each other"),
         (["--valid", "-", "-"], "standard input is the corpus"),
         (["-", "-"], "which can be read once"),
         (["--device", "abacus"], "no device 'abacus'"),
@@ -192,10 +203,34 @@ def test_flags_that_mean_nothing_are_a_mistake_of_usage(flags, message, seqlm, t
     assert not (workplace / "run").exists()
 
 
-def test_a_variable_that_means_nothing_is_a_mistake_of_usage(seqlm, toy):
-    result = seqlm("train", toy.train, env={"SEQLM_EPOCHS": "many"})
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("SEQLM_EPOCHS", "many", "SEQLM_EPOCHS is 'many'; it takes a whole number"),
+        ("SEQLM_LR", "abc", "SEQLM_LR is 'abc'; it takes a number"),
+        ("SEQLM_LR", "-1", "SEQLM_LR is -1.0; it must be from 0 to 1000000"),
+        ("SEQLM_SCHEDULE", "cosin", "SEQLM_SCHEDULE is 'cosin'; did you mean 'cosine'?"),
+        ("SEQLM_TIED", "perhaps", "Invalid value for 'SEQLM_TIED'"),
+        ("SEQLM_COOLDOWN", "0.2", "SEQLM_COOLDOWN needs --schedule wsd"),
+        ("SEQLM_HEADS", "2", "SEQLM_HEADS is an option of transformer, not of lstm"),
+    ],
+)
+def test_a_variable_that_means_nothing_is_blamed_by_its_name(variable, value, message, seqlm, toy):
+    result = seqlm("train", toy.train, env={variable: value})
     assert result.code == 2
-    assert "--epochs" in result.error
+    assert message in result.error
+
+
+def test_each_setting_is_blamed_where_it_was_written(seqlm, toy, workplace):
+    def error(recipe: str, *flags: str, **env: str) -> str:
+        (workplace / "my.yaml").write_text(recipe)
+        return seqlm("train", toy.train, "--config", "my.yaml", *flags, env=env).error
+
+    assert error("cooldown: 0.2") == "my.yaml: cooldown needs --schedule wsd"
+    assert error("cooldown: 0.2\nschedule: cosine") == "my.yaml: cooldown needs schedule wsd"
+    assert error("epochs: 0", "--lr", "2").startswith("my.yaml: epochs is 0;")
+    assert error("epochs: 0", "--epochs", "-1").startswith("--epochs is -1;")
+    assert error("epochs: 0", SEQLM_EPOCHS="-1").startswith("SEQLM_EPOCHS is -1;")
 
 
 # --------------------------------------------------------------------------------------------- text

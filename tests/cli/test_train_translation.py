@@ -174,11 +174,11 @@ def test_several_files_are_one_text(trained, pairs, workplace):
         (["--source", "-", "--target", "-"], "which can be read once"),
         (["--task", "lm", "--source", "S", "--target", "T"], "are for --task translation"),
         (["--valid-source", "S", "--valid-target", "T", "T"], "are for --task translation"),
-        (["--source", "S", "--target", "T", "--context", "sentence"], "context is for task lm"),
-        (["--source", "S", "--target", "T", "--config", "ptb-lstm"], "is for task lm"),
+        (["--source", "S", "--target", "T", "--context", "sentence"], "--context needs --task lm"),
+        (["--source", "S", "--target", "T", "--config", "ptb-lstm"], "needs --task lm"),
         (["--source", "S", "--target", "T", "--valid-metric", "bleu"], "needs validation text"),
         (["--source", "S", "--target", "T", "--schedule", "plateau"], "waits for validations"),
-        (["--source", "S", "--target", "T", "--arch", "mamba"], "no architecture 'mamba'"),
+        (["--source", "S", "--target", "T", "--arch", "mamba"], "--arch is 'mamba'"),
         (["--source", "S", "--target", "T", "--vocab", "x", "--separate"], "vocabulary as it is"),
     ],
 )  # fmt: skip
@@ -280,7 +280,7 @@ def test_a_changed_text_and_another_setting_are_refused(pairs, seqlm, workplace,
         assert "cannot change in a resumed run" in result.error
         assert flag[2:] in result.error.replace("_", "-")
     result = seqlm("train", "--resume", "run", "--source", "x")
-    assert result.error == "--resume goes on with the corpus and settings of its run"
+    assert result.error == "--resume continues with the text and the settings of its run"
     copy.write_bytes(copy.read_bytes().replace(b"frog", b"toad"))
     result = seqlm("train", "--resume", "run")
     assert (result.code, result.error) == (3, f"{copy} has changed since run was begun")

@@ -11,7 +11,7 @@ import torch
 from seqlm.errors import ModelError, SeqlmError
 from seqlm.models.base import NetworkOutput
 from seqlm.text.batches import StreamBatches
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.optimization.schedules import SCHEDULES, schedule_factor
 from tests.training.toy import CPU, finish, make
 
@@ -48,7 +48,7 @@ OPTIONS = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     usual = {"epochs": 3, "batch_size": 4, "length": 7, "lr": 0.1, "weight_decay": 0.01}
-    settings = Settings(**usual | {"context": "carried", "patience": None} | OPTIONS[name])
+    settings = TrainingSettings(**usual | {"context": "carried", "patience": None} | OPTIONS[name])
     unbroken = make(settings, validations())
     finish(unbroken, ends := [])
 
@@ -72,7 +72,7 @@ def test_a_resumed_run_is_the_unbroken_one(name) -> None:
 
 
 def test_a_state_of_an_older_version_is_refused() -> None:
-    finish(trainer := make(Settings(epochs=1, batch_size=4)), checkpoints := [])
+    finish(trainer := make(TrainingSettings(epochs=1, batch_size=4)), checkpoints := [])
     model, state = checkpoints[-1]
     del state.values["early_stopping"]
     with pytest.raises(ModelError, match="made by an older seqlm"):
@@ -83,7 +83,7 @@ def test_a_state_of_an_older_version_is_refused() -> None:
 
 
 def test_accumulated_segments_give_the_gradient_of_all_their_tokens() -> None:
-    trainer = make(Settings(epochs=1, batch_size=4, length=2, accumulate=3), dropout=0.0)
+    trainer = make(TrainingSettings(epochs=1, batch_size=4, length=2, accumulate=3), dropout=0.0)
     segments = [trainer.batches[index] for index in range(3)]
     cache, loss = None, 0.0
     for segment in segments:
@@ -101,7 +101,9 @@ def test_accumulated_segments_give_the_gradient_of_all_their_tokens() -> None:
 
 
 def test_accumulated_lines_are_weighted_by_their_tokens() -> None:
-    trainer = make(Settings(epochs=1, batch_size=4, context="sentence", accumulate=4), dropout=0.0)
+    trainer = make(
+        TrainingSettings(epochs=1, batch_size=4, context="sentence", accumulate=4), dropout=0.0
+    )
     segments = list(trainer.batches.epoch(0))[:4]
     scores = []
     for segment in segments:
@@ -113,7 +115,7 @@ def test_accumulated_lines_are_weighted_by_their_tokens() -> None:
 
 
 def test_the_last_update_of_an_epoch_may_have_fewer_segments() -> None:
-    trainer = make(Settings(epochs=2, batch_size=4, length=7, accumulate=5))
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, length=7, accumulate=5))
     segments = len(trainer.batches)  # 22
     assert (segments % 5, trainer.total_steps) == (2, 2 * 5)
     rows = finish(trainer).rows
@@ -122,7 +124,7 @@ def test_the_last_update_of_an_epoch_may_have_fewer_segments() -> None:
 
 
 def test_the_rate_follows_the_length_of_a_segment() -> None:
-    settings = Settings(
+    settings = TrainingSettings(
         epochs=1, batch_size=4, length=20, variable_length=True, schedule="constant", lr=0.1
     )
     trainer = make(settings)
@@ -135,7 +137,7 @@ def test_the_rate_follows_the_length_of_a_segment() -> None:
 
 
 def test_figures_that_a_network_reports_are_averaged_between_validations(monkeypatch) -> None:
-    trainer = make(Settings(epochs=2, batch_size=4, length=7))
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, length=7))
     forward, usages = trainer.network.forward, []
 
     def reports(tokens, cache):
@@ -152,7 +154,9 @@ def test_figures_that_a_network_reports_are_averaged_between_validations(monkeyp
 
 def test_training_lowers_the_loss_below_the_unigram_entropy() -> None:
     ids = np.tile(np.array([2, 3, 4, 5, 1], np.int32), 200)
-    trainer = make(Settings(epochs=8, batch_size=4, length=10, lr=0.03), dropout=0.0, width=32)
+    trainer = make(
+        TrainingSettings(epochs=8, batch_size=4, length=10, lr=0.03), dropout=0.0, width=32
+    )
     trainer.batches = StreamBatches(ids, 4, 10, CPU)
     watcher = finish(trainer)
     assert watcher.rows[-1]["train_loss"] < 0.5 < math.log(5)
@@ -160,7 +164,7 @@ def test_training_lowers_the_loss_below_the_unigram_entropy() -> None:
 
 def test_early_stopping_counts_validations_without_a_gain_beyond_the_tolerance() -> None:
     losses = iter([3.0, 2.0, 1.995, 1.99, 1.0, 0.5])
-    settings = Settings(epochs=9, patience=2, tolerance=0.01, batch_size=4)
+    settings = TrainingSettings(epochs=9, patience=2, tolerance=0.01, batch_size=4)
     trainer = make(settings, lambda: next(losses))
     watcher = finish(trainer)
     assert [row["valid_loss"] for row in watcher.rows] == [3.0, 2.0, 1.995, 1.99]
@@ -172,7 +176,7 @@ def test_early_stopping_counts_validations_without_a_gain_beyond_the_tolerance()
 def test_a_plateau_slows_the_rate() -> None:
     losses = iter([3.0, 3.5, 2.0, 2.5])
     trainer = make(
-        Settings(epochs=4, schedule="plateau", lr=0.4, patience=None, batch_size=4),
+        TrainingSettings(epochs=4, schedule="plateau", lr=0.4, patience=None, batch_size=4),
         lambda: next(losses),
     )
     rows = finish(trainer).rows
@@ -200,7 +204,7 @@ def test_one_cycle_peaks_at_thirty_percent() -> None:
 
 
 def test_a_loss_that_is_not_finite_names_its_step() -> None:
-    trainer = make(Settings(epochs=2, batch_size=4, length=7))
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, length=7))
     real_step = trainer.step
 
     def poisoned_step():
@@ -213,15 +217,15 @@ def test_a_loss_that_is_not_finite_names_its_step() -> None:
 
 
 def test_steps_end_training_in_the_middle_of_an_epoch() -> None:
-    trainer = make(Settings(steps=5, batch_size=4, length=7, valid_every=2), lambda: 1.0)
+    trainer = make(TrainingSettings(steps=5, batch_size=4, length=7, valid_every=2), lambda: 1.0)
     rows = finish(trainer).rows
     assert [row["step"] for row in rows] == [2, 4, 5]
 
 
 def test_a_new_phase_starts_from_the_rate_it_is_given() -> None:
-    trainer = make(Settings(epochs=2, batch_size=4, schedule="constant", lr=0.1))
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, schedule="constant", lr=0.1))
     finish(trainer)
-    trainer.settings = Settings(epochs=3, batch_size=4, schedule="cosine")
+    trainer.settings = TrainingSettings(epochs=3, batch_size=4, schedule="cosine")
     trainer.begin_phase(0.03)
     assert trainer.current_lr() == pytest.approx(0.03)
     before = trainer.progress.step
@@ -231,9 +235,9 @@ def test_a_new_phase_starts_from_the_rate_it_is_given() -> None:
 
 
 def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch() -> None:
-    trainer = make(Settings(epochs=2, batch_size=4, length=7))
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, length=7))
     finish(trainer, [], stop_at=len(trainer.batches) + 3)
-    trainer.settings = Settings(epochs=4, batch_size=4, length=7)
+    trainer.settings = TrainingSettings(epochs=4, batch_size=4, length=7)
     trainer.begin_phase(0.01)
     finish(trainer)
     assert trainer.progress.step == 4 * len(trainer.batches)
@@ -241,9 +245,9 @@ def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch() -> None:
 
 
 def test_a_continued_cycle_only_falls() -> None:
-    trainer = make(Settings(epochs=1, batch_size=4, length=7))
+    trainer = make(TrainingSettings(epochs=1, batch_size=4, length=7))
     finish(trainer)
-    trainer.settings = Settings(epochs=2, batch_size=4, length=7)
+    trainer.settings = TrainingSettings(epochs=2, batch_size=4, length=7)
     trainer.begin_phase(0.01)
     rates = []
     while trainer.progress.step < trainer.total_steps:
@@ -269,7 +273,7 @@ def test_warmup_stable_decay_is_stable_and_then_decays() -> None:
 
 
 def test_beta1_goes_down_as_the_rate_goes_up_and_back() -> None:
-    settings = Settings(
+    settings = TrainingSettings(
         epochs=1, batch_size=4, length=7, optimizer="adamw", beta1=0.8, beta1_lowest=0.7
     )
     trainer, betas, factors = make(settings), [], []

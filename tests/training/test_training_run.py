@@ -10,7 +10,7 @@ from seqlm.text.batches import LineBatches, StreamBatches, VariableBatches, Wind
 from seqlm.text.corpus import Corpus
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
 from seqlm.training.training_run import complete_settings
 from tests.training.toy import CPU, corpus, network
@@ -23,7 +23,9 @@ def task(validated: bool = True) -> LanguageModelingTask:
     return LanguageModelingTask(ids, ids if validated else None, None, TOKENIZER, "toy")
 
 
-def complete(settings: Settings, model: Network, validated: bool = True) -> Settings:
+def complete(
+    settings: TrainingSettings, model: Network, validated: bool = True
+) -> TrainingSettings:
     return complete_settings(settings, model, task(validated), CPU)
 
 
@@ -39,7 +41,7 @@ def complete(settings: Settings, model: Network, validated: bool = True) -> Sett
 )
 def test_the_context_is_that_of_the_model_unless_it_is_set(arch, given, context, kind) -> None:
     model = network(arch)
-    settings = complete(Settings(arch=arch, length=7, batch_size=4, **given), model)
+    settings = complete(TrainingSettings(arch=arch, length=7, batch_size=4, **given), model)
     assert settings.context == context
     batches = task().batches(model, settings)
     assert type(batches) is kind
@@ -64,12 +66,12 @@ def test_the_context_is_that_of_the_model_unless_it_is_set(arch, given, context,
 )
 def test_what_does_not_fit_is_refused(arch, options, given, message) -> None:
     with pytest.raises(UsageError, match=message):
-        complete(Settings(arch=arch, **given), network(arch, **options))
+        complete(TrainingSettings(arch=arch, **given), network(arch, **options))
 
 
 @pytest.mark.parametrize("given", [{"average": "nt-asgd"}, {"schedule": "plateau"}], ids=str)
 def test_what_waits_for_validations_needs_a_text_for_them(given) -> None:
-    settings = Settings(arch="lstm", **given)
+    settings = TrainingSettings(arch="lstm", **given)
     assert complete(settings, network("lstm")).context == "carried"
     with pytest.raises(UsageError, match=r"waits for validations: .*valid.* or .*valid_fraction"):
         complete(settings, network("lstm"), validated=False)

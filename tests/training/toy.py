@@ -12,7 +12,7 @@ from torch import Tensor
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.runs.checkpoint import TrainingState
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.tasks.language_modeling import make_batches
 from seqlm.training.trainer import Trainer
 from seqlm.training.watchers import SilentWatcher
@@ -47,7 +47,7 @@ def network(arch: str = "lstm", **options: Any) -> LanguageNetwork:
 
 
 def make(
-    settings: Settings,
+    settings: TrainingSettings,
     validate: Callable[[], float] | None = None,
     dropout: float = 0.3,
     **options: Any,

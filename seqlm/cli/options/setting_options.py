@@ -15,46 +15,49 @@ import typer
 from typer.core import TyperCommand
 
 from seqlm.cli.console import flag
-from seqlm.cli.options.spelling import flag_of, spell_error, written_as
+from seqlm.cli.options.spelling import flag_of, spell_error, spell_help, written_as
 from seqlm.errors import SeqlmError
 from seqlm.settings import Setting, check_value, parse_value
 
 
-def help_of(setting: Setting) -> str:
-    """The line of `--help`: what it is, its range, its default."""
-    default = setting.default_text()
-    if setting.kind is bool and default:
-        default = "; ".join(flag_of(text) for text in default.split("; "))
-    notes = [setting.range_text(), f"default: {default}" if default else ""]
+def help_of(
+    setting: Setting, architectures: str = "", default: str | None = None, needs: str | None = None
+) -> str:
+    """The line of `--help`: what the setting is, what it is for, its range and its default.
+
+    Settings are marked in it (errors.py); the command writes flags for them.
+    """
+    default = setting.default_text() if default is None else default
+    notes = [
+        architectures,
+        setting.needs_text() if needs is None else needs,
+        setting.range_text(brief=True),
+        f"default: {default}" if default else "",
+    ]
     note = "; ".join(filter(None, notes))
     return f"{setting.help} [{note}]" if note else setting.help
 
 
 def parameter_of(
-    setting: Setting,
-    *names: str,
-    help: str | None = None,
-    check: Callable[[Setting, Any, str], Any] | None = check_value,
+    setting: Setting, *names: str, help: str | None = None, check: bool = True
 ) -> inspect.Parameter:
-    """The parameter of a command that takes `setting`, None where it is not given.
+    """The parameter of a command that takes `setting`; None where it is not given.
 
-    `names` are more flags for it, as "-n". `check` is None where the command checks values itself,
-    with those of a file.
+    `names` are other flags for it, as "-n". Without `check` only the type of a value is checked, as
+    the command checks it together with those of a file.
     """
     if setting.kind is bool:
-        negative = setting.negative or f"no_{setting.name}"
         kind: type = bool
         more: dict[str, Any] = {}
-        names = (f"{flag_of(setting.name)}/{flag_of(negative)}", *names)
+        names = (f"{flag_of(setting.name)}/{flag_of(setting.negative_name)}", *names)
     else:
         kind = str
         more = {"metavar": setting.metavar, "callback": reader(setting, check)}
         names = (flag_of(setting.name), *names)
     if setting.choices:
         more["autocompletion"] = lambda: list(setting.choices)
-    option = flag(
-        *names, help=help or help_of(setting), rich_help_panel=setting.section or None, **more
-    )
+    help = help_of(setting) if help is None else help
+    option = flag(*names, help=help, rich_help_panel=setting.section or None, **more)
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(
         setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
@@ -62,7 +65,7 @@ def parameter_of(
 
 
 def reader(
-    setting: Setting, check: Callable[[Setting, Any, str], Any] | None
+    setting: Setting, check: bool
 ) -> Callable[[typer.Context, typer.CallbackParam, str | None], Any]:
     """Makes the value of a setting from the text of a flag or variable."""
 
@@ -71,7 +74,7 @@ def reader(
             return None
         name = written_as(setting.name, context)
         value = parse_value(setting, text, name)
-        return check(setting, value, name) if check else value
+        return check_value(setting, value, name) if check else value
 
     return read
 
@@ -107,7 +110,8 @@ class SettingsCommand(TyperCommand):
             usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
             section = getattr(parameter, "rich_help_panel", None) or usual
             if record := parameter.get_help_record(ctx):
-                rows.setdefault(section, []).append(record)
+                flags, help = record
+                rows.setdefault(section, []).append((flags, spell_help(help, self)))
         for section, records in rows.items():
             with formatter.section(section):
                 formatter.write_dl(records)

@@ -6,10 +6,11 @@ flag of the command, or the variable where the value came from one.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import partial
 from typing import Any
 
-from seqlm.errors import SeqlmError, spell_plainly, spell_settings
+from seqlm.errors import MARKED, SeqlmError, mark, spell_plainly, spell_settings
 
 
 def flag_of(name: str) -> str:
@@ -33,25 +34,46 @@ def written_as(name: str, context: Any) -> str:
     return variable_of(name) if from_variable(name, context) else flag_of(name)
 
 
-def spell(context: Any, name: str, value: str | None) -> str:
-    """A marked setting, and its value, by the flag of the command that `context` is of.
-
-    One that the command has no flag for keeps its name.
-    """
-    parameter = next((p for p in context.command.params if p.name == name), None)
+def spell_flag(command: Any, name: str, value: str | None) -> str:
+    """The flag of `command` for a setting, and its value. Without such a flag, the name alone."""
+    flag = flag_of(name)
+    if any(flag in each.secondary_opts for each in command.params):  # the negative of a switch
+        return flag
+    parameter = next((each for each in command.params if each.name == name), None)
     if parameter is None or parameter.param_type_name != "option":
         return spell_plainly(name, value)
-    if from_variable(name, context):
-        return variable_of(name) if value is None else f"{variable_of(name)}={value}"
     if value == "False" and parameter.secondary_opts:
         return str(parameter.secondary_opts[0])
     flag = next(flag for flag in parameter.opts if flag.startswith("--"))
     return flag if value in (None, "True") else f"{flag} {value}"
 
 
+def spell_as_written(context: Any, name: str, value: str | None) -> str:
+    """As `spell_flag`, but the variable where the command has the value from one."""
+    known = any(each.name == name for each in context.command.params)
+    if known and from_variable(name, context):
+        return variable_of(name) if value is None else f"{variable_of(name)}={value}"
+    return spell_flag(context.command, name, value)
+
+
 def spell_error(error: SeqlmError, context: Any) -> None:
     """Gives `error` the message that the command line prints."""
-    error.args = (spell_settings(error.marked, partial(spell, context)),)
+    error.args = (spell_settings(error.marked, partial(spell_as_written, context)),)
+
+
+def blame_file(error: SeqlmError, file: str, keys: Set[str]) -> None:
+    """Names `file` in the message where it marks settings that are from there, its `keys`."""
+
+    def spell(name: str, value: str | None) -> str:
+        return spell_plainly(name, value) if name in keys else mark(name, value)
+
+    if any(name in keys for name, _ in MARKED.findall(error.marked)):
+        error.args = (f"{file}: {spell_settings(error.marked, spell)}",)
+
+
+def spell_help(text: str, command: Any) -> str:
+    """A line of `--help` with flags for its marks."""
+    return spell_settings(text, partial(spell_flag, command))
 
 
 def spell_as_flags(message: str) -> str:

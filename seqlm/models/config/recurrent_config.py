@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import ClassVar, Literal
 
-from seqlm.models.config.network_config import HiddenDropout, NetworkConfig
+from seqlm.models.config.network_config import (
+    LANGUAGE_MODEL_DROPOUT,
+    HiddenDropout,
+    NetworkConfig,
+    dropout,
+    embedding_option,
+    layers_option,
+    width_option,
+)
+from seqlm.settings import setting
+
+penalty = partial(setting, 0.0, low=0, high=10**3, section="Regularization")
+recurrent_option = partial(setting, section="Feed-forward and recurrent networks")
 
 
 @dataclass(frozen=True)
 class RecurrentConfig(HiddenDropout, NetworkConfig):
     """Options of all three, and those of the GRU, which has no others."""
 
-    width: int = 256
-    """Hidden units of a layer."""
-    layers: int = 2
-    embedding: int | None = None
-    """Width of the embedding; by default that of the layers."""
-    dropout_weight: float = 0.0
-    """Share of each recurrent matrix U dropped from a segment (weight-drop)."""
-    ar: float = 0.0
-    """alpha: the weight of the penalty on the size of the output."""
-    tar: float = 0.0
-    """beta: the weight of the penalty on its change from step to step."""
+    training_defaults: ClassVar = LANGUAGE_MODEL_DROPOUT
+
+    width: int = width_option()
+    layers: int = layers_option(2)
+    embedding: int | None = embedding_option()
+    dropout_weight: float = dropout("Share of each recurrent matrix dropped (weight-drop).")
+    ar: float = penalty("alpha: weight of the penalty on the size of the output (AWD-LSTM).")
+    tar: float = penalty("beta: weight of the penalty on its change from step to step (AWD-LSTM).")
 
     def sizes(self) -> list[int]:
         """The embedding's width, then each layer's."""
@@ -33,12 +43,16 @@ class RecurrentConfig(HiddenDropout, NetworkConfig):
 
 @dataclass(frozen=True)
 class ElmanConfig(RecurrentConfig):
-    activation: Literal["tanh", "relu"] = "tanh"
+    activation: Literal["tanh", "relu"] = recurrent_option("tanh", "Activation function.")
 
 
 @dataclass(frozen=True)
 class LSTMConfig(RecurrentConfig):
-    peephole: bool = False
-    """Gates see their cell (Gers & Schmidhuber 2000)."""
-    coupled_gates: bool = False
-    """The input gate is what the forget gate leaves, i = 1 - f (Greff et al. 2015)."""
+    training_defaults: ClassVar = {**LANGUAGE_MODEL_DROPOUT, "lr": 0.012, "epsilon": 1e-4}
+
+    peephole: bool = recurrent_option(
+        False, "Gates see the cell, through peepholes (Gers & Schmidhuber 2000)."
+    )
+    coupled_gates: bool = recurrent_option(
+        False, "The input gate is 1 - the forget gate (Greff et al. 2015)."
+    )

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 from seqlm.errors import UsageError
-from seqlm.models.config.network_config import HiddenDropout, NetworkConfig
+from seqlm.models.config.network_config import (
+    LANGUAGE_MODEL_DROPOUT,
+    HiddenDropout,
+    NetworkConfig,
+    layers_option,
+    width_option,
+)
+from seqlm.settings import setting
+
+state_space_option = partial(setting, section="State-space models")
 
 MAX_HEAD_WIDTH = 64
 """The most channels of a head of Mamba-2 where `head_width` sets no other number."""
@@ -16,15 +27,17 @@ MAX_HEAD_WIDTH = 64
 class StateSpaceConfig(HiddenDropout, NetworkConfig):
     """Options of S4D, Mamba and Mamba-2."""
 
-    width: int = 256
-    """D, of the residual stream."""
-    layers: int = 4
+    width: int = width_option()  # D, of the residual stream
+    layers: int = layers_option(4)
 
 
 @dataclass(frozen=True)
 class S4DConfig(StateSpaceConfig):
-    state: int = 64
-    """N, the numbers that each channel keeps, in pairs; even."""
+    training_defaults: ClassVar = {**LANGUAGE_MODEL_DROPOUT, "length": 64, "lr": 8e-3, "clip": 1.0}
+
+    state: int = state_space_option(
+        64, "N, numbers that a channel keeps; even in S4D.", low=1, high=10**6
+    )
 
     def __post_init__(self) -> None:
         """Errors: UsageError where N is not even."""
@@ -36,12 +49,15 @@ class S4DConfig(StateSpaceConfig):
 class SelectiveConfig(StateSpaceConfig):
     """Options of Mamba and Mamba-2."""
 
-    expand: int = 2
-    """Inner channels for each of `width`."""
-    state: int = 16
-    """N, the numbers that each inner channel keeps."""
-    conv: int = 4
-    """K, the tokens that the convolution sees."""
+    training_defaults: ClassVar = {**LANGUAGE_MODEL_DROPOUT, "length": 64, "lr": 6e-3, "clip": 1.0}
+
+    expand: int = state_space_option(
+        2, "Inner channels for each unit of `width`.", low=1, high=10**3
+    )
+    state: int = state_space_option(
+        16, "N, numbers that a channel keeps; even in S4D.", low=1, high=10**6
+    )
+    conv: int = state_space_option(4, "K, tokens that the convolution sees.", low=1, high=10**4)
 
     @property
     def inner(self) -> int:
@@ -51,8 +67,10 @@ class SelectiveConfig(StateSpaceConfig):
 
 @dataclass(frozen=True)
 class MambaConfig(SelectiveConfig):
-    dt_rank: int | None = None
-    """R, the rank of the projection that gives Δ; by default width / 16, rounded up."""
+    dt_rank: int | None = state_space_option(
+        None, "R, rank of the projection that gives the step Δ.",
+        none="`width` / 16", low=1, high=10**6,
+    )  # fmt: skip
 
     @property
     def rank(self) -> int:
@@ -62,8 +80,10 @@ class MambaConfig(SelectiveConfig):
 
 @dataclass(frozen=True)
 class Mamba2Config(SelectiveConfig):
-    head_width: int | None = None
-    """P, the inner channels that forget together; by default the most up to 64 that divide them."""
+    head_width: int | None = state_space_option(
+        None, "P, inner channels that forget together.",
+        none=f"the most up to {MAX_HEAD_WIDTH} that divide them", low=1, high=10**6,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         """Errors: UsageError where the heads do not share the channels evenly."""

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import ClassVar, Literal
 
 from seqlm.errors import UsageError
-from seqlm.models.config.network_config import AttentionDropout, HiddenDropout, NetworkConfig
+from seqlm.models.config.network_config import (
+    LANGUAGE_MODEL_DROPOUT,
+    AttentionDropout,
+    HiddenDropout,
+    NetworkConfig,
+    layers_option,
+    width_option,
+)
+from seqlm.settings import setting
+
+transformer_option = partial(setting, section="Transformer")
 
 
 @dataclass(frozen=True)
 class TransformerLayerConfig(HiddenDropout, AttentionDropout, NetworkConfig):
     """Options of every Transformer, a language model or a translator."""
 
-    width: int = 256
-    layers: int = 4
-    heads: int = 4
-    kv_heads: int | None = None
-    """Heads of keys and values, which the heads of queries share; by default each has its own."""
-    feed_forward: int | None = None
-    """Hidden width of the feed-forward sublayer; by default 4 x width, gated 2/3 of that."""
-    norm_first: bool = True
-    """Norms stand before the sublayers and not after them."""
-    norm: Literal["layer", "rms"] = "layer"
-    positions: Literal["learned", "sinusoidal", "rotary", "none"] = "learned"
-    activation: Literal["relu", "gelu", "gelu-tanh", "swiglu"] = "gelu"
-    bias: bool = True
-    """Linear layers and LayerNorms have biases."""
+    width: int = width_option()
+    layers: int = layers_option(4)
+    heads: int = transformer_option(4, "Attention heads.", low=1, high=10**4)
+    kv_heads: int | None = transformer_option(
+        None, "Heads of keys and values, which the attention heads share (Ainslie et al. 2023).",
+        none="as `heads`", low=1, high=10**4,
+    )  # fmt: skip
+    feed_forward: int | None = transformer_option(
+        None, "Hidden width of the feed-forward sublayer.",
+        none="4 x `width`; with swiglu 8/3 x `width`", low=1, high=10**6,
+    )  # fmt: skip
+    norm_first: bool = transformer_option(
+        True, "Norms stand before the sublayers (pre-norm) or after them (post-norm).",
+        negative="norm_last",
+    )  # fmt: skip
+    norm: Literal["layer", "rms"] = transformer_option("layer", "LayerNorm or RMSNorm.")
+    positions: Literal["learned", "sinusoidal", "rotary", "none"] = transformer_option(
+        "learned", "Position embeddings."
+    )
+    activation: Literal["relu", "gelu", "gelu-tanh", "swiglu"] = transformer_option(
+        "gelu", "Activation function."
+    )
+    bias: bool = transformer_option(True, "Linear layers and LayerNorms have biases.")
 
     def __post_init__(self) -> None:
         """Errors: UsageError where numbers do not fit together."""
@@ -56,16 +76,28 @@ class TransformerLayerConfig(HiddenDropout, AttentionDropout, NetworkConfig):
 
 @dataclass(frozen=True)
 class TransformerConfig(TransformerLayerConfig):
-    horizon: int = 256
-    """The most tokens that are read at once: the length of the blocks it is trained on."""
-    experts: int = 0
-    """Experts in each feed-forward sublayer; 0 is an ordinary sublayer."""
-    experts_active: int = 2
-    """Experts that each position is sent to."""
-    experts_balance: float = 0.01
-    """Weight of the loss that evens out the use of the experts."""
-    experts_z: float = 0.001
-    """Weight of the loss that keeps the router's logits small."""
+    training_defaults: ClassVar = {
+        **LANGUAGE_MODEL_DROPOUT,
+        "length": 128, "lr": 1e-3, "clip": 1.0, "weight_decay": 0.1, "warmup": 0.05,
+        "schedule": "cosine",
+    }  # fmt: skip
+
+    horizon: int = transformer_option(
+        256, "The most tokens that the model reads at once.",
+        default_help="as `length`", low=1, high=10**7,
+    )  # fmt: skip
+    experts: int = transformer_option(
+        0, "Experts in each feed-forward sublayer; 0 is an ordinary sublayer.", low=0, high=10**4
+    )
+    experts_active: int = transformer_option(
+        2, "Experts that each position is sent to.", low=1, high=10**4
+    )
+    experts_balance: float = transformer_option(
+        0.01, "Weight of the loss that evens out the use of the experts.", low=0, high=10**3
+    )
+    experts_z: float = transformer_option(
+        0.001, "Weight of the loss that keeps the router's logits small.", low=0, high=10**3
+    )
 
     def __post_init__(self) -> None:
         """Errors: UsageError where numbers do not fit together."""

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import ClassVar, Literal
 
 from seqlm.errors import UsageError
-from seqlm.models.config.network_config import AttentionDropout, HiddenDropout, NetworkConfig
-from seqlm.models.config.transformer_config import TransformerLayerConfig
+from seqlm.models.config.network_config import (
+    AttentionDropout,
+    HiddenDropout,
+    NetworkConfig,
+    embedding_option,
+    layers_option,
+    width_option,
+)
+from seqlm.models.config.transformer_config import TransformerLayerConfig, transformer_option
+from seqlm.settings import setting
+
+translator_option = partial(setting, section="Translation")
 
 
 @dataclass(frozen=True)
@@ -16,8 +27,10 @@ class TranslatorConfig(NetworkConfig):
 
     source_vocab_size: int | None = None
     """Types of the source; by default those of the target, in one vocabulary."""
-    share_embedding: bool = True
-    """With one vocabulary, the source is read by the target's embedding."""
+    share_embedding: bool = translator_option(
+        True, "With a joint vocabulary, source and target share one embedding.",
+        needs=("separate", (False,)), negative="own_embedding",
+    )  # fmt: skip
 
     @property
     def shares_source_embedding(self) -> bool:
@@ -32,17 +45,23 @@ class TranslatorConfig(NetworkConfig):
 
 @dataclass(frozen=True)
 class RecurrentTranslatorConfig(HiddenDropout, AttentionDropout, TranslatorConfig):
-    width: int = 256
-    """Hidden units of a layer, in the encoder of both directions together."""
-    layers: int = 1
-    """Layers of the encoder, and as many of the decoder."""
-    embedding: int | None = None
-    """Width of the embeddings; by default that of the layers."""
-    bidirectional: bool = True
-    """The encoder reads from both ends."""
-    attention: Literal["none", "additive", "dot", "general", "scaled-dot"] = "additive"
-    input_feeding: bool = False
-    """The decoder reads its last feature beside the token."""
+    training_defaults: ClassVar = {
+        "lr": 2e-3, "dropout_input": 0.3, "dropout_hidden": 0.3, "dropout_output": 0.3
+    }  # fmt: skip
+
+    width: int = width_option()  # of both directions together
+    layers: int = layers_option(1)
+    embedding: int | None = embedding_option()
+    bidirectional: bool = translator_option(
+        True, "The encoder reads from both ends.", negative="unidirectional"
+    )
+    attention: Literal["none", "additive", "dot", "general", "scaled-dot"] = translator_option(
+        "additive", "Attention of the decoder to the source.",
+        by={"input_feeding": {True: "general"}},
+    )  # fmt: skip
+    input_feeding: bool = translator_option(
+        False, "The decoder reads its last attentional output beside the token (Luong et al. 2015)."
+    )
 
     def __post_init__(self) -> None:
         """Errors: UsageError where options do not fit together."""
@@ -66,8 +85,16 @@ class RecurrentTranslatorConfig(HiddenDropout, AttentionDropout, TranslatorConfi
 
 @dataclass(frozen=True)
 class TransformerTranslatorConfig(TransformerLayerConfig, TranslatorConfig):
-    layers: int = 3
-    """Layers of the encoder, and as many of the decoder."""
-    positions: Literal["learned", "sinusoidal", "rotary", "none"] = "sinusoidal"
-    horizon: int = 256
-    """The most tokens of a sentence where positions are learned."""
+    training_defaults: ClassVar = {
+        "lr": 1e-3, "beta2": 0.98, "dropout_input": 0.2, "dropout_hidden": 0.2
+    }  # fmt: skip
+
+    layers: int = layers_option(3)
+    positions: Literal["learned", "sinusoidal", "rotary", "none"] = transformer_option(
+        "sinusoidal", "Position embeddings."
+    )
+    horizon: int = transformer_option(
+        256, "The most tokens that the model reads at once.",
+        default_help="as `max_length`", low=1, high=10**7,
+        needs=("positions", ("learned",)),
+    )  # fmt: skip

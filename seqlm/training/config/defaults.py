@@ -1,69 +1,53 @@
-"""What holds where neither flags nor recipes say otherwise, by task and by architecture.
-
-These are settings and model options that differ from those of `Settings` and of a model's own
-configuration, which are those of its paper.
-"""
+"""What holds where no setting is given: by task, by architecture, and beside other settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-OF_TASK: dict[str, dict[str, Any]] = {
-    "lm": {"dropout_input": 0.1, "dropout_hidden": 0.1, "dropout_output": 0.2},
-    "translation": {
-        "arch": "transformer", "tokenizer": "bpe", "epochs": 15, "clip": 1.0,
-        "label_smoothing": 0.1, "schedule": "cosine", "warmup": 0.1,
-    },
-}  # fmt: skip
+from seqlm.models import config_class
+from seqlm.settings import Setting, settings_of
+from seqlm.training.config.training_settings import TrainingSettings
 
-RECURRENT_TRANSLATOR: dict[str, Any] = {
-    "lr": 2e-3, "dropout_input": 0.3, "dropout_hidden": 0.3, "dropout_output": 0.3,
-}  # fmt: skip
-
-ARCHITECTURES: dict[tuple[str, str], dict[str, Any]] = {
-    ("lm", "lstm"): {"lr": 0.012, "epsilon": 1e-4},
-    ("lm", "transformer"): {
-        "length": 128, "lr": 1e-3, "clip": 1.0, "weight_decay": 0.1, "warmup": 0.05,
-        "schedule": "cosine",
-    },
-    ("lm", "s4d"): {"length": 64, "lr": 8e-3, "clip": 1.0},
-    ("lm", "mamba"): {"length": 64, "lr": 6e-3, "clip": 1.0},
-    ("lm", "mamba2"): {"length": 64, "lr": 6e-3, "clip": 1.0},
-    ("translation", "rnn"): RECURRENT_TRANSLATOR,
-    ("translation", "lstm"): RECURRENT_TRANSLATOR,
-    ("translation", "gru"): RECURRENT_TRANSLATOR,
-    ("translation", "transformer"): {
-        "lr": 1e-3, "beta2": 0.98, "dropout_input": 0.2, "dropout_hidden": 0.2,
-    },
-}  # fmt: skip
-
-USUAL = "adamw"
-"""The optimiser that rates and the like are for."""
-
-OF_OPTIMIZER = ("lr", "beta2", "weight_decay", "epsilon")
-"""Those that are left out where another optimiser is chosen."""
-
-OF_FULL_SOFTMAX = ("label_smoothing",)
-"""Those that are left out where another output layer is."""
-
-AVERAGED: dict[str, Any] = {"optimizer": "sgd", "schedule": "constant", "patience": None}
-"""Where `average` is nt-asgd: it waits for validations without a gain."""
+TRAINING = settings_of(TrainingSettings)
+"""The settings of training by name."""
 
 
-FED: dict[str, Any] = {"attention": "general"}
-"""Where `input_feeding` is asked for, which additive attention does not have."""
+def options_of(task: str, arch: str) -> dict[str, Setting]:
+    """The options of an architecture by name, its vocabulary aside. Errors: UsageError."""
+    return settings_of(config_class(task, arch))
 
 
-def defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What holds for an architecture of `task` beside what is `given`."""
-    own = {**OF_TASK[task], "arch": arch, **ARCHITECTURES.get((task, arch), {})}
-    if given.get("average") == "nt-asgd":
-        own |= AVERAGED
-    if given.get("input_feeding"):
-        own |= FED
-    if given.get("optimizer", own.get("optimizer", USUAL)) != USUAL:
-        own = {name: value for name, value in own.items() if name not in OF_OPTIMIZER}
-    if given.get("softmax", "full") != "full":
-        own = {name: value for name, value in own.items() if name not in OF_FULL_SOFTMAX}
-    return own
+def default_arch(task: str) -> str:
+    arch = TRAINING["arch"]
+    return str(arch.by["task"].get(task, arch.default))
+
+
+def special_defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of an architecture of `task`, where they differ from the general ones, beside
+    what is `given`. Those of other settings go before the architecture's, and these before the
+    task's."""
+    settings = [*TRAINING.values(), *options_of(task, arch).values()]
+    defaults = {
+        setting.name: setting.by["task"][task]
+        for setting in settings
+        if task in setting.by.get("task", {})
+    }
+    defaults |= {"arch": arch, **getattr(config_class(task, arch), "training_defaults", {})}
+
+    def value(name: str) -> Any:
+        return given.get(name, defaults.get(name, general_default(name, settings)))
+
+    for setting in settings:
+        for other, by_value in setting.by.items():
+            for wanted, default in by_value.items():
+                if other != "task" and value(other) == wanted:
+                    defaults[setting.name] = default
+    for setting in settings:
+        if setting.tuned_for and value(setting.tuned_for[0]) not in setting.tuned_for[1]:
+            defaults.pop(setting.name, None)
+    return defaults
+
+
+def general_default(name: str, settings: Iterable[Setting]) -> Any:
+    return next((setting.default for setting in settings if setting.name == name), None)

@@ -1,96 +1,233 @@
-"""The configuration of a training run: names, types and defaults, from flags and YAML.
+"""The settings of a training run: name, type, default, range and help of each, in one line.
 
-    flags  >  SEQLM_* variables  >  --config YAML  >  the defaults below
-
-A recipe is a YAML mapping from the names of these settings (- or _) to values; those that ship with
-the package are named without a path. Model options (`width`, `layers`, …) are the fields of the
-architecture's own configuration. What holds by default depends on the task and the architecture
-(`defaults.py`).
+They are what is not the model's own; the options of an architecture (`width`, `layers`, ...) are
+defined in the same way by its configuration (`seqlm/models/config/`).
 """
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
-import yaml
+from seqlm.settings import Setting, number, setting
 
-from seqlm.errors import UsageError, did_you_mean
-from seqlm.models import architectures, model_class
-from seqlm.training.config.defaults import OF_TASK, defaults
-from seqlm.training.config.ranges import checked
-from seqlm.training.optimization.optimizer import DEFAULT_LR
+DEFAULT_LR = {"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0}
+"""Peak learning rates for recurrent networks; SGD's suits gradients clipped to 0.25."""
 
-RECIPES = files("seqlm.training") / "recipes"
+DEFAULT_EPSILON = 1e-8
+"""The eps of Kingma & Ba 2015."""
+
+DEFAULT_BETAS = {"adamw": (0.9, 0.99), "adam": (0.9, 0.99), "rmsprop": (0.0, 0.999)}
+
+DEFAULT_MIN_COUNT = {"word": 2}
+"""The setting `min_count` by tokenizer where the text has no `<unk>` of its own, else 1: rare words
+become `<unk>`, so that there is something to learn it from."""
 
 
-Task = Literal["lm", "translation"]
+def by_name(values: Mapping[str, Any]) -> str:
+    """'adamw 0.005, sgd 20'."""
+    return ", ".join(f"{name} {number(value)}" for name, value in values.items())
+
+
+text = partial(setting, section="Text")
+optimization = partial(setting, section="Optimization")
+ADAM = ("optimizer", ("adam", "adamw", "rmsprop"))
+ADAMW = ("optimizer", ("adamw",))
+LANGUAGE_MODELING = ("task", ("lm",))
+TRANSLATION = ("task", ("translation",))
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What is not the model's own."""
-
-    task: Task = "lm"
-    arch: str = "lstm"
-    # text
-    tokenizer: Literal["word", "char", "bpe"] = "word"
-    vocab: str | None = None
-    vocab_size: int | None = None
-    min_count: int | None = None
-    separate: bool = False
-    """A vocabulary for each side of a translation, instead of a joint one."""
-    context: Literal["carried", "sentence", "window"] | None = None
-    """By default 'window' where the model reads no more than so many tokens, else 'carried'."""
-    valid_fraction: float | None = None
-    # segments
-    epochs: int = 6
-    steps: int | None = None
-    batch_size: int = 32
-    batch_tokens: int = 2048
-    length: int = 35
-    max_length: int = 100
-    """Tokens of either side of a pair, `</s>` counted; longer ones are left out of training."""
-    variable_length: bool = False
-    accumulate: int = 1
-    # optimisation
-    optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
-    lr: float | None = None
-    beta1: float | None = None
-    beta2: float | None = None
-    beta1_lowest: float | None = None
-    epsilon: float | None = None
-    schedule: Literal["constant", "cosine", "one-cycle", "plateau", "wsd"] = "one-cycle"
-    warmup: float = 0.0
-    cooldown: float = 0.1
-    clip: float = 0.25
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-    scheduled_sampling: Literal["none", "linear", "exponential", "inverse-sigmoid"] = "none"
-    scheduled_sampling_last: float = 0.75
-    average: Literal["none", "ema", "asgd", "nt-asgd", "last"] = "none"
-    average_decay: float = 0.999
-    average_wait: int = 5
-    average_last: int = 5
-    # machine
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    compile: bool = False
-    tensorboard: bool = False
-    # validation
-    valid_every: int | None = None
-    valid_metric: Literal["loss", "bleu", "chrf"] = "loss"
-    patience: int | None = 3
-    tolerance: float = 0.0
-    seed: int = 1
+class TrainingSettings:
+    # ------------------------------------------------------------------------------------ the model
+    task: Literal["lm", "translation"] = setting(
+        "lm", "Language modeling, or translation, which `source` implies.", section="Model"
+    )
+    arch: str = setting(
+        "lstm", "Architecture.", section="Model", by={"task": {"translation": "transformer"}}
+    )
+    # ------------------------------------------------------------------------------------- the text
+    tokenizer: Literal["word", "char", "bpe"] = text(
+        "word", "Units of the text.", by={"task": {"translation": "bpe"}}
+    )
+    vocab: str | None = text(
+        None, "Take the vocabulary of a run, or of a file with a type on each line.",
+        none="from the text", metavar="FILE",
+    )  # fmt: skip
+    vocab_size: int | None = text(
+        None, "Maximum vocabulary size.", none="all types; bpe: 4000", low=3, high=2**31
+    )
+    min_count: int | None = text(
+        None, "Occurrences that a type needs to enter the vocabulary.",
+        none=f"{by_name(DEFAULT_MIN_COUNT)}, else or with <unk> in the text 1", low=1, high=2**31,
+    )  # fmt: skip
+    separate: bool = setting(
+        False, "A vocabulary for each language, or a joint one.",
+        section="Translation", needs=TRANSLATION, negative="joint",
+    )  # fmt: skip
+    context: Literal["carried", "sentence", "window"] | None = text(
+        None, "What is read before a token: all lines, its sentence, or a window.",
+        none="window if the model has a context length, else carried", needs=LANGUAGE_MODELING,
+    )  # fmt: skip
+    valid_fraction: float | None = text(
+        None, "Validate on this share of the corpus, taken from its end.",
+        none="no validation", low=0, high=0.5, needs=LANGUAGE_MODELING,
+    )  # fmt: skip
+    # ---------------------------------------------------------------------------------- the batches
+    epochs: int = optimization(
+        6, "Passes over the text.", low=1, high=10**9, by={"task": {"translation": 15}}
+    )
+    steps: int | None = optimization(
+        None,
+        "Train for this many updates instead of `epochs`.",
+        none="set by `epochs`",
+        low=1,
+        high=10**12,
+    )
+    batch_size: int = optimization(
+        32, "Rows of text trained side by side.",
+        low=1, high=10**7, needs=LANGUAGE_MODELING, instead="batch_tokens",
+    )  # fmt: skip
+    batch_tokens: int = setting(
+        2048, "Size of a batch: sentence pairs times their longest side, in tokens.",
+        section="Translation", low=2, high=10**9, needs=TRANSLATION, instead="batch_size",
+    )  # fmt: skip
+    length: int = optimization(
+        35, "Tokens of a segment, through which gradients flow.",
+        low=1, high=10**7, needs=LANGUAGE_MODELING, instead="max_length",
+    )  # fmt: skip
+    max_length: int = setting(
+        100, "Maximum tokens of either side of a pair, </s> included; longer pairs are left out.",
+        section="Translation", low=2, high=10**7, needs=TRANSLATION, instead="length",
+    )  # fmt: skip
+    variable_length: bool = optimization(
+        False, "Draw the length of each segment around `length` (AWD-LSTM).",
+        needs=LANGUAGE_MODELING,
+    )  # fmt: skip
+    accumulate: int = optimization(
+        1, "Segments or batches whose gradients make one update.", low=1, high=10**6
+    )
+    # --------------------------------------------------------------------------------- optimization
+    optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = optimization(
+        "adamw", "Optimizer.", by={"average": {"nt-asgd": "sgd"}}
+    )
+    lr: float | None = optimization(
+        None, "Peak learning rate.",
+        none=by_name(DEFAULT_LR), low=0, high=10**6, tuned_for=ADAMW,
+    )  # fmt: skip
+    beta1: float | None = optimization(
+        None, "Adam's decay of the mean gradient.",
+        none=by_name({name: betas[0] for name, betas in DEFAULT_BETAS.items()}),
+        low=0, high=0.9999, needs=ADAM,
+    )  # fmt: skip
+    beta2: float | None = optimization(
+        None, "Adam's decay of the mean squared gradient.",
+        none=by_name({name: betas[1] for name, betas in DEFAULT_BETAS.items()}),
+        low=0, high=0.999999, needs=ADAM, tuned_for=ADAMW,
+    )  # fmt: skip
+    beta1_lowest: float | None = optimization(
+        None, "What `beta1` falls to at the peak of the learning rate, before it rises again.",
+        none="`beta1` stays", low=0, high=0.9999, needs=("optimizer", ("adam", "adamw")),
+    )  # fmt: skip
+    epsilon: float | None = optimization(
+        None, "Adam's epsilon.",
+        none=number(DEFAULT_EPSILON), low=1e-12, high=1, needs=ADAM, tuned_for=ADAMW,
+    )  # fmt: skip
+    schedule: Literal["constant", "cosine", "one-cycle", "plateau", "wsd"] = optimization(
+        "one-cycle", "How the learning rate changes.",
+        by={"task": {"translation": "cosine"}, "average": {"nt-asgd": "constant"}},
+    )  # fmt: skip
+    warmup: float = optimization(
+        0.0, "Share of the updates over which the learning rate rises.",
+        low=0, high=1, by={"task": {"translation": 0.1}},
+    )  # fmt: skip
+    cooldown: float = optimization(
+        0.1, "Share of the updates over which the learning rate falls at the end.",
+        low=0, high=1, needs=("schedule", ("wsd",)),
+    )  # fmt: skip
+    clip: float = optimization(
+        0.25, "Maximum norm of the gradient; 0 does not clip.",
+        low=0, high=10**9, by={"task": {"translation": 1.0}},
+    )  # fmt: skip
+    weight_decay: float = setting(
+        0.0, "Weight decay.", section="Regularization", low=0, high=10**3, tuned_for=ADAMW
+    )
+    label_smoothing: float = setting(
+        0.0, "Share of a target's probability that is spread over all types.",
+        section="Regularization", low=0, high=0.99, by={"task": {"translation": 0.1}},
+        tuned_for=("softmax", ("full",)),
+    )  # fmt: skip
+    scheduled_sampling: Literal["none", "linear", "exponential", "inverse-sigmoid"] = setting(
+        "none", "How the share of true words in the input falls, the model's own taking their"
+        " place (Bengio et al. 2015).",
+        section="Regularization",
+    )  # fmt: skip
+    scheduled_sampling_last: float = setting(
+        0.75, "Share of true words in the input at the end of training.",
+        section="Regularization", low=0.01, high=0.98,
+        needs=("scheduled_sampling", ("linear", "exponential", "inverse-sigmoid")),
+    )  # fmt: skip
+    average: Literal["none", "ema", "asgd", "nt-asgd", "last"] = optimization(
+        "none", "Average of the weights that is validated and saved."
+    )
+    average_decay: float = optimization(
+        0.999, "Decay of the moving average.", low=0, high=0.9999999, needs=("average", ("ema",))
+    )
+    average_wait: int = optimization(
+        5, "Validations without an improvement after which nt-asgd begins to average.",
+        low=1, high=10**6, needs=("average", ("nt-asgd",)),
+    )  # fmt: skip
+    average_last: int = optimization(
+        5, "Validations that are averaged over.", low=1, high=10**3, needs=("average", ("last",))
+    )
+    seed: int = optimization(1, "Seed of all random numbers.", low=0, high=2**63 - 1)
+    # ---------------------------------------------------------------------------------- the machine
+    precision: Literal["float32", "bfloat16", "float16"] = setting(
+        "float32", "Arithmetic of the matrix products.", section="Machine"
+    )
+    compile: bool = setting(False, "Compile the model by torch.compile.", section="Machine")
+    tensorboard: bool = setting(
+        False, "Write event files of TensorBoard into the run.", section="Validation"
+    )
+    # ----------------------------------------------------------------------------------- validation
+    valid_every: int | None = setting(
+        None, "Updates between validations.",
+        none="an epoch", section="Validation", low=1, high=10**12,
+    )  # fmt: skip
+    valid_metric: Literal["loss", "bleu", "chrf"] = setting(
+        "loss", "What selects the best weights and stops training.",
+        section="Translation", needs=TRANSLATION,
+    )  # fmt: skip
+    patience: int | None = setting(
+        3, "Validations without an improvement before training stops.",
+        none="never", section="Validation", low=1, high=10**9, by={"average": {"nt-asgd": None}},
+    )  # fmt: skip
+    tolerance: float = setting(
+        0.0, "Nats per token, or points of BLEU or chrF, that make an improvement.",
+        section="Validation", low=0, high=10**3,
+    )  # fmt: skip
 
     @property
-    def peak_rate(self) -> float:
+    def peak_lr(self) -> float:
         return self.lr if self.lr is not None else DEFAULT_LR[self.optimizer]
 
+
+DROPOUT = Setting(
+    "dropout",
+    "Sets `dropout_input`, `dropout_hidden`, `dropout_attention` and `dropout_output` at once.",
+    kind=float, default=None, optional=True, low=0, high=0.99, section="Regularization",
+    metavar="X",
+)  # fmt: skip
+DROPOUTS = ("dropout_input", "dropout_hidden", "dropout_attention", "dropout_output")
+"""What `dropout` sets at once, as far as the architecture has them."""
+
+SECTIONS = (
+    *("Text", "Model", "Translation", "Feed-forward and recurrent networks", "Transformer"),
+    *("State-space models", "Regularization", "Optimization", "Validation", "Machine"),
+)
+"""The headings that settings stand under, in their order; others follow."""
 
 SCHEDULE = frozenset(
     {
@@ -104,185 +241,3 @@ CHANGEABLE = SCHEDULE | {
     *("patience", "tolerance", "valid_every"),
 }
 """Settings that a resumed run may change."""
-
-DROPOUTS = ("dropout_input", "dropout_hidden", "dropout_output", "dropout_attention")
-"""What `dropout` sets at once, as far as the architecture has them."""
-
-SGD = [("lm", arch) for arch in ("rnn", "lstm", "gru")]
-"""What SGD's usual rate is for."""
-
-OF_VOCABULARY = ("vocab_size", "source_vocab_size")
-"""Options of a model that its text decides."""
-
-
-def resolve(*layers: Mapping[str, Any], idle: bool = False) -> tuple[Settings, dict[str, Any]]:
-    """Settings, and the model's own options without its vocabulary. Later layers win.
-
-    `dropout` stands for all of DROPOUTS that its layer does not name. `idle` lets settings stand
-    that have no use beside the others.
-    Errors: UsageError on a name no setting has (with the nearest), or a value that does not fit.
-    """
-    named = {name: value for layer in layers for name, value in layer.items()}
-    hints = typing.get_type_hints(Settings)
-    task = checked("task", named.get("task", Settings.task), hints["task"])
-    usual = OF_TASK[task].get("arch", Settings.arch)
-    arch = checked("arch", named.get("arch", usual), str)
-    options = model_options(task, arch)
-    given: dict[str, Any] = {}
-    for layer in layers:
-        spread = dict.fromkeys(DROPOUTS, layer["dropout"]) if "dropout" in layer else {}
-        given |= {name: value for name, value in spread.items() if name in options}
-        given |= {name: value for name, value in layer.items() if name != "dropout"}
-    mine: dict[str, Any] = {}
-    model: dict[str, Any] = {}
-    for name, value in (defaults(task, arch, given) | given).items():
-        if name in hints:
-            mine[name] = checked(name, value, hints[name])
-        elif name in options:
-            model[name] = checked(name, value, options[name])
-        elif name in given:
-            raise unknown(name, task, arch, [*hints, *options])
-    settings = Settings(**mine)
-    if not idle:
-        check_use(given, asdict(settings) | model)
-        check_task(settings, model, given)
-    if settings.optimizer == "sgd" and settings.lr is None and (task, arch) not in SGD:
-        raise UsageError(f"--optimizer sgd has no usual rate for --arch {arch}: --lr gives one")
-    return within_bounds(settings, model, options, given)
-
-
-def within_bounds(
-    settings: Settings, model: dict[str, Any], options: Mapping[str, Any], given: Mapping[str, Any]
-) -> tuple[Settings, dict[str, Any]]:
-    """The `length` of a segment, or the `max_length` of a sentence, is no more than what reads it
-    takes: shortened where it is not `given`. Errors: UsageError where it is."""
-    span = "length" if settings.task == "lm" else "max_length"
-    longest = getattr(settings, span)
-    bounds: dict[str, int] = {}
-    if settings.task == "translation":
-        bounds["batch_tokens"] = settings.batch_tokens
-    bounded = "horizon" in options and (settings.task == "lm" or learned(model))
-    if bounded:
-        bounds["the model's horizon"] = model.get("horizon", longest)
-    if span not in given:
-        longest = min(longest, *bounds.values()) if bounds else longest
-    for name, bound in bounds.items():
-        if longest > bound:
-            raise UsageError(f"{span} {longest} is beyond {name} {bound}; as long at most")
-    if bounded:
-        model = {"horizon": longest, **model}
-    return replace(settings, **{span: longest}), model
-
-
-def learned(model: Mapping[str, Any]) -> bool:
-    """Whether a Transformer has learnt positions, of which there are so many."""
-    return model.get("positions") == "learned"
-
-
-def unknown(name: str, task: str, arch: str, known: list[str]) -> UsageError:
-    """What is wrong with a setting that an architecture of `task` does not know."""
-    owners = {of: owners_of(name, of) for of in OF_TASK}
-    if owners[task]:
-        return UsageError(f"{name} is an option of {', '.join(owners[task])}, and not of {arch}")
-    for other, archs in owners.items():
-        if archs:
-            return UsageError(f"{name} is for task {other}")
-    return UsageError(f"no setting {name!r} for --arch {arch}{did_you_mean(name, known)}")
-
-
-def owners_of(name: str, task: str) -> list[str]:
-    """The architectures of `task` that have an option of this name."""
-    return [arch for arch in trainable(task) if name in model_options(task, arch)]
-
-
-USES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "cooldown": ("schedule", ("wsd",)),
-    "beta1": ("optimizer", ("adam", "adamw", "rmsprop")),
-    "beta2": ("optimizer", ("adam", "adamw", "rmsprop")),
-    "epsilon": ("optimizer", ("adam", "adamw", "rmsprop")),
-    "beta1_lowest": ("optimizer", ("adam", "adamw")),
-    "average_decay": ("average", ("ema",)),
-    "average_wait": ("average", ("nt-asgd",)),
-    "average_last": ("average", ("last",)),
-    "scheduled_sampling_last": (
-        "scheduled_sampling",
-        ("linear", "exponential", "inverse-sigmoid"),
-    ),
-    "cutoffs": ("softmax", ("adaptive",)),
-    "samples": ("softmax", ("sampled",)),
-    **dict.fromkeys(("context", "valid_fraction", "batch_size", "length"), ("task", ("lm",))),
-    "variable_length": ("task", ("lm",)),
-    **dict.fromkeys(("separate", "batch_tokens", "max_length"), ("task", ("translation",))),
-    "valid_metric": ("task", ("translation",)),
-}
-"""Settings that mean something beside some values of another."""
-
-INSTEAD = {
-    "batch_size": "batch_tokens",
-    "batch_tokens": "batch_size",
-    "length": "max_length",
-    "max_length": "length",
-}
-"""What does for one task about the same as each of these for another."""
-
-
-def check_use(given: Mapping[str, Any], all_: Mapping[str, Any]) -> None:
-    """Errors: UsageError where one that is `given` has no use beside the others."""
-    for name, (other, values) in USES.items():
-        if given.get(name) is not None and all_.get(other) not in values:
-            instead = f"; here it is {INSTEAD[name]}" if name in INSTEAD else ""
-            raise UsageError(f"{name} is for {other} {' or '.join(values)}{instead}")
-
-
-def check_task(settings: Settings, model: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Errors: UsageError where one that is `given` has no use in a translator of this kind."""
-    if settings.task == "translation":
-        if "horizon" in given and not learned(model):
-            raise UsageError("horizon is for positions learned")
-        if settings.separate and given.get("share_embedding"):
-            raise UsageError("share_embedding is for a joint vocabulary: no --separate")
-
-
-def model_options(task: str, arch: str) -> dict[str, Any]:
-    """The names and types of an architecture's options. Errors: UsageError."""
-    if arch == "ngram":
-        raise UsageError("an n-gram model is counted, not trained: seqlm count")
-    if arch not in trainable(task):
-        raise UsageError(f"no architecture {arch!r}{did_you_mean(str(arch), trainable(task))}")
-    hints = typing.get_type_hints(model_class(task, arch).config_class)
-    return {name: kind for name, kind in hints.items() if name not in OF_VOCABULARY}
-
-
-def trainable(task: str) -> list[str]:
-    """The names that `train --arch` takes."""
-    return [arch for arch in architectures(task) if arch != "ngram"]
-
-
-# ----------------------------------------------------------------------------------------- recipes
-
-
-def recipe_names() -> list[str]:
-    return sorted(
-        p.name.removesuffix(".yaml") for p in RECIPES.iterdir() if p.name.endswith(".yaml")
-    )
-
-
-def read_recipe(name: str) -> dict[str, Any]:
-    """A recipe by the name it ships under, or by path.
-
-    Errors: UsageError where there is none, or it is not a plain YAML mapping.
-    """
-    path = Path(name)
-    if path.is_file():
-        text = path.read_bytes()
-    elif name in recipe_names():
-        text = (RECIPES / f"{name}.yaml").read_bytes()
-    else:
-        raise UsageError(f"no recipe {name!r}{did_you_mean(name, recipe_names())}")
-    try:
-        recipe = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{name} is no plain YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(recipe, dict) or not all(isinstance(key, str) for key in recipe):
-        raise UsageError(f"{name} is not a mapping from settings to values")
-    return {key.replace("-", "_"): value for key, value in recipe.items()}

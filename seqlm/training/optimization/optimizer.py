@@ -22,14 +22,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from seqlm.errors import ModelError
 from seqlm.models.base import Network
-
-DEFAULT_LR = {"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0}
-"""Peak learning rates for recurrent networks; SGD's suits gradients clipped to 0.25."""
-
-DEFAULT_EPSILON = 1e-8
-"""The eps of Kingma & Ba 2015."""
-
-DEFAULT_BETAS = {"adamw": (0.9, 0.99), "adam": (0.9, 0.99), "rmsprop": (0.0, 0.999)}
+from seqlm.training.config.training_settings import DEFAULT_BETAS, DEFAULT_EPSILON
 
 
 def make_optimizer(

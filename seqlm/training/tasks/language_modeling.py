@@ -33,8 +33,8 @@ from seqlm.text.corpus import Corpus, held_out_start, read_corpus
 from seqlm.text.reading import short_name
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
-from seqlm.training.config.training_settings import Settings
-from seqlm.training.tasks.task import DEFAULT_MIN_COUNT, FilesByRole, TrainingTask
+from seqlm.training.config.training_settings import DEFAULT_MIN_COUNT, TrainingSettings
+from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.trainer import ValidationFunction
 
 
@@ -54,7 +54,11 @@ class LanguageModelingTask(TrainingTask):
 
     @classmethod
     def read(
-        cls, files: FilesByRole, settings: Settings, errors: str, run: RunFolder | None = None
+        cls,
+        files: FilesByRole,
+        settings: TrainingSettings,
+        errors: str,
+        run: RunFolder | None = None,
     ) -> Self:
         if run is not None:
             corpus = read_corpus(files["corpus"], run.tokenizer, errors=errors)
@@ -88,7 +92,9 @@ class LanguageModelingTask(TrainingTask):
         write_tensors(run / "corpus.safetensors", tensors)
 
     @classmethod
-    def load_corpus(cls, run: RunFolder, texts: Mapping[str, Any], settings: Settings) -> Self:
+    def load_corpus(
+        cls, run: RunFolder, texts: Mapping[str, Any], settings: TrainingSettings
+    ) -> Self:
         ids = {n: t.numpy() for n, t in read_tensors(run / "corpus.safetensors").items()}
         corpus, valid = (
             Corpus(ids[role], run.tokenizer, texts[role]["sha256"]) if role in ids else None
@@ -128,7 +134,7 @@ class LanguageModelingTask(TrainingTask):
     def vocabulary_sizes(self) -> dict[str, int]:
         return {"vocab_size": len(self.tokenizer)}
 
-    def statistics(self, settings: Settings) -> dict[str, Any]:
+    def statistics(self, settings: TrainingSettings) -> dict[str, Any]:
         train, valid = self.splits
         return {"tokens": len(train), "valid_tokens": 0 if valid is None else len(valid)}
 
@@ -142,7 +148,7 @@ class LanguageModelingTask(TrainingTask):
 
     # -- training on it
 
-    def complete_settings(self, settings: Settings, network: Network) -> Settings:
+    def complete_settings(self, settings: TrainingSettings, network: Network) -> TrainingSettings:
         """The settings with the context of the model, if they name none."""
         bounded = network.context_length is not None
         context = settings.context or ("window" if bounded else "carried")
@@ -159,11 +165,11 @@ class LanguageModelingTask(TrainingTask):
             raise UsageError(f"`variable_length` needs `context=carried`, and it is {context}")
         return replace(settings, context=context)
 
-    def batches(self, network: Network, settings: Settings) -> Batches:
+    def batches(self, network: Network, settings: TrainingSettings) -> Batches:
         return make_batches(self.splits[0], network, settings)
 
     def validation_function(
-        self, network: Network, settings: Settings
+        self, network: Network, settings: TrainingSettings
     ) -> ValidationFunction | None:
         valid, context = self.splits[1], settings.context
         if valid is None:
@@ -173,7 +179,7 @@ class LanguageModelingTask(TrainingTask):
         return lambda: {"loss": validation_loss(network, valid, context, settings.batch_size)}
 
 
-def make_batches(ids: np.ndarray, network: Network, settings: Settings) -> Batches:
+def make_batches(ids: np.ndarray, network: Network, settings: TrainingSettings) -> Batches:
     """Batches of `ids` (N,) for the context that the settings name; `carried` if they name none."""
     rows, length, seed, device = settings.batch_size, settings.length, settings.seed, network.device
     if settings.context == "sentence":

@@ -15,15 +15,11 @@ from seqlm.models.base import Network
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import Batches
 from seqlm.text.tokenizer import Tokenizer
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.trainer import ValidationFunction
 
 FilesByRole = Mapping[str, list[str]]
 """The files of each role; the list may be empty."""
-
-DEFAULT_MIN_COUNT = {"word": 2}
-"""The setting `min_count` by tokenizer where the text has no `<unk>` of its own, else 1: rare words
-become `<unk>`, so that there is something to learn it from."""
 
 
 class TrainingTask(ABC):
@@ -42,7 +38,11 @@ class TrainingTask(ABC):
     @classmethod
     @abstractmethod
     def read(
-        cls, files: FilesByRole, settings: Settings, errors: str, run: RunFolder | None = None
+        cls,
+        files: FilesByRole,
+        settings: TrainingSettings,
+        errors: str,
+        run: RunFolder | None = None,
     ) -> Self:
         """Reads the text, with the vocabulary of `run` where one is resumed.
 
@@ -55,7 +55,9 @@ class TrainingTask(ABC):
 
     @classmethod
     @abstractmethod
-    def load_corpus(cls, run: RunFolder, texts: Mapping[str, Any], settings: Settings) -> Self:
+    def load_corpus(
+        cls, run: RunFolder, texts: Mapping[str, Any], settings: TrainingSettings
+    ) -> Self:
         """The inverse of `save_corpus`; `texts` holds the files and the SHA-256 of each role, as
         config.yaml does. Errors: ModelError."""
 
@@ -68,7 +70,7 @@ class TrainingTask(ABC):
         """The model options that the vocabulary decides, such as `vocab_size`."""
 
     @abstractmethod
-    def statistics(self, settings: Settings) -> dict[str, Any]:
+    def statistics(self, settings: TrainingSettings) -> dict[str, Any]:
         """Figures of the text for config.yaml; `tokens` is the number of tokens to predict."""
 
     @abstractmethod
@@ -81,19 +83,19 @@ class TrainingTask(ABC):
         """Whether there is text to validate on."""
 
     @abstractmethod
-    def complete_settings(self, settings: Settings, network: Network) -> Settings:
+    def complete_settings(self, settings: TrainingSettings, network: Network) -> TrainingSettings:
         """The settings with what the network and the text decide filled in, such as `context`.
 
         Errors: UsageError if the network or the text does not support a setting.
         """
 
     @abstractmethod
-    def batches(self, network: Network, settings: Settings) -> Batches:
+    def batches(self, network: Network, settings: TrainingSettings) -> Batches:
         """The batches to train on."""
 
     @abstractmethod
     def validation_function(
-        self, network: Network, settings: Settings
+        self, network: Network, settings: TrainingSettings
     ) -> ValidationFunction | None:
         """A function that measures the network on the validation text, None if there is none.
 

@@ -36,8 +36,8 @@ from seqlm.text.bitext import (
 from seqlm.text.reading import Block, short_name
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
-from seqlm.training.config.training_settings import Settings
-from seqlm.training.tasks.task import DEFAULT_MIN_COUNT, FilesByRole, TrainingTask
+from seqlm.training.config.training_settings import DEFAULT_MIN_COUNT, TrainingSettings
+from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.trainer import ValidationFunction
 
 GREEDY = Search(beam=1)
@@ -61,14 +61,18 @@ class TranslationTask(TrainingTask):
 
     @classmethod
     def read(
-        cls, files: FilesByRole, settings: Settings, errors: str, run: RunFolder | None = None
+        cls,
+        files: FilesByRole,
+        settings: TrainingSettings,
+        errors: str,
+        run: RunFolder | None = None,
     ) -> Self:
         sides = {role: read_side(names, errors) for role, names in files.items() if names}
         return cls.from_sides(sides, settings, run, files["source"][0])
 
     @classmethod
     def from_sides(
-        cls, sides: Mapping[str, Side], settings: Settings, run: RunFolder | None, file: str
+        cls, sides: Mapping[str, Side], settings: TrainingSettings, run: RunFolder | None, file: str
     ) -> Self:
         """The task of texts in memory. `file`, the name of the source, gives the task its title."""
         if run is None:
@@ -91,7 +95,9 @@ class TranslationTask(TrainingTask):
         write_tensors(run / "corpus.safetensors", tensors)
 
     @classmethod
-    def load_corpus(cls, run: RunFolder, texts: Mapping[str, Any], settings: Settings) -> Self:
+    def load_corpus(
+        cls, run: RunFolder, texts: Mapping[str, Any], settings: TrainingSettings
+    ) -> Self:
         path = run / "corpus.safetensors"
         sides = {
             role: Side([Block(text.numpy().tobytes(), str(path), 1)], str(path))
@@ -119,7 +125,7 @@ class TranslationTask(TrainingTask):
             sizes["source_vocab_size"] = len(self.source_tokenizer)
         return sizes
 
-    def statistics(self, settings: Settings) -> dict[str, Any]:
+    def statistics(self, settings: TrainingSettings) -> dict[str, Any]:
         train, valid = self.train, self.valid
         statistics: dict[str, Any] = {
             "lines": len(train.is_kept),
@@ -166,7 +172,7 @@ class TranslationTask(TrainingTask):
 
     # -- training on it
 
-    def complete_settings(self, settings: Settings, network: Network) -> Settings:
+    def complete_settings(self, settings: TrainingSettings, network: Network) -> TrainingSettings:
         if settings.valid_metric != "loss" and not self.has_validation:
             raise UsageError(
                 f"`valid_metric={settings.valid_metric}` needs validation text:"
@@ -174,11 +180,11 @@ class TranslationTask(TrainingTask):
             )
         return replace(settings, context="sentence")
 
-    def batches(self, network: Network, settings: Settings) -> PairBatches:
+    def batches(self, network: Network, settings: TrainingSettings) -> PairBatches:
         return PairBatches(self.train, settings.batch_tokens, settings.seed, network.device)
 
     def validation_function(
-        self, network: Network, settings: Settings
+        self, network: Network, settings: TrainingSettings
     ) -> ValidationFunction | None:
         if self.valid is None:
             return None
@@ -241,7 +247,7 @@ def validation_loss(network: TranslationNetwork, batches: PairBatches) -> float:
 
 
 def make_tokenizers(
-    source: Side, target: Side, settings: Settings
+    source: Side, target: Side, settings: TrainingSettings
 ) -> tuple[Tokenizer, Tokenizer | None]:
     """The tokenizers of the target and of the source, or a joint one and None.
 

@@ -1,48 +1,136 @@
-"""The flags of `train`, the settings, and the options of the architectures are the same names."""
+"""The flags of `train` are made from the settings and the options of the architectures."""
 
 from __future__ import annotations
 
 import dataclasses
-import typing
-from types import NoneType
+from typing import Any
 
 import pytest
+import typer
 
-from seqlm.cli.options.training_options import NAMES, SECTIONS
-from seqlm.models import model_class
-from seqlm.training.config.training_settings import OF_VOCABULARY, Settings, trainable
+from seqlm.cli.app import app
+from seqlm.cli.options.training_options import training_flags
+from seqlm.models import config_class
+from seqlm.settings import settings_of
+from seqlm.text.corpus import DEFAULT_BPE_SIZE
+from seqlm.training.config.resolve import resolve, trainable
+from seqlm.training.config.training_settings import (
+    CHANGEABLE,
+    DROPOUTS,
+    SECTIONS,
+    TrainingSettings,
+)
 
 NETWORKS = [(task, arch) for task in ("lm", "translation") for arch in trainable(task)]
+FLAGS = {flag.setting.name: flag for flag in training_flags()}
+OF_VOCABULARY = {"vocab_size", "source_vocab_size"}
+"""Fields of a model's configuration that its text decides."""
 
 
-def test_every_setting_has_a_flag_and_every_flag_is_a_setting():
-    fields = {field.name for field in dataclasses.fields(Settings)}
-    for task, arch in NETWORKS:
-        config = model_class(task, arch).config_class
-        fields |= {field.name for field in dataclasses.fields(config)} - {*OF_VOCABULARY}
-    assert sorted(NAMES) == sorted(fields | {"vocab_size", "dropout"})
-    assert len(NAMES) == len(set(NAMES))
+def parameters() -> dict[str, Any]:
+    command: Any = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
+    return {parameter.name: parameter for parameter in command.params}
 
 
-@pytest.mark.parametrize(("task", "arch"), NETWORKS)
-def test_a_flag_has_the_type_of_its_setting(task, arch):
-    config = model_class(task, arch).config_class
-    hints = typing.get_type_hints(config) | typing.get_type_hints(Settings)
-    for line in (line for lines in SECTIONS.values() for line in lines):
-        kinds = set(typing.get_args(hints.get(line.parameter))) or {hints.get(line.parameter)}
-        kinds -= {NoneType}
-        if line.kind is not str and line.parameter in hints:
-            assert kinds == {line.kind}, line.name
+def all_settings() -> list[Any]:
+    classes = [TrainingSettings, *(config_class(*network) for network in NETWORKS)]
+    return [setting for each in classes for setting in settings_of(each).values()]
 
 
-def test_the_architectures_are_all_named():
-    [line] = [line for line in SECTIONS["Model"] if line.name == "arch"]
-    for _, arch in NETWORKS:
-        assert arch in line.help
+def test_every_field_is_a_setting_and_has_a_flag():
+    fields = {field.name for field in dataclasses.fields(TrainingSettings)}
+    assert fields == settings_of(TrainingSettings).keys()
+    for network in NETWORKS:
+        own = {field.name for field in dataclasses.fields(config_class(*network))} - OF_VOCABULARY
+        assert own == settings_of(config_class(*network)).keys()
+        fields |= own
+    assert FLAGS.keys() == fields | {"dropout"}
+    assert FLAGS.keys() <= parameters().keys()
+    assert {*CHANGEABLE, *DROPOUTS} <= FLAGS.keys()
+
+
+def test_every_number_has_a_range_and_every_none_a_meaning():
+    for setting in all_settings():
+        if setting.kind in (int, float, tuple):
+            assert setting.range_text(), setting.name
+        if setting.optional:
+            assert setting.none, setting.name
+        assert setting.section in SECTIONS
+        assert setting.help.endswith(".")
+        assert setting.help[0].isupper() or setting.help.split(":")[0] in ("n", "alpha", "beta")
+
+
+def test_defaults_are_within_their_range():
+    for network in NETWORKS:
+        task, arch = network
+        settings, model = resolve({"task": task, "arch": arch})
+        defaults = {
+            name: option.default for name, option in settings_of(config_class(*network)).items()
+        }
+        resolve(model, {"task": task, "arch": arch}, {"seed": settings.seed}, allow_unused=True)
+        resolve(defaults, {"task": task, "arch": arch}, allow_unused=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        ("epochs", "6; translation: 15"),
+        ("task", "lm"),
+        ("arch", "lstm; translation: transformer"),
+        ("layers", "2; transformer, s4d, mamba, mamba2: 4; translation: 3;"
+                   " translation by rnn, lstm, gru: 1"),
+        ("weight_decay", "0; with `optimizer=adamw`, transformer: 0.1"),
+        ("label_smoothing", "0; with `softmax=full`, translation: 0.1"),
+        ("epsilon", "1e-8; with `optimizer=adamw`, lstm: 0.0001"),
+        ("warmup", "0; transformer: 0.05; translation: 0.1"),
+        ("dropout_hidden", "0.1; translation: 0.2; translation by rnn, lstm, gru: 0.3"),
+        ("dropout_output", "0.2; translation: 0; translation by rnn, lstm, gru: 0.3"),
+        ("optimizer", "adamw; with `average=nt-asgd`: sgd"),
+        ("activation", "tanh; transformer: gelu; translation: gelu"),
+        ("state", "16; s4d: 64"),
+        ("tied", "`tied`"),
+        ("peephole", ""),
+        ("vocab_size", f"all types; bpe: {DEFAULT_BPE_SIZE}"),
+        ("patience", "3; with `average=nt-asgd`: never"),
+    ],
+)  # fmt: skip
+def test_defaults_are_written_by_architecture(name, default):
+    assert FLAGS[name].default == default
+
+
+@pytest.mark.parametrize(
+    ("name", "architectures"),
+    [
+        ("width", ""),
+        ("embedding", "ffnn, rnn, lstm, gru"),
+        ("heads", "transformer"),
+        ("experts", "transformer for language modeling"),
+        ("attention", "rnn, lstm, gru for translation"),
+        ("batch_tokens", "translation"),
+        ("valid_fraction", "language modeling"),
+        ("dropout_attention", "transformer for language modeling; translation"),
+    ],
+)
+def test_the_architectures_of_an_option_are_named(name, architectures):
+    assert FLAGS[name].architectures == architectures
+
+
+def test_choices_are_those_of_all_architectures():
+    assert FLAGS["activation"].setting.choices == ("tanh", "relu", "gelu", "gelu-tanh", "swiglu")
+    assert FLAGS["arch"].setting.choices == tuple(dict.fromkeys(arch for _, arch in NETWORKS))
+    for name, flag in FLAGS.items():
+        if flag.setting.choices:
+            completed = parameters()[name].shell_complete(None, flag.setting.choices[0][:2])
+            assert flag.setting.choices[0] in [item.value for item in completed]
 
 
 def test_help_has_sections(seqlm):
     result = seqlm("train", "--help")
+    text = " ".join(result.out.split())
     for section in ("Arguments", "Options", *SECTIONS):
         assert f"\n{section}:\n" in result.out
     assert "--norm-first / --norm-last" in result.out
+    assert "--schedule constant|cosine|one-cycle|plateau|wsd" in text
+    assert "[needs --schedule wsd; from 0 to 1; default: 0.1]" in text
+    assert "[transformer; default: 4 x --width; with swiglu 8/3 x --width]" in text
+    assert "`" not in result.out

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.optimization.averaging import make_average
 from tests.training.toy import finish, make
 
@@ -109,8 +109,8 @@ def test_the_weights_come_back_to_the_bit_in_the_same_tensors(kind) -> None:
 @pytest.mark.parametrize("kind", ["ema", "asgd", "last"])
 def test_training_is_blind_to_the_average_that_is_validated(kind) -> None:
     usual = {"epochs": 2, "batch_size": 4, "length": 7, "patience": None}
-    plain = make(Settings(**usual), dropout=0.0)
-    averaged = make(Settings(**usual, average=kind), dropout=0.0)
+    plain = make(TrainingSettings(**usual), dropout=0.0)
+    averaged = make(TrainingSettings(**usual, average=kind), dropout=0.0)
     validated: list[torch.Tensor] = []
 
     def validate() -> dict[str, float]:

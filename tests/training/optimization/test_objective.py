@@ -8,7 +8,7 @@ import torch
 from seqlm.errors import UsageError
 from seqlm.models.tree import pack
 from seqlm.text.batches import IGNORE_INDEX, Batch
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.optimization import compiling
 from seqlm.training.optimization.compiling import compile_objective
 from seqlm.training.optimization.objective import Objective
@@ -84,7 +84,7 @@ def test_a_precision_that_the_device_lacks_is_refused() -> None:
 
 def test_a_scaled_loss_gives_the_same_steps() -> None:
     """S is a power of two: in float32 nothing is lost."""
-    usual = Settings(epochs=1, batch_size=4, length=7, steps=9)
+    usual = TrainingSettings(epochs=1, batch_size=4, length=7, steps=9)
     plain, scaled = make(usual, dropout=0.0), make(usual, dropout=0.0)
     scaled.precision.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8)
     finish(plain)
@@ -105,8 +105,8 @@ def test_a_compiled_network_trains_alike(monkeypatch) -> None:
     compiled = torch.compile
     monkeypatch.setattr(compiling.torch, "compile", lambda f, dynamic: compiled(f, backend="eager"))
     usual = {"epochs": 1, "batch_size": 4, "length": 7, "steps": 4, "context": "window"}
-    plain = make(Settings(arch="transformer", **usual), dropout=0.0)
-    faster = make(Settings(arch="transformer", **usual, compile=True), dropout=0.0)
+    plain = make(TrainingSettings(arch="transformer", **usual), dropout=0.0)
+    faster = make(TrainingSettings(arch="transformer", **usual, compile=True), dropout=0.0)
     finish(plain)
     finish(faster)
     assert faster.objective.network_pass != faster.network.__call__

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from seqlm.training.config.training_settings import Settings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.optimization.objective import Objective
 from seqlm.training.optimization.scheduled_sampling import K, mix_in_samples, teacher_forcing_rate
 from tests.training.optimization.test_objective import batch
@@ -76,7 +76,7 @@ def test_targets_stay_true_and_nothing_else_changes() -> None:
 
 def test_the_share_goes_down_over_the_steps_of_training(monkeypatch) -> None:
     trainer = make(
-        Settings(
+        TrainingSettings(
             epochs=1, batch_size=4, length=7, scheduled_sampling="linear",
             scheduled_sampling_last=0.5,
         )

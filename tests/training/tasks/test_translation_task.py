@@ -13,7 +13,8 @@ from seqlm.models.base import TranslationNetwork
 from seqlm.text.bitext import Side, encode_bitext
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
-from seqlm.training.config.training_settings import Settings, resolve
+from seqlm.training.config.resolve import resolve
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.objective import Objective
 from seqlm.training.optimization.scheduled_sampling import mix_in_samples
@@ -28,9 +29,9 @@ def side(lines: list[str]) -> Side:
     return Side([Block("".join(f"{line}\n" for line in lines).encode(), "lines", 1)], "lines")
 
 
-def reversed_words(count: int = 60, **given) -> tuple[TranslationTask, Settings]:
+def reversed_words(count: int = 60, **given) -> tuple[TranslationTask, TrainingSettings]:
     """A task whose targets are the source words in reverse order, and its settings."""
-    settings = Settings(task="translation", tokenizer="word", min_count=1, **given)
+    settings = TrainingSettings(task="translation", tokenizer="word", min_count=1, **given)
     sides = {}
     for prefix, seed in (("", 1), ("valid_", 2)):
         torch.manual_seed(seed)
@@ -57,7 +58,9 @@ def network(pairs: TranslationTask, arch: str = "gru", **options) -> Translation
     return model
 
 
-def make(pairs: TranslationTask, settings: Settings, arch: str = "gru", **options) -> Trainer:
+def make(
+    pairs: TranslationTask, settings: TrainingSettings, arch: str = "gru", **options
+) -> Trainer:
     model = network(pairs, arch, **options)
     settings = pairs.complete_settings(settings, model)
     torch.manual_seed(settings.seed)
@@ -215,29 +218,32 @@ def test_validation_leaves_out_pairs_beyond_the_learned_positions_with_a_warning
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"length": 5}, "length is for task lm"),
-        ({"batch_size": 5}, "batch_size is for task lm"),
-        ({"context": "sentence"}, "context is for task lm"),
-        ({"variable_length": True}, "variable_length is for task lm"),
-        ({"valid_fraction": 0.1}, "valid_fraction is for task lm"),
-        ({"experts": 2}, "experts is for task lm"),
-        ({"task": "lm", "batch_tokens": 99}, "batch_tokens is for task translation"),
-        ({"task": "lm", "max_length": 99}, "max_length is for task translation"),
-        ({"task": "lm", "valid_metric": "bleu"}, "valid_metric is for task translation"),
-        ({"task": "lm", "attention": "dot"}, "attention is for task translation"),
+        ({"length": 5}, "length needs task lm"),
+        ({"batch_size": 5}, "batch_size needs task lm"),
+        ({"context": "sentence"}, "context needs task lm"),
+        ({"variable_length": True}, "variable_length needs task lm"),
+        ({"valid_fraction": 0.1}, "valid_fraction needs task lm"),
+        ({"experts": 2}, "experts needs task lm"),
+        ({"task": "lm", "batch_tokens": 99}, "batch_tokens needs task translation"),
+        ({"task": "lm", "max_length": 99}, "max_length needs task translation"),
+        ({"task": "lm", "valid_metric": "bleu"}, "valid_metric needs task translation"),
+        ({"task": "lm", "attention": "dot"}, "attention needs task translation"),
         ({"task": "tagging"}, "task is 'tagging'; there are lm, translation"),
-        ({"arch": "mamba"}, "no architecture 'mamba'"),
-        ({"arch": "gru", "heads": 2}, "heads is an option of transformer, and not of gru"),
-        ({"attention": "dot"}, "attention is an option of rnn, lstm, gru, and not of transformer"),
+        ({"arch": "mamba"}, "arch is 'mamba'; there are"),
+        ({"arch": "gru", "heads": 2}, "heads is an option of transformer, not of gru"),
+        ({"attention": "dot"}, "attention is an option of rnn, lstm, gru, not of transformer"),
         ({"arch": "gru", "attention": "bahdanau"}, "attention is 'bahdanau'"),
-        ({"separate": True, "share_embedding": True}, "is for a joint vocabulary: no --separate"),
-        ({"max_length": 99, "batch_tokens": 50}, "max_length 99 is beyond batch_tokens 50"),
-        ({"horizon": 30}, "horizon is for positions learned"),
+        (
+            {"separate": True, "share_embedding": True},
+            "share_embedding needs separate False",
+        ),
+        ({"max_length": 99, "batch_tokens": 50}, "max_length 99 is longer than batch_tokens 50"),
+        ({"horizon": 30}, "horizon needs positions learned"),
         (
             {"positions": "learned", "horizon": 30, "max_length": 31},
-            "max_length 31 is beyond the model's horizon 30",
+            "max_length 31 is longer than horizon 30",
         ),
-        ({"optimizer": "sgd"}, "--optimizer sgd has no usual rate"),
+        ({"optimizer": "sgd"}, "optimizer sgd has no usual rate"),
     ],
 )
 def test_settings_of_another_task_are_refused(given, message) -> None:

@@ -1,0 +1,69 @@
+"""Recipes: YAML files of settings, those that ship with the package and one's own.
+
+A recipe is a mapping from names of settings (with - or _) to values. The config.yaml of a trained
+run works as one, too: its settings, its task and architecture, and the options of its model.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seqlm.errors import UsageError, did_you_mean
+from seqlm.runs.run_config import REQUIRED, RunConfig
+from seqlm.settings import has_effect
+from seqlm.training.config.defaults import TRAINING, options_of
+
+RECIPES = files("seqlm.training") / "recipes"
+
+
+def recipe_names() -> list[str]:
+    """The recipes that ship with the package."""
+    return sorted(
+        path.name.removesuffix(".yaml") for path in RECIPES.iterdir() if path.name.endswith(".yaml")
+    )
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """The settings of a recipe by its name, or of a file by its path.
+
+    Errors: UsageError where there is none, or it is not a plain YAML mapping.
+    """
+    path = Path(name)
+    if path.is_file():
+        text = path.read_bytes()
+    elif name in recipe_names():
+        text = (RECIPES / f"{name}.yaml").read_bytes()
+    else:
+        raise UsageError(f"no recipe {name!r}{did_you_mean(name, recipe_names())}")
+    try:
+        recipe = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(f"{name} is no plain YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(recipe, dict) or not all(isinstance(key, str) for key in recipe):
+        raise UsageError(f"{name} is not a mapping from settings to values")
+    if recipe.keys() >= set(REQUIRED):
+        return settings_of_run(RunConfig.from_mapping(recipe, path), name)
+    return {key.replace("-", "_"): value for key, value in recipe.items()}
+
+
+def settings_of_run(config: RunConfig, name: str) -> dict[str, Any]:
+    """What `resolve` takes to train a run once more, as its config.yaml says.
+
+    What has no effect in it is left out, so that its own values are not in the way of others.
+    Errors: UsageError where the run was not trained.
+    """
+    if config.arch == "ngram":
+        raise UsageError(f"{name} is of a model that was counted, not trained")
+    options = options_of(config.task, config.arch)
+    model = {key: value for key, value in config.model.items() if key in options}
+    values = {**config.settings, **model}
+    known = TRAINING | options
+    return {
+        key: value
+        for key, value in values.items()
+        if key not in known or has_effect(known[key], values)
+    }

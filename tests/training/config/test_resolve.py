@@ -1,0 +1,154 @@
+"""What `resolve` makes of settings: defaults, precedence, types, and names that nearly exist."""
+
+from __future__ import annotations
+
+import pytest
+
+from seqlm.errors import UsageError
+from seqlm.training.config.defaults import options_of
+from seqlm.training.config.resolve import resolve
+from seqlm.training.config.training_settings import DEFAULT_LR, TrainingSettings
+
+LM_DROPOUT = {"dropout_input": 0.1, "dropout_hidden": 0.1, "dropout_output": 0.2}
+TRANSLATION = {
+    "tokenizer": "bpe", "epochs": 15, "clip": 1.0, "label_smoothing": 0.1, "schedule": "cosine",
+    "warmup": 0.1,
+}  # fmt: skip
+RECURRENT_TRANSLATOR = {
+    **TRANSLATION,
+    "lr": 2e-3, "dropout_input": 0.3, "dropout_hidden": 0.3, "dropout_output": 0.3,
+}  # fmt: skip
+STATE_SPACE = {**LM_DROPOUT, "length": 64, "clip": 1.0}
+DEFAULTS = {
+    ("lm", "ffnn"): {"dropout_input": 0.1, "dropout_output": 0.2},
+    ("lm", "rnn"): LM_DROPOUT,
+    ("lm", "lstm"): {**LM_DROPOUT, "lr": 0.012, "epsilon": 1e-4},
+    ("lm", "gru"): LM_DROPOUT,
+    ("lm", "transformer"): {
+        **LM_DROPOUT,
+        "length": 128, "lr": 1e-3, "clip": 1.0, "weight_decay": 0.1, "warmup": 0.05,
+        "schedule": "cosine", "horizon": 128,
+    },
+    ("lm", "s4d"): {**STATE_SPACE, "lr": 8e-3},
+    ("lm", "mamba"): {**STATE_SPACE, "lr": 6e-3},
+    ("lm", "mamba2"): {**STATE_SPACE, "lr": 6e-3},
+    ("translation", "rnn"): RECURRENT_TRANSLATOR,
+    ("translation", "lstm"): RECURRENT_TRANSLATOR,
+    ("translation", "gru"): RECURRENT_TRANSLATOR,
+    ("translation", "transformer"): {
+        **TRANSLATION,
+        "lr": 1e-3, "beta2": 0.98, "dropout_input": 0.2, "dropout_hidden": 0.2,
+    },
+}  # fmt: skip
+"""What is not the default of `TrainingSettings` or of the model's own configuration."""
+
+
+@pytest.mark.parametrize(("task", "arch"), DEFAULTS)
+def test_an_architecture_has_defaults_of_its_own(task, arch):
+    settings, model = resolve({"task": task, "arch": arch})
+    expected = DEFAULTS[task, arch]
+    own = {name: value for name, value in expected.items() if name in options_of(task, arch)}
+    others = {name: value for name, value in expected.items() if name not in own}
+    assert model == own
+    assert settings == TrainingSettings(task=task, arch=arch, **others)
+
+
+def test_the_usual_architecture():
+    assert resolve({}) == resolve({"task": "lm", "arch": "lstm"})
+    assert resolve({"task": "translation"}) == resolve(
+        {"task": "translation", "arch": "transformer"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"learning_rate": 1.0}, "learning_rate is no setting of lstm"),
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"widht": 3}, "did you mean 'width'"),
+        ({"epochs": "three"}, "epochs is 'three'; it takes a whole number"),
+        ({"epochs": 2.5}, "epochs is 2.5; it takes a whole number"),
+        ({"epochs": True}, "epochs is True"),
+        ({"tied": 1}, "tied is 1; it takes true or false"),
+        ({"schedule": "onecycle"}, "did you mean 'one-cycle'"),
+        ({"arch": "lstn"}, "did you mean 'lstm'"),
+        ({"arch": "ngram"}, "seqlm count"),
+        ({"dropout_input": 1.5}, "dropout_input is 1.5; it must be from"),
+        ({"lr": "fast"}, "lr is 'fast'"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"context": "lines"}, "context is 'lines'; there are carried, sentence, window"),
+        ({"cutoffs": "2000,many"}, "cutoffs is '2000,many'; it takes whole numbers, as 2000,6000"),
+        ({"cutoffs": [2000, 2.5]}, "cutoffs is [2000, 2.5]"),
+        ({"cutoffs": "0"}, "cutoffs is 0; it must be"),
+        ({"arch": "transformer", "norm": "batch"}, "norm is 'batch'; there are"),
+        (
+            {"arch": "transformer", "length": 70, "horizon": 64},
+            "length 70 is longer than horizon 64",
+        ),
+        (
+            {"optimizer": "sgd", "beta1_lowest": 0.7},
+            "beta1_lowest needs optimizer adam or adamw",
+        ),
+        ({"cooldown": 0.3}, "cooldown needs schedule wsd"),
+        ({"cutoffs": "7"}, "cutoffs needs softmax adaptive"),
+        ({"heads": 4}, "heads is an option of transformer, not of lstm"),
+        ({"arch": "transformer", "optimizer": "sgd"}, "has no usual rate for arch transformer"),
+        (
+            {"arch": "transformer", "length": 9, "horizon": 5},
+            "length 9 is longer than horizon 5",
+        ),
+    ],
+)
+def test_refusals_name_the_setting(given, message):
+    with pytest.raises(UsageError) as error:
+        resolve(given)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["2000,6000", [2000, 6000], (2000, 6000), "2000, 6000"])
+def test_several_numbers_are_a_flag_or_a_list(value):
+    given = {"softmax": "adaptive", "cutoffs": value}
+    assert resolve(given)[1]["cutoffs"] == (2000, 6000)
+    assert resolve(given, {"cutoffs": None})[1]["cutoffs"] is None
+
+
+def test_dropout_is_all_that_the_architecture_has():
+    both = {"dropout": 0.4, "dropout_hidden": 0.1}
+    _, lstm = resolve(both)
+    assert {k: v for k, v in lstm.items() if k.startswith("dropout")} == {
+        "dropout_input": 0.4,
+        "dropout_hidden": 0.1,
+        "dropout_output": 0.4,
+    }
+    _, transformer = resolve({"arch": "transformer", **both})
+    assert (transformer["dropout_attention"], transformer["dropout_hidden"]) == (0.4, 0.1)
+    _, later = resolve({"arch": "lstm", "dropout_input": 0.2}, {"dropout": 0.3})
+    assert later["dropout_input"] == 0.3
+
+
+def test_given_settings_go_before_those_of_the_architecture():
+    settings, model = resolve({"arch": "transformer"})
+    assert (settings.length, settings.lr) == (128, 1e-3)
+    assert model["horizon"] == settings.length
+    assert resolve({"arch": "transformer", "length": 32})[1]["horizon"] == 32
+    given, _ = resolve({"arch": "transformer", "lr": 0.5, "clip": 3.0}, {"clip": 2.0})
+    assert (given.lr, given.clip) == (0.5, 2.0)
+    # A rate and a decay are those of an optimiser.
+    adam, _ = resolve({"arch": "transformer", "optimizer": "adam"})
+    assert (adam.peak_lr, adam.weight_decay) == (DEFAULT_LR["adam"], 0)
+    short, model = resolve({"arch": "transformer", "horizon": 5})
+    assert (short.length, model["horizon"]) == (5, 5)
+
+
+def test_input_feeding_takes_an_attention_that_has_it():
+    given = {"task": "translation", "arch": "gru", "input_feeding": True}
+    assert resolve(given)[1]["attention"] == "general"
+    assert resolve(given | {"attention": "dot"})[1]["attention"] == "dot"
+
+
+def test_averaging_on_a_trigger_waits_for_it():
+    settings, _ = resolve({"average": "nt-asgd"})
+    assert (settings.optimizer, settings.schedule, settings.patience) == ("sgd", "constant", None)
+    assert settings.peak_lr == DEFAULT_LR["sgd"]
+    settings, _ = resolve({"average": "nt-asgd", "patience": 20, "optimizer": "adam"})
+    assert (settings.patience, settings.peak_lr) == (20, DEFAULT_LR["adam"])
