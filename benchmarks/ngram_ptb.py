@@ -25,7 +25,7 @@ from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.evaluation.tuning import em
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.wrappers.unigram_cache import CacheConfig, UnigramCache
+from seqlm.models.wrappers.unigram_cache import UnigramCache, UnigramCacheConfig
 from seqlm.text.corpus import Corpus, read_corpus
 
 ORDERS = (1, 2, 3, 4, 5)
@@ -95,7 +95,7 @@ def row(texts: Texts, how: Smoothing, tune: bool) -> str:
 
 def with_cache(texts: Texts, order: int) -> str:
     model = estimate(texts, Smoothing(), order, tune=False)
-    cache = UnigramCache(CacheConfig(model.config.vocab_size))
+    cache = UnigramCache(UnigramCacheConfig(model.config.vocab_size))
     both = [
         np.stack([log_probs(model, ids), log_probs(cache, ids)], 1)
         for ids in (texts.valid, texts.test)

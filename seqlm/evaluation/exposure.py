@@ -42,7 +42,7 @@ from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.mixture_scoring import Mix
 from seqlm.models.base import LanguageModel, SequenceModel, State, Translator
 from seqlm.models.translation.encoder_memory import padding_mask
-from seqlm.models.wrappers.sliding_window import unbounded
+from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.runs.common_vocabulary import common_ids
 from seqlm.runs.load_model import LoadedModel
 from seqlm.text.batches import pad_rows
@@ -87,7 +87,7 @@ def measure(mix: Mix, oracle: LoadedModel, ids: np.ndarray, seed: int = 1) -> di
         one.config.context == "sentence" and not one.model.resets_at_eos
         for one in (*mix.models, oracle)
     )
-    model, judge = mix.decodable(), unbounded(cast(LanguageModel, oracle.model))
+    model, judge = mix.decodable(), with_sliding_window(cast(LanguageModel, oracle.model))
     starts, lengths = stretches(ids, by_line)
     sums = np.zeros((2, 2))
     for rows in parts(len(starts), len(types)):

@@ -30,8 +30,8 @@ from seqlm.evaluation.adaptation.dynamic_evaluation import (
 from seqlm.evaluation.scoring import Scores
 from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.wrappers.mixture import Mixture
-from seqlm.models.wrappers.sliding_window import unbounded
-from seqlm.models.wrappers.temperature import tempered
+from seqlm.models.wrappers.sliding_window import with_sliding_window
+from seqlm.models.wrappers.temperature import with_temperature
 from seqlm.runs.common_vocabulary import common_ids
 from seqlm.runs.load_model import LoadedModel
 from seqlm.text.tokenizer import Tokenizer
@@ -123,7 +123,7 @@ class Mix(NamedTuple):
         """
         temperature = known(self.adaptation.settled().temperature)
         models = [
-            unbounded(tempered(one.model, temperature), self.stride)
+            with_sliding_window(with_temperature(one.model, temperature), self.stride)
             if isinstance(one.model, LanguageNetwork)
             else cast(LanguageModel, one.model)
             for one in self.models

@@ -2,7 +2,7 @@
 
 *Carried* context is one row and one stream: `</s>` is history like any token, and no token is
 dropped. *Window* context is the same stream under a model that has a horizon: it is read in windows
-(`models.windowed`). *Sentence* context starts every line afresh and batches lines of like length,
+(`sliding_window.py`). *Sentence* context starts every line afresh and batches lines of like length,
 padded on the right, where a causal model cannot see; a line beyond the horizon goes on in windows.
 No figure depends on how the text was cut.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from seqlm.models.base import LanguageModel, State
-from seqlm.models.wrappers.sliding_window import unbounded
+from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.text.batches import StreamBatches, pad_rows
 from seqlm.text.vocabulary import EOS
 
@@ -47,7 +47,7 @@ class Scorer:
         `stride` is that of the windows of a model with a horizon, by default half of it.
         Errors: UsageError where it is longer than the horizon.
         """
-        self.model = unbounded(model, stride)
+        self.model = with_sliding_window(model, stride)
         self.batch_size, self.orders = batch_size, orders
         self.carried = context != "sentence" or model.resets_at_eos
         self.state: State = None

@@ -97,7 +97,7 @@ def tune(
             adaptation,
             window=config.window,
             weight=round(best.share, DIGITS),
-            flatness=config.flatness,
+            flatness=config.theta,
         )
     tuned = mix._replace(weights=rounded(best.weights), adaptation=adaptation)
     return Tuned(tuned, len(ids), digest)

@@ -14,7 +14,7 @@ from seqlm.models import model_class
 from seqlm.models.base import SequenceModel, Translator
 from seqlm.models.ngram.arpa_reader import read_arpa
 from seqlm.models.wrappers.ensemble import Ensemble
-from seqlm.models.wrappers.unigram_cache import DECAY, CacheConfig, UnigramCache
+from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import digest, find_checkpoint, pointer, read_manifest, read_tensors
 from seqlm.runs.common_vocabulary import have_equal_ids
@@ -87,7 +87,8 @@ def load_arpa(path: Path, device: torch.device | str, progress: Progress = silen
 
 def unigram_cache(beside: LoadedModel, size: int, decay: float | None = None) -> LoadedModel:
     """A cache of the last `size` tokens over the vocabulary of another model; it has no file."""
-    options = CacheConfig(len(beside.tokenizer), size, DECAY if decay is None else decay)
+    decay = DEFAULT_DECAY if decay is None else decay
+    options = UnigramCacheConfig(len(beside.tokenizer), size, decay)
     model = UnigramCache(options).eval()
     config = RunConfig(task="lm", arch="cache", context="carried", model=model.settings())
     name = f"{size},{options.decay:g}"

@@ -27,9 +27,9 @@ from seqlm.models.base import (
 from seqlm.models.wrappers.ensemble import Ensemble
 from seqlm.models.wrappers.mixture import Mixture
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
-from seqlm.models.wrappers.sliding_window import Windowed
-from seqlm.models.wrappers.temperature import tempered
-from seqlm.models.wrappers.unigram_cache import CacheConfig, UnigramCache
+from seqlm.models.wrappers.sliding_window import SlidingWindow
+from seqlm.models.wrappers.temperature import with_temperature
+from seqlm.models.wrappers.unigram_cache import UnigramCache, UnigramCacheConfig
 from seqlm.text.vocabulary import EOS
 
 VOCAB_SIZE = 6
@@ -113,7 +113,7 @@ def ngram(variant: str, order: int = 3, **options: Any) -> LanguageModelInstance
 
 def cache(variant: str, **settings: Any) -> LanguageModelInstance:
     def build() -> LanguageModel:
-        return UnigramCache(CacheConfig(VOCAB_SIZE, **settings)).eval()
+        return UnigramCache(UnigramCacheConfig(VOCAB_SIZE, **settings)).eval()
 
     return LanguageModelInstance("cache", variant, build, is_network=False, is_saved=False)
 
@@ -122,7 +122,7 @@ def sliding_window(part: LanguageModelInstance, stride: int) -> LanguageModelIns
     def build() -> LanguageModel:
         network = part.build()
         assert isinstance(network, LanguageNetwork)
-        return Windowed(network, stride).eval()
+        return SlidingWindow(network, stride).eval()
 
     variant = f"{part} by {stride}"
     return LanguageModelInstance("sliding window", variant, build, is_network=False, is_saved=False)
@@ -135,7 +135,7 @@ def neural_cache(
         network = part.build()
         assert isinstance(network, LanguageNetwork)
         config = NeuralCacheConfig(**settings)
-        return NeuralCache(tempered(network, temperature), config).eval()
+        return NeuralCache(with_temperature(network, temperature), config).eval()
 
     return LanguageModelInstance("neural-cache", variant, build, is_network=False, is_saved=False)
 
@@ -307,8 +307,8 @@ LANGUAGE_MODELS = [
     cache("", size=5, decay=0.3),
     cache("that forgets nothing", size=40, decay=0.0),
     cache("of one", size=1),
-    neural_cache("", lm("lstm", width=5), window=4, weight=0.5, flatness=1.0),
-    neural_cache("of all", lm("gru", width=5), window=50, weight=0.3, flatness=0.0),
+    neural_cache("", lm("lstm", width=5), window=4, weight=0.5, theta=1.0),
+    neural_cache("of all", lm("gru", width=5), window=50, weight=0.3, theta=0.0),
     neural_cache("of one", lm("lstm", width=5), temperature=1.7, window=1, weight=0.9),
     mixture(ngram("", smoothing="modified-kneser-ney"), lm("lstm", width=5)),
     mixture(ngram("", smoothing="modified-kneser-ney"), cache("", size=5, decay=0.3)),

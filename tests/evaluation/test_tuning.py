@@ -37,7 +37,7 @@ from seqlm.evaluation.tuning import (
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.wrappers.neural_cache import NeuralCacheConfig
-from seqlm.models.wrappers.temperature import tempered
+from seqlm.models.wrappers.temperature import with_temperature
 from seqlm.text.reading import read_blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
@@ -210,10 +210,10 @@ def test_every_column_is_what_its_constants_say(rule):
     caches = [NeuralCacheConfig(window, 0.0, flatness) for window in (5, 40) for flatness in (0, 2)]
     spoken, recalled = read(Reader(model, rule), IDS, Candidates((0.5, 1.0, 2.0), caches))
     for column, temperature in zip(spoken.T, (0.5, 1.0, 2.0)):
-        expected = AdaptiveScorer(tempered(model, temperature), rule)(IDS).log_probs
+        expected = AdaptiveScorer(with_temperature(model, temperature), rule)(IDS).log_probs
         np.testing.assert_allclose(column, expected, rtol=1e-9)
     for column, cache in zip(recalled.T, caches):
-        half = NeuralCacheConfig(cache.window, 0.5, cache.flatness)
+        half = NeuralCacheConfig(cache.window, 0.5, cache.theta)
         expected = AdaptiveScorer(model, rule, half)(IDS).log_probs
         mixed = np.log(0.5 * np.exp(spoken[1:, 1]) + 0.5 * column[1:])
         np.testing.assert_allclose(mixed, expected[1:], rtol=1e-9)
@@ -273,7 +273,8 @@ def test_a_network_is_tuned_alone_and_what_is_given_stays(text):
     plain, tokens, _ = tune(mix, str(text))
     ids = np.concatenate([WORDS.encode(block) for block in read_blocks([str(text)])])
     by_temperature = {
-        T: Scorer(tempered(network(), T), "carried")(ids).log_probs.sum() for T in TEMPERATURES
+        T: Scorer(with_temperature(network(), T), "carried")(ids).log_probs.sum()
+        for T in TEMPERATURES
     }
     assert plain.adaptation.temperature == max(by_temperature, key=by_temperature.__getitem__)
     assert (tokens, plain.weights) == (11, [1.0])

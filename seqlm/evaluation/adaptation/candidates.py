@@ -24,7 +24,7 @@ from seqlm.evaluation.scoring import Scorer
 from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.output.output_layer import positions_at_once
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
-from seqlm.models.wrappers.temperature import tempered
+from seqlm.models.wrappers.temperature import with_temperature
 from seqlm.runs.load_model import LoadedModel
 
 TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
@@ -70,7 +70,8 @@ def columns(
         spoken = Scorer(model, context, batch_size)(ids).log_probs
         return Columns(spoken[:, None], np.empty((len(ids), 0)))
     if context == "sentence":  # lines have no one order to be read in
-        each = (Scorer(tempered(model, T), context, batch_size)(ids) for T in every.temperatures)
+        models = (with_temperature(model, T) for T in every.temperatures)
+        each = (Scorer(scaled, context, batch_size)(ids) for scaled in models)
         spoken = np.stack([scores.log_probs for scores in each], 1)
         return Columns(spoken, np.empty((len(ids), 0)))
     return read(Reader(model, rule_of(constants, roots)), ids, every)
@@ -80,7 +81,7 @@ def columns(
 def read(reader: Reader, ids: np.ndarray, every: Candidates) -> Columns:
     """`ids` (N,) -> the columns of a network, as it is, or as it learns."""
     caches = [NeuralCache(reader.network, config) for config in every.caches]
-    memories = [cache.empty(1) for cache in caches]
+    memories = [cache.empty_memory(1) for cache in caches]
     spoken, recalled = [], []
     for features, tokens in reader(ids):  # (1, T, D), (1, T)
         output_layer = reader.network.output_layer
@@ -88,7 +89,7 @@ def read(reader: Reader, ids: np.ndarray, every: Candidates) -> Columns:
             *(x[0].split(positions_at_once(output_layer.weight)) for x in (features, tokens))
         ):
             spoken.append(at_temperatures(output_layer.log_probs(f), y, every.temperatures))
-        found = [cache.recall(m, features, tokens) for cache, m in zip(caches, memories)]
+        found = [cache.cache_probs(m, features, tokens) for cache, m in zip(caches, memories)]
         memories = [memory for _, memory in found]
         recalled.append(np.empty((tokens.shape[1], 0)))
         if found:

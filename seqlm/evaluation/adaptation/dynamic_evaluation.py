@@ -37,7 +37,7 @@ from seqlm.evaluation.scoring import Scorer, Scores
 from seqlm.models.base import LanguageModel, LanguageNetwork, State
 from seqlm.models.tree import detach
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
-from seqlm.models.wrappers.temperature import tempered
+from seqlm.models.wrappers.temperature import with_temperature
 from seqlm.runs.load_model import LoadedModel
 from seqlm.text.batches import StreamBatches
 from seqlm.text.vocabulary import EOS
@@ -167,7 +167,7 @@ class AdaptiveScorer:
     def restart(self) -> None:
         """The next piece begins a text of its own."""
         self.reader.restart()
-        self.memory = self.cache.empty(1) if self.cache else None
+        self.memory = self.cache.empty_memory(1) if self.cache else None
 
     @torch.no_grad()
     def __call__(self, ids: np.ndarray) -> Scores:
@@ -175,7 +175,7 @@ class AdaptiveScorer:
         scores = [np.empty(0)]
         for features, tokens in self.reader(ids):
             if self.cache and self.memory:
-                some, self.memory = self.cache.follow(self.memory, features, tokens)
+                some, self.memory = self.cache.score_features(self.memory, features, tokens)
             else:
                 some = self.reader.network.output_layer.score(features, tokens)
             scores.append(some[0].cpu().double().numpy())
@@ -196,7 +196,7 @@ def scorer_of(
 ) -> Scorer | AdaptiveScorer:
     """What scores a text under a model, adapted by settled `constants` where it is a network."""
     if isinstance(model, LanguageNetwork):
-        model = tempered(model, known(constants.temperature))
+        model = with_temperature(model, known(constants.temperature))
         if constants.adapts:
             return AdaptiveScorer(model, rule_of(constants, roots), cache_of(constants))
     return Scorer(model, context, batch_size, orders, stride)

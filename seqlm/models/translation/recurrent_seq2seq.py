@@ -2,7 +2,7 @@
 
     x_j, y_i   embeddings of source token j and target token i
     h_j        the encoder's output at position j         s_i   the decoder's state after step i
-    c_i        context, what step i reads of the source   h~_i  feature, from which y_i is predicted
+    c_i        context, what step i reads of the source   h~_i  features, which predict y_i
     a_ij       attention of step i on position j          cell  Elman, LSTM or GRU
 
 The encoder reads the source in both directions (Schuster & Paliwal 1997), and the decoder begins
@@ -115,7 +115,7 @@ class DecoderState(NamedTuple):
     layer_states: tuple[Any, ...]  # s of each layer, (B, D)
     memory: EncoderMemory | None  # attention keys and h, (B, S, D) each; None without attention
     attention_weights: Tensor | None  # (B, S), a_i of the last step, which predicts the next token
-    last_feature: Tensor | None  # h~_i, with input feeding
+    last_features: Tensor | None  # h~_i, with input feeding
 
 
 class RecurrentTranslator(TranslationNetwork):
@@ -176,10 +176,10 @@ class RecurrentTranslator(TranslationNetwork):
             return DecoderState(layer_states, None, None, None)
         mask = padding_mask(lengths, source.shape[1])  # (B, S)
         memory = EncoderMemory.create(mask, self.attention.keys(h), h)
-        last_feature = None
+        last_features = None
         if self.config.input_feeding:
-            last_feature = h.new_zeros(len(h), self.config.feature_width)
-        return DecoderState(layer_states, memory, h.new_zeros(mask.shape), last_feature)
+            last_features = h.new_zeros(len(h), self.config.feature_width)
+        return DecoderState(layer_states, memory, h.new_zeros(mask.shape), last_features)
 
     def forward(self, tokens: Tensor, cache: DecoderState) -> NetworkOutput:
         y = self.embed_tokens(tokens, self.input_embedding())  # (B, T, E)
@@ -233,24 +233,24 @@ class RecurrentTranslator(TranslationNetwork):
         """y (B, T, E) -> h~ (B, T, ..). The first layer reads h~_{i-1}, so that all layers run step
         by step."""
         assert state.memory is not None
-        assert state.last_feature is not None
+        assert state.last_features is not None
         mask, keys, h = state.memory.read()
         first_layer, first_state = self.decoder[0], state.layer_states[0]
         upper_states = state.layer_states[1:]
-        y_gates, W_feature = self.split_input_weights(first_layer, y)
-        feature, features, masks = state.last_feature, [], self.hidden_masks(y)
+        y_gates, W_features = self.split_input_weights(first_layer, y)
+        features, all_features, masks = state.last_features, [], self.hidden_masks(y)
         for gates in y_gates.unbind(1):  # (B, G D)
-            gates = gates + linear(feature, W_feature)
+            gates = gates + linear(features, W_features)
             first_state = recurrent_step(first_layer, gates, first_state)
             x = hidden_state(first_state)[:, None]  # (B, 1, D)
             s, upper_states = self.run_layers(x, upper_states, masks, first_depth=1)
             c, weights = self.attention(s, keys, h, mask)  # (B, 1, D), (B, 1, S)
-            feature = self.feature_layer(torch.cat([s, c], 2)[:, 0]).tanh()
-            features.append(feature)
+            features = self.feature_layer(torch.cat([s, c], 2)[:, 0]).tanh()
+            all_features.append(features)
         new_state = DecoderState(
-            (first_state, *upper_states), state.memory, weights[:, -1], feature
+            (first_state, *upper_states), state.memory, weights[:, -1], features
         )
-        return torch.stack(features, 1), new_state
+        return torch.stack(all_features, 1), new_state
 
     def split_input_weights(self, layer: Any, y: Tensor) -> tuple[Tensor, Tensor]:
         """What y (B, T, E) adds to the gates of the first layer, (B, T, G D), and the columns of

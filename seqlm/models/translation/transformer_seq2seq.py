@@ -23,7 +23,7 @@ source (Multi30k, 300 steps of 1024 tokens: 4.0 nats a token instead of 3.3).
 
 The keys and values of the source are computed once, when it is encoded, and a state holds them in
 its `EncoderMemory`. The alignment is the mean over the heads of the last layer's cross-attention.
-The attention kernel does not return its weights, so a state keeps the last query, and `alignment`
+The attention kernel does not return its weights, so a state keeps the last queries, and `alignment`
 computes them from it. Garg et al. (2019) find the last layer but one the best of six; of a few
 layers it is the last (`benchmarks/courtyard.py`: of two, right for 97 % of the words).
 """
@@ -136,7 +136,7 @@ class DecoderLayer(TransformerLayer):
 class DecoderState(NamedTuple):
     memory: EncoderMemory  # of each layer: keys and values (B, G, S, d) of the source
     kv_caches: tuple[KVCache, ...]  # of each layer, for the target
-    last_query: Tensor  # (B, H, d), with which the last layer attended to the source
+    last_queries: Tensor  # (B, H, d), with which the last layer attended to the source
 
 
 class TransformerTranslator(TranslationNetwork):
@@ -199,8 +199,8 @@ class TransformerTranslator(TranslationNetwork):
         ]
         rows, heads = len(source), self.config.heads
         kv_caches = tuple(layer.attention.empty_cache(rows) for layer in decoder)
-        last_query = encoded.new_zeros(rows, heads, self.config.width // heads)
-        return DecoderState(EncoderMemory.create(mask, *source_kv), kv_caches, last_query)
+        last_queries = encoded.new_zeros(rows, heads, self.config.width // heads)
+        return DecoderState(EncoderMemory.create(mask, *source_kv), kv_caches, last_queries)
 
     def forward(self, tokens: Tensor, cache: DecoderState) -> NetworkOutput:
         """Errors: ModelError where more than `context_length` tokens would have been read."""
@@ -209,7 +209,7 @@ class TransformerTranslator(TranslationNetwork):
         source_mask, angles = mask[:, None, None], self.rotary_angles(tokens, offset)
         target_mask = causal_mask(length, offset, tokens.device) if offset and length > 1 else None
         x = self.embed_tokens(tokens, offset, self.input_embedding(), self.positions)  # (B, T, D)
-        kv_caches, last_query = [], cache.last_query
+        kv_caches, last_queries = [], cache.last_queries
         for layer, kv_cache, keys, values in zip(
             self.decoder, cache.kv_caches, source_kv[::2], source_kv[1::2]
         ):
@@ -217,15 +217,15 @@ class TransformerTranslator(TranslationNetwork):
                 x, kv_cache, target_mask, angles, keys, values, source_mask
             )
             kv_caches.append(kv_cache)
-            last_query = queries[:, :, -1]  # (B, H, T, d) -> (B, H, d)
+            last_queries = queries[:, :, -1]  # (B, H, T, d) -> (B, H, d)
         features = dropout(self.norm(x), self.config.dropout_output, self.training)
-        return NetworkOutput(features, DecoderState(cache.memory, tuple(kv_caches), last_query))
+        return NetworkOutput(features, DecoderState(cache.memory, tuple(kv_caches), last_queries))
 
     def alignment(self, state: NetworkState) -> Tensor:
         cache: DecoderState = state.cache
         mask, *source_kv = cache.memory.read()
         keys = source_kv[-2]  # (B, G, S, d), of the last layer
-        queries = cache.last_query.unflatten(1, (keys.shape[1], -1))  # (B, G, H / G, d)
+        queries = cache.last_queries.unflatten(1, (keys.shape[1], -1))  # (B, G, H / G, d)
         scores = queries @ keys.transpose(2, 3) / math.sqrt(keys.shape[3])  # (B, G, H / G, S)
         weights = scores.masked_fill(~mask[:, None, None], -math.inf).softmax(-1)
         mean: Tensor = weights.mean((1, 2))

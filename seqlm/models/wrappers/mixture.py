@@ -2,14 +2,14 @@
 
     p(w | x)  =  Σ_m λ_m p_m(w | x)          λ_m ≥ 0,  Σ_m λ_m = 1
 
-Models of any families can be mixed, an n-gram model with a network or a cache: each keeps a state
-of its own, and their distributions are averaged. The result is a model like any other, and can be
-sampled and searched.
+Models of any architectures can be mixed, such as an n-gram model with a network or a cache. Each
+member keeps a state of its own, and their distributions are averaged. The result is a language
+model, from which text can be sampled and searched.
 
-The models need the same types and may number them differently: `ids` says what each of them calls
-the types of the first.
+The members need the same types but may number them differently: `ids` translates from the ids of
+the first member to those of each.
 
-    M models · B rows · T new tokens · V vocabulary
+    M members · B rows · T new tokens · V vocabulary
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from seqlm.models.base import LanguageModel, State
 
-States = tuple[State, ...]  # one of each model
+MemberStates = tuple[State, ...]  # one of each member
 
 
 class Mixture(LanguageModel):
@@ -32,37 +32,43 @@ class Mixture(LanguageModel):
     def __init__(
         self, models: Sequence[LanguageModel], weights: Sequence[float], ids: Tensor
     ) -> None:
-        """`weights` are the λ; `ids` (M, V) int64 what each model calls type v of the first."""
+        """`weights` are the λ; `ids` (M, V) int64 holds member m's id of type v of the first."""
         super().__init__(None)
         self.resets_at_eos = all(model.resets_at_eos for model in models)
         self.models = nn.ModuleList(models)
         self.register_buffer("log_weights", torch.tensor(weights, dtype=torch.float64).log())
         self.register_buffer("ids", ids)
 
-    def start(self, rows: int) -> States:
-        return tuple(model.start(rows) for model, _ in self._each())
+    def start(self, rows: int) -> MemberStates:
+        return tuple(member.start(rows) for member, _ in self._members())
 
-    def log_probs(self, state: States) -> Tensor:
-        parts = zip(self._each(), state)
-        said = [model.log_probs(own)[:, ids] for (model, ids), own in parts]
-        return mixed(said, self.log_weights)
+    def log_probs(self, state: MemberStates) -> Tensor:
+        log_probs = [
+            member.log_probs(member_state)[:, ids]
+            for (member, ids), member_state in zip(self._members(), state)
+        ]
+        return mix_log_probs(log_probs, self.log_weights)
 
-    def advance(self, state: States, tokens: Tensor) -> States:
-        parts = zip(self._each(), state)
-        return tuple(model.advance(own, ids[tokens]) for (model, ids), own in parts)
+    def advance(self, state: MemberStates, tokens: Tensor) -> MemberStates:
+        return tuple(
+            member.advance(member_state, ids[tokens])
+            for (member, ids), member_state in zip(self._members(), state)
+        )
 
-    def score(self, state: States, tokens: Tensor) -> tuple[Tensor, States]:
-        parts = zip(self._each(), state)
-        scored = [model.score(own, ids[tokens]) for (model, ids), own in parts]
-        scores, after = zip(*scored)
-        return mixed(scores, self.log_weights), after
+    def score(self, state: MemberStates, tokens: Tensor) -> tuple[Tensor, MemberStates]:
+        results = [
+            member.score(member_state, ids[tokens])
+            for (member, ids), member_state in zip(self._members(), state)
+        ]
+        scores, new_states = zip(*results)
+        return mix_log_probs(scores, self.log_weights), new_states
 
-    def _each(self) -> Iterator[tuple[LanguageModel, Tensor]]:
+    def _members(self) -> Iterator[tuple[LanguageModel, Tensor]]:
         """The models, each with its ids (V,)."""
         return zip(cast(Sequence[LanguageModel], self.models), self.ids)
 
 
-def mixed(log_probs: Sequence[Tensor], log_weights: Tensor) -> Tensor:
-    """M tensors of log p_m, of one shape, and log λ (M,) -> log p in float64."""
-    parts = torch.stack([each.double() for each in log_probs], -1)  # (.., M)
-    return (parts + log_weights).logsumexp(-1)
+def mix_log_probs(log_probs: Sequence[Tensor], log_weights: Tensor) -> Tensor:
+    """M tensors of log p_m, all of one shape, and log λ (M,) -> log p in float64."""
+    stacked = torch.stack([member.double() for member in log_probs], -1)  # (.., M)
+    return (stacked + log_weights).logsumexp(-1)

@@ -1,13 +1,13 @@
 """A continuous cache over a network (Grave, Joulin & Usunier 2017).
 
-    h_i       the feature from which the network predicts token x_i
+    h_i       the features from which the network predicts token x_i
     p_c(w)  =  Σ_i [x_i = w] exp(θ h_t · h_i)  /  Σ_i exp(θ h_t · h_i)     over i = t-S .. t-1
     p(w)    =  (1 - λ) p_network(w)  +  λ p_c(w)
 
-What followed when the network was in a like state follows again. θ is the *flatness*: at 0 all of
-the last S tokens weigh alike, which is a unigram cache; λ is the weight. Nothing is learnt: the
-state of the model is that of the network and, beside it, the last S features and tokens. Before
-anything has been read the network speaks alone.
+Tokens that followed similar states of the network become more probable. θ says how sharply similar
+states are preferred: at 0 the last S tokens have equal weights, as in a unigram cache. λ is the
+weight of the cache. Nothing is learned: the state of the model holds the network's state and the
+last S features and tokens. Before the first token is read, p is p_network.
 
     B rows · T new tokens · S window · L = S + T · D feature width · V vocabulary
 """
@@ -23,26 +23,30 @@ from torch import Tensor
 
 from seqlm.models.base import SEGMENT, LanguageModel, LanguageNetwork, NetworkState
 
-CHUNK = 1 << 20  # products of features held at once
-NOTHING = -1  # where no token has been read yet
+CHUNK = 1 << 20
+"""The most products of features in memory at once."""
+EMPTY = -1
+"""The token at positions of the cache that have not been filled yet."""
 
 
 @dataclass(frozen=True)
 class NeuralCacheConfig:
     window: int = 500
-    """The tokens that are remembered."""
+    """S, the number of tokens in the cache."""
     weight: float = 0.1
-    flatness: float = 0.3
+    """λ."""
+    theta: float = 0.3
+    """θ, called the flatness in the paper."""
 
 
-class Memory(NamedTuple):
+class CacheMemory(NamedTuple):
     features: Tensor  # (B, S, D), the newest last
-    tokens: Tensor  # (B, S), NOTHING in front
+    tokens: Tensor  # (B, S), EMPTY in front
 
 
 class NeuralCacheState(NamedTuple):
-    network: NetworkState
-    memory: Memory
+    network_state: NetworkState
+    memory: CacheMemory
 
 
 class NeuralCache(LanguageModel):
@@ -53,88 +57,93 @@ class NeuralCache(LanguageModel):
         super().__init__(config)
         self.network, self.context_length = network, network.context_length
 
-    # -- the verbs
-
     def start(self, rows: int) -> NeuralCacheState:
-        return NeuralCacheState(self.network.start(rows), self.empty(rows))
+        return NeuralCacheState(self.network.start(rows), self.empty_memory(rows))
 
     def log_probs(self, state: NeuralCacheState) -> Tensor:
-        network = self.network.log_probs(state.network)  # (B, V)
-        weight = self._alike(state.network.last_features[:, None], state.memory)[:, 0]  # (B, S)
-        alike = torch.zeros_like(network)
-        alike.scatter_add_(1, state.memory.tokens.clamp(min=0), weight)
-        return self._mix(network, alike / weight.sum(1, keepdim=True))
+        network_state, memory = state
+        network_log_probs = self.network.log_probs(network_state)  # (B, V)
+        weights = self._similarities(network_state.last_features[:, None], memory)[:, 0]  # (B, S)
+        sums = torch.zeros_like(network_log_probs)
+        sums.scatter_add_(1, memory.tokens.clamp(min=0), weights)
+        return self._interpolate(network_log_probs, sums / weights.sum(1, keepdim=True))
 
     def advance(self, state: NeuralCacheState, tokens: Tensor) -> NeuralCacheState:
-        for piece in tokens.split(SEGMENT, 1) if tokens.shape[1] else ():
-            before, network = self.network.read(state.network, piece)
-            text = behind(state.memory, before, piece)
-            state = NeuralCacheState(network, self._newest(text))
+        for segment in tokens.split(SEGMENT, 1) if tokens.shape[1] else ():
+            features, network_state = self.network.read(state.network_state, segment)
+            memory = self._last_window(append(state.memory, features, segment))
+            state = NeuralCacheState(network_state, memory)
         return state
 
     def score(self, state: NeuralCacheState, tokens: Tensor) -> tuple[Tensor, NeuralCacheState]:
-        scores = [state.network.last_features.new_zeros(len(tokens), 0)]
-        for piece in tokens.split(SEGMENT, 1) if tokens.shape[1] else ():
-            before, network = self.network.read(state.network, piece)
-            some, memory = self.follow(state.memory, before, piece)
-            scores.append(some)
-            state = NeuralCacheState(network, memory)
+        scores = [state.network_state.last_features.new_zeros(len(tokens), 0)]
+        for segment in tokens.split(SEGMENT, 1) if tokens.shape[1] else ():
+            features, network_state = self.network.read(state.network_state, segment)
+            segment_scores, memory = self.score_features(state.memory, features, segment)
+            scores.append(segment_scores)
+            state = NeuralCacheState(network_state, memory)
         return torch.cat(scores, 1), state
 
-    # -- the cache, apart from where the features come from
+    # ------------------------------------------------- the cache, for features of any origin
 
-    def empty(self, rows: int) -> Memory:
+    def empty_memory(self, rows: int) -> CacheMemory:
         weight, window = self.network.output_layer.weight, self.config.window
-        nothing = torch.full((rows, window), NOTHING, device=weight.device)
-        return Memory(weight.new_zeros(rows, window, weight.shape[1]), nothing)
+        tokens = torch.full((rows, window), EMPTY, device=weight.device)
+        return CacheMemory(weight.new_zeros(rows, window, weight.shape[1]), tokens)
 
-    def follow(self, memory: Memory, features: Tensor, tokens: Tensor) -> tuple[Tensor, Memory]:
-        """(B, T) log p of `tokens` (B, T), predicted by `features` (B, T, D), and what is
-        remembered after them."""
-        recalled, memory = self.recall(memory, features, tokens)
-        return self._mix(self.network.output_layer.score(features, tokens), recalled), memory
+    def score_features(
+        self, memory: CacheMemory, features: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, CacheMemory]:
+        """(B, T) log p of `tokens` (B, T), which `features` (B, T, D) predict, and the memory after
+        them."""
+        cache_probs, memory = self.cache_probs(memory, features, tokens)
+        network_log_probs = self.network.output_layer.score(features, tokens)
+        return self._interpolate(network_log_probs, cache_probs), memory
 
-    def recall(self, memory: Memory, features: Tensor, tokens: Tensor) -> tuple[Tensor, Memory]:
-        """The same with (B, T) p_c alone, NaN where nothing has been read."""
-        recalled = [features.new_zeros(len(tokens), 0)]
-        steps = self._at_once(len(tokens))
-        for some, piece in zip(features.split(steps, 1), tokens.split(steps, 1)):
-            text = behind(memory, some, piece)  # L = S + T
-            weight = self._alike(some, text)  # (B, T, L)
-            alike = (weight * (text.tokens[:, None] == piece[..., None])).sum(2)
-            recalled.append(alike / weight.sum(2))
-            memory = self._newest(text)
-        return torch.cat(recalled, 1), memory
+    def cache_probs(
+        self, memory: CacheMemory, features: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, CacheMemory]:
+        """(B, T) p_c of `tokens` (B, T), which `features` (B, T, D) predict, and the memory after
+        them. p_c is NaN where nothing has been read."""
+        probs = [features.new_zeros(len(tokens), 0)]
+        length = self._chunk_length(len(tokens))
+        for chunk_features, chunk in zip(features.split(length, 1), tokens.split(length, 1)):
+            text = append(memory, chunk_features, chunk)  # L = S + T
+            weights = self._similarities(chunk_features, text)  # (B, T, L)
+            sums = (weights * (text.tokens[:, None] == chunk[..., None])).sum(2)
+            probs.append(sums / weights.sum(2))
+            memory = self._last_window(text)
+        return torch.cat(probs, 1), memory
 
-    def _at_once(self, rows: int) -> int:
-        """The T of which (B, T, L) is bounded."""
+    def _chunk_length(self, rows: int) -> int:
+        """The T that bounds (B, T, L) to CHUNK."""
         window = self.config.window
         return max(1, min(CHUNK // (2 * window * max(1, rows)), max(window, 64)))
 
-    def _newest(self, text: Memory) -> Memory:
-        return Memory(*(part[:, -self.config.window :] for part in text))
+    def _last_window(self, text: CacheMemory) -> CacheMemory:
+        return CacheMemory(*(part[:, -self.config.window :] for part in text))
 
-    def _alike(self, features: Tensor, text: Memory) -> Tensor:
-        """(B, T, L): exp(θ h_t · h_i), up to a factor of each t, where i is in the window of t.
+    def _similarities(self, features: Tensor, text: CacheMemory) -> Tensor:
+        """(B, T, L) exp(θ h_t · h_i), up to a factor for each t, and 0 outside the window of t.
 
-        `features` (B, T, D) predict what comes after the first S of `text`.
+        `features` (B, T, D) are the h_t of the tokens after the first S of `text`.
         """
-        products = self.config.flatness * features @ text.features.mT  # (B, T, L)
+        products = self.config.theta * features @ text.features.mT  # (B, T, L)
         window = self.config.window
         t = torch.arange(window, window + products.shape[1], device=products.device)[:, None]
         i = torch.arange(products.shape[2], device=products.device)
-        seen = (i < t) & (i >= t - window) & (text.tokens != NOTHING)[:, None]
-        products = products.masked_fill(~seen, torch.finfo(products.dtype).min)
-        return (products - products.amax(2, keepdim=True)).exp() * seen
+        in_window = (i < t) & (i >= t - window) & (text.tokens != EMPTY)[:, None]
+        products = products.masked_fill(~in_window, torch.finfo(products.dtype).min)
+        return (products - products.amax(2, keepdim=True)).exp() * in_window
 
-    def _mix(self, network: Tensor, recalled: Tensor) -> Tensor:
+    def _interpolate(self, network_log_probs: Tensor, cache_probs: Tensor) -> Tensor:
         """log p from log p_network and p_c."""
         weight = self.config.weight
-        mixed = torch.logaddexp(network + math.log1p(-weight), (weight * recalled).log())
-        return torch.where(recalled.isnan(), network, mixed)
+        network, cache = network_log_probs + math.log1p(-weight), (weight * cache_probs).log()
+        return torch.where(cache_probs.isnan(), network_log_probs, torch.logaddexp(network, cache))
 
 
-def behind(memory: Memory, features: Tensor, tokens: Tensor) -> Memory:
-    """What is remembered, and behind it (B, T) tokens and the features that predicted them."""
+def append(memory: CacheMemory, features: Tensor, tokens: Tensor) -> CacheMemory:
+    """The memory with `tokens` (B, T) and the features (B, T, D) that predict them at its end."""
     pairs = zip(memory, (features, tokens))
-    return Memory(*(torch.cat(pair, 1) for pair in pairs))
+    return CacheMemory(*(torch.cat(pair, 1) for pair in pairs))

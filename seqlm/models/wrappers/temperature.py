@@ -1,10 +1,10 @@
-"""A network at another temperature (Ackley, Hinton & Sejnowski 1985; Guo et al. 2017).
+"""A network at another softmax temperature (Ackley, Hinton & Sejnowski 1985; Guo et al. 2017).
 
     p_T(w)  =  p(w)^(1/T)  /  Σ_v p(v)^(1/T)
 
-Above 1 the distribution is flatter, below 1 sharper. A network that has overfitted is too sure of
-itself, and one temperature found on held-out text corrects most of that. It is taken of the whole
-distribution, so that it is exact whatever the output layer is made of.
+Above 1 the distribution is flatter, below 1 sharper. An overfitted network is too confident, and
+one temperature found on held-out text corrects most of that. The formula is applied to the whole
+distribution, so that it is exact for every output layer.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from seqlm.models.base import LanguageNetwork
 from seqlm.models.output.output_layer import OutputLayer
 
 
-class Tempered(OutputLayer):
-    """An output layer at temperature T. What it learns from stays the loss at temperature 1."""
+class TemperatureScaled(OutputLayer):
+    """An output layer at temperature T. Its training loss is still that at temperature 1."""
 
     def __init__(self, output_layer: OutputLayer, temperature: float) -> None:
         super().__init__()
@@ -35,11 +35,11 @@ class Tempered(OutputLayer):
         return self.output_layer.loss(features, targets)
 
 
-def tempered(network: LanguageNetwork, temperature: float) -> LanguageNetwork:
-    """The same network, its tensors shared, that speaks at another temperature."""
+def with_temperature(network: LanguageNetwork, temperature: float) -> LanguageNetwork:
+    """`network` at `temperature`: a copy that shares its tensors, or itself where that is 1."""
     if temperature == 1:
         return network
-    other = copy.copy(network)
-    other._modules = network._modules.copy()
-    other.output_layer = Tempered(network.output_layer, temperature)
-    return other
+    scaled = copy.copy(network)
+    scaled._modules = network._modules.copy()
+    scaled.output_layer = TemperatureScaled(network.output_layer, temperature)
+    return scaled

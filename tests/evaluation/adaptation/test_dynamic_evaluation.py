@@ -27,7 +27,7 @@ from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.tree import detach
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
-from seqlm.models.wrappers.temperature import tempered
+from seqlm.models.wrappers.temperature import with_temperature
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
 from tests.evaluation.fixed import Fixed, loaded
@@ -176,11 +176,11 @@ def test_a_cache_goes_on_top(ids):
     rule = Rule(6, 0.2, 0.1)
     alone = AdaptiveScorer(network, rule)(ids).log_probs
     features = [h for h, _ in Reader(network, rule)(ids)]
-    memory_of = NeuralCache(network, config)
-    recalled, _ = memory_of.recall(
-        memory_of.empty(1), torch.cat(features, 1), torch.from_numpy(ids).long()[None]
+    neural_cache = NeuralCache(network, config)
+    cache_probs, _ = neural_cache.cache_probs(
+        neural_cache.empty_memory(1), torch.cat(features, 1), torch.from_numpy(ids).long()[None]
     )
-    expected = np.log(0.6 * np.exp(alone[1:]) + 0.4 * recalled[0, 1:].numpy())
+    expected = np.log(0.6 * np.exp(alone[1:]) + 0.4 * cache_probs[0, 1:].numpy())
     both = AdaptiveScorer(network, rule, config)(ids).log_probs
     np.testing.assert_allclose(both[1:], expected, rtol=1e-9)
 
@@ -188,7 +188,7 @@ def test_a_cache_goes_on_top(ids):
 def test_temperature_changes_what_is_said_and_not_what_is_learnt(ids):
     network, rule = build(), Rule(6, 0.2, 0.1)
     plain = [h for h, _ in Reader(network, rule)(ids)]
-    hot = [h for h, _ in Reader(tempered(network, 3.0), rule)(ids)]
+    hot = [h for h, _ in Reader(with_temperature(network, 3.0), rule)(ids)]
     torch.testing.assert_close(torch.cat(hot, 1), torch.cat(plain, 1), rtol=0, atol=0)
 
 
@@ -209,9 +209,8 @@ def test_what_adapts_and_what_does_not_are_mixed(ids):
     models = [loaded(network, WORDS), loaded(Fixed(p.tolist()), WORDS, "sentence")]
     constants = Adaptation(1.2, 9, 0.3, 0.5, 5, 0.2, 0.1)
     mix = Mix.of(models, [0.7, 0.3]).adapted(constants)
-    own = AdaptiveScorer(tempered(network, 1.2), Rule(5, 0.2, 0.1), NeuralCacheConfig(9, 0.3, 0.5))(
-        ids
-    ).log_probs
+    scaled, cache = with_temperature(network, 1.2), NeuralCacheConfig(9, 0.3, 0.5)
+    own = AdaptiveScorer(scaled, Rule(5, 0.2, 0.1), cache)(ids).log_probs
     expected = np.log(0.7 * np.exp(own) + 0.3 * p[ids])
     np.testing.assert_allclose(MixScorer(mix)(ids).log_probs, expected, rtol=1e-9)
     assert mix.is_adaptive

@@ -1,4 +1,4 @@
-"""What is true of ensembles beyond the laws of `tests/contract`."""
+"""Properties of ensembles beyond the contract of all models (`tests/contract`)."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
 def test_its_probabilities_are_the_mean_of_theirs():
     source, tokens = pair()
     models = [translator(1), translator(2, "gru"), translator(3, "lstm", attention="none")]
-    together = Ensemble(models)
-    state = together.start(source, LENGTHS)
+    ensemble = Ensemble(models)
+    state = ensemble.start(source, LENGTHS)
     states = [model.start(source, LENGTHS) for model in models]
     for token in tokens.split(1, 1):
-        said = torch.stack([model.log_probs(own).exp() for model, own in zip(models, states)])
-        torch.testing.assert_close(together.log_probs(state).exp().float(), said.mean(0))
-        state = together.advance(state, token)
+        probs = torch.stack([model.log_probs(own).exp() for model, own in zip(models, states)])
+        torch.testing.assert_close(ensemble.log_probs(state).exp().float(), probs.mean(0))
+        state = ensemble.advance(state, token)
         states = [model.advance(own, token) for model, own in zip(models, states)]
 
 
-def test_one_that_is_twice_in_it_is_alone():
+def test_a_model_with_itself_is_that_model():
     source, tokens = pair()
     model = translator(1)
     twice = Ensemble([model, model])
@@ -54,19 +54,19 @@ def test_one_that_is_twice_in_it_is_alone():
     torch.testing.assert_close(scores.float(), expected)
 
 
-def test_its_alignment_is_the_mean_of_those_there_are():
+def test_its_alignment_is_the_mean_of_the_members_alignments():
     source, _ = pair()
     models = [translator(1), translator(2, "gru"), translator(3, "gru", attention="none")]
     one, other, none = (model.alignment(model.start(source, LENGTHS)) for model in models)
-    together = Ensemble(models)
-    alignment = together.alignment(together.start(source, LENGTHS))
+    ensemble = Ensemble(models)
+    alignment = ensemble.alignment(ensemble.start(source, LENGTHS))
     assert none is None
     torch.testing.assert_close(alignment, (one + other) / 2)
-    blind = Ensemble(models[2:])
-    assert blind.alignment(blind.start(source, LENGTHS)) is None
+    without = Ensemble(models[2:])
+    assert without.alignment(without.start(source, LENGTHS)) is None
 
 
-def test_it_reads_as_much_as_the_shortest_sighted():
-    near, far = (translator(1, positions="learned", horizon=n) for n in (9, 12))
-    assert Ensemble([translator(1), far, near]).context_length == 9
+def test_its_context_length_is_the_shortest_of_its_members():
+    short, long = (translator(1, positions="learned", horizon=n) for n in (9, 12))
+    assert Ensemble([translator(1), long, short]).context_length == 9
     assert Ensemble([translator(1), translator(2, "gru")]).context_length is None

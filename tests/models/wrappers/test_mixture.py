@@ -1,4 +1,4 @@
-"""What is true of mixtures beyond the laws of `tests/contract`."""
+"""Properties of mixtures beyond the contract of all models (`tests/contract`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from seqlm.models import model_class
 from seqlm.models.base import LanguageModel
 from seqlm.models.wrappers.mixture import Mixture
-from seqlm.models.wrappers.unigram_cache import CacheConfig, UnigramCache
+from seqlm.models.wrappers.unigram_cache import UnigramCache, UnigramCacheConfig
 
 V, B, T = 7, 3, 11
 SAME = torch.arange(V)
@@ -73,13 +73,13 @@ def test_models_may_number_the_types_in_their_own_way(tokens):
     other = mixture([first, renumbered], [0.4, 0.6], SAME, OTHER)
     # Both enter a text by `</s>`, which every vocabulary numbers alike.
     expected, after = plain.score(plain.start(B), tokens)
-    found, there = other.score(other.start(B), tokens)
+    found, other_after = other.score(other.start(B), tokens)
     torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(other.log_probs(there), plain.log_probs(after))
+    torch.testing.assert_close(other.log_probs(other_after), plain.log_probs(after))
 
 
-def test_what_one_model_thinks_impossible_another_may_allow(tokens):
-    cache = UnigramCache(CacheConfig(V, size=2))
+def test_a_token_impossible_for_one_model_may_be_possible_for_another(tokens):
+    cache = UnigramCache(UnigramCacheConfig(V, size=2))
     mixed = mixture([network(1), cache], [0.25, 0.75])
     state = mixed.advance(mixed.start(B), tokens)
     alone, _ = mixture([cache, cache], [0.5, 0.5]).score((state[1], state[1]), tokens)
@@ -87,10 +87,10 @@ def test_what_one_model_thinks_impossible_another_may_allow(tokens):
     assert mixed.score(state, tokens)[0].isfinite().all()
 
 
-def test_it_restarts_only_where_all_models_do():
-    class Restarting(UnigramCache):
+def test_it_resets_at_eos_only_where_all_models_do():
+    class ResettingCache(UnigramCache):
         resets_at_eos = True
 
-    own, other = Restarting(CacheConfig(V)), UnigramCache(CacheConfig(V))
+    own, other = ResettingCache(UnigramCacheConfig(V)), UnigramCache(UnigramCacheConfig(V))
     assert mixture([own, own], [0.5, 0.5]).resets_at_eos
     assert not mixture([own, other], [0.5, 0.5]).resets_at_eos

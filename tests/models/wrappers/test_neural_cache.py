@@ -12,7 +12,7 @@ from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.wrappers import neural_cache
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
-from seqlm.models.wrappers.unigram_cache import CacheConfig, UnigramCache
+from seqlm.models.wrappers.unigram_cache import UnigramCache, UnigramCacheConfig
 
 VOCAB = 7
 
@@ -42,7 +42,7 @@ def by_the_equation(
     for t, word in enumerate(row):
         p = math.exp(network.output_layer.log_probs(h[t])[word])
         window = range(max(0, t - config.window), t)
-        weights = [math.exp(config.flatness * float(h[t] @ h[i])) for i in window]
+        weights = [math.exp(config.theta * float(h[t] @ h[i])) for i in window]
         if weights:
             alike = math.fsum(w for w, i in zip(weights, window) if row[i] == word)
             p = (1 - config.weight) * p + config.weight * alike / math.fsum(weights)
@@ -51,13 +51,13 @@ def by_the_equation(
 
 
 @pytest.mark.parametrize("window", [1, 4, 30, 100])
-@pytest.mark.parametrize("flatness", [0.0, 0.4, 3.0])
+@pytest.mark.parametrize("theta", [0.0, 0.4, 3.0])
 @pytest.mark.parametrize("chunk", [1, 100, 1 << 20])
 @torch.no_grad()
-def test_scores_are_the_equation(network, window, flatness, chunk, monkeypatch):
+def test_scores_are_the_equation(network, window, theta, chunk, monkeypatch):
     monkeypatch.setattr(neural_cache, "CHUNK", chunk)
     monkeypatch.setattr(neural_cache, "SEGMENT", 17)
-    config, tokens = NeuralCacheConfig(window, 0.3, flatness), text(2, 60)
+    config, tokens = NeuralCacheConfig(window, 0.3, theta), text(2, 60)
     model = NeuralCache(network, config)
     scores, _ = model.score(model.start(2), tokens)
     expected = [by_the_equation(network, row, config) for row in tokens.tolist()]
@@ -79,22 +79,22 @@ def test_it_is_the_network_alone_before_anything_is_read_and_without_a_weight(ne
 
 
 @torch.no_grad()
-def test_without_flatness_it_counts_like_a_unigram_cache(network):
-    tokens, counted = text(2, 50), UnigramCache(CacheConfig(VOCAB, 8, 0.0)).eval()
+def test_without_theta_it_counts_like_a_unigram_cache(network):
+    tokens, counted = text(2, 50), UnigramCache(UnigramCacheConfig(VOCAB, 8, 0.0)).eval()
     model = NeuralCache(network, NeuralCacheConfig(8, 0.5, 0.0))
     features = torch.randn(2, 50, 5, dtype=torch.float64)
-    recalled, _ = model.recall(model.empty(2), features, tokens)
+    cache_probs, _ = model.cache_probs(model.empty_memory(2), features, tokens)
     expected, _ = counted.score(counted.start(2), tokens)
-    assert recalled[:, 0].isnan().all()
-    torch.testing.assert_close(recalled[:, 1:], expected[:, 1:].exp())
+    assert cache_probs[:, 0].isnan().all()
+    torch.testing.assert_close(cache_probs[:, 1:], expected[:, 1:].exp())
 
 
 @torch.no_grad()
 def test_what_followed_a_like_state_is_expected_again(network):
     tokens = text(1, 11).repeat(1, 5)
 
-    def mean(flatness: float) -> float:
-        model = NeuralCache(network, NeuralCacheConfig(50, 0.5, flatness))
+    def mean(theta: float) -> float:
+        model = NeuralCache(network, NeuralCacheConfig(50, 0.5, theta))
         return float(model.score(model.start(1), tokens)[0][:, 22:].mean())
 
     assert mean(3.0) > mean(1.0) + 0.05 > mean(0.0) + 0.1

@@ -1,4 +1,4 @@
-"""Windows against the network asked anew for every token."""
+"""Sliding windows against the network run from scratch for every token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
 from seqlm.models.tree import pack
 from seqlm.models.wrappers import sliding_window
-from seqlm.models.wrappers.sliding_window import Windowed, unbounded
+from seqlm.models.wrappers.sliding_window import SlidingWindow, with_sliding_window
 from seqlm.text.vocabulary import EOS
 
 V = 7
@@ -28,7 +28,7 @@ def network(horizon: int) -> Transformer:
 
 
 def context(tokens: list[int], i: int, window: int, stride: int) -> list[int]:
-    """What stands before tokens[i] in its window, as the docstring of `windowed` has it."""
+    """What precedes tokens[i] in its window, by the docstring of `sliding_window.py`."""
     read = [EOS, *tokens[:i]]  # x_0 .. x_i
     begin = 0
     while len(read) - begin > window:
@@ -50,12 +50,12 @@ def slow(model: Transformer, tokens: list[int], stride: int) -> list[float]:
 @pytest.mark.parametrize(
     ("window", "stride"), [(1, 1), (2, 1), (2, 2), (5, 1), (5, 2), (5, 3), (5, 5), (8, 4), (40, 7)]
 )
-def test_a_score_is_the_network_asked_for_every_token(window, stride, together, monkeypatch):
+def test_a_score_is_that_of_the_network_run_for_every_token(window, stride, together, monkeypatch):
     monkeypatch.setattr(sliding_window, "POSITIONS", together)
     model = network(window)
     tokens = torch.randint(V, (3, 29), generator=torch.Generator().manual_seed(2))
     expected = torch.tensor([slow(model, row, stride) for row in tokens.tolist()])
-    reader = Windowed(model, stride)
+    reader = SlidingWindow(model, stride)
     for cut in (0, 1, window - 1, window, window + stride, 29):
         first, state = reader.score(reader.start(3), tokens[:, :cut])
         second, _ = reader.score(state, tokens[:, cut:])
@@ -63,25 +63,25 @@ def test_a_score_is_the_network_asked_for_every_token(window, stride, together, 
 
 
 @torch.no_grad()
-def test_one_token_after_another_or_many_lead_to_the_same_state():
-    reader = Windowed(network(5), 2)
+def test_tokens_one_by_one_or_at_once_lead_to_the_same_state():
+    reader = SlidingWindow(network(5), 2)
     tokens = torch.randint(V, (2, 23))
     state = reader.start(2)
     for length, token in enumerate(tokens.split(1, 1), 1):
         state = reader.advance(state, token)
         at_once = reader.advance(reader.start(2), tokens[:, :length])
         torch.testing.assert_close(pack(state), pack(at_once), atol=1e-5, rtol=1e-5)
-        assert 5 - 2 < state.read.shape[1] <= 5 or length < 4
+        assert 5 - 2 < state.tokens.shape[1] <= 5 or length < 4
 
 
-def test_as_long_a_stride_as_the_window_is_blocks_that_share_nothing():
+def test_a_stride_of_the_window_length_makes_blocks_that_do_not_overlap():
     tokens = list(range(2, 12))
     contexts = [context(tokens, i, 4, 4) for i in range(10)]
     assert contexts[3:6] == [[EOS, 2, 3, 4], [5], [5, 6]]
 
 
 @torch.no_grad()
-def test_more_context_is_seen_with_a_shorter_stride():
+def test_a_shorter_stride_gives_more_context():
     lengths = [len(context(list(range(2, 42)), i, 8, 2)) for i in range(20, 40)]
     assert set(lengths) == {7, 8}
 
@@ -89,13 +89,13 @@ def test_more_context_is_seen_with_a_shorter_stride():
 @pytest.mark.parametrize("stride", [0, 6, -1])
 def test_a_stride_beyond_the_window_is_refused(stride):
     with pytest.raises(UsageError, match=f"a stride of {stride} does not fit .* 1 to 5 do"):
-        Windowed(network(5), stride)
+        SlidingWindow(network(5), stride)
 
 
-def test_only_models_with_a_horizon_are_wrapped():
+def test_only_models_with_a_context_length_are_wrapped():
     lstm = model_class("lm", "lstm").from_settings({"vocab_size": V, "width": 4})
-    assert unbounded(lstm) is lstm
-    reader = unbounded(network(9))
-    assert isinstance(reader, Windowed)
+    assert with_sliding_window(lstm) is lstm
+    reader = with_sliding_window(network(9))
+    assert isinstance(reader, SlidingWindow)
     assert (reader.window, reader.stride, reader.context_length) == (9, 4, None)
-    assert unbounded(network(9), 9).stride == 9
+    assert with_sliding_window(network(9), 9).stride == 9

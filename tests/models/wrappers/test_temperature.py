@@ -1,4 +1,4 @@
-"""p^(1/T), renormalised, whatever the output layer is made of."""
+"""p^(1/T), normalized, whatever the output layer is made of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
-from seqlm.models.wrappers.temperature import tempered
+from seqlm.models.wrappers.temperature import with_temperature
 
 HEADS = [
     {"softmax": "full"},
@@ -28,7 +28,7 @@ def test_it_is_the_distribution_to_a_power(settings, temperature, monkeypatch):
         parameter.uniform_(-2, 2)
     network.eval()
     tokens = torch.randint(9, (3, 20))
-    other = tempered(network, temperature)
+    other = with_temperature(network, temperature)
     p = network.log_probs(network.advance(network.start(3), tokens)).double().exp()
     power = p ** (1 / temperature)
     expected = (power / power.sum(1, keepdim=True)).log().float()
@@ -45,8 +45,8 @@ def test_it_is_the_distribution_to_a_power(settings, temperature, monkeypatch):
 def test_the_network_is_not_copied_and_not_changed():
     network = model_class("lm", "gru").from_settings({"vocab_size": 9, "width": 4}).eval()
     assert isinstance(network, LanguageNetwork)
-    layer, other = network.output_layer, tempered(network, 2.0)
+    layer, other = network.output_layer, with_temperature(network, 2.0)
     assert network.output_layer is layer
-    assert tempered(network, 1.0) is network
+    assert with_temperature(network, 1.0) is network
     for ours, theirs in zip(network.parameters(), other.parameters(), strict=True):
         assert ours is theirs

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from seqlm.models.base import SequenceModel
 from seqlm.models.wrappers import unigram_cache
-from seqlm.models.wrappers.unigram_cache import CacheConfig, UnigramCache, recurrence
+from seqlm.models.wrappers.unigram_cache import UnigramCache, UnigramCacheConfig, linear_recurrence
 
 
 def build(vocab_size: int, size: int, decay: float) -> UnigramCache:
-    return UnigramCache(CacheConfig(vocab_size, size, decay)).eval()
+    return UnigramCache(UnigramCacheConfig(vocab_size, size, decay)).eval()
 
 
 def by_the_equation(text: list[int], vocab_size: int, size: int, decay: float) -> list[float]:
@@ -50,7 +50,7 @@ def test_scores_are_the_equation_however_the_text_is_cut(text, size, decay, chun
     assert torch.equal(state.tokens, slow_state.tokens)
 
 
-def test_a_fast_decay_over_a_long_text_neither_overflows_nor_loses_what_is_far():
+def test_a_fast_decay_over_a_long_text_neither_overflows_nor_loses_distant_tokens():
     model = build(50, 400, 1.0)
     tokens = torch.arange(45)[None].repeat(1, 30)  # each type every 45 tokens
     scores, _ = model.score(model.start(1), tokens)
@@ -60,7 +60,7 @@ def test_a_fast_decay_over_a_long_text_neither_overflows_nor_loses_what_is_far()
     torch.testing.assert_close(scores[0, 45:], torch.full((1305,), far).double(), atol=1e-5, rtol=0)
 
 
-def test_an_unread_cache_is_uniform_and_a_read_one_knows_nothing_else():
+def test_an_empty_cache_is_uniform_and_a_filled_one_knows_only_its_tokens():
     model = build(5, 3, 0.0)
     state = model.start(2)
     torch.testing.assert_close(model.log_probs(state).exp(), torch.full((2, 5), 0.2).double())
@@ -83,4 +83,4 @@ def test_the_recurrence_is_the_loop(pairs):
     expected: list[Tensor] = [term[0]]
     for f, t in zip(factor[1:], term[1:]):
         expected.append(f * expected[-1] + t)
-    torch.testing.assert_close(recurrence(factor, term), torch.stack(expected))
+    torch.testing.assert_close(linear_recurrence(factor, term), torch.stack(expected))
