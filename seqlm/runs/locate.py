@@ -55,15 +55,15 @@ def locate(name: str | Path | None = None, task: str | None = None) -> ModelPath
     UsageError where none is named and the latest run does another task, or there is none.
     """
     name = name or os.environ.get("SEQLM_MODEL")
-    if name is None:
+    if not name:
         return latest_run(task)
-    found = named(Path(name))
-    if task not in (None, found.config.task):
-        raise ModelError(f"{found.path} is {wrong_task(found.config.task, task)}")
-    return found
+    model = model_at(Path(name))
+    if task not in (None, model.config.task):
+        raise ModelError(f"{model.path} is {wrong_task(model.config.task, task)}")
+    return model
 
 
-def named(path: Path) -> ModelPath:
+def model_at(path: Path) -> ModelPath:
     """The model at `path`, or at that path in ./checkpoints. Errors: ModelError."""
     if path.is_file():
         return ModelPath(config=ARPA_CONFIG, arpa=path)
@@ -88,6 +88,7 @@ def neighbors(path: Path) -> Iterator[str]:
 
 
 def wrong_task(task: str, needed: str) -> str:
+    """'a translator, and this needs a language model', the end of a message."""
     return f"a {TASK_NAMES.get(task, task)}, and this needs a {TASK_NAMES.get(needed, needed)}"
 
 

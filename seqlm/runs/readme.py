@@ -42,8 +42,8 @@ def sections(config: RunConfig, path: Path) -> Iterator[str]:
         verb = "Counted from" if config.arch == "ngram" else "Trained on"
         yield f"{verb} {sizes(config)}:"
         yield items(texts(config))
-    uses = USES.get(config.task, ())
-    yield "\n".join(f"    {use.format(run=shlex.quote(str(path)))}" for use in uses)
+    if uses := USES.get(config.task):
+        yield "\n".join(f"    {use.format(run=shlex.quote(str(path)))}" for use in uses)
     yield FILES
 
 

@@ -262,7 +262,7 @@ def test_a_full_disk_leaves_no_half_model(export, tmp_path, monkeypatch):
     assert not (tmp_path / "hf" / "config.json").exists()
 
 
-# ------------------------------------------------------------------------------------ the tokeniser
+# ------------------------------------------------------------------------------------ the tokenizer
 
 WORDS = Tokenizer("word", TYPES)
 CHARS = Tokenizer("char", [*RESERVED, *(c.encode() for c in "abo <>/s\tÿĊ")])
