@@ -1,4 +1,4 @@
-"""Decoders give every model the same treatment."""
+"""The contract between decoders and every language model."""
 
 import itertools
 
@@ -54,16 +54,16 @@ def test_a_beam_of_one_is_greedy(model: LanguageModel) -> None:
 def test_a_wide_beam_is_enumeration(model: LanguageModel) -> None:
     steps = 3
     with torch.no_grad():
-        everything = {}
+        log_prob_of = {}
         for length in range(1, steps + 1):
-            every = itertools.product(range(VOCAB_SIZE), repeat=length)
-            ys = [y for y in every if EOS not in y[:-1] and (y[-1] == EOS or length == steps)]
+            texts = itertools.product(range(VOCAB_SIZE), repeat=length)
+            ys = [y for y in texts if EOS not in y[:-1] and (y[-1] == EOS or length == steps)]
             scores, _ = model.score(model.start(len(ys)), torch.tensor(ys))
-            everything |= dict(zip(ys, scores.double().sum(1).tolist()))
-    possible = {y: log_prob for y, log_prob in everything.items() if log_prob > -torch.inf}
+            log_prob_of |= dict(zip(ys, scores.double().sum(1).tolist()))
+    possible = {y: log_prob for y, log_prob in log_prob_of.items() if log_prob > -torch.inf}
     width = VOCAB_SIZE**steps
     [found] = beam_search(model, model.start(1), width, steps, EOS)
-    log_probs = {tuple(one.tokens.tolist()): one.log_prob for one in found}
+    log_probs = {tuple(hypothesis.tokens.tolist()): hypothesis.log_prob for hypothesis in found}
     assert log_probs == pytest.approx(possible, abs=1e-5)
-    order = [(one.tokens[-1].item() == EOS, one.score) for one in found]
+    order = [(hypothesis.tokens[-1].item() == EOS, hypothesis.score) for hypothesis in found]
     assert order == sorted(order, reverse=True)

@@ -109,16 +109,16 @@ def test_a_model_that_resets_at_the_end_of_a_line_is_at_its_start_there(
 def test_one_state_can_be_advanced_twice(model: LanguageModel, tokens: Tensor) -> None:
     state = model.advance(model.start(B), tokens[:, :6])
     before = {path: tensor.clone() for path, tensor in pack(state).items()}
-    one = model.advance(state, tokens[:, 6:9])
-    other = model.advance(state, tokens[:, 9:])
+    first = model.advance(state, tokens[:, 6:9])
+    second = model.advance(state, tokens[:, 9:])
     model.score(state, tokens)
-    model.advance(one, tokens[:, :1])
+    model.advance(first, tokens[:, :1])
     torch.testing.assert_close(pack(state), before, rtol=0, atol=0)
     assert_close(
-        model.log_probs(one), model.log_probs(model.advance(model.start(B), tokens[:, :9]))
+        model.log_probs(first), model.log_probs(model.advance(model.start(B), tokens[:, :9]))
     )
     text = torch.cat([tokens[:, :6], tokens[:, 9:]], 1)
-    assert_close(model.log_probs(other), model.log_probs(model.advance(model.start(B), text)))
+    assert_close(model.log_probs(second), model.log_probs(model.advance(model.start(B), text)))
 
 
 @pytest.mark.parametrize("rows", [[2, 0, 3, 1], [1, 1, 1, 0, 2], [3], []], ids=str)

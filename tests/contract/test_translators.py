@@ -134,7 +134,7 @@ def test_rows_move_with_their_sentences(
     alignment = model.alignment(after)
     expected_alignment = None if alignment is None else alignment[index]
     assert_alignments_close(model.alignment(moved_after), expected_alignment)
-    again, _ = model.score(state, targets[:, 2:])  # what was passed in still means what it meant
+    again, _ = model.score(state, targets[:, 2:])  # the state passed in has not changed
     assert_close(again, expected)
 
 
@@ -146,18 +146,18 @@ def test_a_beam_over_a_batch_is_that_over_each_source(translator: Translator) ->
         length_penalty=1.0, coverage_penalty=0.2, source_lengths=lengths,
     )  # fmt: skip
     for row, length in enumerate(LENGTHS):
-        own = lengths[row : row + 1]
+        row_lengths = lengths[row : row + 1]
         [alone] = beam_search(
-            model, model.start(source[row : row + 1, :length], own), 3, length + 3, EOS,
-            length_penalty=1.0, coverage_penalty=0.2, source_lengths=own,
+            model, model.start(source[row : row + 1, :length], row_lengths), 3, length + 3, EOS,
+            length_penalty=1.0, coverage_penalty=0.2, source_lengths=row_lengths,
         )  # fmt: skip
-        assert [one.tokens.tolist() for one in alone] == [
-            one.tokens.tolist() for one in together[row]
+        assert [hypothesis.tokens.tolist() for hypothesis in alone] == [
+            hypothesis.tokens.tolist() for hypothesis in together[row]
         ]
-        for one, other in zip(alone, together[row], strict=True):
-            assert one.score == pytest.approx(other.score, abs=1e-10)
+        for found, other in zip(alone, together[row], strict=True):
+            assert found.score == pytest.approx(other.score, abs=1e-10)
             expected = None if other.alignment is None else other.alignment[:, :length]
-            assert_alignments_close(one.alignment, expected)
+            assert_alignments_close(found.alignment, expected)
 
 
 # ------------------------------------------------------------------------------------ networks

@@ -28,7 +28,8 @@ class FeedForward(nn.Module):
     def __init__(
         self, width: int, hidden: int, activation: str, bias: bool, varying_sizes: bool = False
     ) -> None:
-        """`varying_sizes`: each batch has another size, for which oneDNN would have to prepare."""
+        """`varying_sizes`: batches differ in size, as those of experts do. PyTorch's own product is
+        then faster, since oneDNN prepares itself anew for every size."""
         super().__init__()
         self.activation, gated = activation, activation == "swiglu"
         linear = nn.Linear if varying_sizes else Linear

@@ -59,8 +59,9 @@ class GRULayer(nn.GRU):
 
 
 class GRUFunction(torch.autograd.Function):
-    """x (B, T, E), h (B, D), W (3 D, E), U (3 D, D), b_{r,z,n} and b_u, each (3 D,), of which the
-    first two parts of the latter add to b_r and b_z -> h_t of all steps (T, B, D)."""
+    """x (B, T, E), h (B, D), W (3 D, E), U (3 D, D), and two biases (3 D,), b_r, b_z and b_n in the
+    first, and in the second b_u behind two parts that add to b_r and b_z
+    -> h_t of all steps (T, B, D)."""
 
     @staticmethod
     def forward(

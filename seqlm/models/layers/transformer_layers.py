@@ -10,8 +10,8 @@ Positions are learned (a matrix P), sinusoidal (Vaswani et al. 2017),
 
     P[t, 2i] = sin(t 10000^{-2i/D})      P[t, 2i+1] = cos(t 10000^{-2i/D})
 
-with E read times sqrt(D) as there, rotary (in the attention, without a P), or none: then the causal
-mask alone tells the order.
+with the embeddings multiplied by sqrt(D), rotary (`rotary.py`, without a P), or none: then only the
+causal mask depends on the order.
 
 B rows · T new positions · L positions before them · D width
 """
@@ -48,10 +48,11 @@ class TransformerLayer(nn.Module):
         )
 
     def sublayer_input(self, norm: nn.Module, x: Tensor) -> Tensor:
+        """x, with the norm of pre-norm."""
         return norm(x) if self.pre_norm else x
 
     def residual(self, norm: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """The sum of x and of what a sublayer made of it, y."""
+        """x + y, where y is a sublayer's output, with dropout and the norm of post-norm."""
         x = x + dropout(y, self.dropout, self.training)
         return x if self.pre_norm else norm(x)
 
@@ -64,13 +65,14 @@ class TransformerLayer(nn.Module):
 
 
 def make_feed_forward(config: TransformerLayerConfig, varying_sizes: bool = False) -> FeedForward:
-    """The feed-forward network of one layer. For `varying_sizes` see there."""
+    """The feed-forward network of one layer. `varying_sizes` is explained in `FeedForward`."""
     return FeedForward(
         config.width, config.feed_forward_width, config.activation, config.bias, varying_sizes
     )
 
 
 def make_norm(config: TransformerLayerConfig) -> nn.Module:
+    """A LayerNorm or an RMSNorm over D numbers."""
     if config.norm == "rms":
         return nn.RMSNorm(config.width, NORM_EPSILON)
     return nn.LayerNorm(config.width, NORM_EPSILON, bias=config.bias)

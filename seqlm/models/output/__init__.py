@@ -2,7 +2,7 @@
 
     full       softmax.py             every logit, the exact distribution
     adaptive   adaptive_softmax.py    frequent words first, the rest in clusters: exact and cheaper
-    sampled    sampled_softmax.py     trained against a sample of words, exact when it is asked
+    sampled    sampled_softmax.py     trained against a sample of words; its probabilities are exact
 
 All have one matrix with a row for each type, which may be the embedding too.
 """

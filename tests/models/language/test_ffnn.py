@@ -56,14 +56,14 @@ def test_forward_is_the_equations(options: dict[str, Any], tied: bool, direct: b
 def test_words_before_the_window_are_forgotten() -> None:
     model = build(order=3)
     with torch.no_grad():
-        one = model.advance(model.start(1), torch.tensor([[2, 3, 4, 5]]))
-        other = model.advance(model.start(1), torch.tensor([[9, 8, 4, 5]]))
+        first = model.advance(model.start(1), torch.tensor([[2, 3, 4, 5]]))
+        second = model.advance(model.start(1), torch.tensor([[9, 8, 4, 5]]))
         third = model.advance(model.start(1), torch.tensor([[2, 3, 9, 5]]))
-    assert torch.equal(model.log_probs(one), model.log_probs(other))
-    assert not torch.allclose(model.log_probs(one), model.log_probs(third))
+    assert torch.equal(model.log_probs(first), model.log_probs(second))
+    assert not torch.allclose(model.log_probs(first), model.log_probs(third))
 
 
-def test_tied_direct_connections_cost_no_embedding_a_position() -> None:
+def test_tied_direct_connections_need_no_matrix_of_vocabulary_size() -> None:
     sizes = {
         (tied, direct): sum(p.numel() for p in build(tied=tied, direct=direct).parameters())
         for tied in (False, True)
@@ -79,7 +79,7 @@ def test_both_ends_train_a_tied_embedding() -> None:
     assert not hasattr(model, "embedding")
     model(torch.tensor([[2, 3]]), model.initial_cache(1)).features.sum().backward()
     used = model.output_layer.weight.grad.abs().sum(1).nonzero()[:, 0]
-    assert used.tolist() == [EOS, 2, 3]  # the input's side alone
+    assert used.tolist() == [EOS, 2, 3]  # through the embedding alone
 
 
 @pytest.mark.parametrize("dropout", ["embedding", "input", "output"])

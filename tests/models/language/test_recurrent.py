@@ -33,9 +33,9 @@ def lstm(layer, x, state):
 
 
 def gru(layer, x, h):
-    into = x @ layer.weight_ih_l0.T + layer.bias_ih_l0
-    back = h @ layer.weight_hh_l0.T + layer.bias_hh_l0
-    (r_x, z_x, n_x), (r_h, z_h, n_h) = into.chunk(3, -1), back.chunk(3, -1)
+    gates_x = x @ layer.weight_ih_l0.T + layer.bias_ih_l0
+    gates_h = h @ layer.weight_hh_l0.T + layer.bias_hh_l0
+    (r_x, z_x, n_x), (r_h, z_h, n_h) = gates_x.chunk(3, -1), gates_h.chunk(3, -1)
     r, z = torch.sigmoid(r_x + r_h), torch.sigmoid(z_x + z_h)
     n = torch.tanh(n_x + r * n_h)
     return (1 - z) * n + z * h
@@ -64,7 +64,7 @@ def test_forward_is_the_equations(arch, options):
 
 @pytest.mark.parametrize("arch", MODELS)
 @pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=["", "relu"])
-def test_a_step_is_the_layer(arch, options):
+def test_steps_of_one_token_are_the_layer_over_the_segment(arch, options):
     if options and arch != "rnn":
         options = {}
     model = build(arch, **options)
@@ -79,7 +79,7 @@ def test_a_step_is_the_layer(arch, options):
 
 
 @pytest.mark.parametrize("options", [{}, {"peephole": True}, {"coupled_gates": True}], ids=str)
-def test_the_forget_gate_is_open_at_first(options):
+def test_the_forget_gate_is_open_initially(options):
     layer = build("lstm", **options).layers[0]
     *others, f, g, o = (layer.bias_ih_l0 + layer.bias_hh_l0).detach().split(5)
     torch.testing.assert_close(f, torch.ones(5))
@@ -93,14 +93,14 @@ def test_tied_weights_are_one_parameter_and_both_ends_train_it():
     assert model.config.sizes() == [3, 5, 3]
     tokens = torch.tensor([[2, 3]])
     features, *_ = model(tokens, model.initial_cache(1))
-    features.sum().backward()  # the embedding's side alone
+    features.sum().backward()  # through the embedding alone
     used = model.output_layer.weight.grad.abs().sum(1).nonzero()[:, 0]
     assert used.tolist() == [2, 3]
 
 
 class TestDropout:
     def masks(self, **dropout) -> torch.Tensor:
-        """What the features become, twice, of one text repeated in two rows."""
+        """Features of two forward passes over one text that is repeated in two rows."""
         model = build("lstm", **dropout).train()
         tokens = torch.full((2, 7), 4)
         return torch.stack([model(tokens, model.initial_cache(2)).features for _ in range(2)])
@@ -116,7 +116,7 @@ class TestDropout:
         again = model(torch.full((64, 2), 4), model.initial_cache(64)).features == 0
         assert not torch.equal(wide, again)
 
-    def test_what_is_kept_is_scaled_so_that_the_mean_stays(self):
+    def test_values_are_scaled_so_that_the_mean_stays(self):
         model = build("lstm", dropout_output=0.4)
         tokens = torch.full((4000, 1), 4)
         plain = model(tokens, model.initial_cache(4000)).features.mean(0)
@@ -124,7 +124,7 @@ class TestDropout:
         torch.testing.assert_close(noisy, plain, rtol=0.1, atol=0.005)
 
     @pytest.mark.parametrize("arch", MODELS)
-    def test_evaluation_has_none(self, arch):
+    def test_there_is_none_in_evaluation(self, arch):
         quiet = build(arch)
         noisy = build(arch, dropout_input=0.5, dropout_hidden=0.5, dropout_output=0.5,
                       dropout_embedding=0.5)  # fmt: skip
@@ -136,7 +136,7 @@ class TestDropout:
 
 
 class TestWeightDrop:
-    """What ports of AWD-LSTM broke without a word: the mask, and the way to the raw weights."""
+    """Ports of AWD-LSTM have silently lost the mask, or the gradient of the raw weights."""
 
     @pytest.mark.parametrize(
         ("arch", "options"),
@@ -150,7 +150,7 @@ class TestWeightDrop:
         ],
         ids=str,
     )
-    def test_it_is_the_layer_with_another_u(self, arch, options, monkeypatch):
+    def test_the_layer_runs_with_the_dropped_u(self, arch, options, monkeypatch):
         model = build(arch, dropout_weight=0.5, **options).train()
         tokens = torch.randint(11, (3, 6))
         monkeypatch.setattr(torch.nn.functional, "dropout", lambda weight, p: 0.5 * weight)
@@ -171,12 +171,12 @@ class TestWeightDrop:
             model.zero_grad()
             model(tokens, model.initial_cache(2)).features.sum().backward()
             zero.append(model.layers[0].weight_hh_l0.grad == 0)
-        # A dropped connection of U has no gradient at any step of any row; a kept one does.
+        # A connection of U that is dropped has no gradient from any step of any row; others have.
         assert 0.2 < zero[0].float().mean() < 0.8
         assert not torch.equal(zero[0], zero[1])
 
     @pytest.mark.parametrize("arch", MODELS)
-    def test_a_step_of_the_optimiser_changes_what_is_dropped_next(self, arch):
+    def test_a_step_of_the_optimizer_changes_the_weights_that_are_dropped_next(self, arch):
         model = build(arch, dropout_weight=0.5).train()
         layer = model.layers[0]
         before = layer.weight_hh_l0.clone()

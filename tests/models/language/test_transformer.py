@@ -20,9 +20,9 @@ SHAPES = {
         "norm": "rms", "positions": "rotary", "activation": "swiglu", "bias": False,
         "kv_heads": 2, "tied": False,
     },
-    "vaswani": {"norm_first": False, "positions": "sinusoidal", "activation": "relu"},
-    "set": {"positions": "none", "kv_heads": 1, "norm_first": False, "norm": "rms"},
-    "nano": {"bias": False, "feed_forward": 5, "tied": False},
+    "post-norm": {"norm_first": False, "positions": "sinusoidal", "activation": "relu"},
+    "no positions": {"positions": "none", "kv_heads": 1, "norm_first": False, "norm": "rms"},
+    "narrow": {"bias": False, "feed_forward": 5, "tied": False},
 }  # fmt: skip
 
 
@@ -48,8 +48,8 @@ def norm(layer, x):
     """One vector."""
     if isinstance(layer, torch.nn.RMSNorm):
         return x / math.sqrt(float((x * x).mean()) + 1e-5) * layer.weight
-    centred = x - x.mean()
-    y = centred / math.sqrt(float((centred * centred).mean()) + 1e-5) * layer.weight
+    centered = x - x.mean()
+    y = centered / math.sqrt(float((centered * centered).mean()) + 1e-5) * layer.weight
     return y if layer.bias is None else y + layer.bias
 
 
@@ -58,8 +58,8 @@ def affine(layer, x):
     return y if layer.bias is None else y + layer.bias
 
 
-def turned(x, t):
-    """One head's vector (d,) rotated by its place."""
+def rotate_slowly(x, t):
+    """One head's vector (d,), rotated as at position t."""
     half = len(x) // 2
     angles = torch.tensor([t * 10000 ** (-2 * i / len(x)) for i in range(half)])
     y = torch.complex(x[:half], x[half:]) * torch.polar(torch.ones(half).double(), angles.double())
@@ -68,34 +68,34 @@ def turned(x, t):
 
 def attention(layer, config, x):
     """x (T, D)."""
-    width, shared = D // H, config.kv_heads or H
-    rows = [affine(layer.qkv, one).split(width) for one in x]
+    width, kv_heads = D // H, config.kv_heads or H
+    rows = [affine(layer.qkv, row).split(width) for row in x]
     queries, keys, values = [], [], []
     for t, row in enumerate(rows):
-        place = t if config.positions == "rotary" else 0
-        queries.append(torch.stack([turned(part, place) for part in row[:H]]))
-        keys.append(torch.stack([turned(part, place) for part in row[H : H + shared]]))
-        values.append(torch.stack(row[H + shared :]))
+        position = t if config.positions == "rotary" else 0
+        queries.append(torch.stack([rotate_slowly(part, position) for part in row[:H]]))
+        keys.append(torch.stack([rotate_slowly(part, position) for part in row[H : H + kv_heads]]))
+        values.append(torch.stack(row[H + kv_heads :]))
     heads = [torch.stack(part, 1)[None] for part in (queries, keys, values)]  # (1, h, T, d)
-    mixed = attend_slowly(*heads, lambda t: range(t + 1))[0]  # (H, T, d)
-    return torch.stack([affine(layer.out, mixed[:, t].flatten()) for t in range(len(x))])
+    attended = attend_slowly(*heads, lambda t: range(t + 1))[0]  # (H, T, d)
+    return torch.stack([affine(layer.out, attended[:, t].flatten()) for t in range(len(x))])
 
 
 def feed_forward(layer, config, x):
     """x (D,)."""
     hidden = affine(layer.up, x)
     if config.activation == "swiglu":
-        gate, into = hidden.chunk(2)
-        return affine(layer.down, gate * torch.sigmoid(gate) * into)
+        gate, up = hidden.chunk(2)
+        return affine(layer.down, gate * torch.sigmoid(gate) * up)
     if config.activation == "relu":
         return affine(layer.down, hidden.clamp(min=0))
     if config.activation == "gelu":
         return affine(layer.down, hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2)
-    inside = math.sqrt(2 / math.pi) * (hidden + 0.044715 * hidden**3)
-    return affine(layer.down, hidden * (1 + torch.tanh(inside)) / 2)
+    argument = math.sqrt(2 / math.pi) * (hidden + 0.044715 * hidden**3)
+    return affine(layer.down, hidden * (1 + torch.tanh(argument)) / 2)
 
 
-def entered(model, tokens):
+def embed_slowly(model, tokens):
     """x_0 (T, D)."""
     config = model.config
     table = model.output_layer.weight if config.tied else model.embedding
@@ -110,15 +110,15 @@ def entered(model, tokens):
     return x
 
 
-def slow(model, tokens):
+def features_slowly(model, tokens):
     """Features (T, D) of one row of tokens."""
-    config, x = model.config, entered(model, tokens)
+    config, x = model.config, embed_slowly(model, tokens)
 
     def normed(layer, x):
-        return torch.stack([norm(layer, one) for one in x])
+        return torch.stack([norm(layer, row) for row in x])
 
     def fed(layer, x):
-        return torch.stack([feed_forward(layer, config, one) for one in x])
+        return torch.stack([feed_forward(layer, config, row) for row in x])
 
     for block in model.blocks:
         if config.norm_first:
@@ -136,11 +136,11 @@ def test_forward_is_the_equations(shape):
     model = rough(**SHAPES[shape])
     tokens = torch.randint(V, (B, T))
     features = model(tokens, model.initial_cache(B)).features
-    expected = torch.stack([slow(model, row) for row in tokens])
+    expected = torch.stack([features_slowly(model, row) for row in tokens])
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-5)
 
 
-# ------------------------------------------------------------------------------- what is order
+# ------------------------------------------------------------------------- the order of tokens
 
 
 @torch.no_grad()
@@ -149,10 +149,9 @@ def test_forward_is_the_equations(shape):
     [(1, "none", True), (2, "none", False), (1, "learned", False), (1, "rotary", False),
      (1, "sinusoidal", False)],
 )  # fmt: skip
-def test_without_positions_one_layer_reads_a_set_and_two_are_told_apart_by_the_mask(
-    layers, positions, blind
-):
-    """The last token sees all before it, in one layer as a set; what those have seen differs."""
+def test_without_positions_one_layer_is_blind_to_order_and_two_are_not(layers, positions, blind):
+    """The last token sees all tokens before it. In one layer their order makes no difference; in a
+    second layer it does, since each of them has seen other tokens."""
     model = rough(layers=layers, positions=positions)
     one, other = torch.tensor([[2, 3, 4, 5, 6, 7]]), torch.tensor([[5, 3, 6, 2, 4, 7]])
     last = [model(tokens, model.initial_cache(1)).features[0, -1] for tokens in (one, other)]
@@ -166,7 +165,7 @@ def test_the_future_changes_nothing(shape):
     tokens = torch.randint(V, (B, T))
     changed = tokens.clone()
     changed[:, 3:] = (changed[:, 3:] + 1) % V
-    features = [model(one, model.initial_cache(B)).features for one in (tokens, changed)]
+    features = [model(text, model.initial_cache(B)).features for text in (tokens, changed)]
     torch.testing.assert_close(features[0][:, :3], features[1][:, :3])
     assert not torch.allclose(features[0][:, 3:], features[1][:, 3:])
 
@@ -174,7 +173,7 @@ def test_the_future_changes_nothing(shape):
 # ----------------------------------------------------------------------------------- the options
 
 
-def test_a_text_beyond_the_horizon_is_refused():
+def test_a_text_beyond_the_context_length_is_refused():
     model = build(horizon=5)
     state = model.advance(model.start(1), torch.full((1, 4), 2))
     with pytest.raises(
@@ -200,7 +199,7 @@ def test_numbers_that_do_not_fit_together_are_refused(options, message):
         build(**options)
 
 
-def test_a_gated_sublayer_has_the_parameters_of_another():
+def test_a_gated_sublayer_has_as_many_parameters_as_another():
     counts = [
         sum(p.numel() for p in build(width=128, activation=activation).blocks.parameters())
         for activation in ("gelu", "swiglu")
@@ -208,14 +207,14 @@ def test_a_gated_sublayer_has_the_parameters_of_another():
     assert counts[1] == pytest.approx(counts[0], rel=0.01)
 
 
-def test_weights_are_drawn_as_in_gpt_2():
+def test_weights_are_initialized_as_in_gpt_2():
     model = build(width=64, layers=8, vocab_size=50)
     for name, parameter in model.named_parameters():
         if "norm" in name or parameter.ndim < 2:
             assert set(parameter.unique().tolist()) == {1.0 if "norm.weight" in name else 0.0}, name
         else:
-            spread = 0.02 / 4 if name.endswith(("out.weight", "down.weight")) else 0.02
-            assert parameter.std().item() == pytest.approx(spread, rel=0.1), name
+            std = 0.02 / 4 if name.endswith(("out.weight", "down.weight")) else 0.02
+            assert parameter.std().item() == pytest.approx(std, rel=0.1), name
 
 
 def test_sinusoids_and_embeddings_are_of_one_size():
@@ -240,7 +239,7 @@ def test_the_softmax_has_no_bias_to_learn():
 
 
 @pytest.mark.parametrize("kind", ["embedding", "input", "hidden", "attention", "output"])
-def test_each_dropout_is_noise_in_training_alone(kind):
+def test_every_dropout_is_noise_in_training_alone(kind):
     quiet, noisy = rough(), rough(**{f"dropout_{kind}": 0.5})
     noisy.load_state_dict(quiet.state_dict())
     tokens = torch.randint(V, (B, T))

@@ -123,14 +123,14 @@ def test_growth_is_in_place_while_the_buffer_has_free_positions():
 def test_a_cache_that_others_went_on_from_keeps_its_content():
     cache, _ = step(step(empty(), 5)[0])
     before = cache.keys.clone()
-    one, ones = step(cache, 2)
-    other, others = step(cache, 2)
+    first, first_keys = step(cache, 2)
+    second, second_keys = step(cache, 2)
     assert torch.equal(cache.keys, before)
-    assert torch.equal(one.keys, torch.cat([before, ones], 2))
-    assert torch.equal(other.keys, torch.cat([before, others], 2))
-    further, more = step(one)
-    assert torch.equal(further.keys, torch.cat([before, ones, more], 2))
-    assert torch.equal(other.keys, torch.cat([before, others], 2))
+    assert torch.equal(first.keys, torch.cat([before, first_keys], 2))
+    assert torch.equal(second.keys, torch.cat([before, second_keys], 2))
+    further, further_keys = step(first)
+    assert torch.equal(further.keys, torch.cat([before, first_keys, further_keys], 2))
+    assert torch.equal(second.keys, torch.cat([before, second_keys], 2))
 
 
 @torch.no_grad()
@@ -167,17 +167,17 @@ def test_a_buffer_made_in_inference_mode_is_not_written_outside_it():
 
 @pytest.mark.parametrize("graph", [True, False])
 @pytest.mark.parametrize("cuts", [[1] * 9, [4, 5], [1, 7, 1], [8, 1]], ids=str)
-def test_a_text_read_in_pieces_is_the_text_read_at_once(cuts, graph):
+def test_a_text_read_in_segments_is_the_text_read_at_once(cuts, graph):
     torch.manual_seed(1)
     layer = SelfAttention(16, H, 2, bias=False, dropout=0.0).double()
     x = torch.randn(B, 9, 16, dtype=torch.float64)
     with torch.set_grad_enabled(graph):
         whole, end = layer(x, layer.empty_cache(B), None, rotary_angles(9, 0, 4, x.device))
         cache, parts, before = layer.empty_cache(B), [], 0
-        for piece in x.split(cuts, 1):
-            new = piece.shape[1]
+        for segment in x.split(cuts, 1):
+            new = segment.shape[1]
             mask = causal_mask(new, before, x.device)
-            y, cache = layer(piece, cache, mask, rotary_angles(new, before, 4, x.device))
+            y, cache = layer(segment, cache, mask, rotary_angles(new, before, 4, x.device))
             parts.append(y)
             before += new
     torch.testing.assert_close(torch.cat(parts, 1), whole)

@@ -11,7 +11,7 @@ from seqlm.models.layers.gru import GRULayer
 B, T, E, D = 3, 6, 4, 5
 
 
-def slowly(layer: GRULayer, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+def run_slowly(layer: GRULayer, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     outputs = []
     for t in range(x.shape[1]):
         W_r, W_z, W_n = (x[:, t] @ layer.weight_ih_l0.T + layer.bias_ih_l0).chunk(3, 1)
@@ -35,30 +35,32 @@ def build() -> tuple[GRULayer, Tensor, Tensor]:
 def test_forward_is_the_equations() -> None:
     layer, x, h = build()
     found, last = layer(x, h[None])
-    torch.testing.assert_close((found, last[0]), slowly(layer, x, h))
-    torch.testing.assert_close(layer(x)[0], slowly(layer, x, torch.zeros_like(h))[0])
+    torch.testing.assert_close((found, last[0]), run_slowly(layer, x, h))
+    torch.testing.assert_close(layer(x)[0], run_slowly(layer, x, torch.zeros_like(h))[0])
 
 
 @pytest.mark.parametrize("part", [0, 1], ids=["output", "h"])
 def test_every_gradient_is_that_of_the_equations(part: int) -> None:
-    """Of the output alone and of the last h alone."""
+    """The gradients of the output alone and of the last h alone."""
     layer, x, h = build()
-    of = [x, h, *layer.parameters()]
-    found, expected = layer(x, h[None])[part], slowly(layer, x, h)[part]
+    variables = [x, h, *layer.parameters()]
+    found, expected = layer(x, h[None])[part], run_slowly(layer, x, h)[part]
     found = found.view_as(expected)
     weights = torch.randn_like(expected)
-    gradients = torch.autograd.grad((found * weights).sum(), of)
-    torch.testing.assert_close(gradients, torch.autograd.grad((expected * weights).sum(), of))
+    gradients = torch.autograd.grad((found * weights).sum(), variables)
+    torch.testing.assert_close(
+        gradients, torch.autograd.grad((expected * weights).sum(), variables)
+    )
 
 
-def test_it_is_torchs_layer() -> None:
+def test_it_is_pytorchs_layer() -> None:
     layer, x, h = build()
-    torchs = nn.GRU(E, D, batch_first=True).double()
-    torchs.load_state_dict(layer.state_dict())
-    torch.testing.assert_close(layer(x, h[None]), torchs(x, h[None]))
+    reference = nn.GRU(E, D, batch_first=True).double()
+    reference.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(layer(x, h[None]), reference(x, h[None]))
 
 
-def test_autocast_takes_torchs() -> None:
+def test_autocast_runs_pytorchs_code() -> None:
     layer, x, h = build()
     whole, _ = layer(x, h[None])
     with torch.autocast("cpu", torch.bfloat16):

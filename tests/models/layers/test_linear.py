@@ -1,4 +1,4 @@
-"""The layer on oneDNN is torch's own, to float32."""
+"""The layer on oneDNN against PyTorch's own, in float32."""
 
 import pytest
 import torch
@@ -9,19 +9,19 @@ from seqlm.models.layers.linear import Linear
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4)])
-def test_values_and_gradients_are_those_of_torch(bias, shape):
+def test_values_and_gradients_are_those_of_pytorch(bias, shape):
     torch.manual_seed(1)
     ours = Linear(6, 9, bias=bias)
     theirs = nn.Linear(6, 9, bias=bias)
     theirs.load_state_dict(ours.state_dict())
     x, dy = torch.randn(*shape, 6), torch.randn(*shape, 9)
-    found = []
+    results = []
     for layer in (ours, theirs):
-        into = x.clone().requires_grad_()
-        y = layer(into)
+        inputs = x.clone().requires_grad_()
+        y = layer(inputs)
         y.backward(dy)
-        found.append([y, into.grad, *(parameter.grad for parameter in layer.parameters())])
-    torch.testing.assert_close(*found)
+        results.append([y, inputs.grad, *(parameter.grad for parameter in layer.parameters())])
+    torch.testing.assert_close(*results)
     with torch.no_grad():
         torch.testing.assert_close(ours(x), theirs(x))
 
@@ -38,7 +38,7 @@ def test_only_what_needs_a_gradient_gets_one():
     assert layer.bias.grad is None
 
 
-def test_other_types_and_autocast_are_torchs():
+def test_other_types_and_autocast_run_pytorchs_code():
     layer = Linear(6, 9).double()
     assert layer(torch.randn(2, 6, dtype=torch.float64)).dtype == torch.float64
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -29,7 +29,7 @@ def step(layer: LSTMVariantLayer, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tens
     return o * torch.tanh(c), c
 
 
-def slowly(
+def run_slowly(
     layer: LSTMVariantLayer, x: Tensor, h: Tensor, c: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     outputs = []
@@ -53,22 +53,22 @@ def build(peephole: bool, coupled: bool) -> tuple[LSTMVariantLayer, list[Tensor]
 def test_forward_is_the_equations(peephole: bool, coupled: bool) -> None:
     layer, (x, h, c) = build(peephole, coupled)
     found, (last_h, last_c) = layer(x, (h[None], c[None]))
-    torch.testing.assert_close((found, last_h[0], last_c[0]), slowly(layer, x, h, c))
+    torch.testing.assert_close((found, last_h[0], last_c[0]), run_slowly(layer, x, h, c))
 
 
 @variants
 @pytest.mark.parametrize("part", [0, 1, 2], ids=["output", "h", "c"])
 def test_every_gradient_is_that_of_the_equations(peephole: bool, coupled: bool, part: int) -> None:
-    """Of the output alone, of the last h alone and of the last c alone."""
+    """The gradients of the output alone, of the last h alone and of the last c alone."""
     layer, inputs = build(peephole, coupled)
-    wanted = [*inputs, *layer.parameters()]
+    variables = [*inputs, *layer.parameters()]
     found, expected = (
         torch.autograd.grad(
             (outputs[part] * torch.arange(1, D + 1)).sum(),
-            wanted,
+            variables,
             materialize_grads=True,
         )
-        for outputs in (layer.run(*inputs, layer.weight_hh_l0), slowly(layer, *inputs))
+        for outputs in (layer.run(*inputs, layer.weight_hh_l0), run_slowly(layer, *inputs))
     )
     torch.testing.assert_close(found, expected)
     assert all(gradient.any() for gradient in found)
@@ -84,7 +84,7 @@ def test_gradients_are_those_of_finite_differences(peephole: bool, coupled: bool
     assert torch.autograd.gradcheck(run, (x[:, :3], h, c))
 
 
-def test_with_neither_it_is_torchs_own() -> None:
+def test_with_neither_it_is_pytorchs_lstm() -> None:
     layer, (x, h, c) = build(False, False)
     lstm = nn.LSTM(E, D, batch_first=True).double()
     lstm.load_state_dict(layer.state_dict())
@@ -102,7 +102,7 @@ def test_two_segments_are_one(peephole: bool, coupled: bool) -> None:
 
 
 def test_another_recurrent_weight_takes_the_gradient() -> None:
-    """As weight-drop needs it."""
+    """Weight-drop needs this."""
     layer, inputs = build(True, False)
     dropped = layer.weight_hh_l0 * torch.rand_like(layer.weight_hh_l0).round()
     output, *_ = layer.run(*inputs, dropped)
@@ -132,8 +132,8 @@ def test_coupled_gates_have_a_quarter_fewer_weights_and_peepholes_are_vectors() 
 def test_autocast_leaves_the_cell_in_float32() -> None:
     layer, inputs = build(True, True)
     layer = layer.float()
-    x, h, c = (each.detach().float() for each in inputs)
+    x, h, c = (part.detach().float() for part in inputs)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = layer.run(x.bfloat16(), h, c, layer.weight_hh_l0)
+        autocast = layer.run(x.bfloat16(), h, c, layer.weight_hh_l0)
     plain = layer.run(x.bfloat16().float(), h, c, layer.weight_hh_l0)
-    torch.testing.assert_close(mixed, plain, rtol=0, atol=0)
+    torch.testing.assert_close(autocast, plain, rtol=0, atol=0)

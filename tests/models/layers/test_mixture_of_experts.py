@@ -1,4 +1,4 @@
-"""Mixtures of experts against a loop over tokens."""
+"""Mixtures of experts against a loop over positions."""
 
 import math
 
@@ -17,37 +17,41 @@ def mixture(
     experts_per_token: int, balance: float = 0.01, z_loss: float = 0.001
 ) -> MixtureOfExperts:
     torch.manual_seed(1)
-    made = MixtureOfExperts(
+    experts = MixtureOfExperts(
         [FeedForward(D, 5, "gelu", True, True) for _ in range(E)],
         experts_per_token,
         D,
         balance,
         z_loss,
     )
-    torch.nn.init.normal_(made.router)
-    return made
+    torch.nn.init.normal_(experts.router)
+    return experts
 
 
-def token_by_token(
+def position_by_position(
     experts: MixtureOfExperts, x: torch.Tensor
 ) -> tuple[torch.Tensor, float, list[float]]:
     """y, the penalty and the shares, from the equations."""
     flat, router, y = x.reshape(-1, D), experts.router.detach(), []
-    chosen, probability, squares = [0.0] * E, [0.0] * E, 0.0
-    for one in flat:
-        z = [float(row @ one) for row in router]
+    shares, mean_p, z_loss = [0.0] * E, [0.0] * E, 0.0
+    for position in flat:
+        z = [float(row @ position) for row in router]
         total = sum(map(math.exp, z))
         p = [math.exp(value) / total for value in z]
         best = sorted(range(E), key=lambda i: -p[i])[: experts.experts_per_token]
-        among = sum(p[i] for i in best) if len(best) > 1 else 1.0
-        y.append(sum(p[i] / among * experts.experts[i](one) for i in best))
+        sum_of_best = sum(p[i] for i in best) if len(best) > 1 else 1.0
+        y.append(sum(p[i] / sum_of_best * experts.experts[i](position) for i in best))
         for i in best:
-            chosen[i] += 1 / experts.experts_per_token / len(flat)
+            shares[i] += 1 / experts.experts_per_token / len(flat)
         for i in range(E):
-            probability[i] += p[i] / len(flat)
-        squares += math.log(total) ** 2 / len(flat)
-    uneven = E * sum(f * p for f, p in zip(chosen, probability))
-    return torch.stack(y).view(x.shape), experts.balance * uneven + experts.z_loss * squares, chosen
+            mean_p[i] += p[i] / len(flat)
+        z_loss += math.log(total) ** 2 / len(flat)
+    balance_loss = E * sum(f * p for f, p in zip(shares, mean_p))
+    return (
+        torch.stack(y).view(x.shape),
+        experts.balance * balance_loss + experts.z_loss * z_loss,
+        shares,
+    )
 
 
 @pytest.mark.parametrize("experts_per_token", [1, 2, E])
@@ -55,7 +59,7 @@ def test_a_mixture_is_its_equations(experts_per_token):
     experts = mixture(experts_per_token)
     x = torch.randn(B, T, D)
     y, routing = experts(x)
-    expected, penalty, shares = token_by_token(experts, x)
+    expected, penalty, shares = position_by_position(experts, x)
     torch.testing.assert_close(y, expected)
     assert routing.penalty.item() == pytest.approx(penalty, rel=1e-5)
     assert routing.shares.tolist() == pytest.approx(shares)
@@ -80,7 +84,7 @@ def test_gradients_reach_the_router_and_the_experts_that_were_used(experts_per_t
 
 def test_the_balance_loss_evens_out_the_use():
     torch.manual_seed(1)
-    x = torch.randn(1, 100, D) + 1  # with a mean, so that a random router has favourites
+    x = torch.randn(1, 100, D) + 1  # with a mean, so that a random router has favorites
     experts = mixture(1, balance=1.0, z_loss=0.0)
     before = experts(x)[1].shares.max()
     for _ in range(60):
@@ -107,7 +111,7 @@ def test_the_experts_used_are_counted_layer_by_layer():
     assert [figures[f"expert {i}"].item() for i in range(4)] == [0.5, 0.25, 0.25, 0]
 
 
-def test_a_transformer_tells_of_its_experts_in_training_alone():
+def test_a_transformer_reports_its_experts_in_training_alone():
     torch.manual_seed(1)
     model = Transformer(TransformerConfig(11, width=8, layers=2, heads=2, experts=3)).train()
     tokens = torch.randint(11, (B, T))

@@ -92,5 +92,5 @@ def test_the_cheapest_cutoffs_save_work(size):
         mass = torch.cumsum(1 / torch.arange(1, size + 1).double(), 0)
         mass = mass / mass[-1]
         edges = [*cutoffs, size]
-        rest = [(mass[b - 1] - mass[a - 1]) * (b - a) for a, b in pairwise(edges)]
-        assert cutoffs[0] + sum(rest) < 0.35 * size
+        in_clusters = [(mass[b - 1] - mass[a - 1]) * (b - a) for a, b in pairwise(edges)]
+        assert cutoffs[0] + sum(in_clusters) < 0.35 * size

@@ -33,7 +33,7 @@ def make(
 def test_loss_and_its_gradients_do_not_depend_on_the_chunks(products, monkeypatch, rows):
     layer, features, targets = make()
     monkeypatch.setattr(output_layer, "CHUNK", rows * len(layer.bias))
-    # A factor behind the loss: the gradients are made before it is known.
+    # The factor comes after the loss, which has computed its gradients without it.
     loss = 2.5 * layer.loss(features, targets)
     inputs = (features, layer.weight, layer.bias)
     found = torch.autograd.grad(loss, inputs)
@@ -90,6 +90,9 @@ def test_label_smoothing_is_pytorchs(smoothing):
     z = nn.functional.linear(features, layer.weight, layer.bias)
     expected = nn.functional.cross_entropy(z, targets, label_smoothing=smoothing)
     torch.testing.assert_close(loss, expected)
-    found, wanted = torch.autograd.grad(loss, inputs), torch.autograd.grad(expected, inputs)
-    for a, b in zip(found, wanted, strict=True):
+    found, expected_gradients = (
+        torch.autograd.grad(loss, inputs),
+        torch.autograd.grad(expected, inputs),
+    )
+    for a, b in zip(found, expected_gradients, strict=True):
         torch.testing.assert_close(a, b)

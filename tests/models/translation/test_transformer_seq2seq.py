@@ -17,7 +17,7 @@ from seqlm.models.tree import select
 from seqlm.text.batches import Batch
 from seqlm.text.vocabulary import EOS
 from seqlm.training.optimization.objective import Objective
-from tests.models.language.test_transformer import affine, feed_forward, norm, turned
+from tests.models.language.test_transformer import affine, feed_forward, norm, rotate_slowly
 from tests.models.layers.test_attention import attend_slowly
 
 B, S, T, V, D, H = 3, 5, 6, 11, 8, 4
@@ -87,7 +87,7 @@ def rotated(config, rows):
         return rows
     return torch.stack(
         [
-            torch.cat([turned(head, t) for head in row.split(D // H)])
+            torch.cat([rotate_slowly(head, t) for head in row.split(D // H)])
             for t, row in enumerate(rows)
         ]
     )  # fmt: skip
@@ -296,7 +296,7 @@ def test_at_first_it_knows_nothing(positions, tied):
 
 
 def reversals(rows: int, longest: int = 5) -> Batch:
-    """Up to `longest` letters, and the same turned round; both end in `</s>`."""
+    """Up to `longest` letters, and the same rotate_slowly round; both end in `</s>`."""
     lengths = torch.randint(2, longest + 1, (rows,))
     letters, place = torch.randint(2, V, (rows, longest + 1)), torch.arange(longest + 1)
     turned_round = letters.take_along_dim((lengths[:, None] - 1 - place).clamp(min=0), 1)
