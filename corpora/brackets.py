@@ -1,18 +1,18 @@
-"""Brackets far apart: the closer repeats what the opener said many words ago.
+"""Brackets far apart: the last word of a line must match its first.
 
     (b  k e s p  |  b)
 
-A line is one of four openers, some fillers drawn from twenty without any pattern, the cue `|` and
-the closer that matches. The cue says that a closer comes now; only the opener, a cue and all the
-fillers earlier, says which. A model that sees n words back guesses right once in four as soon as
-the fillers number n - 1 or more; a recurrent one can carry two bits as far as it likes. Hochreiter
-& Schmidhuber 1997, "Long Short-Term Memory", section 5, set such tasks.
+A line is one of four openers, some fillers drawn independently from twenty, the cue `|` and the
+closer that matches the opener. The cue shows that a closer comes next, but only the opener, at the
+other end of the line, shows which. With n - 1 fillers or more, a model that sees n words back
+guesses right in one line of four; a recurrent model can carry the two bits over any distance.
+Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", section 5, has such tasks.
 
-The number of fillers, the distance, is drawn from 1 to 25 for training: in near pairs a gradient
-first finds the rule, and the far ones stretch it. The test asks at distance 20 alone.
+The number of fillers, the distance, is drawn from 1 to 25 for training: the near pairs teach the
+rule, and the far ones extend it. The test has distance 20 only.
 
 A line of d fillers has d + 4 tokens, its `</s>` included. Opener, distance and fillers are drawn
-evenly and the rest is settled, hence for L = 25 and the mean distance D = (L + 1) / 2
+uniformly and determine the rest, hence for L = 25 and the mean distance D = (L + 1) / 2
 
     H = (log₂ 4 + log₂ L + D log₂ 20) / (D + 4)
 """
@@ -27,26 +27,26 @@ OPENERS = ("(a", "(b", "(c", "(d")
 CLOSERS = ("a)", "b)", "c)", "d)")
 FILLERS = tuple("efghijklmnopqrstuvwx")
 CUE = "|"
-LONGEST = 25
+MAX_DISTANCE = 25
 SPLITS = {"train": (1, 340_000), "valid": (2, 34_000)}  # seed, tokens
 TEST_DISTANCE, TEST_SEED, TEST_LINES = 20, 3, 2_000
 
 
 class Brackets(Source):
-    """The mixture of all distances from 1 to `LONGEST`."""
+    """The mixture of all distances from 1 to `MAX_DISTANCE`."""
 
     def line(self, rng: np.random.Generator) -> list[str]:
-        return self.apart(rng, 1 + int(rng.random() * LONGEST))
+        return self.line_at(rng, 1 + int(rng.random() * MAX_DISTANCE))
 
-    def apart(self, rng: np.random.Generator, distance: int) -> list[str]:
+    def line_at(self, rng: np.random.Generator, distance: int) -> list[str]:
         """Draw a line with this many fillers between the opener and the cue."""
         pair = int(rng.random() * len(OPENERS))
         fillers = (FILLERS[int(u * len(FILLERS))] for u in rng.random(distance))
         return [OPENERS[pair], *fillers, CUE, CLOSERS[pair]]
 
     def log_probs(self, lines: Sequence[str]) -> Floats:
-        # After i fillers the distance may be i, …, LONGEST, each as likely; there is one at least.
-        cue = np.array([0, *(1 / (LONGEST - i + 1) for i in range(1, LONGEST + 1))])
+        # After i ≥ 1 fillers the distance is i, …, MAX_DISTANCE with equal probability.
+        cue = np.array([0, *(1 / (MAX_DISTANCE - i + 1) for i in range(1, MAX_DISTANCE + 1))])
         probs = []
         for line in lines:
             distance = len(line.split()) - 3
@@ -56,13 +56,13 @@ class Brackets(Source):
 
     def entropy_rate(self) -> float:
         """Exact, by the formula above."""
-        distance = (LONGEST + 1) / 2
-        bits = np.log2(len(OPENERS)) + np.log2(LONGEST) + distance * np.log2(len(FILLERS))
+        distance = (MAX_DISTANCE + 1) / 2
+        bits = np.log2(len(OPENERS)) + np.log2(MAX_DISTANCE) + distance * np.log2(len(FILLERS))
         return float(bits / (distance + 4))
 
     def unigram_entropy(self) -> float:
         """Exact, by how often each type occurs in a line."""
-        distance = (LONGEST + 1) / 2
+        distance = (MAX_DISTANCE + 1) / 2
         brackets = [1 / len(OPENERS)] * len(OPENERS) + [1 / len(CLOSERS)] * len(CLOSERS)
         fillers = [distance / len(FILLERS)] * len(FILLERS)
         expected = [*brackets, *fillers, 1, 1]  # the cue and </s> once each
@@ -83,5 +83,5 @@ def source() -> Brackets:
 def files() -> dict[str, list[str]]:
     """The lines of every file, by its name."""
     rng = np.random.default_rng(TEST_SEED)
-    test = [" ".join(source().apart(rng, TEST_DISTANCE)) for _ in range(TEST_LINES)]
+    test = [" ".join(source().line_at(rng, TEST_DISTANCE)) for _ in range(TEST_LINES)]
     return {**source().files("brackets", SPLITS), f"brackets.{TEST_DISTANCE}.test.txt": test}

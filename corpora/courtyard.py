@@ -1,10 +1,10 @@
-"""What goes on in a courtyard, in English and in French.
+"""Sentences about a courtyard, in English and in French.
 
     the little black cat does not often look at these birds .
     le petit chat noir ne regarde pas souvent ces oiseaux .
 
-Every English sentence has one French sentence, made beside it by the same rules, so that a
-translation is right or wrong and a perfect model has a BLEU of 100. What is to be learnt:
+Every English sentence has one French translation, made by the same rules, so that a translation is
+either right or wrong and a perfect model has a BLEU of 100. A model has to learn:
 
     order      most adjectives follow their noun, adverbs their verb; object pronouns precede it
     agreement  of articles and adjectives in gender and number, of verbs in person
@@ -12,8 +12,9 @@ translation is right or wrong and a perfect model has a BLEU of 100. What is to 
     sandhi     l' d' j' n' qu' before a vowel, and there bel, nouvel, cet, mon; in English an
     de         for a and some at the object of a negated verb, for some before an adjective
 
-Words are drawn evenly, so that every form is seen. One sentence a line, lower case, every word and
-mark set off by spaces; `.align` has the links of each line, English-French, counted from 0.
+Words are drawn uniformly, so that every form is seen. Each line is one sentence in lower case, with
+spaces around every word and punctuation mark; `.align` has the links of each line, English-French,
+counted from 0.
 """
 
 from __future__ import annotations
@@ -46,28 +47,28 @@ class Courtyard:
 
     def sentence(self) -> Pair:
         if self.chance(15):
-            said = rule("clause mark", "clause mark", clause=self.question(), mark=words.ASKED)
+            pair = rule("clause mark", "clause mark", clause=self.question(), mark=words.ASKED)
         elif self.chance(15):
             first, joint, second = self.clause(), self.pick(words.JOINTS), self.clause()
             order = "first joint second mark"
-            said = rule(order, order, first=first, joint=joint, second=second, mark=words.STOP)
+            pair = rule(order, order, first=first, joint=joint, second=second, mark=words.STOP)
         else:
-            said = rule("clause mark", "clause mark", clause=self.clause(), mark=words.STOP)
-        return said._replace(
-            source=sandhi(said.source, ENGLISH), target=sandhi(said.target, FRENCH)
+            pair = rule("clause mark", "clause mark", clause=self.clause(), mark=words.STOP)
+        return pair._replace(
+            source=sandhi(pair.source, ENGLISH), target=sandhi(pair.target, FRENCH)
         )
 
     def clause(self) -> Pair:
         who = self.subject()
-        described = who.person in words.BE and self.chance(25)  # `je` tells no gender
+        described = who.person in words.BE and self.chance(25)  # `je` has no gender
         done = self.description(who) if described else self.predicate(who.person)
-        return rule("who done", "who done", who=who.said, done=done)
+        return rule("who done", "who done", who=who.phrase, done=done)
 
     def question(self) -> Pair:
         who = self.subject()
         does = lexical("does" if who.person == IL else "do", "est-ce que")
         done = self.predicate(who.person, asked=True)
-        return rule("does who done", "does who done", does=does, who=who.said, done=done)
+        return rule("does who done", "does who done", does=does, who=who.phrase, done=done)
 
     def subject(self) -> Subject:
         if self.chance(40):
@@ -75,11 +76,13 @@ class Courtyard:
         who = self.thing(words.CREATURES)
         if self.chance(12):
             done, order = self.predicate(who.person), "who that done"
-            return who._replace(said=rule(order, order, who=who.said, that=words.THAT, done=done))
+            return who._replace(
+                phrase=rule(order, order, who=who.phrase, that=words.THAT, done=done)
+            )
         return who
 
     def description(self, who: Subject) -> Pair:
-        """Is not red, are often heavy."""
+        """'is not red' or 'are often heavy': a form of to be, and an adjective."""
         negated = self.chance(30)
         return rule(
             "be no adverb adjective",
@@ -91,7 +94,7 @@ class Courtyard:
         )
 
     def predicate(self, person: int, asked: bool = False) -> Pair:
-        """A verb, negated or not, and what is around it; where `asked`, after do or does."""
+        """A verb, negated or not, and what belongs to it; `asked` is for the verb of a question."""
         kind = "yes" if asked else self.pick(["yes", "yes", "yes", "not", "never"])
         do = "does" if person == IL else "do"
         negation = {"yes": NOTHING, "not": lexical(f"{do} not", "ne pas")}
@@ -111,10 +114,10 @@ class Courtyard:
         )
 
     def object(self, negated: bool) -> Pair:
-        return self.thing(self.pick([words.CREATURES, words.THINGS]), negated).said
+        return self.thing(self.pick([words.CREATURES, words.THINGS]), negated).phrase
 
     def where(self) -> Pair:
-        at, place = self.pick(words.PREPOSITIONS), self.thing(words.PLACES).said
+        at, place = self.pick(words.PREPOSITIONS), self.thing(words.PLACES).phrase
         return rule("at place", "at place", at=at, place=place)
 
     def thing(self, nouns: Sequence[Noun], negated: bool = False) -> Subject:
@@ -124,9 +127,9 @@ class Courtyard:
         before = self.pick(words.BEFORE) if self.chance(30) else None
         after = self.pick(words.AFTER) if self.chance(30) else None
         article = determiner.french[feminine]
-        if (negated and determiner.loose) or (before and article == "des"):
+        if (negated and determiner.becomes_de) or (before and article == "des"):
             article = "de"
-        said = rule(
+        phrase = rule(
             "determiner before after noun",
             "determiner before noun after",
             determiner=lexical(determiner.english, article),
@@ -134,11 +137,11 @@ class Courtyard:
             after=after.agreeing(feminine, many) if after else NOTHING,
             noun=lexical(noun.english[many], noun.french[many]),
         )
-        return Subject(said, ILS if many else IL, feminine)
+        return Subject(phrase, ILS if many else IL, feminine)
 
 
 class Sandhi(NamedTuple):
-    """What a language does before a vowel; each word stays one, and keeps its links."""
+    """How words change before a vowel; each stays one word, and keeps its links."""
 
     vowels: str
     forms: dict[str, str]
@@ -146,7 +149,7 @@ class Sandhi(NamedTuple):
 
 ENGLISH = Sandhi("aeiou", {"a": "an"})
 FRENCH = Sandhi(
-    "aeéiouœh",  # no word here begins with an h that is heard
+    "aeéiouœh",  # every h here is silent
     {
         **{word: word[:-1] + "'" for word in ("le", "la", "de", "je", "ne", "que")},
         **{"beau": "bel", "nouveau": "nouvel", "ce": "cet", "ma": "mon"},
@@ -155,7 +158,7 @@ FRENCH = Sandhi(
 
 
 def sandhi(text: Sequence[str], language: Sandhi) -> tuple[str, ...]:
-    """The words as they sound before each other."""
+    """The words in the form that they take before the next word."""
     vowels, forms = language
     followed = zip(text, [*text[1:], "."], strict=True)
     return tuple(forms.get(word, word) if after[0] in vowels else word for word, after in followed)
@@ -165,20 +168,20 @@ def sandhi(text: Sequence[str], language: Sandhi) -> tuple[str, ...]:
 
 
 def sentences(seed: int) -> Iterator[Pair]:
-    """No sentence twice."""
-    courtyard, known = Courtyard(seed), set()
+    """An endless stream of sentences, none of which comes twice."""
+    courtyard, drawn = Courtyard(seed), set()
     while True:
-        said = courtyard.sentence()
-        if said.source not in known:
-            known.add(said.source)
-            yield said
+        pair = courtyard.sentence()
+        if pair.source not in drawn:
+            drawn.add(pair.source)
+            yield pair
 
 
 def files() -> dict[str, list[str]]:
     """The lines of every file, by its name."""
-    drawn, lines = sentences(SEED), {}
+    stream, lines = sentences(SEED), {}
     for split, count in SPLITS.items():
-        pairs = [next(drawn) for _ in range(count)]
+        pairs = [next(stream) for _ in range(count)]
         lines[f"courtyard.{split}.en"] = [" ".join(pair.source) for pair in pairs]
         lines[f"courtyard.{split}.fr"] = [" ".join(pair.target) for pair in pairs]
         if split != "train":

@@ -1,4 +1,4 @@
-"""The words of the courtyard in English and French, with the forms that agreement asks for."""
+"""The words of the courtyard in English and French, with the forms that agreement needs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Adjective(NamedTuple):
 
 
 def adjective(english: str, french: str, feminine: str = "", plural: str = "") -> Adjective:
-    """Regular forms where none is given."""
+    """An adjective; forms that are not given are regular."""
     feminine = feminine or french.removesuffix("e") + "e"
     plural = plural or (french if french[-1] in "sx" else french + "s")
     return Adjective(english, ((french, plural), (feminine, feminine + "s")))
@@ -110,19 +110,19 @@ class Determiner(NamedTuple):
     english: str
     french: tuple[str, str]  # masculine, feminine
     plural: bool
-    loose: bool = False
-    """Whether it becomes `de` where it begins the object of a negated verb."""
+    becomes_de: bool = False
+    """Whether it becomes `de` at the start of the object of a negated verb."""
 
 
 DETERMINERS = [
     Determiner("the", ("le", "la"), False),
-    Determiner("a", ("un", "une"), False, loose=True),
+    Determiner("a", ("un", "une"), False, becomes_de=True),
     Determiner("this", ("ce", "cette"), False),
     Determiner("my", ("mon", "ma"), False),
     Determiner("our", ("notre", "notre"), False),
     Determiner("every", ("chaque", "chaque"), False),
     Determiner("the", ("les", "les"), True),
-    Determiner("some", ("des", "des"), True, loose=True),
+    Determiner("some", ("des", "des"), True, becomes_de=True),
     Determiner("these", ("ces", "ces"), True),
     Determiner("my", ("mes", "mes"), True),
     Determiner("two", ("deux", "deux"), True),
@@ -133,7 +133,7 @@ JE, NOUS, VOUS, IL, ILS = range(5)  # the persons of a verb
 
 
 class Verb(NamedTuple):
-    english: tuple[str, str]  # plain, third person; the verb, then what belongs to it
+    english: tuple[str, str]  # plain form and third person, with its preposition
     french: tuple[str, str, str, str, str]  # by person
 
 
@@ -168,7 +168,7 @@ BE = {IL: lexical("is", "est"), ILS: lexical("are", "sont")}
 class Subject(NamedTuple):
     """What a verb or an adjective agrees with."""
 
-    said: Pair
+    phrase: Pair
     person: int
     feminine: bool = False
 

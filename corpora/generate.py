@@ -2,7 +2,7 @@
 
     python corpora/generate.py [--out DIR] [NAME ...]
 
-Seeds are fixed, so equal names give equal bytes.
+Seeds are fixed, so that the same names give the same bytes.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))  # a script finds its own folder, but not the package it is in
+sys.path.insert(0, str(HERE.parent))  # where the package `corpora` is, for a script inside it
 
 from corpora import brackets, courtyard, hidden, markov, prose  # noqa: E402
 
@@ -40,7 +40,9 @@ def write(name: str, folder: Path) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where to write")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SOURCES)}; all")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(SOURCES)}; default: all"
+    )
     options = parser.parse_args(arguments)
     for name in set(options.names) - set(SOURCES):
         parser.error(f"no source is named {name}; there are {', '.join(SOURCES)}")

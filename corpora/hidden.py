@@ -1,18 +1,19 @@
-"""A hidden Markov model: each word hints at a state that is never seen.
+"""A hidden Markov model: each word depends on a state that is not observed.
 
-A line has a step, which runs through six places as syntax does, and a mood, which seldom changes,
-as a topic does (compare Griffiths, Steyvers, Blei & Tenenbaum 2004, "Integrating Topics and
-Syntax"). The step says which six words may come now, the mood which of them it likes. One word
-betrays little of the mood, ten betray most of it, so no n-gram sees what a memory can.
+The state has two parts: a step, which runs through six values as syntax does, and a mood, which
+seldom changes, as a topic does (compare Griffiths, Steyvers, Blei & Tenenbaum 2004, "Integrating
+Topics and Syntax"). The step decides which six words may come next, and the mood which of them are
+likely. One word tells little about the mood and ten tell most of it, so that a model with a long
+memory predicts better than any n-gram.
 
 The true probability of a word sums over all states the line may be in, by the forward algorithm,
 scaled at every word (Rabiner 1989, "A Tutorial on Hidden Markov Models", section V.A):
 
-    p(x_t | x_<t) = Σ_j f_t(j) e(j, x_t)              f_t(j): chance of state j at t, given x_<t
+    p(x_t | x_<t) = Σ_j f_t(j) e(j, x_t)          f_t(j): probability of state j at t, given x_<t
     f_{t+1}(j)    = Σ_i f_t(i) e(i, x_t) m(i, j) / p(x_t | x_<t)
 
-State 0 is the end of a line: it alone says `</s>`, and it says nothing else. The chain runs on
-through the whole text, and yet every line starts afresh.
+State 0 is the end of a line: it emits only `</s>`, and no other state does. As every line ends in
+this one state, lines are independent, although one chain runs through the whole text.
 """
 
 from collections.abc import Sequence
@@ -23,12 +24,12 @@ from corpora.source import END, Die, Floats, Source, Weights, entropy, stationar
 
 MOODS = 6
 STEPS = 6
-OWN = 5  # words of a step; the sixth it may say is the first of the next step
+WORDS_PER_STEP = 5  # the sixth word that a step may emit is the first of the next step
 WORDS = [consonant + vowel for consonant in "bdfgkl" for vowel in "aeiou"]
-LIKING = (10, 6, 3, 2, 1, 1)  # mood m likes word m of a step best, then m + 1, and so on round
-STRIDE = (1, 14, 1)  # weights to stay at a step, go on by one, skip one
-CALM = 99  # to one that a mood lasts another word
-STAYING = 4  # to one that a line goes on after the last step
+PREFERENCES = (10, 6, 3, 2, 1, 1)  # weights in mood m of a step's words m, m + 1, … (mod 6)
+STEP_WEIGHTS = (1, 14, 1)  # of staying at a step, of the next step, of the one after
+SAME_MOOD_ODDS = 99  # to one that the mood stays the same for another word
+CONTINUATION_ODDS = 4  # to one that a line continues after the last step
 SPLITS = {"train": (1, 300_000), "valid": (2, 50_000), "test": (3, 210_000)}  # seed, tokens
 
 
@@ -52,22 +53,22 @@ class Hidden(Source):
     def log_probs(self, lines: Sequence[str]) -> Floats:
         ids = [[self.ids[word] for word in (*line.split(), END)] for line in lines]
         lengths = np.array([len(line) for line in ids])
-        # Lines go side by side. Behind its end a line is filled with a word that every state says
-        # for certain: its probability is 1 and it tells nothing.
-        filled = np.arange(lengths.max()) < lengths[:, None]
-        words = np.full(filled.shape, len(self.types))
-        words[filled] = np.concatenate(ids)
-        says = np.column_stack([self.emit, np.ones(len(self.emit))]).T  # (V + 1, S)
+        # Lines are processed in parallel. A line is padded with a word that every state emits with
+        # probability 1, so that it contributes nothing.
+        is_word = np.arange(lengths.max()) < lengths[:, None]
+        words = np.full(is_word.shape, len(self.types))
+        words[is_word] = np.concatenate(ids)
+        emit = np.column_stack([self.emit, np.ones(len(self.emit))]).T  # (V + 1, S)
         probs = np.empty(words.shape)
         state = np.tile(self.move[0], (len(ids), 1))  # (lines, S): f_t
         for t, word in enumerate(words.T):
-            joint = state * says[word]
+            joint = state * emit[word]
             probs[:, t] = joint.sum(1)
             state = joint / probs[:, t, None] @ self.move
-        return np.log(probs[filled])
+        return np.log(probs[is_word])
 
     def entropy_rate(self, tokens: int = 400_000) -> float:
-        """Estimated by what the source itself needs for a long sample; no closed form is known.
+        """Estimated as the cross-entropy of the source on a long sample; no closed form is known.
 
         The standard error falls as 1/√tokens and is about 0.1 % by default.
         """
@@ -87,15 +88,17 @@ def source() -> Hidden:
     for i, (mood, step) in enumerate(states, start=1):
         for j, (next_mood, next_step) in enumerate(states, start=1):
             stride = (next_step - step) % STEPS
-            if stride < len(STRIDE):
-                move[i, j] = STRIDE[stride] * (CALM * (MOODS - 1) if next_mood == mood else 1)
+            if stride < len(STEP_WEIGHTS):
+                move[i, j] = STEP_WEIGHTS[stride] * (
+                    SAME_MOOD_ODDS * (MOODS - 1) if next_mood == mood else 1
+                )
         if step == 0:
             move[0, i] = 1
         if step == STEPS - 1:
-            move[i, 0] = move[i].sum() // STAYING
-        for place, liking in enumerate(LIKING):
-            word = step * OWN + (mood + place) % (OWN + 1)
-            emit[i, 1 + word % len(WORDS)] = liking
+            move[i, 0] = move[i].sum() // CONTINUATION_ODDS
+        for offset, preference in enumerate(PREFERENCES):
+            word = step * WORDS_PER_STEP + (mood + offset) % (WORDS_PER_STEP + 1)
+            emit[i, 1 + word % len(WORDS)] = preference
     return Hidden(WORDS, move, emit)
 
 

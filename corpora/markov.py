@@ -4,11 +4,11 @@
 
 `</s>` is one symbol of the chain, and the next line starts from the history `</s> </s>`.
 
-From each word lead a few roads to others. The pair a b opens some of b's roads and throws a loaded
-die of its own among them, so a bigram, which sees b but not a, is far off. So few pairs occur that
-half a million words show nearly all of them often: a trigram has hardly anything left to guess.
-The face of one per cent keeps some trigrams rare, without which modified Kneser-Ney could not
-estimate its discounts.
+Each word b has a few possible successors. After the pair a b, some of them follow, with
+probabilities from a loaded die that is drawn for the pair. So a bigram model, which sees b but not
+a, is far from the truth. Few pairs occur, and half a million words show nearly all of them often,
+so that a trigram model can learn nearly everything. The face of one percent keeps some trigrams
+rare, without which modified Kneser-Ney could not estimate its discounts.
 
 The entropy rate weighs each pair's entropy by how often the pair occurs (Cover & Thomas 2006,
 "Elements of Information Theory", theorem 4.2.4):
@@ -23,14 +23,14 @@ import numpy as np
 from corpora.source import END, Die, Floats, Source, Weights, entropy, shuffled, stationary
 
 WORDS = [consonant + vowel for consonant in "bdfgklmnst" for vowel in "aeiou"]
-ROADS = 6
-DICE = ((50, 30, 14, 5, 1), (70, 15, 9, 5, 1), (40, 29, 20, 10, 1), (25, 25, 25, 24, 1))  # per cent
-SEED = 102  # of a chain that visits all fifty words and ends its lines after a dozen
+SUCCESSORS = 6  # of a word
+DICE = ((50, 30, 14, 5, 1), (70, 15, 9, 5, 1), (40, 29, 20, 10, 1), (25, 25, 25, 24, 1))  # percent
+SEED = 102  # of a chain that visits all fifty words and ends its lines after about a dozen
 SPLITS = {"train": (1, 500_000), "valid": (2, 50_000), "test": (3, 210_000)}  # seed, tokens
 
 
 class Markov(Source):
-    """weights[a, b, c] (V, V, V): of c after a b, zero where it cannot follow; word 0 is `</s>`."""
+    """weights[a, b, c] (V, V, V) of c after a b, zero if it cannot follow; word 0 is `</s>`."""
 
     def __init__(self, words: Sequence[str], weights: Weights):
         self.types = [END, *words]
@@ -72,12 +72,12 @@ class Markov(Source):
         return self.probs[tuple(self.pairs.T)]
 
     def _pair_frequencies(self) -> Floats:
-        """(P,) how often each pair is the history of a token."""
-        place = {pair: i for i, pair in enumerate(map(tuple, self.pairs.tolist()))}
-        move = np.zeros((len(place), len(place)))
-        for (a, b), i in place.items():
+        """(P,) the relative frequency of each pair as the history of a token."""
+        index = {pair: i for i, pair in enumerate(map(tuple, self.pairs.tolist()))}
+        move = np.zeros((len(index), len(index)))
+        for (a, b), i in index.items():
             for c in np.flatnonzero(self.probs[a, b]).tolist():
-                move[i, place[(b, c) if c else (0, 0)]] = self.probs[a, b, c]
+                move[i, index[(b, c) if c else (0, 0)]] = self.probs[a, b, c]
         return stationary(move)
 
 
@@ -85,23 +85,23 @@ def source() -> Markov:
     """The one chain behind the markov files."""
     rng = np.random.default_rng(SEED)
     size = len(WORDS) + 1
-    fame = 1 / (np.arange(size) + 4)
-    fame[0] = 1 / 5
-    # The first of exponential clocks with rates `fame` to ring: a weighted draw without return.
-    roads = [np.argsort(-np.log(rng.random(size)) / fame)[:ROADS] for _ in range(size)]
-    roads[0] = roads[0][roads[0] > 0]  # no line is empty
+    rates = 1 / (np.arange(size) + 4)
+    rates[0] = 1 / 5
+    # The smallest of exponential variables with these rates: a weighted draw without replacement.
+    successors = [np.argsort(-np.log(rng.random(size)) / rates)[:SUCCESSORS] for _ in range(size)]
+    successors[0] = successors[0][successors[0] > 0]  # no line is empty
     weights = np.zeros((size, size, size), dtype=np.int64)
-    ahead = [(0, 0)]
-    while ahead:
-        a, b = ahead.pop()
+    histories = [(0, 0)]
+    while histories:
+        a, b = histories.pop()
         if weights[a, b].any():
             continue
         die = DICE[int(rng.random() * len(DICE))]
-        for road, weight in zip(shuffled(rng, len(roads[b])), die, strict=False):
-            c = int(roads[b][road])
+        for index, weight in zip(shuffled(rng, len(successors[b])), die, strict=False):
+            c = int(successors[b][index])
             weights[a, b, c] = weight
             if c:
-                ahead.append((b, c))
+                histories.append((b, c))
     return Markov(WORDS, weights)
 
 

@@ -1,11 +1,11 @@
-"""Small stories from a harbour town, made by the grammar in `harbour.grammar`.
+"""Small stories from a harbor town, made by the grammar in `harbour.grammar`.
 
 A day has its weather and its season, and three scenes: morning, afternoon and evening. A scene has
-two people, and the second of them is the first of the next scene, so that who is spoken of, and
-what they do for a living, hangs together far beyond a sentence. The two are a woman and a man,
-which keeps every `he` and `she` clear.
+two people, and the second of them is the first of the next scene, so that people and their trades
+depend on context far beyond a sentence. The two are a woman and a man, which keeps every `he` and
+`she` unambiguous.
 
-One sentence a line, lower case, every word and mark set off by spaces.
+Each line is one sentence in lower case, with spaces around every word and punctuation mark.
 """
 
 import re
@@ -20,7 +20,7 @@ from corpora.grammar import Grammar, zipf
 
 
 class Person(NamedTuple):
-    """Somebody in town and the words that speak of them."""
+    """Somebody in town, and the words about them."""
 
     name: str
     trade: str
@@ -62,20 +62,20 @@ SPLITS = {"train": (1, 195_000), "valid": (2, 20_000), "test": (3, 20_000)}  # s
 
 
 def person(somebody: Person, suffix: str) -> dict[str, str]:
-    """What the grammar remembers of one of the two people."""
+    """The slots of the grammar for one of the two people."""
     he, him, his = ("she", "her", "her") if somebody in WOMEN else ("he", "him", "his")
     forms = {"he": he, "him": him, "his": his, **somebody._asdict()}
     return {form + suffix: word for form, word in forms.items()}
 
 
 def sum_of_two(rng: np.random.Generator) -> dict[str, str]:
-    """Two numbers and what they make together."""
+    """Two numbers and their sum."""
     few, more = (2 + int(rng.random() * 8) for _ in range(2))
     return {"few": NUMBERS[few - 1], "more": NUMBERS[more - 1], "sum": NUMBERS[few + more - 1]}
 
 
 def sentences(rng: np.random.Generator) -> Iterator[str]:
-    """The town's days without end."""
+    """An endless stream of sentences, day after day."""
     rules = Path(__file__).with_name("harbour.grammar").read_text(encoding="utf-8")
     grammar = Grammar(rules.splitlines())
     casts = cycle([(WOMEN, zipf(len(WOMEN))), (MEN, zipf(len(MEN)))])
@@ -86,17 +86,17 @@ def sentences(rng: np.random.Generator) -> Iterator[str]:
 
     hero = next_person()
     while True:
-        day = {word: grammar.say(word, {}, rng) for word in ("weather", "season")}
+        day = {word: grammar.expand(word, {}, rng) for word in ("weather", "season")}
         for time in ("morning", "afternoon", "evening"):
             other = next_person()
             memory = day | {"time": time} | person(hero, "") | person(other, "2") | sum_of_two(rng)
-            scene = " ".join(grammar.say("scene", memory, rng).split())
+            scene = " ".join(grammar.expand("scene", memory, rng).split())
             yield from re.sub(r"\ba (?=[aeio]|u(?!se))", "an ", scene).split(" / ")
             hero = other
 
 
 def sample(rng: np.random.Generator, tokens: int) -> list[str]:
-    """The first sentences that hold at least this many tokens, a newline counted as one."""
+    """The first sentences that have at least this many tokens, each newline counted as one."""
     lines = []
     stream = sentences(rng)
     while tokens > 0:

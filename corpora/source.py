@@ -1,4 +1,4 @@
-"""What it means to know a source: it can be sampled, and its own probability of a text is exact.
+"""Sources of known entropy: they can be sampled, and their probability of a text is exact.
 
 In the long run no model's cross-entropy is below that of the source that wrote the text (Shannon
 1948, "A Mathematical Theory of Communication"; Cover & Thomas 2006, "Elements of Information
@@ -7,8 +7,8 @@ very same text, so that the luck of the sample cancels:
 
     excess(model) = Σ_t [log p_source(x_t | x_<t) - log p_model(x_t | x_<t)] / T
 
-A line is a list of words; its end, `</s>`, is predicted like a word. Every line starts afresh, so
-nothing before it bears on it: a carried context has nothing to gain and nothing to lose.
+A line is a list of words; its end, `</s>`, is predicted like a word. Lines are independent of each
+other, so that sentence context and carried context are equally good.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,9 @@ import numpy as np
 
 END = "</s>"
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-Weights = np.ndarray[tuple[int, ...], np.dtype[np.int64]]  # whole numbers, proportional to chances
+Weights = np.ndarray[
+    tuple[int, ...], np.dtype[np.int64]
+]  # whole numbers, proportional to probabilities
 
 
 class Source(ABC):
@@ -40,7 +42,7 @@ class Source(ABC):
 
     @abstractmethod
     def unigram_entropy(self) -> float:
-        """Bits per token for who knows how often each token occurs, and no more."""
+        """Bits per token of a model that knows only the frequency of each token."""
 
     def sample(self, rng: np.random.Generator, tokens: int) -> list[str]:
         """Draw whole lines until they hold at least this many tokens, `</s>` included."""
@@ -66,8 +68,8 @@ class Source(ABC):
 class Die:
     """A loaded die with whole-number weights.
 
-    It is thrown with `rng.random()` alone and compared with whole numbers: no rounding, and no
-    sampling method that numpy may yet change, stands between a seed and its text.
+    It is thrown with `rng.random()` alone, which is compared with whole numbers. So the text of a
+    seed depends neither on rounding nor on a sampling method that a new numpy might change.
     """
 
     def __init__(self, weights: Sequence[int] | Weights):
@@ -85,7 +87,7 @@ def shuffled(rng: np.random.Generator, count: int) -> list[int]:
 def stationary(move: Floats) -> Floats:
     """The π with π = π move and Σπ = 1, for a chain (S, S) that can reach every state: (S,)."""
     equations = move.T - np.eye(len(move))
-    equations[0] = 1  # the other equations imply this one, so it makes room for Σπ = 1
+    equations[0] = 1  # the other equations imply this one, so Σπ = 1 can take its place
     return np.linalg.solve(equations, np.eye(len(move))[0])
 
 

@@ -1,4 +1,4 @@
-"""Closers match their openers, far away, and nothing else tells them."""
+"""Closers match their openers far away, and nothing else predicts them."""
 
 from collections import Counter, defaultdict
 
@@ -48,7 +48,7 @@ def test_no_test_line_was_seen_in_training() -> None:
     assert not seen & asked
 
 
-def test_the_words_before_the_closer_do_not_tell_it() -> None:
+def test_the_words_before_the_closer_do_not_predict_it() -> None:
     """A trigram that has seen the training text is right once in four."""
     guess = defaultdict(Counter)
     for line in lines_of("train"):
@@ -70,7 +70,7 @@ def test_closer_positions_point_at_closers(split) -> None:
 def test_a_line_costs_its_opener_its_distance_and_its_fillers() -> None:
     source = brackets.source()
     rng = np.random.default_rng(0)
-    for distance in (1, 7, brackets.LONGEST):
-        line = " ".join(source.apart(rng, distance))
-        expected = np.log(4) + np.log(brackets.LONGEST) + distance * np.log(20)
+    for distance in (1, 7, brackets.MAX_DISTANCE):
+        line = " ".join(source.line_at(rng, distance))
+        expected = np.log(4) + np.log(brackets.MAX_DISTANCE) + distance * np.log(20)
         assert -source.log_probs([line]).sum() == pytest.approx(expected)

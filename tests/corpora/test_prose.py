@@ -1,4 +1,4 @@
-"""The grammar's notation, and stories that keep to their facts."""
+"""The notation of the grammar, and stories that do not contradict themselves."""
 
 import re
 from collections import Counter
@@ -10,34 +10,34 @@ from corpora import generate, prose
 from corpora.grammar import Grammar
 
 
-def say(rules, memory=None, rule="story"):
-    text = Grammar(rules.splitlines()).say(rule, memory or {}, np.random.default_rng(0))
+def expand(rules, memory=None, rule="story"):
+    text = Grammar(rules.splitlines()).expand(rule, memory or {}, np.random.default_rng(0))
     return " ".join(text.split())
 
 
-def test_a_slot_keeps_what_it_said() -> None:
-    story = say("story\n    {fish} {fish} {fish}\nfish\n    cod | eel | pike\n")
+def test_a_slot_keeps_its_text() -> None:
+    story = expand("story\n    {fish} {fish} {fish}\nfish\n    cod | eel | pike\n")
     assert len(set(story.split())) == 1
 
 
-def test_a_second_slot_says_something_else() -> None:
+def test_a_second_slot_has_another_text() -> None:
     rules = "story\n    {fish} {fish.2} {fish.3}\nfish\n    cod | eel | pike\n"
-    assert sorted(say(rules).split()) == ["cod", "eel", "pike"]
+    assert sorted(expand(rules).split()) == ["cod", "eel", "pike"]
 
 
 def test_a_rule_may_be_named_by_a_slot() -> None:
     rules = "story\n    <sky {weather}>\nsky rain\n    it is wet\nsky sun\n    it is dry\n"
-    assert say(rules, {"weather": "sun"}) == "it is dry"
+    assert expand(rules, {"weather": "sun"}) == "it is dry"
 
 
-def test_a_tilde_says_nothing_and_comments_are_no_rules() -> None:
-    assert say("# a remark\nstory\n    the <size> cod\nsize\n    ~\n") == "the cod"
+def test_a_tilde_is_empty_and_comments_are_no_rules() -> None:
+    assert expand("# a remark\nstory\n    the <size> cod\nsize\n    ~\n") == "the cod"
 
 
-def test_early_alternatives_are_commoner() -> None:
+def test_early_alternatives_are_more_frequent() -> None:
     grammar = Grammar(["fish", "    cod | eel | pike"])
     rng = np.random.default_rng(0)
-    counts = Counter(grammar.say("fish", {}, rng) for _ in range(5_000))
+    counts = Counter(grammar.expand("fish", {}, rng) for _ in range(5_000))
     assert [fish for fish, _ in counts.most_common()] == ["cod", "eel", "pike"]
 
 
@@ -77,7 +77,7 @@ def test_sums_are_right(lines) -> None:
 
 def test_people_keep_their_trades(lines) -> None:
     trades = {person.name: person.trade for person in (*prose.WOMEN, *prose.MEN)}
-    told = re.findall(r"(\w+) the (\w+) ", "\n".join(lines))
-    told = [(name, trade) for name, trade in told if name in trades and trade in trades.values()]
-    assert len(told) > 500
-    assert all(trades[name] == trade for name, trade in told)
+    pairs = re.findall(r"(\w+) the (\w+) ", "\n".join(lines))
+    pairs = [(name, trade) for name, trade in pairs if name in trades and trade in trades.values()]
+    assert len(pairs) > 500
+    assert all(trades[name] == trade for name, trade in pairs)
