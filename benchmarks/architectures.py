@@ -1,12 +1,13 @@
-"""Every architecture on one text, with as many parameters and as many minutes each.
+"""Every architecture on one text, with about the same parameters and the same time.
 
     python -m benchmarks.architectures PTB [--minutes 10] [--archs lstm gru ...] [--jobs 2]
 
 PTB is a folder with train.txt, valid.txt and test.txt. Each network has 3 to 5 million parameters
-and the adaptive softmax, and is trained on one thread by `seqlm train`: first for some steps, which
-say how many fit into the minutes, then for those, from the start, in one cycle. The n-gram model is
-counted, which takes seconds. What is printed is a table of parameters, tokens a second, and
-perplexities, static and carried over lines (the Transformer's in windows, by half its horizon).
+and the adaptive softmax, and is trained on one thread by `seqlm train`: a short trial measures how
+many steps fit into the minutes, and then the network is trained from the start for that many, in
+one cycle of the learning rate. The n-gram model is counted, which takes seconds. Prints a table of
+parameters, tokens per second and perplexities, with context carried across lines (the Transformer's
+in windows that move by half its context length).
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ class Row(NamedTuple):
     valid: float
     test: float
 
+    def cells(self) -> list[str]:
+        return [*self[:4], f"{self.valid:.2f}", f"{self.test:.2f}"]
+
 
 def seqlm(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -64,8 +68,8 @@ def perplexity(run: Path, text: Path) -> float:
 
 def counted(ptb: Path, folder: Path) -> Row:
     run = folder / "ngram"
-    said = seqlm("count", "--order", "5", str(ptb / "train.txt"), "-o", str(run)).stderr
-    [ngrams] = re.findall(r"saved: ([\d,]+) n-grams", said)
+    log = seqlm("count", "--order", "5", str(ptb / "train.txt"), "-o", str(run)).stderr
+    [ngrams] = re.findall(r"saved: ([\d,]+) n-grams", log)
     valid, test = (perplexity(run, ptb / f"{part}.txt") for part in ("valid", "test"))
     return Row("ngram (Kneser-Ney 5)", ngrams, "", "", valid, test)
 
@@ -73,12 +77,12 @@ def counted(ptb: Path, folder: Path) -> Row:
 def trained(name: str, ptb: Path, folder: Path, minutes: float) -> Row:
     flags = [*FLAGS[name].split(), "--valid", str(ptb / "valid.txt"), str(ptb / "train.txt")]
     trial, run = folder / f"{name}-trial", folder / name
-    said = seqlm("train", *flags, "--steps", str(TRIAL), "-o", str(trial)).stderr
-    [parameters] = [line.split()[1] for line in said.splitlines() if "parameters" in line]
+    log = seqlm("train", *flags, "--steps", str(TRIAL), "-o", str(trial)).stderr
+    [parameters] = [line.split()[1] for line in log.splitlines() if "parameters" in line]
     row = last_row(trial)
     steps = round(TRIAL * minutes * 60 / row["seconds"])
-    often = ["--valid-every", str(max(1, steps // 8)), "--patience", "1000"]
-    seqlm("train", *flags, "--steps", str(steps), *often, "-o", str(run))
+    validation = ["--valid-every", str(max(1, steps // 8)), "--patience", "1000"]
+    seqlm("train", *flags, "--steps", str(steps), *validation, "-o", str(run))
     row = last_row(run)
     valid, test = (perplexity(run, ptb / f"{part}.txt") for part in ("valid", "test"))
     speed = f"{row['tokens'] / row['seconds']:,.0f}"
@@ -96,7 +100,7 @@ def main() -> None:
     parser.add_argument("ptb", type=Path)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--archs", nargs="+", choices=["ngram", *FLAGS], default=["ngram", *FLAGS])
-    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
+    parser.add_argument("--jobs", type=int, default=1, help="networks trained at the same time")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as name,
@@ -111,9 +115,8 @@ def main() -> None:
 
         print("| architecture | parameters | tokens/s | epochs | valid | test |")
         print("|---|---|---|---|---|---|", flush=True)
-        for each in pool.map(row, options.archs):
-            figures = f"{each.valid:.2f} | {each.test:.2f}"
-            print(f"| {each.name} | {each.parameters} | {each.speed} | {each.epochs} | {figures} |")
+        for result in pool.map(row, options.archs):
+            print(f"| {' | '.join(result.cells())} |")
             sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""What benchmarks of translators share: `seqlm` as a command, and training by the clock."""
+"""Shared by the benchmarks of translators: `seqlm` as a command, and training for a given time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VALIDATIONS = 8  # of a run
 
 
 def seqlm(*arguments: object, stdin: str | None = None, threads: int = 2) -> str:
-    """What the command prints; it ends the benchmark where it fails."""
+    """The standard output of a command; the benchmark ends if it fails."""
     command = [sys.executable, "-m", "seqlm", *map(str, arguments), "--num-threads", str(threads)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
@@ -25,11 +25,12 @@ def seqlm(*arguments: object, stdin: str | None = None, threads: int = 2) -> str
 
 
 def trained(run: Path, flags: str, texts: list[object], minutes: float, threads: int = 2) -> float:
-    """Trains into `run` for about so many minutes, on `texts` as flags name them; its epochs.
+    """Trains into `run` for about `minutes`, and returns the number of epochs.
 
-    A trial first says what a step takes, and the validation between its last two; as many steps as
-    there is time for are then trained from the start, so that the schedule of the rate ends with
-    the time. An untrained model may take longer to validate by BLEU, and so leave time over.
+    `texts` are flags with their files. A trial first measures the time of a step and of a
+    validation. The model is then trained from the start for as many steps as there is time for, so
+    that the learning-rate schedule ends with the time. As an untrained model may take longer to
+    validate by BLEU, some time may be left over.
     """
     trial = run.with_name(run.name + "-trial")
     command = ["train", *flags.split(), *texts, "-q"]
@@ -38,13 +39,13 @@ def trained(run: Path, flags: str, texts: list[object], minutes: float, threads:
     step = before / TRIAL
     validation = max(0.0, after - before - step)
     steps = max(1, round((60 * minutes - VALIDATIONS * validation) / step))
-    often = ["--valid-every", -(-steps // VALIDATIONS), "--patience", 1000]
-    seqlm(*command, "--steps", steps, *often, "-o", run, threads=threads)
+    validations = ["--valid-every", -(-steps // VALIDATIONS), "--patience", 1000]
+    seqlm(*command, "--steps", steps, *validations, "-o", run, threads=threads)
     return float(last_row(run)["epoch"])
 
 
 def rows(run: Path) -> list[dict[str, float]]:
-    """Of its validations."""
+    """The figures of each validation of a run."""
     return [json.loads(line) for line in lines_of(run / "metrics.jsonl")]
 
 
@@ -57,5 +58,5 @@ def lines_of(path: Path) -> list[str]:
 
 
 def cells(*texts: object) -> str:
-    """A row of a table."""
+    """A row of a Markdown table."""
     return f"| {' | '.join(map(str, texts))} |"

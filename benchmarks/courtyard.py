@@ -1,11 +1,12 @@
-"""A language with a known grammar: how many sentences are right, and where attention looks.
+"""A language with a known grammar: how many translations are right, and what attention aligns.
 
     python -m benchmarks.courtyard [--minutes 3] [--models general additive ...]
 
 `corpora/courtyard` has one French sentence for every English one, and the links between their
-words. Printed, on its test: BLEU; the share of sentences that are the reference, word by word; and
-the share of French words whose most attended English word, while the reference is written, is one
-that they are linked to. A Transformer's attention is that of all heads, and need not be alignment.
+words. Prints, for its test text: BLEU; the share of sentences that equal the reference; and the
+share of French words whose most attended English word, when the reference is forced, is one of
+those they are linked to. A Transformer's attention is the mean over heads, and need not be an
+alignment.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ Links = set[tuple[int, int]]
 
 
 def pharaoh(text: str) -> Links:
-    """'0-0 1-2' -> {(0, 0), (1, 2)}: a word of the source, a word of the target."""
+    """'0-0 1-2' -> {(0, 0), (1, 2)}: pairs of a source word and a target word."""
     return {(int(i), int(j)) for i, j in (link.split("-") for link in text.split())}
 
 
-def accuracy(found: list[Links], gold: list[Links]) -> float:
-    """Share of the target's words that are linked to a word they should be linked to."""
-    right = sum(len(some & true) for some, true in zip(found, gold, strict=True))
-    return right / sum(len({j for _, j in true}) for true in gold)
+def accuracy(predicted: list[Links], gold: list[Links]) -> float:
+    """Share of the target words that are linked to one of the words they should be linked to."""
+    right = sum(len(links & gold_links) for links, gold_links in zip(predicted, gold, strict=True))
+    return right / sum(len({j for _, j in gold_links}) for gold_links in gold)
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
     english, french, links = (CORPORA / f"courtyard.test.{end}" for end in ("en", "fr", "align"))
     sides = {"--source": "train.en", "--target": "train.fr"}
     sides |= {"--valid-source": "valid.en", "--valid-target": "valid.fr"}
-    texts = [each for flag, file in sides.items() for each in (flag, CORPORA / f"courtyard.{file}")]
+    texts = [x for flag, file in sides.items() for x in (flag, CORPORA / f"courtyard.{file}")]
     references, gold = lines_of(french), [pharaoh(line) for line in lines_of(links)]
     print(cells("attention", "BLEU", "exact, %", "aligned, %", "epochs"))
     print(cells(*["---"] * 5), flush=True)
@@ -62,15 +63,17 @@ def main() -> None:
         for model in options.models:
             run, threads = Path(name) / model, options.threads
             epochs = trained(run, MODELS[model], texts, options.minutes, threads)
-            found = seqlm("translate", "-m", run, english, "-q", threads=threads).split("\n")[:-1]
-            exact = sum(ours == right for ours, right in zip(found, references, strict=True))
+            output = seqlm("translate", "-m", run, english, "-q", threads=threads)
+            translations = output.split("\n")[:-1]
+            pairs = zip(translations, references, strict=True)
+            exact = sum(line == reference for line, reference in pairs) / len(references)
             aligned = "-"
             if model != "none":
                 forced = ["--score-target", french, "--align", "-q"]
                 scored = seqlm("translate", "-m", run, english, *forced, threads=threads)
-                told = [pharaoh(line.split("\t")[2]) for line in scored.split("\n")[:-1]]
-                aligned = f"{100 * accuracy(told, gold):.1f}"
-            shares = f"{bleu(found, references).score:.1f}", f"{100 * exact / len(found):.1f}"
+                predicted = [pharaoh(line.split("\t")[2]) for line in scored.split("\n")[:-1]]
+                aligned = f"{100 * accuracy(predicted, gold):.1f}"
+            shares = f"{bleu(translations, references).score:.1f}", f"{100 * exact:.1f}"
             print(cells(model, *shares, aligned, f"{epochs:.0f}"), flush=True)
 
 

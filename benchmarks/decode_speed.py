@@ -1,13 +1,13 @@
-"""Generation with a state against generation without, and a batch of samples against one by one.
+"""Generation with and without a state, and samples drawn as one batch and one after the other.
 
     python -m benchmarks.decode_speed [--archs lstm transformer s4d mamba mamba2] [--length 512]
 
-A model that goes on from its state (an LSTM's h and c, a Transformer's keys and values, that of a
-state-space model) reads one token a step; without it each step reads all tokens so far again. Both
-generate the same greedy text of `--length` tokens. The first ratio is that of its last 16 steps,
-where the text is longest, the second that of the whole. Then 64 samples of 64 tokens are drawn as
-one batch, and one after the other. Runs are interleaved, all figures medians. The weights are
-drawn at random at the sizes below, with 10 000 types: what they are changes no time.
+A model with a state (an LSTM's h and c, a Transformer's keys and values, the state of a state-space
+model) reads one token at each step; without one, each step reads all tokens so far again. Both
+generate the same greedy text of `--length` tokens. The first ratio is that of the last 16 steps,
+where the text is longest, and the second that of the whole text. Then 64 samples of 64 tokens are
+drawn as one batch, and one after the other. Runs are interleaved, and all figures are medians. The
+weights are random, of the sizes below and for 10 000 types, as their values do not change the time.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def with_state(model: LanguageNetwork, steps: int) -> Iterator[Tensor]:
 
 
 @torch.inference_mode()
-def without(model: LanguageNetwork, steps: int) -> Iterator[Tensor]:
+def without_state(model: LanguageNetwork, steps: int) -> Iterator[Tensor]:
     text = torch.full((1, 1), EOS, device=model.device)
     for _ in range(steps):
         features = model(text, model.initial_cache(1)).features
@@ -64,7 +64,7 @@ def without(model: LanguageNetwork, steps: int) -> Iterator[Tensor]:
 
 
 def samples(model: LanguageNetwork, rows: int) -> Iterator[Tensor]:
-    """SAMPLES of them, so many at a time."""
+    """SAMPLES samples in batches of `rows`."""
     for first in range(0, SAMPLES, rows):
         with torch.inference_mode():
             state = model.start(rows)
@@ -74,11 +74,11 @@ def samples(model: LanguageNetwork, rows: int) -> Iterator[Tensor]:
 
 
 def timed(steps: Iterable[Tensor]) -> tuple[list[list[int]], list[float]]:
-    """What was generated, and when each step was done, in seconds."""
+    """The tokens of each step, and the seconds from the start to its end."""
     tokens, seconds = [], []
     started = time.perf_counter()
     for step in steps:
-        tokens.append(step.tolist())  # as printing it does; waits for a GPU
+        tokens.append(step.tolist())  # waits for a GPU, as printing the text would
         seconds.append(time.perf_counter() - started)
     return tokens, seconds
 
@@ -86,22 +86,22 @@ def timed(steps: Iterable[Tensor]) -> tuple[list[list[int]], list[float]]:
 def report(arch: str, options: argparse.Namespace, device: torch.device) -> str:
     model = build(arch, options.length, device)
     names = "with", "without", "batch", "single"
-    done: dict[str, list[float]] = {name: [] for name in (*names, "last with", "last without")}
+    times_of: dict[str, list[float]] = {name: [] for name in (*names, "last with", "last without")}
     for _ in range(options.runs):
         texts = []
         for name, steps in {
             "with": with_state(model, options.length),
-            "without": without(model, options.length),
+            "without": without_state(model, options.length),
             "batch": samples(model, SAMPLES),
             "single": samples(model, 1),
         }.items():
             tokens, seconds = timed(steps)
             texts.append(tokens)
-            done[name].append(seconds[-1])
+            times_of[name].append(seconds[-1])
             if name.startswith("with"):
-                done["last " + name].append((seconds[-1] - seconds[-1 - LAST]) / LAST)
-        assert texts[0][:LAST] == texts[1][:LAST], f"{arch}: two texts"
-    median = {name: statistics.median(each) for name, each in done.items()}
+                times_of["last " + name].append((seconds[-1] - seconds[-1 - LAST]) / LAST)
+        assert texts[0][:LAST] == texts[1][:LAST], f"{arch}: the two texts differ"
+    median = {name: statistics.median(times) for name, times in times_of.items()}
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     return (
         f"{arch} ({millions:.1f} M):"
@@ -114,11 +114,11 @@ def report(arch: str, options: argparse.Namespace, device: torch.device) -> str:
 
 
 def main() -> None:
-    there = [arch for arch in SIZES if arch in architectures()]
+    available = [arch for arch in SIZES if arch in architectures()]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--archs", nargs="+", choices=there, default=there)
+    parser.add_argument("--archs", nargs="+", choices=available, default=available)
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

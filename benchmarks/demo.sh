@@ -1,6 +1,6 @@
 #!/bin/sh
-# The main job: count, train, evaluate, sample and translate on corpora/, each command printed before
-# it runs.
+# A tour: count, train, evaluate, sample and translate on corpora/. Each command is printed before it
+# runs.
 set -eu
 seqlm=$1
 runs=checkpoints/demo
@@ -21,7 +21,7 @@ run seqlm train corpora/prose.train.txt --valid corpora/prose.valid.txt --epochs
 for model in trigram lstm; do
     run seqlm eval -m "$runs/$model" corpora/prose.test.txt --metric ppl,ppl-excluding,bits-per-byte
 done
-# Mixed, they need one vocabulary.
+# Models of a mixture need the same vocabulary.
 run seqlm count --order 5 --vocab "$runs/lstm" corpora/prose.train.txt -o "$runs/5gram" -q
 run seqlm eval -m "$runs/5gram" -m "$runs/lstm" --tune corpora/prose.valid.txt corpora/prose.test.txt
 run seqlm export -m "$runs/trigram" --to arpa --prune 1e-7 -o "$runs/trigram.arpa"

@@ -1,12 +1,12 @@
-"""Would products in 8 bits pay? A translator's beam with them, beside the same in float32.
+"""Beam search of a translator with 8-bit matrix products, compared with float32.
 
     python -m benchmarks.int8_decoding RUN SOURCE REFERENCE [--lines 1000] [--repeats 3]
 
-Every matrix product of the network is replaced by torch's dynamically quantised one on oneDNN:
-weights in 8 bits with a scale a row, what they meet in 8 bits with a scale a batch. That is the
-most that could be gained: with a scale a batch a translation depends on what it is batched with,
-which seqlm does not allow, and a scale a line costs more. One thread. Printed: sentences a second
-of each, the ratio, the BLEU of both and how many translations differ.
+Every matrix product of the network is replaced by torch's dynamically quantized product on oneDNN:
+weights in 8 bits with one scale per row, activations in 8 bits with one scale per batch. That is an
+upper bound of what 8 bits could gain: with one scale per batch a translation depends on the others
+of its batch, which seqlm does not allow, and one scale per line is slower. Runs on one thread.
+Prints sentences per second of both, their ratio, the BLEU of both and how many translations differ.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from seqlm.runs.locate import locate
 FLOAT32 = linear.linear
 
 
-class Quantised:
-    """Stands in for `linear.linear`, with weights that are packed when first met."""
+class QuantizedLinear:
+    """Replaces `linear.linear`; weights are packed when they are first used."""
 
     def __init__(self) -> None:
         self.packed: dict[tuple[int, torch.Size], object] = {}
@@ -38,7 +38,7 @@ class Quantised:
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         key = weight.data_ptr(), weight.shape
         if key not in self.packed:
-            w = weight.detach().clone()  # what inference mode made cannot be packed
+            w = weight.detach().clone()  # a tensor made in inference mode cannot be packed
             scales = (w.abs().amax(1) / 127).clamp(min=1e-12)
             zeros = torch.zeros(len(w), dtype=torch.long)
             rows = torch.quantize_per_channel(w, scales, zeros, 0, torch.qint8)
@@ -51,11 +51,12 @@ class Quantised:
 def timed(
     translator: LoadedTranslator, lines: list[str], product: object
 ) -> tuple[list[str], float]:
-    """Translations, and sentences a second."""
+    """The translations, and sentences per second."""
     linear.linear = product  # type: ignore[assignment]
     started = time.perf_counter()
-    found = [each.found[0].text for each in translate(*translator, lines, Search(beam=5))]
-    return found, len(lines) / (time.perf_counter() - started)
+    results = list(translate(*translator, lines, Search(beam=5)))
+    translations = [result.found[0].text for result in results]
+    return translations, len(lines) / (time.perf_counter() - started)
 
 
 def main() -> None:
@@ -74,11 +75,11 @@ def main() -> None:
     lines, references = (
         lines_of(file)[: options.lines] for file in (options.source, options.reference)
     )
-    quantised = Quantised()
-    for product in (FLOAT32, quantised):  # what a machine does once is not counted
+    quantized = QuantizedLinear()
+    for product in (FLOAT32, quantized):  # a first run, not counted
         timed(translator, lines[:64], product)
     pairs = [
-        (timed(translator, lines, FLOAT32), timed(translator, lines, quantised))
+        (timed(translator, lines, FLOAT32), timed(translator, lines, quantized))
         for _ in range(options.repeats)
     ]
     (exact, _), (rough, _) = pairs[0]

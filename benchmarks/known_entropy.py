@@ -1,14 +1,14 @@
-"""How far models stay above sources whose entropy is known, and how far back they can see.
+"""The excess of models over sources of known entropy, and the distance over which they remember.
 
     python -m benchmarks.known_entropy [--seed 1]
 
-*Known entropy.* `corpora/markov` is a chain of order 2, `corpora/hidden` a hidden Markov model; the
-generator knows the probability of every token of the test text (more than 200 000). Printed: a
-model's excess over the source's own log-loss on that text. No model can stay below it by more than
-chance; one that does has seen what it should predict.
+*Known entropy.* `corpora/markov` is a chain of order 2, `corpora/hidden` a hidden Markov model;
+their generators know the probability of every token of the test text (more than 200 000). Prints a
+model's excess over the source's own log-loss on that text. No model can be below it except by
+chance; one that is has seen what it should predict.
 
-*Distance.* In `corpora/brackets` the closer is told by the opener alone, 20 random fillers and a
-cue before it. Printed: how often a model's likeliest closer is the right one; chance is 1/4.
+*Distance.* In `corpora/brackets` the closer depends only on the opener, which stands 20 random
+fillers and a cue before it. Prints how often a model's likeliest closer is right; chance is 1/4.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ SMALL_COUNTS = (0.5, 1.0, 1.5)
 
 
 class Excess(NamedTuple):
-    """A model's log-loss beside the source's own, on the same tokens; in nats a token."""
+    """A model's log-loss and the source's own on the same tokens, in nats per token."""
 
     truth: float
     model: float
     error: float
-    """Standard error of the difference, token by token."""
+    """Standard error of the mean difference of the two."""
 
     @property
     def relative(self) -> float:
@@ -61,7 +61,7 @@ def texts(name: str, test: str | None = None) -> tuple[Corpus, Corpus]:
 
 
 def counted(train: Corpus, order: int) -> LanguageModel:
-    """A modified Kneser-Ney model of one order, line by line."""
+    """A modified Kneser-Ney model with sentence context."""
     return estimate(train.ids, len(train.tokenizer), order, discount_fallback=SMALL_COUNTS)
 
 
@@ -69,14 +69,14 @@ def trained(
     arch: str, train: Corpus, epochs: int, width: int = 96, layers: int = 1, lr: float = 5e-3,
     length: int = 60, seed: int = 1,
 ) -> LanguageModel:  # fmt: skip
-    """A network without dropout, which has nothing to hold back from such plain text."""
+    """A network without dropout, as these texts leave little to overfit."""
     settings = TrainingSettings(epochs=epochs, batch_size=32, length=length, lr=lr, clip=1.0)
     torch.manual_seed(seed)
     model = model_class("lm", arch).from_settings(
         {"vocab_size": len(train.tokenizer), "width": width, "layers": layers}
     )
     batches = StreamBatches(train.ids, 32, length, torch.device("cpu"))
-    Trainer(model, batches, settings, None).fit(SilentWatcher(), lambda trainer, best: None)
+    Trainer(model, batches, settings, None).fit(SilentWatcher(), lambda trainer, is_best: None)
     assert isinstance(model, LanguageModel)
     return model.eval()
 
@@ -92,7 +92,7 @@ def excess(name: str, model: LanguageModel, test: Corpus, context: str) -> Exces
 
 @torch.inference_mode()
 def closer_accuracy(model: LanguageModel, train: Corpus, test: Corpus) -> float:
-    """Share of the test's closers that are the likeliest of the four at their place."""
+    """Share of the test's closers that are the likeliest of the four at their position."""
     index = train.tokenizer.id_of_type
     closers = torch.tensor([index[closer.encode()] for closer in brackets.CLOSERS])
     lines = (CORPORA / "brackets.20.test.txt").read_text().splitlines()
@@ -120,11 +120,11 @@ def main() -> None:
             model = trained(arch, train, epochs=6, seed=seed)
             label = f"{arch} ({time.perf_counter() - started:.0f} s)"
             results[label] = excess(name, model, test, "carried")
-        for label, found in results.items():
+        for label, result in results.items():
             print(
-                f"{name}  {label:14}  {found.model / math.log(2):.4f} bits a token,"
-                f" truth {found.truth / math.log(2):.4f}: {found.relative:+.2%}"
-                f" ({(found.model - found.truth) / found.error:+.1f} sigma)"
+                f"{name}  {label:14}  {result.model / math.log(2):.4f} bits per token,"
+                f" truth {result.truth / math.log(2):.4f}: {result.relative:+.2%}"
+                f" ({(result.model - result.truth) / result.error:+.1f} sigma)"
             )
     train, test = texts("brackets", "brackets.20.test.txt")
     print(f"brackets, 20 fillers  3-gram  {closer_accuracy(counted(train, 3), train, test):.1%}")

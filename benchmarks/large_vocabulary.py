@@ -2,9 +2,10 @@
 
     python -m benchmarks.large_vocabulary BOOKS [--softmax adaptive sampled full] [--words 1000000]
 
-BOOKS is plain text, one sentence a line. The vocabulary is its most frequent types; the first words
-are the corpus, the next 50 000 validate. Each output layer trains the same LSTM by `seqlm train`,
-one after the other, and what is printed is its peak of resident memory, its time, its perplexity.
+BOOKS is plain text with one sentence per line. Its most frequent types are the vocabulary, its
+first words the corpus, and the next 50 000 the validation text. The same LSTM is trained by `seqlm
+train` with each output layer in turn. Prints the peak of resident memory, the time and the
+perplexity.
 """
 
 from __future__ import annotations
@@ -36,22 +37,22 @@ def prepare(books: Path, folder: Path, types: int, words: int) -> None:
             read += len(tokens)
     for name, text in parts.items():
         (folder / name).write_bytes(text)
-    most = islice(counts.most_common(), types - 2)  # beside <unk> and </s>
+    most = islice(counts.most_common(), types - 2)  # besides <unk> and </s>
     (folder / "vocab").write_bytes(b"".join(type_ + b"\n" for type_, _ in most))
 
 
 def peak_of(command: list[str]) -> tuple[float, float, str]:
-    """GB of resident memory at the peak, seconds, and what the command said on stderr."""
+    """GB of resident memory at the peak, seconds, and the standard error of the command."""
     started = time.perf_counter()
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    said = process.stderr.read()
+    log = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        sys.exit(said)
-    return usage.ru_maxrss / 1e6, time.perf_counter() - started, said
+        sys.exit(log)
+    return usage.ru_maxrss / 1e6, time.perf_counter() - started, log
 
 
 def main() -> None:
@@ -70,8 +71,8 @@ def main() -> None:
             train = ["train", *MODEL, "--softmax", softmax, "--vocab", str(folder / "vocab")]
             train += ["--valid", str(folder / "valid"), str(folder / "train")]
             command = [sys.executable, "-m", "seqlm", *train, "-o", str(folder / softmax)]
-            memory, seconds, said = peak_of(command)
-            [result] = [line for line in said.splitlines() if line.startswith("epoch")]
+            memory, seconds, log = peak_of(command)
+            [result] = [line for line in log.splitlines() if line.startswith("epoch")]
             print(f"{softmax}: peak {memory:.2f} GB, {seconds:.0f} s; {result}", flush=True)
 
 

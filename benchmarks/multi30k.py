@@ -2,18 +2,18 @@
 
     python -m benchmarks.multi30k MULTI30K [--from de --to en] [--minutes 40] [--recipes ...]
 
-MULTI30K is a folder with train.de, train.en, val.*, test_2016_flickr.*, and the same as
-*.lc.norm.tok.*, lower-cased and cut into tokens by Moses. Each recipe is trained twice:
+MULTI30K is a folder with train.de, train.en, val.*, test_2016_flickr.*, and the same lowercased and
+tokenized by Moses as *.lc.norm.tok.*. Each recipe is trained twice:
 
-    cased   on the text as it is; sacrebleu's own convention, cased and detokenized
-    lc tok  on the lower-cased tokens, and compared with them as they stand (tok:none)
+    cased   on the text as it is; BLEU by sacrebleu's convention, cased and detokenized
+    lc tok  on the lowercased tokens; BLEU of these tokens as they are (tok:none)
 
-and the test is translated through the pipe that users like,
+and the test is translated through a pipe,
 
     seqlm translate -m RUN < test.de | sacrebleu test.en
 
-with a beam of 5. Printed: BLEU and chrF with their signatures, perplexity, and how long training
-took. Without `--minutes` a recipe takes as long as it says.
+with a beam of 5. Prints BLEU and chrF with their signatures, perplexity, and the time of training.
+Without `--minutes`, a recipe is trained for as long as it says.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from benchmarks.commands import last_row, seqlm, trained
 RECIPES = ["multi30k-gru", "multi30k-transformer"]
 TEST = "test_2016_flickr"
 CONVENTIONS = {"cased": ("", "13a"), "lc tok": ("lc.norm.tok.", "none")}
-"""What stands before the language in a file's name, and how sacrebleu cuts its text."""
+"""The part of a file's name before the language, and sacrebleu's tokenization of its text."""
 
 
-def sacrebleu(found: str, reference: Path, tokenize: str) -> list[dict]:
+def sacrebleu(translations: str, reference: Path, tokenize: str) -> list[dict]:
     """BLEU and chrF, each with its signature."""
     flags = ["-m", "bleu", "chrf", "--tokenize", tokenize, "--force", "--format", "json"]
     command = [sys.executable, "-m", "sacrebleu", str(reference), *flags, "--width", "2"]
-    done = subprocess.run(command, input=found, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, input=translations, capture_output=True, text=True, check=True)
     scores: list[dict] = json.loads(done.stdout)
     return scores
 
@@ -67,23 +67,24 @@ def report(recipe: str, convention: str, run: Path, options: argparse.Namespace)
 
     def sides(split: str) -> tuple[Path, Path]:
         ends = options.source, options.target
-        one, other = (options.multi30k / f"{split}.{infix}{end}" for end in ends)
-        return one, other
+        source, target = (options.multi30k / f"{split}.{infix}{end}" for end in ends)
+        return source, target
 
-    (train, into), (valid, wanted), (test, reference) = map(sides, ("train", "val", TEST))
-    texts = ["--source", train, "--target", into, "--valid-source", valid, "--valid-target", wanted]
+    (source, target), valid, (test, reference) = map(sides, ("train", "val", TEST))
+    texts = ["--source", source, "--target", target]
+    texts += ["--valid-source", valid[0], "--valid-target", valid[1]]
     if options.minutes:
         trained(run, f"--config {recipe}", texts, options.minutes, threads)
     else:
         seqlm("train", "--config", recipe, *texts, "-o", run, "-q", threads=threads)
     text = test.read_text(encoding="utf-8")
-    found = seqlm("translate", "-m", run, "-q", stdin=text, threads=threads)
+    translations = seqlm("translate", "-m", run, "-q", stdin=text, threads=threads)
     pair = ["--source", test, "--target", reference, "--metric", "ppl", "-q"]
     ppl = float(seqlm("eval", "-m", run, *pair, threads=threads))
     row = last_row(run)
     time = f"{row['seconds'] / 60:.0f} min, {row['epoch']} epochs"
     print(f"{recipe}, {options.source} -> {options.target}, {convention}: ppl {ppl:.2f}, {time}")
-    for score in sacrebleu(found, reference, tokenize):
+    for score in sacrebleu(translations, reference, tokenize):
         print(f"    {score['name']} {score['score']}  {score['signature']}", flush=True)
 
 

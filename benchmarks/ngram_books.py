@@ -1,13 +1,13 @@
-"""Counting a big text into a 5-gram model, and asking it: time, memory, tokens a second.
+"""Counting a big text into a 5-gram model, and scoring with it: time, memory and speed.
 
     python benchmarks/ngram_books.py TEXT [--kenlm FOLDER] [--rounds 3] [--held-out 50000]
 
-TEXT (plain, one sentence a line; 21.0 M words of novels in the figures of the README) is
-counted but for its last lines by `seqlm count` in processes of their own, and these are scored.
-FOLDER holds KenLM's lmplz, build_binary and query: each round runs seqlm and KenLM one after the
-other on the same files, and ratios are of the medians. Times are from the start of a process to its
-end; memory is the peak of what was resident, all of Python and torch included. A query is timed
-from text to scores with the model loaded; for KenLM the time of an empty text is taken off.
+TEXT is plain text with one sentence per line (21.0 M words of novels for the published figures).
+All but its last lines are counted by `seqlm count`, each time in a new process, and the last lines
+are scored. FOLDER has KenLM's lmplz, build_binary and query: each round runs seqlm and KenLM one
+after the other on the same files, and ratios are those of the medians. Times are from the start of
+a process to its end; memory is the peak resident size, with all of Python and torch. A query is
+timed from text to scores with the model loaded; for KenLM, the time of an empty text is subtracted.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from seqlm.runs.locate import locate
 from seqlm.text.reading import read_blocks
 
 
-class Used(NamedTuple):
+class Usage(NamedTuple):
     seconds: float
     cpu: float
     peak: int  # bytes
 
 
-def run(*command: object, stdin: Path | None = None, stdout: Path | None = None) -> Used:
-    """A process, and what it took."""
+def run(*command: object, stdin: Path | None = None, stdout: Path | None = None) -> Usage:
+    """Runs a process, and returns the resources it used."""
     started = time.perf_counter()
     nothing = Path(os.devnull)
     with (stdin or nothing).open("rb") as source, (stdout or nothing).open("wb") as target:
@@ -53,11 +53,11 @@ def run(*command: object, stdin: Path | None = None, stdout: Path | None = None)
     if process.returncode != 0:
         sys.exit(f"{' '.join(words)} ended with {process.returncode}")
     seconds = time.perf_counter() - started
-    return Used(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    return Usage(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
-def median(of: list[Used]) -> float:
-    return statistics.median(used.seconds for used in of)
+def median(runs: list[Usage]) -> float:
+    return statistics.median(usage.seconds for usage in runs)
 
 
 def digest(run_folder: Path) -> str:
@@ -65,8 +65,8 @@ def digest(run_folder: Path) -> str:
     return re.findall(r'"sha256": "(\w+)"', manifest)[0]
 
 
-def counting(folder: Path, kenlm: Path | None, order: int, rounds: int, words: int) -> None:
-    """Prints the time and memory of `seqlm count`, in memory, beyond it and with an ARPA file."""
+def measure_counting(folder: Path, kenlm: Path | None, order: int, rounds: int, words: int) -> None:
+    """Prints the time and memory of `seqlm count`: plain, with `--arpa`, and with `--memory`."""
     seqlm = [sys.executable, "-m", "seqlm", "count", "--order", order, "--overwrite", "-q"]
     text = folder / "train.txt"
     ours, bounded, with_arpa, theirs = [], [], [], []
@@ -97,12 +97,12 @@ def score(loaded: LoadedModel, text: Path) -> tuple[float, np.ndarray]:
     """Seconds from text to scores, and the natural log probabilities."""
     started = time.perf_counter()
     scored = evaluate(Mix.of([loaded]), [str(text)], Tally())
-    log_probs = np.concatenate([each.scores.log_probs for each in scored])
+    log_probs = np.concatenate([block.scores.log_probs for block in scored])
     return time.perf_counter() - started, log_probs
 
 
-def asking(folder: Path, kenlm: Path | None) -> None:
-    """Prints how fast the run scores the held-out text, and whether KenLM says the same."""
+def measure_queries(folder: Path, kenlm: Path | None) -> None:
+    """Prints how fast the run scores the held-out text, and how KenLM's scores differ."""
     started = time.perf_counter()
     loaded = load_model(locate(folder / "run"))
     print(f"open     {time.perf_counter() - started:.3f} s")
@@ -119,11 +119,11 @@ def asking(folder: Path, kenlm: Path | None) -> None:
             summary = [*query, "summary", folder / "kenlm.bin"]
             empty = run(*summary).seconds
             theirs.append(run(*summary, stdin=text).seconds - empty)
-    tokens, mine = len(log_probs), statistics.median(ours[1:])  # the first reads the files in
-    print(f"query    {tokens / mine / 1e6:.2f} M tokens/s", end="")
+    tokens, median_time = len(log_probs), statistics.median(ours[1:])  # the first run reads files
+    print(f"query    {tokens / median_time / 1e6:.2f} M tokens/s", end="")
     if kenlm:
-        other = statistics.median(theirs[1:])
-        print(f", KenLM {tokens / other / 1e6:.2f}: {other / mine:.2f} x", end="")
+        kenlm_time = statistics.median(theirs[1:])
+        print(f", KenLM {tokens / kenlm_time / 1e6:.2f}: {kenlm_time / median_time:.2f} x", end="")
     print(f"; {tokens:,} tokens, {torch.get_num_threads()} threads")
     print(f"ppl      {math.exp(-log_probs.mean()):.6f}")
     if kenlm:
@@ -131,17 +131,17 @@ def asking(folder: Path, kenlm: Path | None) -> None:
         compare(loaded, text, folder / "words.txt", log_probs)
 
 
-def compare(loaded: LoadedModel, text: Path, told: Path, log_probs: np.ndarray) -> None:
-    """KenLM tells of every word `word=id length log10`."""
-    cells = re.findall(rb"=\d+ (\d+) (-?[\d.e+-]+|-?inf)", told.read_bytes())
+def compare(loaded: LoadedModel, text: Path, kenlm_output: Path, log_probs: np.ndarray) -> None:
+    """Compares with the output of KenLM, which is `word=id length log10` for every word."""
+    cells = re.findall(rb"=\d+ (\d+) (-?[\d.e+-]+|-?inf)", kenlm_output.read_bytes())
     lengths = np.array([int(length) for length, _ in cells])
     logs = np.array([float(log) for _, log in cells]) * math.log(10)
     assert isinstance(loaded.model, NGramModel)
     ids = np.concatenate([loaded.tokenizer.encode(block) for block in read_blocks([str(text)])])
     tokens = torch.from_numpy(ids.astype(np.int64))[None]
-    matched = loaded.model.ngram_length(loaded.model.start(1), tokens)[0].numpy()
+    ngram_lengths = loaded.model.ngram_length(loaded.model.start(1), tokens)[0].numpy()
     print(f"KenLM    {math.exp(-logs.mean()):.6f}", end="")
-    print(f"; matched length differs for {int((matched != lengths).sum())} tokens", end="")
+    print(f"; matched length differs for {int((ngram_lengths != lengths).sum())} tokens", end="")
     print(f", log10 p by at most {float(np.abs(logs - log_probs).max() / math.log(10)):.1e}")
 
 
@@ -151,18 +151,20 @@ def main() -> None:
     parser.add_argument("--kenlm", type=Path)
     parser.add_argument("--order", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--held-out", type=int, default=50_000, help="lines at the end")
+    parser.add_argument(
+        "--held-out", type=int, default=50_000, help="lines at the end that are scored"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lines = options.text.read_bytes().splitlines(keepends=True)
-        kept = lines[: -options.held_out]
-        (folder / "train.txt").write_bytes(b"".join(kept))
+        train = lines[: -options.held_out]
+        (folder / "train.txt").write_bytes(b"".join(train))
         (folder / "test.txt").write_bytes(b"".join(lines[-options.held_out :]))
-        words = sum(len(line.split()) for line in kept)
-        del lines, kept
-        counting(folder, options.kenlm, options.order, options.rounds, words)
-        asking(folder, options.kenlm)
+        words = sum(len(line.split()) for line in train)
+        del lines, train
+        measure_counting(folder, options.kenlm, options.order, options.rounds, words)
+        measure_queries(folder, options.kenlm)
 
 
 if __name__ == "__main__":

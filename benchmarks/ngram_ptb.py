@@ -2,8 +2,9 @@
 
     python benchmarks/ngram_ptb.py FOLDER        with train.txt, valid.txt and test.txt
 
-Test perplexities of all 82 430 tokens, `</s>` included, `<unk>` a word like any other. What is
-tuned is tuned on valid.txt: the k of add-k, the weights of Jelinek-Mercer, that of the cache.
+Prints test perplexities over all 82 430 tokens, with `</s>` and with `<unk>` as a word like any
+other. The k of add-k, the weights of Jelinek-Mercer and the weight of the cache are tuned on
+valid.txt.
 """
 
 from __future__ import annotations
@@ -56,13 +57,13 @@ class Texts(NamedTuple):
     test: np.ndarray
 
 
-def estimate(texts: Texts, how: Smoothing, order: int, tune: bool) -> NGramModel:
+def estimate(texts: Texts, smoothing: Smoothing, order: int, tune: bool) -> NGramModel:
     size = len(texts.train.tokenizer)
     tables = count_ngrams(texts.train.ids, size, order)
     if tune:
-        how = tune_smoothing(how, tables, size, "sentence", texts.valid)
-    counts = prepare_counts(tables, how, lmplz_corrections(texts.train.ids, size, order))
-    return estimate_from_counts(counts, how, size)
+        smoothing = tune_smoothing(smoothing, tables, size, "sentence", texts.valid)
+    counts = prepare_counts(tables, smoothing, lmplz_corrections(texts.train.ids, size, order))
+    return estimate_from_counts(counts, smoothing, size)
 
 
 def log_probs(model: NGramModel | UnigramCache, ids: np.ndarray) -> np.ndarray:
@@ -76,21 +77,21 @@ def perplexity(logs: np.ndarray) -> str:
     return "∞" if math.isinf(mean) else f"{math.exp(mean):.2f}"
 
 
-def name(how: Smoothing, tune: bool) -> str:
-    parts = [how.method, *(["--backoff"] if how.backoff else [])]
-    parts += [f"--cutoffs {','.join(map(str, how.cutoffs))}"] if how.cutoffs else []
-    parts += ["--tune"] if tune else ["--add-k 1"] if how.method == "add-k" else []
+def name(smoothing: Smoothing, tune: bool) -> str:
+    parts = [smoothing.method, *(["--backoff"] if smoothing.backoff else [])]
+    parts += [f"--cutoffs {','.join(map(str, smoothing.cutoffs))}"] if smoothing.cutoffs else []
+    parts += ["--tune"] if tune else ["--add-k 1"] if smoothing.method == "add-k" else []
     return f"`{' '.join(parts)}`"
 
 
-def row(texts: Texts, how: Smoothing, tune: bool) -> str:
+def row(texts: Texts, smoothing: Smoothing, tune: bool) -> str:
     cells = []
     for order in ORDERS:
         try:
-            cells.append(perplexity(log_probs(estimate(texts, how, order, tune), texts.test)))
-        except ValueError:  # its counts tell no discounts
+            cells.append(perplexity(log_probs(estimate(texts, smoothing, order, tune), texts.test)))
+        except ValueError:  # its discounts cannot be estimated
             cells.append("-")
-    return f"| {name(how, tune)} | {' | '.join(cells)} |"
+    return f"| {name(smoothing, tune)} | {' | '.join(cells)} |"
 
 
 def with_cache(texts: Texts, order: int) -> str:
@@ -114,9 +115,9 @@ def main() -> None:
     started = time.perf_counter()
     print(f"| smoothing | {' | '.join(f'order {k}' for k in ORDERS)} |")
     print(f"|---|{'---|' * len(ORDERS)}")
-    for number, how in enumerate(METHODS):
-        first_of_its_kind = how.method not in [each.method for each in METHODS[:number]]
-        print(row(texts, how, method_of(how).tune is not None and first_of_its_kind), flush=True)
+    for number, smoothing in enumerate(METHODS):
+        is_first = smoothing.method not in [earlier.method for earlier in METHODS[:number]]
+        print(row(texts, smoothing, method_of(smoothing).tune is not None and is_first), flush=True)
     cells = " | ".join(with_cache(texts, order) if order > 1 else "-" for order in ORDERS)
     print(f"| `modified-kneser-ney` and `eval --cache 500 --tune` | {cells} |")
     print(f"\n{time.perf_counter() - started:.0f} s")

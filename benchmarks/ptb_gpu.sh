@@ -1,13 +1,13 @@
 #!/bin/sh
-# AWD-LSTM on a GPU, in slices: each trains for so many seconds, is interrupted, and saved; the next
-# resumes it exactly, until the run is finished. Then its figures: static, with a neural cache, and
-# with dynamic evaluation.
+# AWD-LSTM on a GPU, in slices: each trains for a number of seconds, is interrupted, and is saved; the
+# next resumes it exactly, until the run is finished. Then its perplexities are measured: static, with
+# a neural cache, and with dynamic evaluation.
 #
 #     sh benchmarks/ptb_gpu.sh SEQLM PTB RUN [SECONDS] [FLAGS of train...]
 #
-# SEQLM is the command, PTB a folder with train.txt, valid.txt and test.txt, RUN the run's folder. One
-# call does at most one slice of SECONDS (540) and says how to go on, so that a machine lent for ten
-# minutes at a time is enough; call it until it prints figures. FLAGS reach the first slice only:
+# SEQLM is the command, PTB a folder with train.txt, valid.txt and test.txt, RUN the run folder. One
+# call does at most one slice of SECONDS (540), so that ten minutes of a machine at a time are enough;
+# call it again until it prints perplexities. FLAGS apply to the first slice only:
 # `--width 20 --embedding 20 --steps 50 --device cpu` tries the whole on a CPU in a minute.
 set -eu
 seqlm=$1 ptb=$2 run=$3 seconds=${4:-540}
@@ -24,7 +24,7 @@ if [ ! -f "$run/README.md" ]; then
 fi
 case $code in
 0) ;;
-124 | 130) echo "a slice is done; call this again to go on"; exit 0 ;;
+124 | 130) echo "a slice is done; call this again to continue"; exit 0 ;;
 *) exit "$code" ;;
 esac
 

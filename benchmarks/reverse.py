@@ -1,13 +1,14 @@
-"""Say a sequence backwards: what a fixed vector cannot hold, and attention need not.
+"""Reversing a sequence: too much for a fixed vector, and easy with attention.
 
     python -m benchmarks.reverse [--minutes 5] [--models additive ...] [--threads 2]
 
     k e s p   ->   p s e k
 
-Sequences of 3 to `--longest` letters, every letter and every length equally likely, 20 000 to learn
-from and 1 000 to be asked, no sequence twice. The same GRU is trained for as many minutes each with
-additive attention, with general attention, and with none, where all that the decoder knows of the
-source is one vector. Printed: the share of test sequences that come back whole, by length.
+The data are sequences of 3 to `--longest` letters, every letter and every length equally likely,
+20 000 to train on and 1 000 to test on, none of them twice. The same GRU is trained for the same
+time with additive attention, with general attention, and with none, where the decoder knows the
+source only by one vector. Prints the share of test sequences that are reversed without an error, by
+length.
 """
 
 from __future__ import annotations
@@ -29,42 +30,42 @@ MODELS = {
     "none": f"{SHARED} --attention none",
 }
 SPLITS = {"train": 20_000, "valid": 500, "test": 1_000}
-SHORTEST, SPAN = 3, 5  # letters; lengths of a column
+SHORTEST, SPAN = 3, 5  # letters; number of lengths in a column
 
 
 def sequences(longest: int) -> Iterator[str]:
-    """Letters at random, no sequence twice."""
-    rng, known = random.Random(1), set()
+    """An endless stream of random sequences, none of which comes twice."""
+    rng, drawn = random.Random(1), set()
     while True:
         length = rng.randint(SHORTEST, longest)
-        while (letters := "".join(rng.choices(string.ascii_lowercase, k=length))) in known:
+        while (letters := "".join(rng.choices(string.ascii_lowercase, k=length))) in drawn:
             pass
-        known.add(letters)
+        drawn.add(letters)
         yield letters
 
 
 def write(folder: Path, longest: int) -> dict[str, tuple[Path, Path]]:
     """The files of each split: the sequences, and the same backwards."""
-    drawn, files = sequences(longest), {}
+    stream, files = sequences(longest), {}
     for split, count in SPLITS.items():
-        lines = [*islice(drawn, count)]
-        files[split] = folder / f"{split}.there", folder / f"{split}.back"
+        lines = [*islice(stream, count)]
+        files[split] = folder / f"{split}.source", folder / f"{split}.target"
         for file, step in zip(files[split], (1, -1), strict=True):
             file.write_text("".join(" ".join(line[::step]) + "\n" for line in lines))
     return files
 
 
-def by_length(run: Path, there: Path, back: Path, longest: int, threads: int) -> list[str]:
-    """Percent right, of each span of lengths and of all."""
-    said = seqlm("translate", "-m", run, there, "--beam", 1, "-q", threads=threads).split("\n")
+def by_length(run: Path, source: Path, target: Path, longest: int, threads: int) -> list[str]:
+    """The percentage of right translations for each span of lengths, and for all."""
+    output = seqlm("translate", "-m", run, source, "--beam", 1, "-q", threads=threads)
     right: list[list[bool]] = [[] for _ in spans(longest)]
-    for wanted, found in zip(lines_of(back), said[:-1], strict=True):
-        right[(len(wanted.split()) - 1) // SPAN].append(found == wanted)
-    return [f"{100 * sum(some) / len(some):.1f}" for some in [*right, [*chain(*right)]]]
+    for reference, line in zip(lines_of(target), output.split("\n")[:-1], strict=True):
+        right[(len(reference.split()) - 1) // SPAN].append(line == reference)
+    return [f"{100 * sum(span) / len(span):.1f}" for span in [*right, [*chain(*right)]]]
 
 
 def spans(longest: int) -> list[str]:
-    """The columns."""
+    """The headings of the columns."""
     starts = range(1, longest + 1, SPAN)
     return [f"{max(SHORTEST, n)}-{min(n + SPAN - 1, longest)}" for n in starts]
 
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     if options.longest <= SHORTEST:
-        parser.error(f"--longest {options.longest}: more than {SHORTEST}, or there are too few")
+        parser.error(f"--longest {options.longest}: must be more than {SHORTEST}")
     heads = spans(options.longest)
     print(cells("attention; exact, %", *heads, "all", "epochs"))
     print(cells(*["---"] * (len(heads) + 3)), flush=True)

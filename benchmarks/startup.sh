@@ -1,5 +1,5 @@
 #!/bin/sh
-# How long `seqlm --help` takes, nine times, in milliseconds: the fifth line is the median.
+# The time of `seqlm --help` in milliseconds, nine times, sorted: the fifth line is the median.
 #     sh benchmarks/startup.sh [.venv/bin/seqlm]
 seqlm=${1:-seqlm}
 for _ in 1 2 3 4 5 6 7 8 9; do

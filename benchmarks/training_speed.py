@@ -1,4 +1,4 @@
-"""Training speed beside a plain PyTorch loop of the same model, in one process.
+"""Training speed compared with a plain PyTorch loop of the same model, in one process.
 
     python -m benchmarks.training_speed [--cases lstm-200 ...] [--runs 7] [--steps 20] [--threads 1]
 
@@ -9,11 +9,11 @@
     transformer          4 layers of 128, 4 heads, 65 types, 12 rows x 64, no dropout, AdamW: the
                          small configuration of nanoGPT, whose loop, written anew, is the baseline
 
-All read the same ids, drawn with Zipf's frequencies (the time does not depend on the text, but for
-the adaptive softmax, asked for rare words as often as Zipf says), in interleaved runs; what is
-printed is the ratio of the medians. "Torch's own products" are MKL's, where seqlm's output layer
-takes oneDNN's, which differ on AMD processors. The baseline's share of the float32 matrix-product
-rate, measured in the same run, tells whether it is a fair one.
+All train on the same ids, drawn with Zipf's frequencies (the time does not depend on the text,
+except for the adaptive softmax, which needs rare words as often as Zipf's law says), in interleaved
+runs. Prints the ratio of the medians. "Torch's own products" are MKL's, where seqlm's output layer
+uses oneDNN's, which differ on AMD processors. The baseline's share of the float32 matrix-product
+rate, measured in the same run, shows whether it is a fair one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from seqlm.text.batches import StreamBatches, WindowBatches
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.trainer import Trainer
 
-Run = Callable[[int], None]  # so many steps
+Run = Callable[[int], None]  # trains for a number of steps
 
 # ------------------------------------------------------------------- PyTorch's word language model
 
@@ -46,7 +46,7 @@ RATE, CLIP, DROPOUT = 1.0, 0.25, 0.2
 
 
 class Plain(nn.Module):
-    """The example's model."""
+    """The model of PyTorch's example."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -65,8 +65,13 @@ class Plain(nn.Module):
 
 def plain_lstm(stream: np.ndarray, width: int) -> Run:
     model = Plain(width)
-    each = len(stream) // B
-    data = torch.from_numpy(stream[: each * B].astype(np.int64)).view(B, each).t().contiguous()
+    row_length = len(stream) // B
+    data = (
+        torch.from_numpy(stream[: row_length * B].astype(np.int64))
+        .view(B, row_length)
+        .t()
+        .contiguous()
+    )
     hidden = (torch.zeros(2, B, width), torch.zeros(2, B, width))
     total = 0.0
     at = 0
@@ -75,7 +80,7 @@ def plain_lstm(stream: np.ndarray, width: int) -> Run:
         nonlocal hidden, total, at
         for _ in range(steps):
             inputs, targets = data[at : at + T], data[at + 1 : at + 1 + T].reshape(-1)
-            at = (at + T) % (each - T - 1)
+            at = (at + T) % (row_length - T - 1)
             model.zero_grad()
             hidden = tuple(h.detach() for h in hidden)
             log_probs, hidden = model(inputs, hidden)
@@ -111,14 +116,14 @@ def steps_of(trainer: Trainer) -> Run:
 
 
 def with_torch_products(run: Run) -> Run:
-    def instead(steps: int) -> None:
+    def run_with_torch(steps: int) -> None:
         onednn, linear.onednn_linear = linear.onednn_linear, None
         try:
             run(steps)
         finally:
             linear.onednn_linear = onednn
 
-    return instead
+    return run_with_torch
 
 
 def lstm_case(width: int) -> tuple[dict[str, Run], int, float]:
@@ -129,7 +134,7 @@ def lstm_case(width: int) -> tuple[dict[str, Run], int, float]:
         "seqlm, torch's products": with_torch_products(our_lstm(stream, width, "full")),
         "seqlm, adaptive softmax": our_lstm(stream, width, "adaptive"),
     }
-    # Forward and backward: three products of each weight with each position.
+    # Forward and backward are three products of each weight with each position.
     return loops, B * T, 3 * 2 * B * T * (V * width + 2 * 4 * width * 2 * width)
 
 
@@ -240,7 +245,7 @@ def zipf(types: int, tokens: int) -> np.ndarray:
 
 
 def product_rate() -> float:
-    """Multiply-adds of a 2048^3 float32 product, in flop/s: the best of five."""
+    """The rate of a 2048^3 float32 matrix product in flop/s, the best of six."""
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     times = []
     for _ in range(6):
@@ -253,7 +258,7 @@ def product_rate() -> float:
 def measured(
     loops: Mapping[str, Run], runs: int, steps: int
 ) -> tuple[dict[str, list[float]], float]:
-    """Seconds a step of every run of every loop, and the product rate."""
+    """Seconds per step of every run of every loop, and the matrix-product rate."""
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     rates = []
     for run in loops.values():
@@ -273,7 +278,7 @@ def main() -> None:
     )
     parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES])
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=20, help="steps a run")
+    parser.add_argument("--steps", type=int, default=20, help="steps per run")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

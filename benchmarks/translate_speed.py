@@ -1,12 +1,12 @@
-"""A beam that goes on from its state against one that reads all again; batches against none.
+"""The speed of beam search with a state and without one, and in batches and one by one.
 
     python -m benchmarks.translate_speed RUN SOURCE [--lines 1000] [--plain 50] [--threads 2]
 
-RUN is a translator, SOURCE a text to translate. Printed: sentences a second with a beam of 5, in
-batches of 64 and one by one; and those of a plain decoder on `--plain` of the lines, which encodes
+RUN is a translator, SOURCE a text to translate. Prints sentences per second with a beam of 5, in
+batches of 64 and one by one, and those of a plain decoder on `--plain` of the lines, which encodes
 the source once, keeps no other state, and at every step reads all prefixes from their start. Then
-how many translations differ between the three, and by how much the scores of those that do: in
-float32 a sum depends on what else is in the batch, so that a tie may fall either way.
+prints how many translations differ between the three, and by how much their scores differ: in
+float32 a sum depends on the rest of the batch, so that a tie may be decided either way.
 """
 
 from __future__ import annotations
@@ -32,27 +32,29 @@ from seqlm.text.vocabulary import EOS
 SEARCH = Search(beam=5)
 
 
-class Found(NamedTuple):
+class Hypothesis(NamedTuple):
     tokens: list[int]
     score: float
 
 
 @torch.inference_mode()
-def plain(model: TranslationNetwork, source: list[int], search: Search) -> Found:
+def plain(model: TranslationNetwork, source: list[int], search: Search) -> Hypothesis:
     """The best translation of one sentence, by `encode` once and `forward` on whole prefixes."""
     lengths = torch.tensor([len(source)], device=model.device)
-    read = model.encode(torch.tensor([source], device=model.device), lengths)
+    encoded_source = model.encode(torch.tensor([source], device=model.device), lengths)
     limit = int(search.max_ratio * len(source)) + SPARE
     alive: list[tuple[float, list[int]]] = [(0.0, [])]
-    ended: list[Found] = []
+    ended: list[Hypothesis] = []
     for length in range(1, limit + 1):
-        cache = select(read, torch.zeros(len(alive), dtype=torch.long, device=model.device))
+        cache = select(
+            encoded_source, torch.zeros(len(alive), dtype=torch.long, device=model.device)
+        )
         prefixes = torch.tensor([[EOS, *tokens] for _, tokens in alive], device=model.device)
         log_probs = model.output_layer.log_probs(
             model(prefixes, cache).features[:, -1]
         )  # (rows, V)
-        sofar = torch.tensor([[q] for q, _ in alive], dtype=torch.float64, device=model.device)
-        totals = (sofar + log_probs).flatten()
+        scores = torch.tensor([[q] for q, _ in alive], dtype=torch.float64, device=model.device)
+        totals = (scores + log_probs).flatten()
         best = totals.topk(min(2 * search.beam, len(totals)))
         ranked = zip(best.values.tolist(), best.indices.tolist(), strict=True)
         longer = []
@@ -62,30 +64,31 @@ def plain(model: TranslationNetwork, source: list[int], search: Search) -> Found
             if token != EOS:
                 longer.append((q, tokens))
             elif rank < search.beam:
-                ended.append(Found(tokens, q / length**search.length_penalty))
+                ended.append(Hypothesis(tokens, q / length**search.length_penalty))
         alive = longer[: search.beam]
         bound = alive[0][0] / limit**search.length_penalty
-        if ended and max(found.score for found in ended) >= bound:
+        if ended and max(hypothesis.score for hypothesis in ended) >= bound:
             break
-    cut = [Found(tokens, q / len(tokens) ** search.length_penalty) for q, tokens in alive]
-    return max(ended or cut, key=lambda found: found.score)
+    cut = [Hypothesis(tokens, q / len(tokens) ** search.length_penalty) for q, tokens in alive]
+    return max(ended or cut, key=lambda hypothesis: hypothesis.score)
 
 
-def fast(translator: LoadedTranslator, lines: list[str], batch_size: int) -> Iterator[Found]:
-    for each in translate(*translator, lines, SEARCH, batch_size):
-        yield Found(each.found[0].tokens, each.found[0].score)
+def fast(translator: LoadedTranslator, lines: list[str], batch_size: int) -> Iterator[Hypothesis]:
+    for translation in translate(*translator, lines, SEARCH, batch_size):
+        best = translation.found[0]
+        yield Hypothesis(best.tokens, best.score)
 
 
-def timed(found: Iterator[Found]) -> tuple[list[Found], float]:
+def timed(hypotheses: Iterator[Hypothesis]) -> tuple[list[Hypothesis], float]:
     started = time.perf_counter()
-    return list(found), time.perf_counter() - started
+    return list(hypotheses), time.perf_counter() - started
 
 
-def differing(some: list[Found], other: list[Found]) -> str:
-    """How many, and the largest distance between two scores."""
-    pairs = [(a, b) for a, b in zip(some, other, strict=True) if a.tokens != b.tokens]
-    apart = max((abs(a.score - b.score) for a, b in pairs), default=0.0)
-    return f"{len(pairs)} of {len(some)} differ, their scores by {apart:.1e} at most"
+def differing(first: list[Hypothesis], second: list[Hypothesis]) -> str:
+    """How many hypotheses differ, and the largest difference between two scores."""
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a.tokens != b.tokens]
+    difference = max((abs(a.score - b.score) for a, b in pairs), default=0.0)
+    return f"{len(pairs)} of {len(first)} differ, their scores by {difference:.1e} at most"
 
 
 def main() -> None:
@@ -110,7 +113,7 @@ def main() -> None:
     step = max(1, len(lines) // options.plain)
     sample = range(0, len(lines), step)[: options.plain]
     sentences = encoded(translator.source_tokenizer, [lines[at] for at in sample], 0)
-    timed(fast(translator, lines[:64], 64))  # what a machine does once is not counted
+    timed(fast(translator, lines[:64], 64))  # a first run, not counted
     batched, quick = timed(fast(translator, lines, 64))
     print(f"batches of 64: {len(lines) / quick:.1f} sentences/s", flush=True)
     single, slow = timed(fast(translator, lines, 1))

@@ -1,10 +1,10 @@
-"""Why attention: BLEU by the length of the source, with and without, after as many minutes each.
+"""Why attention: BLEU by the length of the source, with and without it, in the same training time.
 
     python -m benchmarks.translation_lengths MULTI30K [--minutes 15] [--plot lengths.png]
 
 MULTI30K is a folder with train.de, train.en, val.* and test_2016_flickr.*. The same GRU is trained
-without attention, with additive and with general attention, and a Transformer beside them, from
-German into English with one BPE vocabulary. Printed: a table of BLEU (sacrebleu, cased) of the test
+without attention, with additive and with general attention, and so is a Transformer, from German
+into English with one BPE vocabulary. Prints a table of BLEU (sacrebleu, cased) of the test
 sentences of each length, in words of the source. `--plot` draws it (pip install 'seqlm[plots]').
 """
 
@@ -30,7 +30,7 @@ TEST = "test_2016_flickr"
 
 
 def columns(lengths: list[int]) -> list[list[int]]:
-    """The lines of each column, by the words of their source."""
+    """The lines of each column, by the number of words of their source."""
     ends = [*BOUNDS[1:], 1 << 30]
     return [
         [line for line, length in enumerate(lengths) if first <= length < end]
@@ -77,12 +77,14 @@ def main() -> None:
         for model in options.models:
             run = Path(name) / model.replace(" ", "-")
             epochs = trained(run, MODELS[model], texts, options.minutes, options.threads)
-            said = seqlm(
+            output = seqlm(
                 "translate", "-m", run, place / f"{TEST}.de", "-q", threads=options.threads
             )
-            found = said.split("\n")[:-1]
+            translations = output.split("\n")[:-1]
             rows[model] = [
-                bleu([found[line] for line in group], [references[line] for line in group]).score
+                bleu(
+                    [translations[line] for line in group], [references[line] for line in group]
+                ).score
                 for group in [*groups, [*range(len(references))]]
             ]
             scores = [f"{score:.1f}" for score in rows[model]]
