@@ -9,7 +9,7 @@ from seqlm.counting.counting_settings import Context
 from seqlm.counting.estimation.counts_of_counts import Correction
 from seqlm.counting.estimation.prepare_counts import PreparedCounts, prepare_counts
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
-from seqlm.counting.tables.in_memory import NGrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.text.tokenizer import Tokenizer
 

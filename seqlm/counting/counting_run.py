@@ -19,7 +19,7 @@ from seqlm.counting.sources import count_on_cluster, count_text, read_count_file
 from seqlm.errors import UsageError
 from seqlm.memory import Memory
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.pruning import pruned
+from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.export_ngram import write_arpa
@@ -62,7 +62,7 @@ def count(
     model = estimate_from_counts(
         counts, smoothing, len(tokenizer), corpus.context, progress, memory
     )
-    model = pruned(model, settings.prune, settings.prune_to, progress)
+    model = prune(model, settings.prune, settings.prune_to, progress)
 
     if settings.arpa is not None:
         write_arpa(model, tokenizer, Path(settings.arpa), progress)

@@ -11,7 +11,7 @@ from seqlm import __version__
 from seqlm.errors import ModelError, UsageError
 from seqlm.models.ngram.arpa_writer import arpa_text
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.pruning import pruned
+from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.durable_files import write_pieces
@@ -43,7 +43,7 @@ def prune_model(
     """
     if (threshold or ngrams) and not ngram_model(loaded).normalized:
         raise UsageError(f"{loaded.path} gives scores, and `prune` weighs probabilities")
-    model = pruned(ngram_model(loaded), threshold, ngrams, progress)
+    model = prune(ngram_model(loaded), threshold, ngrams, progress)
     return loaded._replace(model=model)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.models.ngram.ngram_model import NGramModel, unscramble_ids
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.text.vocabulary import EOS
 
 Gram = tuple[int, ...]

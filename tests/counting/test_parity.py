@@ -19,7 +19,8 @@ from torch import Tensor
 
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import DataError
-from seqlm.models.ngram.ngram_model import NGramModel, unscramble_ids
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.vocabulary import EOS, UNK
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seqlm.counting.tables.arrays import blocks
-from seqlm.counting.tables.in_memory import NGrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.threads import parallel_map
 

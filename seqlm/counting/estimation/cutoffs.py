@@ -16,9 +16,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from seqlm.counting.tables.arrays import histories, sums
-from seqlm.counting.tables.in_memory import NGrams
+from seqlm.counting.tables.arrays import histories
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import UsageError
+from seqlm.models.ngram.table import segment_sum
 
 
 def cutoffs_by_order(cutoffs: Sequence[int], order: int) -> list[int]:
@@ -63,8 +64,8 @@ def _select(table: NGrams, kept: Tensor, kept_below: Tensor) -> NGrams:
     for owners, grams in histories(table.first):
         bounds = table.first[owners.start : owners.stop + 1].long() - grams.start
         kept_part, counts = kept[grams], table.counts[grams]
-        sizes[owners] = sums(kept_part.long(), bounds).int()
-        pruned_count[owners] = sums(torch.where(kept_part, 0, counts), bounds)
+        sizes[owners] = segment_sum(kept_part.long(), bounds).int()
+        pruned_count[owners] = segment_sum(torch.where(kept_part, 0, counts), bounds)
     first = torch.zeros(int(kept_below.sum()) + 1, dtype=torch.int32, device=kept.device)
     first[1:] = sizes[kept_below].cumsum(0)
     suffix = new_row.index_select(0, table.suffix[kept])

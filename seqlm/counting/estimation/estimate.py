@@ -26,11 +26,13 @@ from seqlm.counting.smoothing.interpolation_and_backoff import Histories
 from seqlm.counting.smoothing.smoothing_methods import Method, method_of
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.arrays import blocks, histories
-from seqlm.counting.tables.in_memory import NGrams, count_ngrams
+from seqlm.counting.tables.in_memory import count_ngrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.config.ngram_config import NGramConfig
 from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.table import row_contexts
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import parallel_map
@@ -177,7 +179,7 @@ def _smooth_order(
             counts=table.counts[grams],
             lower=lower.index_select(0, table.suffix[grams]).double(),
             first=bounds,
-            history=torch.arange(len(size), device=device).repeat_interleave(size),
+            history=row_contexts(bounds),
             total=torch.zeros(len(size), dtype=torch.float64, device=device),
             is_full_history=None if is_full_history is None else is_full_history[owners],
         )

@@ -12,7 +12,7 @@ from seqlm.counting.estimation.counts_of_counts import Correction, corrected, co
 from seqlm.counting.estimation.cutoffs import apply_cutoffs, cutoffs_by_order
 from seqlm.counting.smoothing.smoothing_methods import method_of
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
-from seqlm.counting.tables.in_memory import NGrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.threads import one_thread
 

@@ -32,10 +32,11 @@ from seqlm.counting.files.count_lines import (
     split_block,
 )
 from seqlm.counting.tables.arrays import histories
-from seqlm.counting.tables.from_rows import Incomplete, from_rows, spell
-from seqlm.counting.tables.in_memory import NGrams
+from seqlm.counting.tables.from_rows import IncompleteNGram, from_rows
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, UsageError
-from seqlm.models.ngram.ngram_model import scramble_ids
+from seqlm.models.ngram.scrambling import scramble_ids
+from seqlm.models.ngram.table import NGramTable, pack_keys, spell
 from seqlm.progress import Progress, silent
 from seqlm.runs.durable_files import write_pieces
 from seqlm.text.corpus import apply_id_mapping, hash_blocks, id_mapping, split_into_chunks
@@ -89,24 +90,27 @@ def _lines_of_tables(
     rank_of_scrambled = np.empty_like(rank_as_first)
     rank_of_scrambled[scramble_ids(torch.arange(size), size).numpy()] = rank[:size]
     rows = rank_as_first.argsort()  # (H,) those of the order below, by bytes
-    levels = [(np.array([0, size]), rank_as_first[rows])]  # the orders below, by bytes
+    first_ranks = rank_as_first[rows]
+    levels: list[NGramTable] = []  # orders 2, …, by bytes, with ranks for words
     for k, table in enumerate(tables[1:], 2):
         columns = (table.first, table.words, table.counts)
         first, words, counts = (column.cpu().numpy() for column in columns)
         old_start = first.take(rows)  # (H,)
         new_first = np.append(0, np.diff(first).take(rows).cumsum())  # (H + 1,)
         rows = np.empty(len(words), np.int32)
-        levels.append((new_first, np.empty(len(words), np.int32)))
+        new_words = np.empty(len(words), np.int32)
+        levels.append(NGramTable(torch.from_numpy(new_first), torch.from_numpy(new_words)))
         for owners, grams in histories(torch.from_numpy(new_first)):
             progress(f"writing {k}-grams", grams.start / max(len(words), 1))
             sizes = np.diff(new_first[owners.start : owners.stop + 1])
             owner = np.arange(len(sizes)).repeat(sizes)
-            shift = (old_start - new_first[:-1])[owners].take(owner)
+            shift = (old_start[owners] - new_first[owners]).take(owner)
             row = np.arange(grams.start, grams.stop) + shift
             word_rank = rank_of_scrambled.take(words[row])
-            order = (owner << 32 | word_rank).argsort()
-            rows[grams], levels[-1][1][grams] = row[order], word_rank[order]
-            ngrams = spell(levels, grams.start, grams.stop)
+            order = pack_keys(owner, word_rank).argsort()
+            rows[grams], new_words[grams] = row[order], word_rank[order]
+            first_rows, *ranks = spell(levels, grams.start, grams.stop)
+            ngrams = np.stack([first_ranks.take(first_rows), *ranks], 1)
             yield types.format_lines(ngrams, counts[rows[grams]])
 
 
@@ -247,7 +251,7 @@ class NGramCollector:
         longer = (self._take_order(k, final) for k in range(2, longest + 1))
         try:
             return from_rows(chain([(final[:, None], unigrams)], longer), len(tokenizer))
-        except Incomplete as error:
+        except IncompleteNGram as error:
             words = self._words_of(tokenizer.types, error.ids)
             part = words[:-1] if error.part == "context" else words[1:]
             raise missing_part(words, part) from None

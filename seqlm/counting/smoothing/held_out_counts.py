@@ -9,18 +9,14 @@ so that they are looked up once.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.counting.tables.arrays import sums
-from seqlm.counting.tables.in_memory import NGrams
-from seqlm.models.config.ngram_config import NGramConfig
-from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.counting.tables.ngrams import NGrams
+from seqlm.models.ngram.table import segment_sum, start_rows, walk
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import one_thread
 
@@ -37,18 +33,18 @@ def look_up_counts(
 ) -> HeldOutCounts:
     """The counts of held-out `ids` (N,), a separate text, in `tables` of occurrences."""
     order, size = len(tables), len(ids)
-    model = _lookup_model(tables, vocab_size, context)
+    device, above = tables[0].words.device, [counts.table for counts in tables[1:]]
     counts = torch.zeros((order, size), dtype=torch.float64)
     totals = torch.zeros((order, size), dtype=torch.float64)
-    tokens = torch.from_numpy(ids.astype(np.int64)).to(model.device)
+    tokens = torch.from_numpy(ids.astype(np.int64)).to(device)
     counts[0] = tables[0].counts[tokens].cpu()
     totals[0] = tables[0].counts.sum().cpu()
-    history_totals = [sums(table.counts, table.first) for table in tables]  # (H,) each, C
-    state, done = model.start(1), 0
+    history_totals = [segment_sum(table.counts, table.first) for table in tables]  # (H,) each, C
+    state, done = start_rows(1, order, device), 0
     for part in tokens.split(1 << 16):
-        levels, state = model.walk(state, part[None])
+        matches, state = walk(above, state, part[None], vocab_size, context == "sentence")
         block = slice(done, done + len(part))
-        for k, (context_row, row) in enumerate(levels, 1):
+        for k, (context_row, row) in enumerate(matches, 1):
             if len(tables[k].counts) == 0:  # no line is that long
                 break
             count = tables[k].counts[row[0].clamp(min=0)]
@@ -61,18 +57,3 @@ def look_up_counts(
     in_line = position - torch.where(starts_line, position, 0).cummax(0).values
     length = in_line + 1 if context == "sentence" else position + 1
     return HeldOutCounts(counts, totals, length.clamp(max=order - 1))
-
-
-def _lookup_model(tables: list[NGrams], vocab_size: int, context: str) -> NGramModel:
-    """A model of the same tables, without probabilities, whose `walk` finds rows."""
-    rows = tuple(len(table.counts) for table in tables)
-    config = NGramConfig(vocab_size, len(tables), "counts", context, rows)
-    zero = torch.zeros(1, device=tables[0].words.device)
-    tensors = {f"orders.{k}.log_prob": zero.expand(n) for k, n in enumerate(rows)}
-    for k, (below, above) in enumerate(pairwise(tables)):
-        tensors |= {
-            f"orders.{k}.backoff": zero.expand(len(below.counts)),
-            f"orders.{k}.first": above.first,
-            f"orders.{k + 1}.words": above.words,
-        }
-    return NGramModel.from_tensors(asdict(config), tensors)

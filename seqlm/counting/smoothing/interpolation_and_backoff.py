@@ -25,6 +25,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seqlm.models.ngram.table import segment_sum
+
 
 class Histories(NamedTuple):
     """Some histories of one order and the n-grams that continue them."""
@@ -40,9 +42,7 @@ class Histories(NamedTuple):
 
     def sum(self, values: Tensor) -> Tensor:
         """(U,) -> (H,) float64, Σ over the n-grams of each history."""
-        sums = torch.zeros(len(values) + 1, dtype=torch.float64, device=values.device)
-        torch.cumsum(values, 0, dtype=torch.float64, out=sums[1:])
-        return sums.index_select(0, self.first).diff()
+        return segment_sum(values, self.first, torch.float64)
 
     def expand(self, values: Tensor) -> Tensor:
         """(H,) -> (U,), every n-gram gets the value of its history."""

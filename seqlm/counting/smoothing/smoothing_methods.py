@@ -32,7 +32,7 @@ from seqlm.counting.smoothing.maximum_likelihood import maximum_likelihood
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.smoothing.stupid_backoff import stupid_backoff
 from seqlm.counting.smoothing.witten_bell import witten_bell
-from seqlm.counting.tables.in_memory import NGrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import UsageError, did_you_mean
 
 

@@ -47,7 +47,7 @@ from seqlm.counting.spark.spark_words import (
     write_vocabulary,
 )
 from seqlm.counting.tables.from_rows import find_rows, from_rows
-from seqlm.counting.tables.in_memory import NGrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.progress import Progress, silent
 from seqlm.text.tokenizer import Tokenizer, TokenizerKind
 from seqlm.text.vocabulary import EOS, UNK

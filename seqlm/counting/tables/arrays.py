@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from seqlm.models.ngram.ngram_model import indices
+from seqlm.models.ngram.masks import indices
+from seqlm.models.ngram.table import context_blocks
 from seqlm.threads import parallel_map, thread_pool
 
 BLOCK = 1 << 17
@@ -25,13 +26,7 @@ def blocks(tensor: Tensor) -> Iterator[slice]:
 
 def histories(first: Tensor) -> Iterator[tuple[slice, slice]]:
     """Runs of whole histories with about BLOCK n-grams in all: the histories, and the n-grams."""
-    step = BLOCK if first.device.type == "cpu" else GPU_BLOCK
-    targets = torch.arange(0, int(first[-1]), step, dtype=first.dtype, device=first.device)
-    ends = torch.tensor([0, len(first) - 1], device=first.device)
-    cuts = torch.cat([torch.searchsorted(first, targets), ends]).unique()
-    bounds = zip(cuts.tolist(), first[cuts].tolist(), strict=True)
-    for (history, row), (next_history, next_row) in pairwise(bounds):
-        yield slice(history, next_history), slice(row, next_row)
+    yield from context_blocks(first, BLOCK if first.device.type == "cpu" else GPU_BLOCK)
 
 
 def sort_values(parts: list[Tensor], threads: int) -> None:
@@ -63,10 +58,3 @@ def compact(marks: Tensor, columns: Sequence[Tensor], threads: int | None = None
 
     parallel_map(take, range(len(parts)), device, threads)
     return kept
-
-
-def sums(values: Tensor, first: Tensor) -> Tensor:
-    """(U,) -> (H,) int64, the sum of each history's, which are first[h] … first[h + 1]."""
-    upto = torch.zeros(len(values) + 1, dtype=torch.int64, device=values.device)
-    torch.cumsum(values, 0, dtype=torch.int64, out=upto[1:])
-    return upto.index_select(0, first).diff()

@@ -1,17 +1,17 @@
-"""Rows of ids and their counts, in any order, <-> the tables of `counting/ngrams.py`.
+"""n-grams as rows of ids with their counts, in any order <-> the tables of `count_ngrams`.
 
-    row(w₁ … wₖ)  =  rank of  ( row(w₁ … wₖ₋₁), mixed wₖ )        row(w₁) = id of w₁
+    the cat  2                first   0 0 0 2 3       of <unk> </s> cat the, and the end
+    cat cat  1       <->      words   cat the cat     scrambled, each behind its context
+    cat the  1                counts  1   1   2
 
-Rows come from counts that were made elsewhere: read from files, or collected from a cluster. Order
-by order, the row of each n-gram's context is looked up in the tables below, and (row, word), packed
-into one integer, is what the order is sorted by. With s(u) the suffix of u, its words but the
-first, the suffix of the whole needs one look-up more:
+Such rows come from counts that were made elsewhere: read from files, or collected from a cluster.
+Order by order, the row of each n-gram's context is looked up in the tables below, and the order is
+sorted by its keys, (row of the context, word). The suffix s(u) of an n-gram u, its words but the
+first, takes one look-up more:
 
     row(s(w₁ … wₖ))  =  row( s(w₁ … wₖ₋₁), wₖ )
 
-Look-ups are made in sorted order, so that they go through a table once from end to end.
-
-    U rows given · V vocabulary · H n-grams of the order below · Q questions
+    U n-grams of an order, k words each · V vocabulary · H n-grams of the order below · Q questions
 """
 
 from __future__ import annotations
@@ -21,20 +21,17 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
-from seqlm.counting.tables.arrays import histories
-from seqlm.counting.tables.in_memory import NGrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
-from seqlm.models.ngram.ngram_model import scramble_ids, unscramble_ids
+from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
+from seqlm.models.ngram.table import first_of_equals, pack_keys, spell, unpack_keys
 
-WORD_BITS = 32
-WORD = (1 << WORD_BITS) - 1
-"""The low bits of a packed key; the row of the context stands above them."""
 STRETCH = 1 << 20
 """N-grams looked up at a time."""
 
 
-class Incomplete(DataError):
-    """An n-gram without the shorter one it continues, its context, or falls back on, its suffix."""
+class IncompleteNGram(DataError):
+    """An n-gram without the shorter one it continues, its context, or backs off to, its suffix."""
 
     def __init__(self, ids: list[int], part: str) -> None:
         """`ids` are the n-gram's, `part` is 'context' or 'suffix'."""
@@ -45,14 +42,15 @@ class Incomplete(DataError):
 def from_rows(orders: Iterable[tuple[np.ndarray, np.ndarray]], vocab_size: int) -> list[NGrams]:
     """The tables of orders 1, 2, … as `count_ngrams` makes them.
 
-    Of each order ids (U, k) int32 and counts (U,) int64, in any order; the counts of equal rows are
-    added up. Errors: Incomplete where a context or suffix of two words or more has no row.
+    Each of `orders` are ids (U, k) int32 and their counts (U,) int64, in any order; the counts of
+    equal n-grams are added up. Errors: IncompleteNGram where a context or suffix of two words or
+    more is missing.
     """
-    mixed = _mixed(vocab_size)
+    scrambled = _scrambled(vocab_size)
     tables: list[NGrams] = []
     for ids, counts in orders:
         if tables:
-            tables.append(_next_order(tables, ids, counts, mixed))
+            tables.append(_next_order(tables, ids, counts, scrambled))
         else:
             tables.append(_unigrams(ids[:, 0], counts, vocab_size))
         del ids, counts  # before the next are made
@@ -64,37 +62,23 @@ def to_rows(
 ) -> np.ndarray:
     """(U, k) int32, the ids of the n-grams of order k, or of those in a stretch of `rows`."""
     start, stop, _ = rows.indices(len(tables[k - 1].words))
-    levels = [(of.first.cpu().numpy(), of.words.cpu().numpy()) for of in tables[:k]]
-    ids = spell(levels, start, stop)
-    unmixed = unscramble_ids(torch.arange(vocab_size), vocab_size).int().numpy()
-    ids[:, 1:] = unmixed.take(ids[:, 1:])
+    on_cpu = [counts.table.cpu() for counts in tables[1:k]]
+    ids = np.empty((max(stop - start, 0), k), np.int32)
+    ids[:, 0], *words = spell(on_cpu, start, stop)
+    id_of = unscramble_ids(torch.arange(vocab_size), vocab_size).int().numpy()
+    for j, column in enumerate(words, 1):
+        ids[:, j] = id_of.take(column)
     return ids
-
-
-def spell(levels: Sequence[tuple[np.ndarray, np.ndarray]], start: int, stop: int) -> np.ndarray:
-    """(U, k) int32, the words of the n-grams in rows `start` to `stop` of order k.
-
-    `levels` are `first` (H + 1,) and `words` (U,) of the orders 1 … k. Contexts of neighbours are
-    neighbours, so that those of a stretch are a stretch one order down.
-    """
-    words = np.empty((max(stop - start, 0), len(levels)), np.int32)
-    if words.size:
-        first, last = levels[-1]
-        low, high = np.searchsorted(first, [start, stop - 1], side="right") - 1
-        sizes = np.diff(first[low : high + 2].clip(start, stop))  # of the contexts low … high
-        words[:, :-1] = spell(levels[:-1], low, high + 1).repeat(sizes, axis=0)
-        words[:, -1] = last[start:stop]
-    return words
 
 
 def find_rows(tables: Sequence[NGrams], ids: np.ndarray, vocab_size: int) -> np.ndarray:
     """(Q,) int64, the rows of the n-grams `ids` (Q, k), or -1."""
-    return _find_rows(tables, ids, _mixed(vocab_size))
+    return _find_rows(tables, ids, _scrambled(vocab_size))
 
 
-def _mixed(vocab_size: int) -> np.ndarray:
-    """(V,) int64, every id mixed."""
-    return scramble_ids(torch.arange(vocab_size), vocab_size).long().numpy()
+def _scrambled(vocab_size: int) -> np.ndarray:
+    """(V,) int32, the scrambled word of every id."""
+    return scramble_ids(torch.arange(vocab_size), vocab_size).numpy()
 
 
 def _unigrams(ids: np.ndarray, counts: np.ndarray, vocab_size: int) -> NGrams:
@@ -105,27 +89,29 @@ def _unigrams(ids: np.ndarray, counts: np.ndarray, vocab_size: int) -> NGrams:
 
 
 def _next_order(
-    below: Sequence[NGrams], ids: np.ndarray, counts: np.ndarray, mixed: np.ndarray
+    below: Sequence[NGrams], ids: np.ndarray, counts: np.ndarray, scrambled: np.ndarray
 ) -> NGrams:
-    """The table of `ids` (U, k), k >= 2, with `counts` (U,)."""
+    """The table of `ids` (U, k), k ≥ 2, with `counts` (U,)."""
     keys = np.empty(len(ids), np.int64)
     for part in _stretches(len(ids)):
-        contexts = _contexts(below, ids[part], mixed)
+        contexts = _find_contexts(below, ids[part], scrambled)
         if len(missing := np.flatnonzero(contexts < 0)):
-            raise Incomplete(ids[part][missing[0]].tolist(), "context")
-        keys[part] = contexts << WORD_BITS | mixed[ids[part, -1]]
+            raise IncompleteNGram(ids[part][missing[0]].tolist(), "context")
+        keys[part] = pack_keys(contexts, scrambled[ids[part, -1]])
     order = keys.argsort()
     keys.sort()
-    new = np.flatnonzero(np.diff(keys, prepend=-1))  # where another n-gram begins
+    new = np.flatnonzero(first_of_equals(keys))
     counts = np.add.reduceat(counts[order], new) if len(new) else counts
     keys, order = keys[new], order[new]
+    contexts, words = unpack_keys(keys)
     suffix = np.empty(len(keys), np.int32)
     for part in _stretches(len(keys)):
-        suffix[part] = _suffixes(below, keys[part], ids[order[part], -1])
+        last_ids = ids[order[part], -1]
+        suffix[part] = _find_suffixes(below, contexts[part], words[part], last_ids)
         if len(missing := np.flatnonzero(suffix[part] < 0)):
-            raise Incomplete(ids[order[part][missing[0]]].tolist(), "suffix")
-    first = np.searchsorted(keys, np.arange(len(below[-1].words) + 1) << WORD_BITS)
-    return _table(keys & WORD, first, suffix, counts)
+            raise IncompleteNGram(ids[order[part][missing[0]]].tolist(), "suffix")
+    sizes = np.bincount(contexts, minlength=len(below[-1].words))  # (H,)
+    return _table(words, np.append(0, sizes.cumsum()), suffix, counts)
 
 
 def _stretches(size: int) -> Iterator[slice]:
@@ -133,44 +119,40 @@ def _stretches(size: int) -> Iterator[slice]:
         yield slice(start, min(start + STRETCH, size))
 
 
-def _suffixes(below: Sequence[NGrams], keys: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """(U,) the row of each suffix or -1; `last` (U,) are the ids of the last words."""
+def _find_suffixes(
+    below: Sequence[NGrams],
+    contexts: np.ndarray,
+    words: np.ndarray,
+    last_ids: np.ndarray,
+) -> np.ndarray:
+    """(U,) the row of each suffix or -1; `last_ids` (U,) are the ids of the last words."""
     if len(below) == 1:
-        return last
-    shorter = below[-1].suffix.cpu().numpy().take(keys >> WORD_BITS)
-    return _find(below[-1], shorter, keys & WORD)
+        return last_ids
+    shorter = below[-1].suffix.numpy().take(contexts)  # the suffix of the context
+    return _find(below[-1], shorter, words)
 
 
-def _contexts(below: Sequence[NGrams], ids: np.ndarray, mixed: np.ndarray) -> np.ndarray:
-    """(U,) int64, the row of each context or -1; where neighbours share one, it is found once."""
+def _find_contexts(below: Sequence[NGrams], ids: np.ndarray, scrambled: np.ndarray) -> np.ndarray:
+    """(U,) int64, the row of each context or -1; if neighbors share one, it is looked up once."""
     new = np.ones(len(ids), bool)
     new[1:] = (ids[1:, :-1] != ids[:-1, :-1]).any(axis=1)
-    return _find_rows(below, ids[new, :-1], mixed).take(new.cumsum() - 1)
+    return _find_rows(below, ids[new, :-1], scrambled).take(new.cumsum() - 1)
 
 
-def _find_rows(tables: Sequence[NGrams], ids: np.ndarray, mixed: np.ndarray) -> np.ndarray:
+def _find_rows(tables: Sequence[NGrams], ids: np.ndarray, scrambled: np.ndarray) -> np.ndarray:
     rows = ids[:, 0].astype(np.int64)
     for j in range(1, ids.shape[1]):
-        rows = _find(tables[j], rows, mixed[ids[:, j]])
+        rows = _find(tables[j], rows, scrambled[ids[:, j]])
     return rows
 
 
 def _find(table: NGrams, contexts: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """(Q,) int64 rows of `contexts` (Q,), rows or -1, with the mixed `words` (Q,), or -1."""
-    keys = contexts.astype(np.int64) << WORD_BITS | words
+    """(Q,) int64 rows of `contexts` (Q,), rows or -1, with the scrambled `words` (Q,), or -1."""
+    keys = pack_keys(contexts.astype(np.int64), words)
     order = keys.argsort()
-    keys = keys[order]
-    rows = np.full(len(keys), -1)
-    first, last = table.first.cpu().numpy(), table.words.cpu().numpy()
-    for owners, grams in histories(table.first.cpu()):
-        low, high = np.searchsorted(keys, [owners.start << WORD_BITS, owners.stop << WORD_BITS])
-        if low == high or grams.start == grams.stop:
-            continue
-        sizes = np.diff(first[owners.start : owners.stop + 1])
-        there = np.arange(owners.start, owners.stop).repeat(sizes) << WORD_BITS | last[grams]
-        at = np.searchsorted(there, keys[low:high]).clip(max=len(there) - 1)
-        hit = there[at] == keys[low:high]
-        rows[order[low:high][hit]] = grams.start + at[hit]
+    found_rows, found = table.table.find_sorted(keys[order])
+    rows = np.empty(len(keys), np.int64)
+    rows[order] = np.where(found, found_rows, -1)
     return rows
 
 

@@ -1,26 +1,23 @@
 """Every distinct n-gram of a text, order by order, and how often each occurs.
 
-An n-gram is its *context*, all its words but the last, and that *word*. Let row(u) be the place of
-the k-gram u among all k-grams, sorted by (row of the context, word). Then
+The row of an n-gram is its rank by (row of its context, last word), so that one order follows from
+the one below: take the positions of the text in the order of the (k-1)-grams that end there, step
+each on by one word, and sort. Of `the cat the cat </s>`, with `</s>` as position 0 before it:
 
-    row(w₁ … wₖ)  =  rank of  ( row(w₁ … wₖ₋₁), wₖ )
+    n-gram      ends at       n-gram         ends at        ids: </s> 1, cat 2, the 3
+    </s> the    1             </s> the cat   2
+    cat </s>    5             cat the cat    4
+    cat the     3             the cat </s>   5
+    the cat     2, 4          the cat the    3
 
-and one order follows from the one below: take the positions of the text in the order of the
-(k-1)-grams that end there, step each on by one word, and sort. A sort key packs all there is to
-know into one integer, so that values are sorted in place and no index is moved along:
-
-    63                                                             0
-     |  row of the context, its low bits  |  word  |  position  |
-
-Positions come grouped by context already. Whole groups are cut into chunks in which the low bits of
-the row suffice, and the chunks sorted in threads. The tables come out in the order in which a model
-is used: the continuations of a context are neighbours. The (k-1)-gram that ends where a k-gram ends
-is its *suffix*, the n-gram it backs off to.
+Sort keys carry their position along (`TaggedKeys` of `table.py`). Positions come grouped by context
+already; groups are cut into chunks, which are sorted in threads. The (k-1)-gram that ends where a
+k-gram ends is its *suffix*, the n-gram it backs off to.
 
 `</s>` is the one boundary. It ends a line, and as the first word of an n-gram it stands for the
 start of the next. With context "sentence" no n-gram reaches over it: `</s>` is the first or the
 last of its words. With context "carried" it is a word like any other. In both, the text itself
-stands behind one more `</s>`, which is context only and not counted.
+comes after one more `</s>`, which is context only and not counted.
 
     N positions · M those at which a k-gram can end · V vocabulary
     U distinct n-grams of this order · H of the order below
@@ -29,33 +26,24 @@ stands behind one more `</s>`, which is context only and not counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
-from typing import NamedTuple, TypeVar
+from itertools import accumulate
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seqlm.counting.tables.arrays import blocks, compact, sort_values
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
-from seqlm.models.ngram.ngram_model import indices, scramble_ids
+from seqlm.models.ngram.masks import indices
+from seqlm.models.ngram.scrambling import scramble_ids
+from seqlm.models.ngram.table import TaggedKeys
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import one_thread, parallel_map
 
 R = TypeVar("R")
-
-KEY_BITS = 63  # of a signed 64-bit integer
-
-
-class NGrams(NamedTuple):
-    """The distinct n-grams of one order, sorted by (row of the context, mixed word)."""
-
-    words: Tensor  # (U,) int32, the last word, mixed; of order 1: all ids, in order
-    first: Tensor  # (H + 1,) int32, context h has the rows first[h] to first[h + 1]
-    suffix: Tensor  # (U,) int32, row of the suffix in the order below
-    counts: Tensor  # (U,) int32 (or int64 where they need it), occurrences
-    pruned_count: Tensor | None = None  # (H,) int64, counts of the continuations cut off
 
 
 def count_ngrams(
@@ -64,15 +52,22 @@ def count_ngrams(
     order: int,
     context: str = "sentence",
     device: torch.device | str = "cpu",
-    key_bits: int = KEY_BITS,
+    key_bits: int | None = None,
     progress: Progress = silent,
     before: Sequence[int] = (EOS,),
 ) -> list[NGrams]:
     """The n-grams of orders 1 to `order` of a stream of `ids` (N,) that ends with `</s>`.
 
-    `key_bits` is the width of a sort key: a narrower one makes more and smaller chunks. `before`
-    (P < order,) stands before the text: n-grams reach into it, and count nothing if they end there.
+    `before` (P < order,) stands before the text: n-grams that end in it are not counted. Sort keys
+    are as wide as KEY_BITS; narrower ones of `key_bits` make more and smaller chunks.
+
     Errors: DataError on an empty text, or one that 31 bits cannot number.
+
+    >>> unigrams, bigrams = count_ngrams(np.array([2, 3, 2, 3, 1]), vocab_size=4, order=2)
+    >>> bigrams.first.tolist(), bigrams.words.tolist()  # </s> 2, 2 3, 3 </s>, 3 2
+    ([0, 0, 1, 2, 4], [2, 3, 1, 2])
+    >>> unigrams.counts.tolist(), bigrams.counts.tolist()
+    ([0, 1, 2, 2], [1, 2, 1, 1])
     """
     if len(ids) == 0:
         raise DataError("the text is empty: there is nothing to count")
@@ -97,14 +92,14 @@ def count_ngrams(
             frontier.drop_ended(words, lines_end=context == "sentence" and k > 2)
             keys = frontier.pack()
             if k == order:
-                del frontier.words, frontier.places  # memory is at its height
+                del frontier.words, frontier.positions  # memory is at its height
             frontier.sort(keys)
-            new = frontier.changes(keys)
-            orders.append(frontier.table(keys, new, contexts=len(words)))
+            new = frontier.first_of_equals(keys)
+            orders.append(frontier.ngrams(keys, new, contexts=len(words)))
             if k < order:
-                frontier.step(keys, new)
-                ended = frontier.rows[k - 1 : len(before)].long()
-                orders[-1].counts.index_add_(0, ended, -torch.ones_like(ended).int())
+                frontier.advance(keys, new)
+                in_before = frontier.longest[k - 1 : len(before)].long()
+                orders[-1].counts.index_add_(0, in_before, -torch.ones_like(in_before).int())
             del keys, new
     return orders
 
@@ -120,32 +115,29 @@ def _unigrams(text: Tensor, vocab_size: int) -> NGrams:
 class _Frontier:
     """Where the n-grams of the order just counted end: what the next order grows from."""
 
-    words: Tensor  # (N,) int32, mixed
-    rows: Tensor  # (N,) int32, row of the longest n-gram counted so far that ends at a position
-    places: Tensor  # (M,) int32, positions in the order of their `contexts`
-    contexts: Tensor  # (M,) int32, row of the n-gram that ends at each of `places`, rising
+    words: Tensor  # (N,) int32, scrambled
+    longest: Tensor  # (N,) int32, row of the longest n-gram so far that ends at each position
+    positions: Tensor  # (M,) int32, sorted by their `contexts`
+    contexts: Tensor  # (M,) int32, row of the n-gram that ends at each of `positions`, rising
 
-    def __init__(self, text: Tensor, vocab_size: int, key_bits: int, threads: int) -> None:
+    def __init__(self, text: Tensor, vocab_size: int, key_bits: int | None, threads: int) -> None:
         self.threads = threads
-        self.place_bits = (len(text) - 1).bit_length()
-        self.word_bits = (vocab_size - 1).bit_length()
-        self.row_bits = min(key_bits - self.word_bits - self.place_bits, 31)
-        assert self.row_bits >= 0, "keys too narrow for a word and a position"
+        self.layout = TaggedKeys.of(vocab_size, len(text), key_bits)
 
         # The rows of order 1 are the ids; positions are sorted by them as by the empty context.
-        self.words, self.rows = text, text.clone()
-        self.places = torch.arange(-1, len(text) - 1, dtype=torch.int32, device=text.device)
+        self.words, self.longest = text, text.clone()
+        self.positions = torch.arange(-1, len(text) - 1, dtype=torch.int32, device=text.device)
         self.contexts = torch.zeros_like(text)
         keys = self.pack()
         sort_values([keys], threads)
 
         def unpack(part: slice) -> None:
-            self.places[part] = self._places(keys[part])
-            self.contexts[part] = self._words(keys[part])
+            self.positions[part] = self.layout.tags(keys[part])
+            self.contexts[part] = self.layout.words(keys[part])
             self.words[part] = scramble_ids(self.words[part], vocab_size)
 
-        self._each(unpack, keys)
-        self.end = int(scramble_ids(torch.tensor([EOS]), vocab_size))
+        self._in_blocks(unpack, keys)
+        self.eos = int(scramble_ids(torch.tensor([EOS]), vocab_size))
 
     def drop_ended(self, last: Tensor, lines_end: bool) -> None:
         """Keeps the positions that another word follows, in the line if `lines_end`.
@@ -153,69 +145,55 @@ class _Frontier:
         `last` (H,) is the last word of each n-gram of the order just counted. As a context of one
         word `</s>` is no end but a start, so that lines first end contexts of two.
         """
-        goes_on = torch.empty(len(self.places), dtype=torch.bool, device=self.places.device)
+        continues = torch.empty(len(self.positions), dtype=torch.bool, device=self.positions.device)
 
         def mark(part: slice) -> None:
-            torch.lt(self.places[part], len(self.words) - 1, out=goes_on[part])
+            torch.lt(self.positions[part], len(self.words) - 1, out=continues[part])
             if lines_end:
-                goes_on[part] &= last.index_select(0, self.contexts[part]) != self.end
+                continues[part] &= last.index_select(0, self.contexts[part]) != self.eos
 
-        self._each(mark, goes_on)
-        self.places, self.contexts = compact(goes_on, (self.places, self.contexts), self.threads)
+        self._in_blocks(mark, continues)
+        columns = (self.positions, self.contexts)
+        self.positions, self.contexts = compact(continues, columns, self.threads)
 
-    def _each(self, work: Callable[[slice], R], over: Tensor) -> list[R]:
-        """`work` on every block of `over`."""
-        return parallel_map(work, blocks(over), over.device, self.threads)
+    def _in_blocks(self, work: Callable[[slice], R], tensor: Tensor) -> list[R]:
+        """The results of `work` on every block of `tensor`."""
+        return parallel_map(work, blocks(tensor), tensor.device, self.threads)
 
     # -- keys, (M,) int64
 
     def pack(self) -> Tensor:
-        """The keys of the n-grams that end one word after `places`."""
-        keys = torch.empty(len(self.places), dtype=torch.int64, device=self.places.device)
-        low = (1 << self.row_bits) - 1
+        """The keys of the n-grams that end one word after `positions`, which they carry."""
+        keys = torch.empty(len(self.positions), dtype=torch.int64, device=self.positions.device)
 
         def pack_block(part: slice) -> None:
-            place = self.places[part] + 1
-            key = (self.contexts[part] & low).long() << self.word_bits
-            key |= self.words.index_select(0, place)
-            key <<= self.place_bits
-            torch.bitwise_or(key, place, out=keys[part])
+            position = self.positions[part] + 1
+            keys[part] = self.contexts[part]
+            self.layout.pack(keys[part], self.words.index_select(0, position), position)
 
-        self._each(pack_block, keys)
+        self._in_blocks(pack_block, keys)
         return keys
 
-    def _places(self, keys: Tensor) -> Tensor:
-        return (keys & ((1 << self.place_bits) - 1)).int()
-
-    def _words(self, keys: Tensor) -> Tensor:
-        return ((keys >> self.place_bits) & ((1 << self.word_bits) - 1)).int()
-
     def sort(self, keys: Tensor) -> None:
-        """In place, in chunks of whole contexts whose rows agree above the low bits."""
-        if len(keys) == 0:
-            return
-        rows = int(self.contexts[-1]) + 1
-        bits = min(self.row_bits, max(rows.bit_length() - 5, 0))  # some chunks for every thread
-        starts = torch.arange(0, rows + (1 << bits), 1 << bits, device=keys.device)
-        starts = starts.clamp_(max=2**31 - 1).int()
-        cuts = torch.searchsorted(self.contexts, starts).unique().tolist()
-        sort_values([keys[start:end] for start, end in pairwise(cuts)], self.threads)
+        """Sorts `keys` in place, in chunks of whole contexts."""
+        chunks = self.layout.chunks(self.contexts)
+        sort_values([keys[chunk] for chunk in chunks], self.threads)
 
-    def changes(self, keys: Tensor) -> Tensor:
-        """(M,) bool: where another n-gram begins, of another context or another word."""
+    def first_of_equals(self, keys: Tensor) -> Tensor:
+        """(M,) bool, where another n-gram begins: of another context or another word."""
         new = torch.ones(len(keys), dtype=torch.bool, device=keys.device)
 
         def compare(part: slice) -> None:
             after = slice(part.start + 1, part.stop + 1)
-            new[after] = (keys[after] ^ keys[part]) >> self.place_bits != 0
+            new[after] = (keys[after] ^ keys[part]) >> self.layout.tag_bits != 0
             new[after] |= self.contexts[after] != self.contexts[part]
 
-        self._each(compare, keys[1:])
+        self._in_blocks(compare, keys[1:])
         return new
 
     # -- what the sorted keys say
 
-    def table(self, keys: Tensor, new: Tensor, contexts: int) -> NGrams:
+    def ngrams(self, keys: Tensor, new: Tensor, contexts: int) -> NGrams:
         """The distinct n-grams; `contexts` is H, the number of those of the order below."""
         parts = list(blocks(keys))
         begin = self._starts(new)  # of the n-grams of each part
@@ -229,8 +207,8 @@ class _Frontier:
             part, block = parts[number], slice(begin[number], begin[number + 1])
             start = indices(new[part])
             key = keys[part].index_select(0, start)
-            words[block] = self._words(key)
-            suffix[block] = self.rows.index_select(0, self._places(key))
+            words[block] = self.layout.words(key)
+            suffix[block] = self.longest.index_select(0, self.layout.tags(key))
             torch.add(start, part.start, out=starts[block])
             context = self.contexts[part].index_select(0, start)
             lowest = int(context[0]) if len(context) else 0
@@ -243,17 +221,18 @@ class _Frontier:
 
     def _starts(self, new: Tensor) -> list[int]:
         """How many n-grams begin before each block, and in all."""
-        return [0, *accumulate(self._each(lambda part: int(new[part].count_nonzero()), new))]
+        counts = self._in_blocks(lambda part: int(new[part].count_nonzero()), new)
+        return [0, *accumulate(counts)]
 
-    def step(self, keys: Tensor, new: Tensor) -> None:
-        """Makes the n-grams of `keys` the contexts to go on from."""
+    def advance(self, keys: Tensor, new: Tensor) -> None:
+        """Makes the n-grams of `keys` the contexts of the next order."""
         parts, begin = list(blocks(keys)), self._starts(new)
 
-        def go_on(number: int) -> None:
+        def advance_block(number: int) -> None:
             part = parts[number]
-            place = self._places(keys[part])
+            position = self.layout.tags(keys[part])
             row = new[part].cumsum(0, dtype=torch.int32) + (begin[number] - 1)
-            self.places[part], self.contexts[part] = place, row
-            self.rows.scatter_(0, place.long(), row)
+            self.positions[part], self.contexts[part] = position, row
+            self.longest.scatter_(0, position, row)
 
-        parallel_map(go_on, range(len(parts)), keys.device, self.threads)
+        parallel_map(advance_block, range(len(parts)), keys.device, self.threads)

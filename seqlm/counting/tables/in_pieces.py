@@ -23,16 +23,16 @@ import torch
 from torch import Tensor
 
 from seqlm.counting.tables.arrays import blocks
-from seqlm.counting.tables.in_memory import NGrams, count_ngrams
+from seqlm.counting.tables.in_memory import count_ngrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
 from seqlm.memory import Memory
+from seqlm.models.ngram.table import first_of_equals, pack_keys, unpack_keys
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 
 BYTES = 96  # that counting takes for each token of a piece, at its height
 BLOCK = 1 << 20  # n-grams merged at a time
-WORD_BITS = 31
-WORD = (1 << WORD_BITS) - 1
 
 
 def count_in_pieces(
@@ -151,19 +151,20 @@ def _merge(
         )
         order = np.argsort(keys, kind="stable")  # merges what is sorted already
         keys = keys[order]
-        new = np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]
+        new = first_of_equals(keys)
         begins = np.flatnonzero(new)
+        key_contexts, key_words = unpack_keys(keys[begins])
         block = slice(done, done + len(begins))
         if block.stop > 2**31 - 1:
             raise DataError("more than 2^31 different n-grams of one order: use a lower `order`")
         told = torch.cat([table.suffix[part.grams] for table, part in zip(tables, parts)])
         often = torch.cat([table.counts[part.grams] for table, part in zip(tables, parts)])
-        words[block] = torch.from_numpy((keys[begins] & WORD).astype(np.int32))
+        words[block] = torch.from_numpy(key_words.astype(np.int32))
         suffix[block] = told[order[begins]]
         if len(begins):
             sums = np.add.reduceat(often.numpy()[order], begins, dtype=np.int64)
             counts[block] = torch.from_numpy(sums).to(kind)
-        sizes = np.bincount(keys[begins] >> WORD_BITS, minlength=stop - start)
+        sizes = np.bincount(key_contexts, minlength=stop - start)
         first[start + 1 : stop + 1] = done + torch.from_numpy(sizes.cumsum())
         rows = torch.empty(len(keys), dtype=torch.int32)
         rows[order] = torch.from_numpy(np.cumsum(new, dtype=np.int32) + np.int32(done - 1))
@@ -214,5 +215,5 @@ def _keys(below: _Run, table: _Run, part: _Part, start: int) -> np.ndarray:
     """(U,) int64, (context row - start) above the mixed word, of what a piece has in a range."""
     owner = below.rows[part.owners].long() - start
     first = table.first[part.owners.start : part.owners.stop + 1]
-    keys = owner.repeat_interleave(first.diff()) << WORD_BITS
-    return keys.bitwise_or_(table.words[part.grams]).numpy()
+    contexts = owner.repeat_interleave(first.diff())
+    return pack_keys(contexts, table.words[part.grams]).numpy()

@@ -12,9 +12,11 @@
 that of the row of `</s>`, the context at the start of a line. A number has as many decimals as are
 needed to read back the same float32 natural logarithm, up to 16.
 
-No line is written by itself. Whatever lines are made of lies in one *pool* of bytes: each word
-behind its separator, each whole number behind its own, each group of four digits. A line is a list
-of pieces (start, length) of the pool, and a block of lines is one gather.
+Lines are not written one by one. All that they are made of lies in one *pool* of bytes: each word
+after its separator, the digits before the point of each number after theirs, each group of four
+digits. A line is a list of pieces (start, length) of the pool, and a block of lines is one gather:
+
+    ⏎-1.  7044  345  ⇥the  ␣frog  ⇥-0.  21         the pieces of the line above
 
     U rows of a block · k their order · P pieces of a line · V vocabulary, with `<s>` as number V
 """
@@ -30,8 +32,10 @@ import numpy as np
 import torch
 
 from seqlm.errors import ModelError
-from seqlm.models.ngram.arpa_reader import BEGIN, LOG_ZERO
-from seqlm.models.ngram.ngram_model import NGramModel, scramble_ids
+from seqlm.models.ngram.arpa_reader import BOS, LOG_ZERO
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.scrambling import scramble_ids
+from seqlm.models.ngram.table import NGramTable, spell
 from seqlm.progress import Progress, silent
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
@@ -39,8 +43,8 @@ from seqlm.threads import prefetch_map
 
 BLOCK = 1 << 13
 """Lines made at a time, so that their pieces stay in the cache."""
-DIGITS = 16  # behind the point, at most
-GROUP = 4  # of them are looked up at once
+DECIMALS = 16  # at most, of a number
+GROUP = 4  # decimals that are looked up at once
 
 
 def arpa_text(
@@ -48,94 +52,90 @@ def arpa_text(
 ) -> Iterator[bytes]:
     """The file in pieces of some hundred kilobytes, made by as many threads as torch has.
 
-    Errors: ModelError, before the first piece, where ARPA cannot tell the model.
+    Errors: ModelError, before the first piece, if the model has no ARPA form.
     """
-    check(model, tokenizer)
-    return text(model, tokenizer.types, progress)
+    check_arpa_form(model, tokenizer)
+    return write_text(model, tokenizer.types, progress)
 
 
-def check(model: NGramModel, tokenizer: Tokenizer) -> None:
-    """Errors: ModelError where ARPA cannot tell the model."""
+def check_arpa_form(model: NGramModel, tokenizer: Tokenizer) -> None:
+    """Errors: ModelError if the model has no ARPA form."""
     if tokenizer.kind != "word":
         raise ModelError(
-            f"ARPA knows words between white space, and this model has {tokenizer.kind} tokens:"
-            " count with --tokenizer word"
+            f"ARPA has words between white space, and this model has {tokenizer.kind} tokens:"
+            " count with `tokenizer=word`"
         )
     if not model.resets_at_eos:
         raise ModelError(
-            "ARPA knows sentences, and the context of this model is carried over lines:"
-            " count with --context sentence"
+            "ARPA has sentences, and the context of this model is carried over lines:"
+            " count with `context=sentence`"
         )
     if not model.normalized:
         raise ModelError(
-            f"ARPA holds probabilities, and {model.config.smoothing} gives scores:"
-            " count with another --smoothing"
+            f"ARPA has probabilities, and {model.config.smoothing} gives scores:"
+            " count with another `smoothing`"
         )
-    listed = b"\n".join(tokenizer.types)
-    if BEGIN in tokenizer.types or b"\0" in listed or listed.split() != tokenizer.types:
-        raise ModelError("ARPA cannot tell words that are <s>, or hold white space or NUL")
+    text = b"\n".join(tokenizer.types)
+    if BOS in tokenizer.types or b"\0" in text or text.split() != tokenizer.types:
+        raise ModelError("ARPA has no words that are <s>, or hold white space or NUL")
 
 
-def text(model: NGramModel, types: Sequence[bytes], progress: Progress) -> Iterator[bytes]:
-    tables = [unigrams(model), *(table(model, k) for k in range(2, model.config.order + 1))]
-    sizes = [len(table.log_prob) for table in tables]
+def write_text(model: NGramModel, types: Sequence[bytes], progress: Progress) -> Iterator[bytes]:
+    orders = [unigrams(model), *(order_rows(model, k) for k in range(2, model.config.order + 1))]
+    sizes = [len(rows.log_prob) for rows in orders]
+    tables = [table.cpu() for table in model.tables()]
     counts = "".join(f"ngram {k}={size}\n" for k, size in enumerate(sizes, 1))
     yield f"\\data\\\n{counts}".encode()
     pool = Pool(types)
-    for k, size in enumerate(sizes, 1):
+    for k, (rows, size) in enumerate(zip(orders, sizes), 1):
         yield f"\n\\{k}-grams:".encode()
-        for start, block in prefetch_map(partial(lines, tables[:k], pool), range(0, size, BLOCK)):
+        write = partial(lines, rows, tables[: k - 1], pool)
+        for start, block in prefetch_map(write, range(0, size, BLOCK)):
             progress(f"writing {size:,} {k}-grams", start / size)
             yield block
         yield b"\n"
     yield b"\n\\end\\\n"
 
 
-# ------------------------------------------------------------------------------------------ tables
+# ------------------------------------------------------------------------------------------- rows
 
 
 class Rows(NamedTuple):
-    """The n-grams of one order as they are told, as numpy arrays."""
+    """The numbers of the n-grams of one order as the file has them."""
 
-    words: np.ndarray  # (U,) the last word: mixed, but in order 1 a number 0 … V
     log_prob: np.ndarray  # (U,) float32, natural
-    backoff: np.ndarray | None  # (U,)
-    first: np.ndarray | None  # (U + 1,), as in the model
+    backoff: np.ndarray | None  # (U,) float32, natural; None in the highest order
+    ids: np.ndarray | None = None  # (U,) of the unigrams, 0 … V
 
 
-def table(model: NGramModel, k: int) -> Rows:
-    it = model.order(k)
-    inner = k < model.config.order
-    return Rows(
-        it.words.cpu().numpy(),
-        it.log_prob.cpu().numpy(),
-        it.backoff.cpu().numpy() if inner else None,
-        it.first.cpu().numpy() if inner else None,
-    )
+def order_rows(model: NGramModel, k: int) -> Rows:
+    order, has_backoff = model.order(k), k < model.config.order
+    backoff = order.backoff.cpu().numpy() if has_backoff else None
+    return Rows(order.log_prob.cpu().numpy(), backoff)
 
 
 def unigrams(model: NGramModel) -> Rows:
-    """Those of the model, and `<s>` behind the first, `<unk>`."""
-    it, inner = model.order(1), model.config.order > 1
-    size = model.config.vocab_size
-    words = np.insert(np.arange(size), EOS, size)
-    log_prob = np.insert(it.log_prob.cpu().numpy(), EOS, -np.inf)
-    if not inner:
-        return Rows(words, log_prob, None, None)
-    backoff = it.backoff.cpu().numpy()
-    backoff = np.insert(backoff, EOS, backoff[EOS])
-    backoff[EOS + 1] = 0  # of `</s>`, which is no context
-    return Rows(words, log_prob, backoff, it.first.cpu().numpy())
+    """Those of the model, with `<s>` as the second, after `<unk>`."""
+    log_prob, backoff, _ = order_rows(model, 1)
+    ids = np.insert(np.arange(len(log_prob)), EOS, len(log_prob))
+    log_prob = np.insert(log_prob, EOS, -np.inf)
+    if backoff is not None:
+        backoff = np.insert(backoff, EOS, backoff[EOS])
+        backoff[EOS + 1] = 0  # of `</s>`, which is no context
+    return Rows(log_prob, backoff, ids)
 
 
 # ------------------------------------------------------------------------------------------- lines
 
 
 class Pieces(NamedTuple):
-    """Strings of the pool, by number."""
+    """Stretches of the pool, which are strings."""
 
     start: np.ndarray  # int64
     length: np.ndarray  # int64
+
+    def take(self, numbers: np.ndarray) -> Pieces:
+        return Pieces(self.start[numbers], self.length[numbers])
 
 
 class Pool:
@@ -143,109 +143,94 @@ class Pool:
 
     def __init__(self, types: Sequence[bytes]) -> None:
         size = len(types)
-        numbers = [b"%s%d." % (sign, n) for sign in (b"", b"-") for n in range(100)]
-        mixed = scramble_ids(torch.arange(size), size).tolist()
-        by_mixed = [b""] * size
-        for word, type_ in zip(mixed, types):
-            by_mixed[word] = type_
+        whole_numbers = [b"%s%d." % (sign, n) for sign in (b"", b"-") for n in range(100)]
+        by_scrambled = [b""] * size
+        for word, type_ in zip(scramble_ids(torch.arange(size), size).tolist(), types):
+            by_scrambled[word] = type_
         kinds = [
             [b"%04d" % n for n in range(10**GROUP)],
-            [b"\n" + number for number in numbers],
-            [b"\t" + number for number in numbers],
-            [b"\t" + type_ for type_ in (*types, BEGIN)],
-            [b" " + type_ for type_ in by_mixed],
+            [b"\n" + number for number in whole_numbers],
+            [b"\t" + number for number in whole_numbers],
+            [b"\t" + type_ for type_ in (*types, BOS)],
+            [b" " + type_ for type_ in by_scrambled],
         ]
         lengths = [np.fromiter(map(len, kind), np.int64, len(kind)) for kind in kinds]
         ends = np.cumsum(np.concatenate(lengths))
-        found = np.split(ends, np.cumsum([len(kind) for kind in kinds])[:-1])
-        pieces = [Pieces(end - length, length) for end, length in zip(found, lengths)]
+        ends_by_kind = np.split(ends, np.cumsum([len(kind) for kind in kinds])[:-1])
+        pieces = [Pieces(end - length, length) for end, length in zip(ends_by_kind, lengths)]
         self.bytes = np.frombuffer(b"".join(b"".join(kind) for kind in kinds), np.uint8)
-        self.digits, self.opening, self.inner, self.first_words, self.words = pieces
+        self.digits, self.line_starts, self.field_starts, self.first_words, self.words = pieces
 
-    def joined(self, start: np.ndarray, length: np.ndarray) -> bytes:
-        """The pieces one after the other."""
-        ends = np.cumsum(length)
-        index = np.repeat(start - (ends - length), length)
+    def concatenate(self, pieces: Pieces) -> bytes:
+        """The pieces (N,) one after the other."""
+        ends = np.cumsum(pieces.length)
+        index = np.repeat(pieces.start - (ends - pieces.length), pieces.length)
         index += np.arange(len(index))
         return self.bytes.take(index).tobytes()
 
 
-def lines(tables: Sequence[Rows], pool: Pool, start: int) -> bytes:
-    """The lines of BLOCK rows from `start` on in the last of `tables`, each behind a newline."""
-    here = tables[-1]
-    rows = np.arange(start, min(start + BLOCK, len(here.log_prob)))  # (U,)
-    log_prob = np.minimum(here.log_prob[rows], 0)  # a sum may be 1 and a little
-    columns = number(log_prob, pool.opening, pool.digits)
-    columns += spelled(tables, rows, pool)
-    if here.backoff is not None:
-        backoff = here.backoff[rows]
-        for piece in number(backoff, pool.inner, pool.digits):
-            columns.append(piece._replace(length=np.where(backoff == 0, 0, piece.length)))
-    return pool.joined(*(np.stack(parts, 1).ravel() for parts in zip(*columns)))  # (U·P,) each
+def lines(rows: Rows, tables: Sequence[NGramTable], pool: Pool, start: int) -> bytes:
+    """The lines of BLOCK `rows` from `start` on, each behind a newline.
 
-
-def spelled(tables: Sequence[Rows], rows: np.ndarray, pool: Pool) -> list[Pieces]:
-    """k columns, the words of `rows`."""
-    columns = []
-    for above, below in zip(tables[:0:-1], tables[-2::-1]):
-        word = above.words[rows]
-        columns.append(Pieces(pool.words.start[word], pool.words.length[word]))
-        first = below.first
-        assert first is not None
-        # The contexts of neighbours are neighbours: those from `low` on, each as often as it has
-        # continuations among the rows from rows[0] to rows[-1].
-        ends = np.array([rows[0], rows[-1]], first.dtype)  # of another type, `first` were copied
-        low, high = np.searchsorted(first, ends, "right") - 1
-        bounds = first[low : high + 2].clip(rows[0], rows[-1] + 1)
-        contexts = np.repeat(np.arange(low, high + 1), np.diff(bounds))
-        rows = contexts[rows - rows[0]]
-    if columns:
-        word = np.where(rows == EOS, len(pool.first_words.start) - 1, rows)  # the start of a line
+    `tables` are those of the orders 2 … k that spell them.
+    """
+    stop = min(start + BLOCK, len(rows.log_prob))
+    log_prob = np.minimum(rows.log_prob[start:stop], 0)  # a sum may be 1 and a little
+    columns = number_pieces(log_prob, pool.line_starts, pool.digits)
+    if rows.ids is not None:
+        columns.append(pool.first_words.take(rows.ids[start:stop]))
     else:
-        word = tables[0].words[rows]
-    columns.append(Pieces(pool.first_words.start[word], pool.first_words.length[word]))
-    return columns[::-1]
+        first, *words = spell(tables, start, stop)
+        begin = len(pool.first_words.start) - 1  # `</s>` as a first word is the start of a line
+        columns.append(pool.first_words.take(np.where(first == EOS, begin, first)))
+        columns += [pool.words.take(word) for word in words]
+    if rows.backoff is not None:
+        backoff = rows.backoff[start:stop]
+        for piece in number_pieces(backoff, pool.field_starts, pool.digits):
+            columns.append(piece._replace(length=np.where(backoff == 0, 0, piece.length)))
+    starts, lengths = (np.stack(parts, 1).ravel() for parts in zip(*columns))  # (U·P,) each
+    return pool.concatenate(Pieces(starts, lengths))
 
 
 # ----------------------------------------------------------------------------------------- numbers
 
 
-def decimals(exponent: int) -> int:
-    """How many tell apart the float32 numbers in (2^e, 2^(e+1)], once they are log₁₀.
+def decimals_needed(exponent: int) -> int:
+    """The decimals of log₁₀ that tell apart neighboring float32 numbers in (2^e, 2^(e+1)].
 
     Half a unit of the last decimal, times ln 10, has to be less than half their distance.
     """
-    if exponent > 126:  # infinity; and zero, which is no number in between
+    if exponent > 126:  # infinity; and zero, which is in no such interval
         return 0
-    return min(DIGITS, max(1, ceil(log10(log(10)) - log10(2.0 ** (exponent - 23)))))
+    return min(DECIMALS, max(1, ceil(log10(log(10)) - log10(2.0 ** (exponent - 23)))))
 
 
-DECIMALS = np.array([decimals(biased - 127) for biased in range(256)])
-SCALE = np.array([10.0**n for n in range(DIGITS + 1)])
-PLACES = np.array(
-    [[min(max(n - g, 0), GROUP) for g in range(0, DIGITS, GROUP)] for n in range(DIGITS + 1)]
-)
+PRECISION = np.array([decimals_needed(biased - 127) for biased in range(256)])
+POWER_OF_TEN = np.array([10.0**n for n in range(DECIMALS + 1)])
+GROUP_LENGTHS = np.array(
+    [[min(max(n - g, 0), GROUP) for g in range(0, DECIMALS, GROUP)] for n in range(DECIMALS + 1)]
+)  # of a number with n decimals
 
 
-def number(values: np.ndarray, whole: Pieces, digits: Pieces) -> list[Pieces]:
-    """Columns that spell `values` (U,), natural logarithms as float32, in base 10.
+def number_pieces(values: np.ndarray, whole: Pieces, digits: Pieces) -> list[Pieces]:
+    """Columns of pieces that spell `values` (U,), natural logarithms as float32, in base 10.
 
     `whole` are the beginnings up to the point: 0 … 99, then the same with a minus.
     """
     bits = values.view(np.int32) & 0x7FFFFFFF
-    precision = DECIMALS[((bits - 1) >> 23) & 255]
+    precision = PRECISION[((bits - 1) >> 23) & 255]
     base_10 = np.clip(values * np.float64(1 / log(10)), LOG_ZERO, -LOG_ZERO)
-    scale = SCALE[precision]
+    scale = POWER_OF_TEN[precision]
     scaled = np.rint(np.abs(base_10) * scale)
     integer = np.floor(scaled / scale)
-    rest = ((scaled - integer * scale) * SCALE[DIGITS - precision]).astype(np.int64)
-    opening = integer.astype(np.int64) + 100 * (base_10 < 0)
-    length = whole.length[opening] - (precision == 0)  # no point where nothing follows it
-    columns = [Pieces(whole.start[opening], length)]
-    places = PLACES[precision]
-    for column in range(DIGITS // GROUP):
-        unit = 10 ** (DIGITS - GROUP * (column + 1))
-        group = rest // unit
-        rest -= group * unit
-        columns.append(Pieces(digits.start[group], places[:, column]))
+    decimals = ((scaled - integer * scale) * POWER_OF_TEN[DECIMALS - precision]).astype(np.int64)
+    beginning = whole.take(integer.astype(np.int64) + 100 * (base_10 < 0))
+    # No point where nothing follows it.
+    columns = [beginning._replace(length=beginning.length - (precision == 0))]
+    lengths = GROUP_LENGTHS[precision]
+    for column in range(DECIMALS // GROUP):
+        unit = 10 ** (DECIMALS - GROUP * (column + 1))
+        group = decimals // unit
+        decimals -= group * unit
+        columns.append(Pieces(digits.start[group], lengths[:, column]))
     return columns

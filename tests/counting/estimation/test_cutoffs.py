@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from seqlm.counting.estimation.adjust_counts import adjust_counts
 from seqlm.counting.estimation.cutoffs import apply_cutoffs, cutoffs_by_order
 from seqlm.counting.tables import arrays
-from seqlm.counting.tables.in_memory import NGrams, count_ngrams
+from seqlm.counting.tables.in_memory import count_ngrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import UsageError
 from tests.counting.oracle import Gram, array, count, spell, stream
 

@@ -19,7 +19,8 @@ from seqlm.counting.files import count_lines
 from seqlm.counting.files.count_files import read_counts, write_counts
 from seqlm.counting.tables import arrays
 from seqlm.counting.tables.from_rows import to_rows
-from seqlm.counting.tables.in_memory import NGrams, count_ngrams
+from seqlm.counting.tables.in_memory import count_ngrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, SeqlmError, UsageError
 from seqlm.text import corpus, reading
 from seqlm.text.reading import read_blocks

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from seqlm.counting.tables import arrays
 from seqlm.counting.tables import from_rows as from_rows_module
-from seqlm.counting.tables.from_rows import Incomplete, find_rows, from_rows, to_rows
-from seqlm.counting.tables.in_memory import NGrams, count_ngrams
+from seqlm.counting.tables.from_rows import IncompleteNGram, find_rows, from_rows, to_rows
+from seqlm.counting.tables.in_memory import count_ngrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.text.vocabulary import EOS
 from tests.counting import oracle
 from tests.counting.oracle import Gram, array, raw_counts, stream
@@ -111,7 +112,7 @@ def test_counts_that_pass_31_bits() -> None:
 def test_an_n_gram_without_its_context_or_suffix(dropped: Gram, ids: list[int], part: str) -> None:
     counts = raw_counts([4, 2, 3, 5, EOS], 4, "sentence")
     del counts[len(dropped)][dropped]
-    with pytest.raises(Incomplete) as error:
+    with pytest.raises(IncompleteNGram) as error:
         from_rows(as_rows(counts), V)
     assert (error.value.ids, error.value.part) == (ids, part)
 

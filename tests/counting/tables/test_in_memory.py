@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from seqlm.counting.estimation.adjust_counts import adjust_counts
 from seqlm.counting.tables import arrays
-from seqlm.counting.tables.in_memory import NGrams, count_ngrams
+from seqlm.counting.tables.in_memory import count_ngrams
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
 from seqlm.text.vocabulary import EOS
 from tests.counting.oracle import adjusted_counts, raw_counts, spell, stream

@@ -14,8 +14,9 @@ from seqlm.counting.estimation.estimate import estimate, estimate_from_counts
 from seqlm.counting.estimation.prepare_counts import prepare_counts
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables import in_pieces
-from seqlm.counting.tables.in_memory import NGrams, count_ngrams
+from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.in_pieces import count_in_pieces, pieces
+from seqlm.counting.tables.ngrams import NGrams
 from seqlm.memory import Memory
 from seqlm.text.vocabulary import EOS
 

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.errors import ModelError
-from seqlm.models.ngram import arpa_parser, arpa_tables
-from seqlm.models.ngram.arpa_parser import NUMBER, numbers, take_apart
+from seqlm.models.ngram import arpa_parser, table
+from seqlm.models.ngram.arpa_parser import NUMBER, parse_numbers, split_fields
 from seqlm.models.ngram.arpa_reader import read_arpa
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text import reading
@@ -166,9 +166,9 @@ def test_lines_come_in_any_order_within_a_section(read):
 def test_a_file_is_read_in_blocks_of_any_size(read, monkeypatch):
     model, _ = read(POND)
     for size in (1, 7, 64):
-        monkeypatch.setattr(reading, "BLOCK_SIZE", size)
+        monkeypatch.setattr(reading, "BLOCK", size)
         assert_equal(read(POND)[0], model)
-        with pytest.raises(ModelError, match=r"line 26, \\3-grams: 'pike' is no unigram"):
+        with pytest.raises(ModelError, match=r"line 26, \\3-grams: 'pike' is not a unigram"):
             read(POND.replace(b"old frog heron", b"old frog pike"))
 
 
@@ -230,17 +230,17 @@ def test_sort_keys_too_narrow_for_all_rows_are_sorted_in_chunks(monkeypatch):
     model, _ = read_arpa(path)
     bits = max(model.config.rows).bit_length() + model.config.vocab_size.bit_length()
     for more in (0, 1, 5):
-        monkeypatch.setattr(arpa_tables, "KEY_BITS", bits + more)
+        monkeypatch.setattr(table, "KEY_BITS", bits + more)
         assert_equal(read_arpa(path)[0], model)
 
 
 @given(st.lists(st.from_regex(rb"[+-]?[0-9._]{0,21}([eE][+-]?[0-9]{1,3})?", fullmatch=True)))
 def test_numbers_are_those_of_python(spelled):
-    lines = take_apart(b" ".join(spelled) + b"\n")
+    lines = split_fields(b" ".join(spelled) + b"\n")
     spelled = b" ".join(spelled).split()
-    which = np.arange(len(spelled)) + (lines.first[0] if spelled else 0)
+    which = np.arange(len(spelled)) + (lines.first_fields[0] if spelled else 0)
     expected = [float(text) if NUMBER.fullmatch(text) else math.nan for text in spelled]
-    np.testing.assert_allclose(numbers(lines, which), expected, rtol=1e-15)
+    np.testing.assert_allclose(parse_numbers(lines, which), expected, rtol=1e-15)
 
 
 # -------------------------------------------------------------------------------- what is lacking
@@ -277,7 +277,7 @@ def test_without_a_start_of_line_there_is_no_context(read):
 
 def test_contexts_that_are_not_there_change_nothing(read):
     grams = pond_without("<s> frog", "old frog")
-    with pytest.warns(UserWarning, match=r"pond\.arpa: 2 n-grams that others begin with were not"):
+    with pytest.warns(UserWarning, match=r"pond\.arpa: 2 n-grams that longer n-grams begin with"):
         model, tokenizer = read(write_slowly(grams))
     assert model.config.rows == (5, 6, 4)
     assert_scores(model, tokenizer, grams, same_order=False)
@@ -308,7 +308,7 @@ WRONG = {
     ),
     "a section that is not there": (
         ("\\2-grams:\n", ""),
-        "line 14, \\1-grams: 4 fields, not a probability, 1 word, perhaps a backoff",
+        "line 14, \\1-grams: 4 fields, not a probability, 1 word, maybe a backoff",
     ),
     "a section too many": (
         ("\\end\\", "\\4-grams:\n\\end\\"),
@@ -360,70 +360,70 @@ WRONG = {
     ),
     "a word too few": (
         ("frog heron\t-0.25", "heron"),
-        "line 16, \\2-grams: 2 fields, not a probability, 2 words, perhaps a backoff",
+        "line 16, \\2-grams: 2 fields, not a probability, 2 words, maybe a backoff",
     ),
     "a word too many": (
         ("frog heron\t-0.25", "frog heron frog\t-0.25"),
-        "line 16, \\2-grams: 5 fields, not a probability, 2 words, perhaps a backoff",
+        "line 16, \\2-grams: 5 fields, not a probability, 2 words, maybe a backoff",
     ),
     "a backoff of the longest": (
         ("frog heron </s>", "frog heron </s>\t-0.1"),
-        "line 24, \\3-grams: 5 fields, not a probability, 3 words",
+        "line 24, \\3-grams: 5 fields, not a probability and 3 words",
     ),
     "a probability that is none": (
         ("-0.5\t", "x-0.5\t"),
-        "line 16, \\2-grams: 'x-0.5', a probability, is no number that log10 can be",
+        "line 16, \\2-grams: the log10 probability 'x-0.5' is not a finite number",
     ),
     "NaN": (
         ("-0.5\t", "nan\t"),
-        "line 16, \\2-grams: 'nan', a probability, is no number that log10 can be",
+        "line 16, \\2-grams: the log10 probability 'nan' is not a finite number",
     ),
     "infinity": (
         ("-0.5\t", "-1e999\t"),
-        "line 16, \\2-grams: '-1e999', a probability, is no number that log10 can be",
+        "line 16, \\2-grams: the log10 probability '-1e999' is not a finite number",
     ),
     "above 1": (
         ("-0.5\t", "0.5\t"),
-        "line 16, \\2-grams: '0.5' is no probability: its log10 is above 0",
+        "line 16, \\2-grams: the log10 probability '0.5' is above 0",
     ),
     "a backoff that is none": (
         ("-0.25\n", "-0.2.5\n"),
-        "line 16, \\2-grams: '-0.2.5', a backoff, is no number that log10 can be",
+        "line 16, \\2-grams: the log10 backoff '-0.2.5' is not a finite number",
     ),
     "an infinite backoff": (
         ("-0.25\n", "inf\n"),
-        "line 16, \\2-grams: 'inf', a backoff, is no number that log10 can be",
+        "line 16, \\2-grams: the log10 backoff 'inf' is not a finite number",
     ),
     "a huge backoff": (
         ("-0.25\n", "100\n"),
-        "line 16, \\2-grams: '100' is too large for a backoff",
+        "line 16, \\2-grams: the log10 backoff '100' is too large",
     ),
-    "a word twice": (("\told\t", "\tfrog\t"), "line 12, \\1-grams: 'frog' once more"),
+    "a word twice": (("\told\t", "\tfrog\t"), "line 12, \\1-grams: 'frog' again"),
     "an n-gram twice": (
         ("old frog\t", "frog  frog\t"),
-        "line 19, \\2-grams: the n-gram of line 17 once more",
+        "line 19, \\2-grams: the n-gram of line 17 again",
     ),
     "an unknown word": (
         ("frog heron </s>", "frog Heron </s>"),
-        "line 24, \\3-grams: 'Heron' is no unigram",
+        "line 24, \\3-grams: 'Heron' is not a unigram",
     ),
     "a late <s>": (
         ("-1.5\tfrog frog", "-1.5\tfrog <s>"),
-        "line 17, \\2-grams: '<s>' is not the first word",
+        "line 17, \\2-grams: '<s>' can only be the first word",
     ),
     "a </s> that begins": (
         ("-1.5\tfrog frog", "-1.5\t</s> frog"),
-        "line 17, \\2-grams: '</s>' is not the last word",
+        "line 17, \\2-grams: '</s>' can only be the last word",
     ),
     "an early </s>": (
         ("old frog heron", "old </s> heron"),
-        "line 26, \\3-grams: '</s>' is not the last word",
+        "line 26, \\3-grams: '</s>' can only be the last word",
     ),
-    "a start that is no unigram": (
+    "a start that is not a unigram": (
         ("-99\t<s>\t-0.1\n", "-1\tpike\n"),
-        "line 15, \\2-grams: '<s>' is no unigram",
+        "line 15, \\2-grams: '<s>' is not a unigram",
     ),
-    "no UTF-8": (("\told\t-0.3", "\t\udcff\t-0.3"), "line 12, \\1-grams: '\\\\xff' is no UTF-8"),
+    "no UTF-8": (("\told\t-0.3", "\t\udcff\t-0.3"), "line 12, \\1-grams: '\\\\xff' is not UTF-8"),
 }
 
 
@@ -440,12 +440,14 @@ def test_what_is_wrong_is_named_with_its_line_and_section(fault, read, tmp_path)
 def test_a_file_of_another_kind(text, read, tmp_path):
     with pytest.raises(ModelError) as error:
         read(text)
-    assert str(error.value) == f"{tmp_path / 'pond.arpa'} is no ARPA file: it has no line \\data\\"
+    assert (
+        str(error.value) == f"{tmp_path / 'pond.arpa'} is not an ARPA file: it has no line \\data\\"
+    )
 
 
 def test_a_line_without_an_end_is_not_read_to_its_end(read, monkeypatch):
-    monkeypatch.setattr(arpa_parser, "LONGEST", 500)
-    monkeypatch.setattr(reading, "BLOCK_SIZE", 100)
+    monkeypatch.setattr(arpa_parser, "LONGEST_LINE", 500)
+    monkeypatch.setattr(reading, "BLOCK", 100)
     read(POND)
     with pytest.raises(ModelError, match=r"pond\.arpa has a line of more than 500 bytes"):
         read(POND.replace(b"frog heron", b"frog " * 1000))

@@ -16,7 +16,7 @@ from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import ModelError
 from seqlm.models.ngram import arpa_writer
 from seqlm.models.ngram.arpa_reader import read_arpa
-from seqlm.models.ngram.arpa_writer import Pool, arpa_text, number
+from seqlm.models.ngram.arpa_writer import Pieces, Pool, arpa_text, number_pieces
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.tokenizer import Tokenizer
@@ -146,8 +146,8 @@ def test_every_number_is_read_back_as_itself():
     values = torch.ldexp(1 + mantissas / 2**23, exponents).numpy()
     values = np.concatenate([values, -values])
     pool = Pool([b"<unk>", b"</s>"])
-    starts, lengths = zip(*number(values, pool.inner, pool.digits))
-    text = pool.joined(np.stack(starts, 1).ravel(), np.stack(lengths, 1).ravel())
+    starts, lengths = zip(*number_pieces(values, pool.field_starts, pool.digits))
+    text = pool.concatenate(Pieces(*(np.stack(of, 1).ravel() for of in (starts, lengths))))
     read = (np.array(text.split(), np.float64) * math.log(10)).astype(np.float32)
     np.testing.assert_array_equal(read, values)
     assert len(text) / len(values) < 15
@@ -165,17 +165,17 @@ def test_sums_that_are_a_little_more_than_1_are_1(prose):
 def test_what_arpa_cannot_tell_is_refused(prose):
     size = len(prose.tokenizer)
     carried = estimate(prose.ids, size, 2, "witten-bell", "carried")
-    with pytest.raises(ModelError, match="carried over lines: count with --context sentence"):
+    with pytest.raises(ModelError, match="carried over lines: count with context sentence"):
         arpa_text(carried, prose.tokenizer)
     scores = estimate(prose.ids, size, 2, "stupid-backoff")
     with pytest.raises(ModelError, match="stupid-backoff gives scores: count with another"):
         arpa_text(scores, prose.tokenizer)
     model = counted(prose, 2)
-    with pytest.raises(ModelError, match="this model has char tokens: count with --tokenizer word"):
+    with pytest.raises(ModelError, match="this model has char tokens: count with tokenizer word"):
         arpa_text(model, Tokenizer("char", [b"<unk>", b"</s>", b"a"]))
     for word in (b"a b", b"a\0b", b"", b"a\x0b", b"<s>"):
         tokenizer = Tokenizer("word", [*prose.tokenizer.types[:-1], word])
-        with pytest.raises(ModelError, match="cannot tell words that are <s>, or hold white space"):
+        with pytest.raises(ModelError, match="has no words that are <s>, or hold white space"):
             arpa_text(model, tokenizer)
 
 

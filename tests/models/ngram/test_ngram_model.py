@@ -7,8 +7,9 @@ from torch import Tensor
 
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.models.base import SequenceModel
-from seqlm.models.ngram import ngram_model
-from seqlm.models.ngram.ngram_model import NGramModel, scramble_ids, unscramble_ids
+from seqlm.models.ngram import interpolation_search, ngram_model
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
 from seqlm.models.tree import select
 from seqlm.text.vocabulary import EOS, UNK
 from tests.counting.oracle import array, distribution, history, raw_counts
@@ -146,9 +147,9 @@ def test_a_search_that_guesses_badly_still_ends(
 ) -> None:
     model = build(text, "modified-kneser-ney", "sentence", 4)
     expected, _ = model.score(model.start(B), tokens)
-    monkeypatch.setattr(ngram_model, "INTERPOLATIONS", 0)
+    monkeypatch.setattr(interpolation_search, "INTERPOLATIONS", 0)
     assert torch.equal(model.score(model.start(B), tokens)[0], expected)
-    monkeypatch.setattr(ngram_model, "INTERPOLATIONS", 1)
+    monkeypatch.setattr(interpolation_search, "INTERPOLATIONS", 1)
     assert torch.equal(model.score(model.start(B), tokens)[0], expected)
 
 

@@ -10,7 +10,13 @@ from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import UsageError
 from seqlm.models.ngram import pruning
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.pruning import prune, prune_to, spelled, suffix_log_probs, worths
+from seqlm.models.ngram.pruning import (
+    ngram_blocks,
+    perplexity_growth,
+    prune_by_threshold,
+    prune_to_size,
+    suffix_log_probs,
+)
 from tests.counting import oracle
 from tests.counting.formulas import FORMS
 from tests.counting.oracle import Gram, array, distribution, stream
@@ -100,7 +106,7 @@ def test_the_worth_of_an_n_gram_is_the_entropy_its_loss_costs(
     expected = {gram: slow.worth(gram) for gram in slow.probs if len(gram) > 1}
     for gram in [gram for gram in expected if len(gram) == 3]:
         expected[gram[:-1]] = max(expected[gram[:-1]], expected[gram])
-    found = table(model, worths(model))
+    found = table(model, perplexity_growth(model))
     assert found.keys() == expected.keys()
     for gram, worth in expected.items():
         assert found[gram] == pytest.approx(worth, rel=1e-3, abs=1e-8)
@@ -111,7 +117,7 @@ def test_n_grams_are_spelled_and_backed_off_in_blocks(monkeypatch: pytest.Monkey
     slow = Slow(model)
     monkeypatch.setattr(pruning, "BLOCK", 7)
     for k, grams in enumerate(oracle.spelled(model)[1:], 2):
-        ids = torch.cat([ids for _, ids in spelled(model, k)])
+        ids = torch.cat([ids for _, ids in ngram_blocks(model, k)])
         assert [tuple(gram) for gram in ids.tolist()] == grams
         expected = [math.log(slow.after(gram[1:-1])[gram[-1]]) for gram in grams]
         np.testing.assert_allclose(suffix_log_probs(model, k), expected, atol=1e-5)
@@ -126,9 +132,9 @@ def test_what_is_kept_keeps_its_probability_and_all_still_sums_to_one(
     threshold: float, form: tuple[str, bool]
 ) -> None:
     model = made(form, order=4)
-    pruned = prune(model, threshold)
+    pruned = prune_by_threshold(model, threshold)
     whole, kept = Slow(model), Slow(pruned)
-    worth = table(model, worths(model))
+    worth = table(model, perplexity_growth(model))
     assert kept.probs.keys() == {
         gram for gram in whole.probs if len(gram) == 1 or worth[gram] >= threshold
     }
@@ -150,7 +156,7 @@ def test_what_is_kept_keeps_its_probability_and_all_still_sums_to_one(
 
 @pytest.mark.parametrize("context", ["sentence", "carried"])
 def test_a_context_that_has_lost_all_its_n_grams_passes_on_everything(context: str) -> None:
-    pruned = prune(made(context=context), 1e9)
+    pruned = prune_by_threshold(made(context=context), 1e9)
     assert pruned.config.rows == (60, 0, 0)
     expected = pruned.order(1).log_prob.exp()
     np.testing.assert_allclose(distribution(pruned, [5, 6]), expected, atol=1e-7)
@@ -158,8 +164,8 @@ def test_a_context_that_has_lost_all_its_n_grams_passes_on_everything(context: s
 
 def test_a_threshold_of_next_to_nothing_takes_nothing_of_worth() -> None:
     model = made()
-    worth = table(model, worths(model))
-    pruned = prune(model, 1e-300)
+    worth = table(model, perplexity_growth(model))
+    pruned = prune_by_threshold(model, 1e-300)
     kept = Slow(pruned).probs
     assert all(of < 1e-300 for gram, of in worth.items() if gram not in kept)
     tokens = torch.tensor([text(300, 60)])
@@ -178,7 +184,7 @@ def test_the_more_is_pruned_the_worse_the_text_is_told(form: tuple[str, bool]) -
     tokens = torch.tensor([text(300, 60)])
     figures = []
     for threshold in (1e-9, 1e-4, 1e-3, 1e-2):
-        pruned = prune(model, threshold)
+        pruned = prune_by_threshold(model, threshold)
         scores, _ = pruned.score(pruned.start(1), tokens)
         figures.append((sum(pruned.config.rows), -float(scores.mean())))
     sizes, losses = zip(*figures, strict=True)
@@ -192,10 +198,10 @@ def test_the_more_is_pruned_the_worse_the_text_is_told(form: tuple[str, bool]) -
 @pytest.mark.parametrize("target", [60, 61, 100, 500, 900])
 def test_a_size_is_met_by_what_is_worth_most(target: int) -> None:
     model = made(("modified-kneser-ney", False))
-    pruned = prune_to(model, target)
+    pruned = prune_to_size(model, target)
     size = sum(pruned.config.rows)
     assert target - 5 <= size <= target
-    kept, worth = Slow(pruned).probs, table(model, worths(model))
+    kept, worth = Slow(pruned).probs, table(model, perplexity_growth(model))
     least = min((worth[gram] for gram in kept if len(gram) > 1), default=math.inf)
     assert all(of <= least for gram, of in worth.items() if gram not in kept)
     assert distribution(pruned, [5, 6]).sum() == pytest.approx(1, abs=1e-6)
@@ -204,27 +210,27 @@ def test_a_size_is_met_by_what_is_worth_most(target: int) -> None:
 def test_a_model_that_is_small_enough_stays_as_it_is() -> None:
     model = made()
     size = sum(model.config.rows)
-    assert prune_to(model, size) is model
-    assert prune_to(model, size + 1) is model
-    assert sum(prune_to(model, size - 1).config.rows) < size
+    assert prune_to_size(model, size) is model
+    assert prune_to_size(model, size + 1) is model
+    assert sum(prune_to_size(model, size - 1).config.rows) < size
 
 
 def test_single_words_are_never_pruned() -> None:
     model = made(order=1)
-    assert prune(model, 1.0).config == model.config
-    with pytest.raises(UsageError, match="--prune-to 59: the 60 single words alone are more"):
-        prune_to(made(), 59)
+    assert prune_by_threshold(model, 1.0).config == model.config
+    with pytest.raises(UsageError, match="prune_to 59: the 60 single words alone are more"):
+        prune_to_size(made(), 59)
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, math.nan])
 def test_a_threshold_that_means_nothing(threshold: float) -> None:
     with pytest.raises(UsageError, match="positive"):
-        prune(made(), threshold)
+        prune_by_threshold(made(), threshold)
 
 
 def test_the_model_that_was_pruned_is_as_it_was() -> None:
     model = made()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    prune(model, 1e-4)
+    prune_by_threshold(model, 1e-4)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name])
