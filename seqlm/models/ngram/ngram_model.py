@@ -61,7 +61,7 @@ class NGramModel(LanguageModel):
 
     def __init__(self, config: NGramConfig) -> None:
         super().__init__(config)
-        self.restarts = config.context == "sentence"
+        self.resets_at_eos = config.context == "sentence"
         self.normalized = config.smoothing != "stupid-backoff"
         self.orders = nn.ModuleList(
             NGramOrder(rows, lowest=k == 1, highest=k == config.order)
@@ -123,7 +123,7 @@ class NGramModel(LanguageModel):
         return score.view(part.shape)
 
     @one_thread()
-    def matched(self, state: NGramState, tokens: Tensor) -> Tensor:
+    def ngram_length(self, state: NGramState, tokens: Tensor) -> Tensor:
         lengths = []
         for part in tokens.split(chunk_width(tokens), dim=1):
             matches, state = self._walk(state, part)
@@ -149,7 +149,7 @@ class NGramModel(LanguageModel):
     def _walk(self, state: NGramState, tokens: Tensor) -> tuple[list[Matches], NGramState]:
         """The matches of orders 2 … n for `tokens` (B, T), and the state after them."""
         size = self.config.vocab_size
-        matches, rows = walk(self.tables(), state.rows, tokens, size, self.restarts)
+        matches, rows = walk(self.tables(), state.rows, tokens, size, self.resets_at_eos)
         return matches, NGramState(rows)
 
 

@@ -56,7 +56,7 @@ def prune_by_threshold(model: NGramModel, threshold: float) -> NGramModel:
     Errors: UsageError on a threshold that is not positive.
     """
     if not threshold > 0:
-        raise UsageError(f"prune {threshold:g}: the threshold is a positive number, such as 1e-8")
+        raise UsageError(f"`prune={threshold:g}`: the threshold is a positive number, such as 1e-8")
     return _keep(model, [growth >= threshold for growth in perplexity_growth(model)])
 
 
@@ -68,7 +68,7 @@ def prune_to_size(model: NGramModel, ngrams: int) -> NGramModel:
     """
     vocab_size = model.config.vocab_size
     if ngrams < vocab_size:
-        raise UsageError(f"prune_to {ngrams}: the {vocab_size:,} single words alone are more")
+        raise UsageError(f"`prune_to={ngrams}`: the {vocab_size:,} single words alone are more")
     if ngrams >= sum(model.config.rows):
         return model
     growths = perplexity_growth(model)

@@ -166,7 +166,7 @@ def test_lines_come_in_any_order_within_a_section(read):
 def test_a_file_is_read_in_blocks_of_any_size(read, monkeypatch):
     model, _ = read(POND)
     for size in (1, 7, 64):
-        monkeypatch.setattr(reading, "BLOCK", size)
+        monkeypatch.setattr(reading, "BLOCK_SIZE", size)
         assert_equal(read(POND)[0], model)
         with pytest.raises(ModelError, match=r"line 26, \\3-grams: 'pike' is not a unigram"):
             read(POND.replace(b"old frog heron", b"old frog pike"))
@@ -447,7 +447,7 @@ def test_a_file_of_another_kind(text, read, tmp_path):
 
 def test_a_line_without_an_end_is_not_read_to_its_end(read, monkeypatch):
     monkeypatch.setattr(arpa_parser, "LONGEST_LINE", 500)
-    monkeypatch.setattr(reading, "BLOCK", 100)
+    monkeypatch.setattr(reading, "BLOCK_SIZE", 100)
     read(POND)
     with pytest.raises(ModelError, match=r"pond\.arpa has a line of more than 500 bytes"):
         read(POND.replace(b"frog heron", b"frog " * 1000))
