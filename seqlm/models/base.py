@@ -127,7 +127,7 @@ class Translator(SequenceModel):
     def start(self, source: Tensor, lengths: Tensor) -> State:
         """The state before the first target token.
 
-        source: (B, S) ids; each sentence ends in `</s>`, with any ids behind it as padding.
+        source: (B, S) ids; each sentence ends in `</s>`, with any ids after it as padding.
         lengths: (B,) the tokens of each sentence, its `</s>` included.
         """
 
@@ -183,7 +183,7 @@ class Network(SequenceModel):
 
     @abstractmethod
     def forward(self, tokens: Tensor, cache: State) -> NetworkOutput:
-        """The features (B, T, D) of `tokens` (B, T), read behind what `cache` stands for."""
+        """The features (B, T, D) of `tokens` (B, T), read after what `cache` holds."""
 
     def input_embedding(self) -> nn.Parameter:
         """(V, E), the embedding of tokens: the output layer's matrix where the two are tied."""

@@ -23,7 +23,7 @@ def no_graph() -> Iterator[None]:
 
 
 def sentences(padding: int = 0) -> tuple[Tensor, Tensor]:
-    """(B, S) sources that end in `</s>`, with `padding` behind it, and their lengths."""
+    """(B, S) sources that end in `</s>`, with `padding` after it, and their lengths."""
     noise, lengths = torch.Generator().manual_seed(3), torch.tensor(LENGTHS)
     source = torch.randint(2, VOCAB_SIZE, (B, S), generator=noise)
     position = torch.arange(S)

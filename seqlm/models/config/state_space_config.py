@@ -60,7 +60,7 @@ class SelectiveConfig(StateSpaceConfig):
     conv: int = state_space_option(4, "K, tokens that the convolution sees.", low=1, high=10**4)
 
     @property
-    def inner(self) -> int:
+    def inner_width(self) -> int:
         """I, all inner channels."""
         return self.expand * self.width
 
@@ -74,7 +74,7 @@ class MambaConfig(SelectiveConfig):
 
     @property
     def rank(self) -> int:
-        """R."""
+        """R, the rank of the projection that gives Δ."""
         return self.dt_rank or math.ceil(self.width / 16)
 
 
@@ -87,13 +87,13 @@ class Mamba2Config(SelectiveConfig):
 
     def __post_init__(self) -> None:
         """Errors: UsageError where the heads do not share the channels evenly."""
-        if self.inner % self.channels:
+        if self.inner_width % self.channels_per_head:
             raise UsageError(
-                f"{self.inner} inner channels cannot be cut into heads of {self.head_width}"
+                f"{self.inner_width} inner channels cannot be cut into heads of {self.head_width}"
             )
 
     @property
-    def channels(self) -> int:
-        """P, those of a head."""
-        at_most = range(min(MAX_HEAD_WIDTH, self.inner), 0, -1)
-        return self.head_width or next(P for P in at_most if self.inner % P == 0)
+    def channels_per_head(self) -> int:
+        """P, the channels of a head."""
+        at_most = range(min(MAX_HEAD_WIDTH, self.inner_width), 0, -1)
+        return self.head_width or next(P for P in at_most if self.inner_width % P == 0)

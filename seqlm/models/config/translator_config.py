@@ -39,7 +39,7 @@ class TranslatorConfig(NetworkConfig):
 
     @property
     def source_types(self) -> int:
-        """V_s."""
+        """V_s, the types of the source."""
         return self.source_vocab_size or self.vocab_size
 
 
@@ -74,7 +74,7 @@ class RecurrentTranslatorConfig(HiddenDropout, AttentionDropout, TranslatorConfi
 
     @property
     def embedding_width(self) -> int:
-        """E."""
+        """E, the width of the embeddings."""
         return self.embedding or self.width
 
     @property

@@ -69,7 +69,7 @@ class MambaState(NamedTuple):
 class MambaLayer(StateSpaceLayer):
     def __init__(self, config: MambaConfig) -> None:
         super().__init__()
-        inner, N, R = config.inner, config.state, config.rank
+        inner, N, R = config.inner_width, config.state, config.rank
         self.sizes = [R, N, N]  # δ, B, C
         self.in_proj = Linear(config.width, 2 * inner, bias=False)  # x, z
         self.conv_weight, self.conv_bias = init_conv(inner, config.conv)

@@ -23,7 +23,7 @@ which are four products of matrices over all chunks at once; only h goes from ch
 of a are never differences of longer sums, which would lose precision.
 
 The layer (figure 6): one projection gives the gate z, X, B, C and Δ; X, B and C pass through a
-short causal convolution, one filter for each channel; the output is normalized behind the gate.
+short causal convolution, one filter for each channel; the output is normalized after the gate.
 
     z, x, B, C, δ = W u
     X, B, C       = silu(conv(x, B, C))
@@ -62,9 +62,9 @@ class Mamba2State(NamedTuple):
 class Mamba2Layer(StateSpaceLayer):
     def __init__(self, config: Mamba2Config) -> None:
         super().__init__()
-        inner, heads = config.inner, config.inner // config.channels
+        inner, heads = config.inner_width, config.inner_width // config.channels_per_head
         self.sizes = [inner, config.state, config.state]  # X, B, C
-        self.head_width = config.channels
+        self.head_width = config.channels_per_head
         self.in_proj = Linear(config.width, inner + sum(self.sizes) + heads, bias=False)
         self.conv_weight, self.conv_bias = init_conv(sum(self.sizes), config.conv)
         self.dt_bias = init_dt_bias(heads)

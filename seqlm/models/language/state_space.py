@@ -97,7 +97,7 @@ def full_precision(x: Tensor) -> torch.autocast:
 def move_parameters(
     groups: Iterable[ParameterGroup], new_group: ParameterGroup
 ) -> list[ParameterGroup]:
-    """The groups without the parameters of `new_group`, and behind them `new_group`."""
+    """The groups without the parameters of `new_group`, and last `new_group`."""
     moved = {id(parameter) for parameter in new_group.parameters}
     remaining = [
         group._replace(parameters=[p for p in group.parameters if id(p) not in moved])

@@ -146,7 +146,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, x: Tensor, cache: KVCache, mask: Tensor | None, angles: RotaryAngles | None
     ) -> tuple[Tensor, KVCache]:
-        """x (B, T, D) behind `cache` -> y (B, T, D) and the cache with x.
+        """x (B, T, D) after the positions in `cache` -> y (B, T, D), and the cache with x.
 
         mask: as `attend` takes it; None where attention is causal and L = 0, or T = 1.
         """

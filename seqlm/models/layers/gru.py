@@ -59,9 +59,10 @@ class GRULayer(nn.GRU):
 
 
 class GRUFunction(torch.autograd.Function):
-    """x (B, T, E), h (B, D), W (3 D, E), U (3 D, D), and two biases (3 D,), b_r, b_z and b_n in the
-    first, and in the second b_u behind two parts that add to b_r and b_z
-    -> h_t of all steps (T, B, D)."""
+    """x (B, T, E), h (B, D), W (3 D, E), U (3 D, D), two biases (3 D,) -> all h_t (T, B, D).
+
+    The first bias is b_r, b_z and b_n. The second adds to b_r and b_z, and its last part is b_u.
+    """
 
     @staticmethod
     def forward(
