@@ -32,7 +32,7 @@ FLAGS = {
     "lstm-peephole": f"{LSTM} --peephole",
     "lstm-coupled": f"{LSTM} --coupled-gates --width 450",
     "gru": f"--arch gru --embedding 256 --width 400 --lr 0.003 --dropout 0.2 {SHARED}",
-    "transformer": f"--arch transformer --width 256 --layers 2 --length 70 --lr 0.002"
+    "transformer": f"--arch transformer --width 256 --layers 2 --seq-length 70 --lr 0.002"
     f" --dropout 0.2 --positions rotary {SHARED}",
     "s4d": f"--arch s4d --width 256 --layers 4 --dropout 0.2 {SHARED}",
     "mamba": f"--arch mamba --width 256 --layers 3 --dropout 0.2 {SHARED}",

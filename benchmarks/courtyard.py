@@ -19,7 +19,7 @@ from benchmarks.commands import cells, lines_of, seqlm, trained
 from seqlm.evaluation.translation_quality import bleu
 
 CORPORA = Path(__file__).parent.parent / "corpora"
-SHARED = "--tokenizer word --separate --width 128 --batch-tokens 1024 --dropout 0.1"
+SHARED = "--tokenizer word --separate-vocab --width 128 --batch-tokens 1024 --dropout 0.1"
 GRU = f"--arch gru --lr 0.004 {SHARED}"
 MODELS = {
     "none": f"{GRU} --attention none",

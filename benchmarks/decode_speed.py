@@ -41,7 +41,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 def build(arch: str, length: int, device: torch.device) -> LanguageNetwork:
     torch.manual_seed(1)
-    horizon = {"horizon": max(length, TOKENS) + 1} if arch == "transformer" else {}
+    horizon = {"context_length": max(length, TOKENS) + 1} if arch == "transformer" else {}
     model = model_class("lm", arch).from_settings({"vocab_size": V, **SIZES[arch], **horizon})
     assert isinstance(model, LanguageNetwork)
     return model.to(device).eval()

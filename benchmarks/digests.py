@@ -52,13 +52,13 @@ NETWORKS = {
     "ffnn": f"--arch ffnn {SMALL} --direct",
     "rnn": f"--arch rnn {SMALL}",
     "lstm": f"--arch lstm {SMALL} --dropout-weight 0.2 --ar 1 --tar 1 --variable-length",
-    "lstm-peephole": f"--arch lstm {SMALL} --peephole --softmax sampled --samples 64",
+    "lstm-peephole": f"--arch lstm {SMALL} --peephole --softmax sampled --softmax-samples 64",
     "lstm-coupled": f"--arch lstm {SMALL} --coupled-gates --average nt-asgd",
     "gru": f"--arch gru {SMALL} --softmax adaptive --untied",
-    "transformer": f"--arch transformer {SMALL} --length 24",
-    "llama": f"--arch transformer {SMALL} --length 24 --kv-heads 2 --norm rms --positions rotary"
-    " --activation swiglu --no-bias",
-    "experts": f"--arch transformer {SMALL} --length 24 --experts 4",
+    "transformer": f"--arch transformer {SMALL} --seq-length 24",
+    "llama": f"--arch transformer {SMALL} --seq-length 24 --kv-heads 2 --norm rms"
+    " --positions rotary --activation swiglu --no-bias",
+    "experts": f"--arch transformer {SMALL} --seq-length 24 --experts 4",
     "s4d": f"--arch s4d {SMALL}",
     "mamba": f"--arch mamba {SMALL}",
     "mamba2": f"--arch mamba2 {SMALL}",
@@ -69,11 +69,11 @@ NETWORKS = {
 TINY = "--width 32 --steps 30 --batch-tokens 256 --layers 1"
 TRANSLATORS = {
     "rnn-none": f"--arch rnn --attention none {TINY}",
-    "lstm-additive": f"--arch lstm --attention additive {TINY} --separate",
+    "lstm-additive": f"--arch lstm --attention additive {TINY} --separate-vocab",
     "gru-general": f"--arch gru --attention general --input-feeding {TINY}",
     "gru-dot": f"--arch gru --attention dot --unidirectional {TINY} --tokenizer word",
     "lstm-scaled-dot": f"--arch lstm --attention scaled-dot {TINY}",
-    "transformer-translator": f"--arch transformer {TINY} --own-embedding",
+    "transformer-translator": f"--arch transformer {TINY} --no-share-embeddings",
 }
 
 

@@ -70,7 +70,7 @@ def trained(
     length: int = 60, seed: int = 1,
 ) -> LanguageModel:  # fmt: skip
     """A network without dropout, as these texts leave little to overfit."""
-    settings = TrainingSettings(epochs=epochs, batch_size=32, length=length, lr=lr, clip=1.0)
+    settings = TrainingSettings(epochs=epochs, batch_size=32, seq_length=length, lr=lr, clip=1.0)
     torch.manual_seed(seed)
     model = model_class("lm", arch).from_settings(
         {"vocab_size": len(train.tokenizer), "width": width, "layers": layers}

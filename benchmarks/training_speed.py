@@ -216,7 +216,9 @@ def our_gpt(stream: np.ndarray) -> Run:
         schedule="constant", epochs=10**6,
     )  # fmt: skip
     model = Transformer(
-        TransformerConfig(TYPES, width=WIDTH, layers=LAYERS, heads=HEADS, horizon=BLOCK, bias=False)
+        TransformerConfig(
+            TYPES, width=WIDTH, layers=LAYERS, heads=HEADS, context_length=BLOCK, bias=False
+        )
     )
     batches = WindowBatches(stream, ROWS, BLOCK, 1, torch.device("cpu"))
     return steps_of(Trainer(model, batches, settings, None))

@@ -23,7 +23,7 @@ MODELS = {
     "no attention": f"{GRU} --attention none",
     "additive": f"{GRU} --attention additive",
     "general": f"{GRU} --attention general",
-    "Transformer": "--arch transformer --width 256 --layers 3 --feed-forward 512",
+    "Transformer": "--arch transformer --width 256 --layers 3 --ffn-width 512",
 }
 BOUNDS = [1, 9, 11, 13, 16, 20]  # words of the source at which a column begins
 TEST = "test_2016_flickr"

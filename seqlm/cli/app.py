@@ -77,7 +77,7 @@ def main() -> None:
     except Terminated:
         code = 143
     except MemoryError:
-        code = fail("out of memory; a smaller --batch-size or --length takes less", 1)
+        code = fail("out of memory; a smaller --batch-size or --seq-length takes less", 1)
     except Exception as error:
         code = other(error)
     try:
@@ -108,7 +108,9 @@ def other(error: Exception) -> int:
         blame_variable(error)
         return fail(error.format_message(), error.exit_code)
     if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error):
-        return fail("the device is out of memory; a smaller --batch-size or --length takes less", 1)
+        return fail(
+            "the device is out of memory; a smaller --batch-size or --seq-length takes less", 1
+        )
     if isinstance(error, OSError) and error.strerror:
         named = f"{error.filename}: " if error.filename else ""
         return fail(f"{named}{error.strerror}", 1)

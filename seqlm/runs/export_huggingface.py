@@ -69,7 +69,7 @@ def architecture_for(config: TransformerConfig) -> Architecture:
 # ------------------------------------------------------------------------------------ architectures
 
 COMMON_OPTIONS: dict[str, Iterable[Any]] = {
-    "norm_first": [True],
+    "pre_norm": [True],
     "experts": [0],
     "softmax": ["full"],
 }
@@ -89,7 +89,7 @@ def gpt2_config(config: TransformerConfig) -> dict[str, Any]:
         "n_layer": config.layers,
         "n_head": config.heads,
         "n_inner": config.feed_forward_width,
-        "n_positions": config.horizon,
+        "n_positions": config.context_length,
         "activation_function": ACTIVATIONS[config.activation],
         "layer_norm_epsilon": NORM_EPSILON,
         "embd_pdrop": config.dropout_input,
@@ -138,7 +138,7 @@ def llama_config(config: TransformerConfig) -> dict[str, Any]:
         "num_attention_heads": config.heads,
         "num_key_value_heads": config.num_kv_heads,
         "intermediate_size": config.feed_forward_width,
-        "max_position_embeddings": config.horizon,
+        "max_position_embeddings": config.context_length,
         "hidden_act": "silu",
         "rms_norm_eps": NORM_EPSILON,
         "rope_theta": ROPE_BASE,
@@ -264,7 +264,7 @@ def json_files(config: TransformerConfig, architecture: Architecture) -> dict[st
             "tokenizer_class": "PreTrainedTokenizerFast",
             "bos_token": NEWLINE,
             "eos_token": NEWLINE,
-            "model_max_length": config.horizon,
+            "model_max_length": config.context_length,
             "clean_up_tokenization_spaces": False,
         },
         "generation_config.json": special_ids,

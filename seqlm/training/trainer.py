@@ -2,8 +2,8 @@
 
 Truncated back-propagation through time: the gradient of a segment stops at its first token, and the
 hidden state is carried (detached) into the next segment. An update uses the gradient of one
-segment, or of several in a row (`accumulate`): the mean over all their tokens. Where an average of
-the weights is kept, validation and the checkpoint use the average.
+segment, or of several in a row (`grad_accumulation`): the mean over all their tokens. Where an
+average of the weights is kept, validation and the checkpoint use the average.
 
 Whatever the next step depends on is in `Trainer.state()`: weights, optimizer moments, averages,
 carried state, position in the data, random state, schedule and early-stopping counters. A run
@@ -100,7 +100,7 @@ class Trainer:
         )
         self.average = self.new_average()
         self.early_stopping = EarlyStopping(
-            settings.valid_metric, settings.patience, settings.tolerance
+            settings.valid_metric, settings.patience, settings.min_delta
         )
         self.progress = TrainingProgress()
         self.carried_cache: State = None
@@ -109,7 +109,7 @@ class Trainer:
     def new_average(self) -> Average:
         settings = self.settings
         return make_average(
-            settings.average, self.network, settings.average_decay, settings.average_wait,
+            settings.average, self.network, settings.average_decay, settings.average_patience,
             settings.average_last,
         )  # fmt: skip
 
@@ -118,7 +118,7 @@ class Trainer:
         """The step at which training ends."""
         if self.settings.steps is not None:
             return self.settings.steps
-        progress, segments_per_step = self.progress, self.settings.accumulate
+        progress, segments_per_step = self.progress, self.settings.grad_accumulation
         # The step at which the epoch began in which this phase began.
         epoch_start = progress.phase_start_step - -(
             -progress.phase_start_segment // segments_per_step
@@ -190,11 +190,11 @@ class Trainer:
         progress, settings = self.progress, self.settings
         if progress.segments_done == 0 or self.epoch_batches is None:
             self.epoch_batches = self.batches.epoch(progress.epoch)
-        end = min(progress.segments_done + settings.accumulate, len(self.epoch_batches))
+        end = min(progress.segments_done + settings.grad_accumulation, len(self.epoch_batches))
         segments = [self.epoch_batches[index] for index in range(progress.segments_done, end)]
         tokens = sum(segment.num_targets for segment in segments)
         forcing_rate = teacher_forcing_rate(
-            settings.scheduled_sampling, self.phase_fraction, settings.scheduled_sampling_last
+            settings.scheduled_sampling, self.phase_fraction, settings.teacher_forcing_end
         )
         self.optimizer.zero_grad()
         figures: StepFigures = {}
@@ -221,11 +221,11 @@ class Trainer:
         settings, lr = self.settings, self.current_lr()
         if settings.variable_length:  # a short segment has a noisy gradient (Merity et al. 2018)
             length = sum(segment.inputs.shape[1] for segment in segments)
-            lr *= length / (settings.length * len(segments))
+            lr *= length / (settings.seq_length * len(segments))
         beta1 = None
-        if settings.beta1_lowest is not None:
+        if settings.beta1_min is not None:
             largest = self.optimizer.defaults["betas"][0]
-            beta1 = cycled_beta1(largest, settings.beta1_lowest, self.schedule_factor())
+            beta1 = cycled_beta1(largest, settings.beta1_min, self.schedule_factor())
         set_learning_rate(self.optimizer, lr, settings.weight_decay, beta1)
         self.precision.step(self.optimizer, settings.clip)
 

@@ -22,7 +22,7 @@ from seqlm.runs.run_folder import RunFolder
 from tests.command import COMMAND, Result, environment, seqlm_inside
 from tests.conftest import Toy
 
-SMALL = ["--width", "6", "--layers", "1", "--batch-size", "8", "--length", "16"]
+SMALL = ["--width", "6", "--layers", "1", "--batch-size", "8", "--seq-length", "16"]
 SMALL += ["--steps", "60", "--valid-every", "20"]  # an epoch has about 38 steps
 
 
@@ -106,8 +106,9 @@ KINDS = {
     "bpe": [*VALID, "--tokenizer", "bpe", "--vocab-size", "270", "--schedule", "cosine"],
     "transformer": [*VALID, "--arch", "transformer", "--heads", "2", "--average", "last"],
     "all at once": [
-        *VALID, "--optimizer", "rmsprop", "--schedule", "wsd", "--average", "ema", "--accumulate",
-        "2", "--variable-length", "--label-smoothing", "0.1", "--scheduled-sampling", "linear",
+        *VALID, "--optimizer", "rmsprop", "--schedule", "wsd", "--average", "ema",
+        "--grad-accumulation", "2", "--variable-length", "--label-smoothing", "0.1",
+        "--scheduled-sampling", "linear",
         "--dropout-weight", "0.2", "--ar", "1", "--tar", "1", "--weight-decay", "0.01",
     ],
 }  # fmt: skip
@@ -245,7 +246,7 @@ def test_a_flag_begins_a_new_phase_and_says_so(flags, training, seqlm, workplace
 
 def test_finetuning_averages_all_steps_from_the_best_weights(training, seqlm, workplace):
     arguments, _ = training("lstm")
-    flags = ["--average", "nt-asgd", "--average-wait", "1", "--lr", "5"]
+    flags = ["--average", "nt-asgd", "--average-patience", "1", "--lr", "5"]
     assert seqlm(*arguments, *flags, "-o", "run").code == 0
     run = RunFolder(workplace / "run")
     best = pointer(run, "best")

@@ -95,17 +95,17 @@ def test_a_file_name_may_be_any_bytes(seqlm, toy, workplace):
 
 
 def test_flags_go_before_variables_before_recipes_before_defaults(trained, workplace):
-    (workplace / "recipe.yaml").write_text("seed: 2\nlength: 12\nclip: 0.5\nlr: 1e-3\n")
-    variables = {"SEQLM_SEED": "3", "SEQLM_LENGTH": "13"}
+    (workplace / "recipe.yaml").write_text("seed: 2\nseq_length: 12\nclip: 0.5\nlr: 1e-3\n")
+    variables = {"SEQLM_SEED": "3", "SEQLM_SEQ_LENGTH": "13"}
     settings = trained("--config", "recipe.yaml", "--seed", "4", env=variables).settings
-    assert (settings["seed"], settings["length"], settings["clip"]) == (4, 13, 0.5)
+    assert (settings["seed"], settings["seq_length"], settings["clip"]) == (4, 13, 0.5)
     assert settings["lr"] == 1e-3
     assert settings["batch_size"] == 32
     assert trained().settings["seed"] == 1
 
 
 def test_the_configuration_of_a_run_is_a_recipe(trained, workplace):
-    first = trained("--seed", "7", "--dropout", "0.3", "--length", "20")
+    first = trained("--seed", "7", "--dropout", "0.3", "--seq-length", "20")
     (workplace / "run").rename(workplace / "first")
     again = trained("--config", "first/config.yaml")
     assert (again.settings, again.model) == (first.settings, first.model)
@@ -125,7 +125,10 @@ def test_a_recipe_may_spell_its_keys_like_flags(trained, workplace):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ("lenght: 3", "recipe.yaml: lenght is no setting of lstm; did you mean 'length'?"),
+        (
+            "seq_lenght: 3",
+            "recipe.yaml: seq_lenght is no setting of lstm; did you mean 'seq_length'?",
+        ),
         ("witdh: 3", "did you mean 'width'?"),
         ("width: wide", "width is 'wide'; it takes a whole number"),
         ("width: 3.5", "width is 3.5; it takes a whole number"),

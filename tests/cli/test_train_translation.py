@@ -103,7 +103,7 @@ def test_without_more_flags_a_transformer_learns_a_joint_vocabulary(seqlm, pairs
 
 @pytest.mark.parametrize("kind", ["word", "char", "bpe"])
 def test_each_side_may_have_a_vocabulary_of_its_own(kind, trained, pairs, seqlm, workplace):
-    config, _ = trained("--separate", "--tokenizer", kind, "--min-count", "1")
+    config, _ = trained("--separate-vocab", "--tokenizer", kind, "--min-count", "1")
     loaded = load_model(locate(workplace / "run"))
     assert loaded.source_tokenizer is not None
     sizes = len(loaded.tokenizer), len(loaded.source_tokenizer)
@@ -179,7 +179,8 @@ def test_several_files_are_one_text(trained, pairs, workplace):
         (["--source", "S", "--target", "T", "--valid-metric", "bleu"], "needs validation text"),
         (["--source", "S", "--target", "T", "--schedule", "plateau"], "waits for validations"),
         (["--source", "S", "--target", "T", "--arch", "mamba"], "--arch is 'mamba'"),
-        (["--source", "S", "--target", "T", "--vocab", "x", "--separate"], "vocabulary as it is"),
+        (["--source", "S", "--target", "T", "--vocab", "x", "--separate-vocab"],
+         "vocabulary as it is"),
     ],
 )  # fmt: skip
 def test_flags_that_mean_nothing_are_a_mistake_of_usage(flags, message, seqlm, pairs, workplace):
@@ -202,8 +203,8 @@ def test_sides_of_unequal_length_are_bad_data(seqlm, pairs, workplace):
 KINDS = {
     "gru": ["--valid-metric", "chrf", "--dropout", "0.3"],
     "transformer": ["--arch", "transformer", "--heads", "2", "--layers", "1", "--average", "last",
-                    "--accumulate", "2"],
-    "words apart": ["--arch", "lstm", "--tokenizer", "word", "--separate", "--attention",
+                    "--grad-accumulation", "2"],
+    "words apart": ["--arch", "lstm", "--tokenizer", "word", "--separate-vocab", "--attention",
                     "additive", "--scheduled-sampling", "linear", "--average", "ema"],
 }  # fmt: skip
 

@@ -83,9 +83,11 @@ class Copier(Translator):
 
     from_settings = Tabular.from_settings
 
-    def __init__(self, vocab_size: int, horizon: int | None = None, ends: bool = True) -> None:
+    def __init__(
+        self, vocab_size: int, context_length: int | None = None, ends: bool = True
+    ) -> None:
         super().__init__(None)
-        self.vocab_size, self.context_length, self.ends = vocab_size, horizon, ends
+        self.vocab_size, self.context_length, self.ends = vocab_size, context_length, ends
         self.register_buffer("anything", torch.zeros(()))
 
     def start(self, source: Tensor, lengths: Tensor) -> Read:
@@ -379,7 +381,7 @@ def test_a_beam_of_one_costs_what_greedy_does(vocab: int, seed: int, levels: int
 
 
 def test_a_line_beyond_the_horizon_is_cut_with_a_warning() -> None:
-    model = Copier(len(WORDS), horizon=4)
+    model = Copier(len(WORDS), context_length=4)
     lines = ["the frog", "", "the old frog sees it", "it sees it"]
     with pytest.warns(UserWarning, match=r"line 3 is cut: it has 6 tokens, .* reads 4") as seen:
         found = [*translate(model, WORDS, WORDS, lines)]
@@ -393,7 +395,7 @@ def test_a_line_beyond_the_horizon_is_cut_with_a_warning() -> None:
 
 def test_a_model_with_a_horizon_is_never_asked_beyond_it() -> None:
     model = random_model(
-        "transformer", len(WORDS), width=8, positions="learned", horizon=5, layers=1
+        "transformer", len(WORDS), width=8, positions="learned", context_length=5, layers=1
     )
     with pytest.warns(UserWarning, match="is cut"):
         found = [*translate(model, WORDS, WORDS, LINES, Search(max_ratio=9.0))]
@@ -404,7 +406,7 @@ def test_a_model_with_a_horizon_is_never_asked_beyond_it() -> None:
 
 def test_as_much_as_the_horizon_is_said_and_scored() -> None:
     model = random_model(
-        "transformer", len(WORDS), width=8, positions="learned", horizon=5, layers=1
+        "transformer", len(WORDS), width=8, positions="learned", context_length=5, layers=1
     )
     draw = Search(draw=partial(chooser, 1.0, None, None), max_ratio=9.0, align=True)
     found = [*translate(model, WORDS, WORDS, ["the old frog it"] * 20, draw)]

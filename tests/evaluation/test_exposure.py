@@ -120,7 +120,7 @@ def translator(arch: str, **options: object) -> Translator:
 
 def test_translators_are_never_asked_beyond_a_horizon(monkeypatch):
     """Of either: what they could not read is left out of sources and targets alike."""
-    short = translator("transformer", positions="learned", horizon=6, layers=1)
+    short = translator("transformer", positions="learned", context_length=6, layers=1)
     other = translator("gru")
     long = [[2, 3, 4, 2, 3, 4, 2, EOS], [3, EOS], [2, 2, 2, 4, 3, 3, 3, 3, EOS]]
     for pair in ((short, other), (other, short)):

@@ -21,7 +21,7 @@ W, V = 8, 9
 @pytest.fixture(scope="module")
 def model() -> Transformer:
     torch.manual_seed(1)
-    config = TransformerConfig(V, width=8, layers=1, heads=2, horizon=W, dropout_hidden=0.5)
+    config = TransformerConfig(V, width=8, layers=1, heads=2, context_length=W, dropout_hidden=0.5)
     made = Transformer(config).eval()
     with torch.no_grad():
         for parameter in made.parameters():

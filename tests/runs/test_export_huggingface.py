@@ -37,17 +37,17 @@ LLAMA = {"norm": "rms", "positions": "rotary", "activation": "swiglu", "bias": F
 SHAPES: dict[str, dict[str, Any]] = {
     "gpt2": {"activation": "gelu-tanh"},
     "gpt2 untied, exact gelu": {"tied": False},
-    "gpt2 narrow, relu": {"activation": "relu", "feed_forward": 12},
+    "gpt2 narrow, relu": {"activation": "relu", "ffn_width": 12},
     "gpt2 without biases": {"bias": False},
     "llama": LLAMA,
     "llama grouped, untied": {**LLAMA, "kv_heads": 2, "tied": False},
-    "llama with biases, narrow": {**LLAMA, "bias": True, "feed_forward": 24},
+    "llama with biases, narrow": {**LLAMA, "bias": True, "ffn_width": 24},
 }
 
 
 def build(**options: Any) -> Transformer:
     torch.manual_seed(1)
-    sizes = {"width": D, "layers": LAYERS, "heads": HEADS, "horizon": HORIZON}
+    sizes = {"width": D, "layers": LAYERS, "heads": HEADS, "context_length": HORIZON}
     model = Transformer(TransformerConfig(V, **{**sizes, **options})).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -217,7 +217,7 @@ def test_the_shape_of_a_llama(export):
 @pytest.mark.parametrize(
     ("options", "lacking"),
     [
-        ({"norm_first": False}, ["norm_first True, not False"]),
+        ({"pre_norm": False}, ["pre_norm True, not False"]),
         ({"positions": "sinusoidal"}, ["GPT-2 has positions learned, not sinusoidal"]),
         ({"positions": "none"}, ["positions rotary, not none"]),
         ({"positions": "rotary"}, ["positions learned, not rotary; Llama has norm rms, not layer"]),

@@ -26,7 +26,7 @@ def test_figures_are_written_under_their_names(tmp_path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     scalars, recorded = TensorBoardWatcher(tmp_path, 0), ValidationRows()
-    trainer = make(TrainingSettings(epochs=2, batch_size=4, length=7), lambda: 2.5)
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, seq_length=7), lambda: 2.5)
 
     trainer.fit(WatcherList([scalars, recorded]), lambda trainer, is_best: None)
     events = EventAccumulator(str(tmp_path))

@@ -27,17 +27,17 @@ OPTIONS = {
     "cosine": {"schedule": "cosine", "warmup": 0.1},
     "sgd, plateau": {"optimizer": "sgd", "schedule": "plateau"},
     "rmsprop, wsd": {"optimizer": "rmsprop", "schedule": "wsd", "cooldown": 0.5},
-    "adam, cycled beta1": {"optimizer": "adam", "beta1": 0.8, "beta1_lowest": 0.7},
+    "adam, cycled beta1": {"optimizer": "adam", "beta1": 0.8, "beta1_min": 0.7},
     "gru": {"arch": "gru"},
     "rnn, sentences": {"arch": "rnn", "context": "sentence"},
     "transformer": {"arch": "transformer", "context": "window"},
     "transformer, sentences": {"arch": "transformer", "context": "sentence"},
-    "variable length": {"variable_length": True, "length": 20},
-    "accumulated": {"accumulate": 3},
-    "accumulated lines": {"accumulate": 2, "context": "sentence"},
+    "variable length": {"variable_length": True, "seq_length": 20},
+    "accumulated": {"grad_accumulation": 3},
+    "accumulated lines": {"grad_accumulation": 2, "context": "sentence"},
     "ema": {"average": "ema", "average_decay": 0.9},
     "asgd": {"average": "asgd", "optimizer": "sgd"},
-    "nt-asgd": {"average": "nt-asgd", "average_wait": 1, "valid_every": 7},
+    "nt-asgd": {"average": "nt-asgd", "average_patience": 1, "valid_every": 7},
     "last": {"average": "last", "average_last": 2, "valid_every": 7},
     "smoothed": {"label_smoothing": 0.1},
     "scheduled sampling": {"scheduled_sampling": "linear"},
@@ -47,7 +47,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_resumed_run_is_the_unbroken_one(name) -> None:
-    usual = {"epochs": 3, "batch_size": 4, "length": 7, "lr": 0.1, "weight_decay": 0.01}
+    usual = {"epochs": 3, "batch_size": 4, "seq_length": 7, "lr": 0.1, "weight_decay": 0.01}
     settings = TrainingSettings(**usual | {"context": "carried", "patience": None} | OPTIONS[name])
     unbroken = make(settings, validations())
     finish(unbroken, ends := [])
@@ -83,7 +83,9 @@ def test_a_state_of_an_older_version_is_refused() -> None:
 
 
 def test_accumulated_segments_give_the_gradient_of_all_their_tokens() -> None:
-    trainer = make(TrainingSettings(epochs=1, batch_size=4, length=2, accumulate=3), dropout=0.0)
+    trainer = make(
+        TrainingSettings(epochs=1, batch_size=4, seq_length=2, grad_accumulation=3), dropout=0.0
+    )
     segments = [trainer.batches[index] for index in range(3)]
     cache, loss = None, 0.0
     for segment in segments:
@@ -102,7 +104,8 @@ def test_accumulated_segments_give_the_gradient_of_all_their_tokens() -> None:
 
 def test_accumulated_lines_are_weighted_by_their_tokens() -> None:
     trainer = make(
-        TrainingSettings(epochs=1, batch_size=4, context="sentence", accumulate=4), dropout=0.0
+        TrainingSettings(epochs=1, batch_size=4, context="sentence", grad_accumulation=4),
+        dropout=0.0,
     )
     segments = list(trainer.batches.epoch(0))[:4]
     scores = []
@@ -115,7 +118,7 @@ def test_accumulated_lines_are_weighted_by_their_tokens() -> None:
 
 
 def test_the_last_update_of_an_epoch_may_have_fewer_segments() -> None:
-    trainer = make(TrainingSettings(epochs=2, batch_size=4, length=7, accumulate=5))
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, seq_length=7, grad_accumulation=5))
     segments = len(trainer.batches)  # 22
     assert (segments % 5, trainer.total_steps) == (2, 2 * 5)
     rows = finish(trainer).rows
@@ -125,7 +128,7 @@ def test_the_last_update_of_an_epoch_may_have_fewer_segments() -> None:
 
 def test_the_rate_follows_the_length_of_a_segment() -> None:
     settings = TrainingSettings(
-        epochs=1, batch_size=4, length=20, variable_length=True, schedule="constant", lr=0.1
+        epochs=1, batch_size=4, seq_length=20, variable_length=True, schedule="constant", lr=0.1
     )
     trainer = make(settings)
     for length in trainer.batches.epoch(0).cuts[1:] - trainer.batches.epoch(0).cuts[:-1]:
@@ -137,7 +140,7 @@ def test_the_rate_follows_the_length_of_a_segment() -> None:
 
 
 def test_figures_that_a_network_reports_are_averaged_between_validations(monkeypatch) -> None:
-    trainer = make(TrainingSettings(epochs=2, batch_size=4, length=7))
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, seq_length=7))
     forward, usages = trainer.network.forward, []
 
     def reports(tokens, cache):
@@ -155,7 +158,7 @@ def test_figures_that_a_network_reports_are_averaged_between_validations(monkeyp
 def test_training_lowers_the_loss_below_the_unigram_entropy() -> None:
     ids = np.tile(np.array([2, 3, 4, 5, 1], np.int32), 200)
     trainer = make(
-        TrainingSettings(epochs=8, batch_size=4, length=10, lr=0.03), dropout=0.0, width=32
+        TrainingSettings(epochs=8, batch_size=4, seq_length=10, lr=0.03), dropout=0.0, width=32
     )
     trainer.batches = StreamBatches(ids, 4, 10, CPU)
     watcher = finish(trainer)
@@ -164,7 +167,7 @@ def test_training_lowers_the_loss_below_the_unigram_entropy() -> None:
 
 def test_early_stopping_counts_validations_without_a_gain_beyond_the_tolerance() -> None:
     losses = iter([3.0, 2.0, 1.995, 1.99, 1.0, 0.5])
-    settings = TrainingSettings(epochs=9, patience=2, tolerance=0.01, batch_size=4)
+    settings = TrainingSettings(epochs=9, patience=2, min_delta=0.01, batch_size=4)
     trainer = make(settings, lambda: next(losses))
     watcher = finish(trainer)
     assert [row["valid_loss"] for row in watcher.rows] == [3.0, 2.0, 1.995, 1.99]
@@ -204,7 +207,7 @@ def test_one_cycle_peaks_at_thirty_percent() -> None:
 
 
 def test_a_loss_that_is_not_finite_names_its_step() -> None:
-    trainer = make(TrainingSettings(epochs=2, batch_size=4, length=7))
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, seq_length=7))
     real_step = trainer.step
 
     def poisoned_step():
@@ -217,7 +220,9 @@ def test_a_loss_that_is_not_finite_names_its_step() -> None:
 
 
 def test_steps_end_training_in_the_middle_of_an_epoch() -> None:
-    trainer = make(TrainingSettings(steps=5, batch_size=4, length=7, valid_every=2), lambda: 1.0)
+    trainer = make(
+        TrainingSettings(steps=5, batch_size=4, seq_length=7, valid_every=2), lambda: 1.0
+    )
     rows = finish(trainer).rows
     assert [row["step"] for row in rows] == [2, 4, 5]
 
@@ -235,9 +240,9 @@ def test_a_new_phase_starts_from_the_rate_it_is_given() -> None:
 
 
 def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch() -> None:
-    trainer = make(TrainingSettings(epochs=2, batch_size=4, length=7))
+    trainer = make(TrainingSettings(epochs=2, batch_size=4, seq_length=7))
     finish(trainer, [], stop_at=len(trainer.batches) + 3)
-    trainer.settings = TrainingSettings(epochs=4, batch_size=4, length=7)
+    trainer.settings = TrainingSettings(epochs=4, batch_size=4, seq_length=7)
     trainer.begin_phase(0.01)
     finish(trainer)
     assert trainer.progress.step == 4 * len(trainer.batches)
@@ -245,9 +250,9 @@ def test_a_new_phase_in_mid_epoch_ends_with_its_last_epoch() -> None:
 
 
 def test_a_continued_cycle_only_falls() -> None:
-    trainer = make(TrainingSettings(epochs=1, batch_size=4, length=7))
+    trainer = make(TrainingSettings(epochs=1, batch_size=4, seq_length=7))
     finish(trainer)
-    trainer.settings = TrainingSettings(epochs=2, batch_size=4, length=7)
+    trainer.settings = TrainingSettings(epochs=2, batch_size=4, seq_length=7)
     trainer.begin_phase(0.01)
     rates = []
     while trainer.progress.step < trainer.total_steps:
@@ -274,7 +279,7 @@ def test_warmup_stable_decay_is_stable_and_then_decays() -> None:
 
 def test_beta1_goes_down_as_the_rate_goes_up_and_back() -> None:
     settings = TrainingSettings(
-        epochs=1, batch_size=4, length=7, optimizer="adamw", beta1=0.8, beta1_lowest=0.7
+        epochs=1, batch_size=4, seq_length=7, optimizer="adamw", beta1=0.8, beta1_min=0.7
     )
     trainer, betas, factors = make(settings), [], []
     while trainer.progress.step < trainer.total_steps:

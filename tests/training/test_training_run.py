@@ -41,7 +41,7 @@ def complete(
 )
 def test_the_context_is_that_of_the_model_unless_it_is_set(arch, given, context, kind) -> None:
     model = network(arch)
-    settings = complete(TrainingSettings(arch=arch, length=7, batch_size=4, **given), model)
+    settings = complete(TrainingSettings(arch=arch, seq_length=7, batch_size=4, **given), model)
     assert settings.context == context
     batches = task().batches(model, settings)
     assert type(batches) is kind
@@ -58,7 +58,7 @@ def test_the_context_is_that_of_the_model_unless_it_is_set(arch, given, context,
         ("lstm", {}, {"precision": "float16"}, "cpu does not compute in it here"),
         (
             "lstm",
-            {"softmax": "adaptive", "cutoffs": (4,)},
+            {"softmax": "adaptive", "softmax_cutoffs": (4,)},
             {"label_smoothing": 0.1},
             "label_smoothing`? needs `?softmax[= ]full",
         ),

@@ -40,7 +40,7 @@ def corpus(tokens: int = 600) -> np.ndarray:
 
 def network(arch: str = "lstm", **options: Any) -> LanguageNetwork:
     small = {"width": 6, "layers": 2}
-    small |= {"horizon": 7, "heads": 2} if arch == "transformer" else {}
+    small |= {"context_length": 7, "heads": 2} if arch == "transformer" else {}
     model = model_class("lm", arch).from_settings({"vocab_size": 12, **small, **options})
     assert isinstance(model, LanguageNetwork)
     return model

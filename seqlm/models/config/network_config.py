@@ -41,12 +41,12 @@ class NetworkConfig:
         negative="untied",
     )
     softmax: Literal["full", "adaptive", "sampled"] = option("full", "Output layer.")
-    cutoffs: tuple[int, ...] | None = option(
+    softmax_cutoffs: tuple[int, ...] | None = option(
         None,
         "Word ids at which the clusters of the adaptive softmax begin.",
         none="the cheapest under Zipf's law", low=1, high=2**31, needs=("softmax", ("adaptive",)),
     )  # fmt: skip
-    samples: int = option(
+    softmax_samples: int = option(
         2048,
         "Words that the sampled softmax trains a batch against.",
         low=1, high=2**31, needs=("softmax", ("sampled",)),

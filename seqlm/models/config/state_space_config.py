@@ -17,6 +17,7 @@ from seqlm.models.config.network_config import (
 )
 from seqlm.settings import setting
 
+STATE_SPACE_DEFAULTS = {**LANGUAGE_MODEL_DROPOUT, "seq_length": 64, "clip": 1.0}
 state_space_option = partial(setting, section="State-space models")
 
 MAX_HEAD_WIDTH = 64
@@ -33,31 +34,33 @@ class StateSpaceConfig(HiddenDropout, NetworkConfig):
 
 @dataclass(frozen=True)
 class S4DConfig(StateSpaceConfig):
-    training_defaults: ClassVar = {**LANGUAGE_MODEL_DROPOUT, "length": 64, "lr": 8e-3, "clip": 1.0}
+    training_defaults: ClassVar = {**STATE_SPACE_DEFAULTS, "lr": 8e-3}
 
-    state: int = state_space_option(
+    state_size: int = state_space_option(
         64, "N, numbers that a channel keeps; even in S4D.", low=1, high=10**6
     )
 
     def __post_init__(self) -> None:
         """Errors: UsageError where N is not even."""
-        if self.state < 2 or self.state % 2:
-            raise UsageError(f"S4D's states come in conjugate pairs; {self.state} is not even")
+        if self.state_size < 2 or self.state_size % 2:
+            raise UsageError(f"S4D's states come in conjugate pairs; {self.state_size} is not even")
 
 
 @dataclass(frozen=True)
 class SelectiveConfig(StateSpaceConfig):
     """Options of Mamba and Mamba-2."""
 
-    training_defaults: ClassVar = {**LANGUAGE_MODEL_DROPOUT, "length": 64, "lr": 6e-3, "clip": 1.0}
+    training_defaults: ClassVar = {**STATE_SPACE_DEFAULTS, "lr": 6e-3}
 
     expand: int = state_space_option(
         2, "Inner channels for each unit of `width`.", low=1, high=10**3
     )
-    state: int = state_space_option(
+    state_size: int = state_space_option(
         16, "N, numbers that a channel keeps; even in S4D.", low=1, high=10**6
     )
-    conv: int = state_space_option(4, "K, tokens that the convolution sees.", low=1, high=10**4)
+    conv_kernel: int = state_space_option(
+        4, "K, tokens that the convolution sees.", low=1, high=10**4
+    )
 
     @property
     def inner_width(self) -> int:

@@ -31,13 +31,13 @@ class TransformerLayerConfig(HiddenDropout, AttentionDropout, NetworkConfig):
         None, "Heads of keys and values, which the attention heads share (Ainslie et al. 2023).",
         none="as `heads`", low=1, high=10**4,
     )  # fmt: skip
-    feed_forward: int | None = transformer_option(
+    ffn_width: int | None = transformer_option(
         None, "Hidden width of the feed-forward sublayer.",
         none="4 x `width`; with swiglu 8/3 x `width`", low=1, high=10**6,
     )  # fmt: skip
-    norm_first: bool = transformer_option(
+    pre_norm: bool = transformer_option(
         True, "Norms stand before the sublayers (pre-norm) or after them (post-norm).",
-        negative="norm_last",
+        negative="post_norm",
     )  # fmt: skip
     norm: Literal["layer", "rms"] = transformer_option("layer", "LayerNorm or RMSNorm.")
     positions: Literal["learned", "sinusoidal", "rotary", "none"] = transformer_option(
@@ -70,39 +70,40 @@ class TransformerLayerConfig(HiddenDropout, AttentionDropout, NetworkConfig):
     def feed_forward_width(self) -> int:
         """F, the hidden width of a feed-forward sublayer."""
         if self.activation == "swiglu":  # three matrices instead of two; a multiple of 8 is fast
-            return self.feed_forward or 8 * round(self.width / 3)
-        return self.feed_forward or 4 * self.width
+            return self.ffn_width or 8 * round(self.width / 3)
+        return self.ffn_width or 4 * self.width
 
 
 @dataclass(frozen=True)
 class TransformerConfig(TransformerLayerConfig):
     training_defaults: ClassVar = {
         **LANGUAGE_MODEL_DROPOUT,
-        "length": 128, "lr": 1e-3, "clip": 1.0, "weight_decay": 0.1, "warmup": 0.05,
+        "seq_length": 128, "lr": 1e-3, "clip": 1.0, "weight_decay": 0.1, "warmup": 0.05,
         "schedule": "cosine",
     }  # fmt: skip
 
-    horizon: int = transformer_option(
+    context_length: int = transformer_option(
         256, "The most tokens that the model reads at once.",
-        default_help="as `length`", low=1, high=10**7,
+        default_help="as `seq_length`", low=1, high=10**7,
     )  # fmt: skip
     experts: int = transformer_option(
         0, "Experts in each feed-forward sublayer; 0 is an ordinary sublayer.", low=0, high=10**4
     )
-    experts_active: int = transformer_option(
+    experts_per_token: int = transformer_option(
         2, "Experts that each position is sent to.", low=1, high=10**4
     )
-    experts_balance: float = transformer_option(
+    experts_balance_loss: float = transformer_option(
         0.01, "Weight of the loss that evens out the use of the experts.", low=0, high=10**3
     )
-    experts_z: float = transformer_option(
+    experts_z_loss: float = transformer_option(
         0.001, "Weight of the loss that keeps the router's logits small.", low=0, high=10**3
     )
 
     def __post_init__(self) -> None:
         """Errors: UsageError where numbers do not fit together."""
         super().__post_init__()
-        if self.experts and not 1 <= self.experts_active <= self.experts:
+        if self.experts and not 1 <= self.experts_per_token <= self.experts:
             raise UsageError(
-                f"experts_active {self.experts_active} of {self.experts} experts cannot be active"
+                f"`experts_per_token={self.experts_per_token}` must be from 1 to"
+                f" `experts={self.experts}`"
             )

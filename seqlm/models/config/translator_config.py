@@ -27,15 +27,15 @@ class TranslatorConfig(NetworkConfig):
 
     source_vocab_size: int | None = None
     """Types of the source; by default those of the target, in one vocabulary."""
-    share_embedding: bool = translator_option(
+    share_embeddings: bool = translator_option(
         True, "With a joint vocabulary, source and target share one embedding.",
-        needs=("separate", (False,)), negative="own_embedding",
+        needs=("separate_vocab", (False,)),
     )  # fmt: skip
 
     @property
     def shares_source_embedding(self) -> bool:
         """Whether source and target are read by one embedding."""
-        return self.share_embedding and self.source_vocab_size is None
+        return self.share_embeddings and self.source_vocab_size is None
 
     @property
     def source_types(self) -> int:
@@ -93,7 +93,7 @@ class TransformerTranslatorConfig(TransformerLayerConfig, TranslatorConfig):
     positions: Literal["learned", "sinusoidal", "rotary", "none"] = transformer_option(
         "sinusoidal", "Position embeddings."
     )
-    horizon: int = transformer_option(
+    context_length: int = transformer_option(
         256, "The most tokens that the model reads at once.",
         default_help="as `max_length`", low=1, high=10**7,
         needs=("positions", ("learned",)),

@@ -69,10 +69,10 @@ class MambaState(NamedTuple):
 class MambaLayer(StateSpaceLayer):
     def __init__(self, config: MambaConfig) -> None:
         super().__init__()
-        inner, N, R = config.inner_width, config.state, config.rank
+        inner, N, R = config.inner_width, config.state_size, config.rank
         self.sizes = [R, N, N]  # δ, B, C
         self.in_proj = Linear(config.width, 2 * inner, bias=False)  # x, z
-        self.conv_weight, self.conv_bias = init_conv(inner, config.conv)
+        self.conv_weight, self.conv_bias = init_conv(inner, config.conv_kernel)
         self.x_proj = Linear(inner, sum(self.sizes), bias=False)
         self.dt_proj = Linear(R, inner)
         self.dt_proj.bias = init_dt_bias(inner)

@@ -63,10 +63,10 @@ class Mamba2Layer(StateSpaceLayer):
     def __init__(self, config: Mamba2Config) -> None:
         super().__init__()
         inner, heads = config.inner_width, config.inner_width // config.channels_per_head
-        self.sizes = [inner, config.state, config.state]  # X, B, C
+        self.sizes = [inner, config.state_size, config.state_size]  # X, B, C
         self.head_width = config.channels_per_head
         self.in_proj = Linear(config.width, inner + sum(self.sizes) + heads, bias=False)
-        self.conv_weight, self.conv_bias = init_conv(sum(self.sizes), config.conv)
+        self.conv_weight, self.conv_bias = init_conv(sum(self.sizes), config.conv_kernel)
         self.dt_bias = init_dt_bias(heads)
         self.A_log = nn.Parameter(torch.empty(heads).uniform_(1, 16).log())
         self.D = nn.Parameter(torch.ones(heads))

@@ -191,7 +191,7 @@ class S4D(StateSpaceModel):
     config_class = S4DConfig
 
     def __init__(self, config: S4DConfig) -> None:
-        layers = (S4DLayer(config.width, config.state) for _ in range(config.layers))
+        layers = (S4DLayer(config.width, config.state_size) for _ in range(config.layers))
         super().__init__(config, layers, nn.LayerNorm)
 
     def parameter_groups(self) -> list[ParameterGroup]:

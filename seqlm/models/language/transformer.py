@@ -15,7 +15,7 @@ A full softmax has no bias here (it stays 0), so that a model can have exactly t
 published ones. Our tensors beside theirs in the `transformers` library, for layer i; ' marks a
 transposed matrix:
 
-    GPT-2      norm_first, norm layer, positions learned, activation gelu-tanh (or gelu, as its
+    GPT-2      pre_norm, norm layer, positions learned, activation gelu-tanh (or gelu, as its
                activation_function), bias, heads = kv_heads, tied or not
       output_layer.weight (embedding, untied)  wte.weight          (lm_head.weight likewise)
       positions                                wpe.weight
@@ -24,7 +24,7 @@ transposed matrix:
       blocks.i.attention.qkv, .out             h.i.attn.c_attn', h.i.attn.c_proj'
       blocks.i.feed_forward.up, .down          h.i.mlp.c_fc', h.i.mlp.c_proj'
       norm                                     ln_f
-    Llama      norm_first, norm rms, positions rotary (rope_theta 10000), activation swiglu, no bias
+    Llama      pre_norm, norm rms, positions rotary (rope_theta 10000), activation swiglu, no bias
       output_layer.weight (embedding, untied)  model.embed_tokens.weight (lm_head.weight likewise)
       blocks.i.attention_norm                  input_layernorm
       blocks.i.feed_forward_norm               post_attention_layernorm
@@ -79,10 +79,10 @@ class Block(TransformerLayer):
         self.feed_forward = (
             MixtureOfExperts(
                 networks,
-                config.experts_active,
+                config.experts_per_token,
                 config.width,
-                config.experts_balance,
-                config.experts_z,
+                config.experts_balance_loss,
+                config.experts_z_loss,
             )
             if self.has_experts
             else networks[0]
@@ -107,15 +107,15 @@ class Transformer(LanguageNetwork):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
-        self.context_length = config.horizon
+        self.context_length = config.context_length
         self.output_layer = make_output_layer(config, config.width)
         if not config.tied:
             self.embedding = nn.Parameter(torch.empty(config.vocab_size, config.width))
         self.positions: nn.Parameter | None = None
         if config.positions == "learned":
-            self.positions = nn.Parameter(torch.empty(config.horizon, config.width))
+            self.positions = nn.Parameter(torch.empty(config.context_length, config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = make_norm(config) if config.norm_first else nn.Identity()
+        self.norm = make_norm(config) if config.pre_norm else nn.Identity()
         self.initialize()
 
     @torch.no_grad()
@@ -149,10 +149,10 @@ class Transformer(LanguageNetwork):
         Errors: ModelError where more than `context_length` tokens would have been read.
         """
         config, length, offset = self.config, tokens.shape[1], cache[0].keys.shape[2]
-        if offset + length > config.horizon:
+        if offset + length > config.context_length:
             raise ModelError(
                 f"a text of {offset + length} tokens is beyond the model's context length of"
-                f" {config.horizon}"
+                f" {config.context_length}"
             )
         device = tokens.device
         mask = causal_mask(length, offset, device) if offset and length > 1 else None

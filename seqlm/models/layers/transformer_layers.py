@@ -41,7 +41,7 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, config: TransformerLayerConfig) -> None:
         super().__init__()
-        self.pre_norm, self.dropout = config.norm_first, config.dropout_hidden
+        self.pre_norm, self.dropout = config.pre_norm, config.dropout_hidden
         self.attention_norm, self.feed_forward_norm = make_norm(config), make_norm(config)
         self.attention = SelfAttention(
             config.width, config.heads, config.num_kv_heads, config.bias, config.dropout_attention

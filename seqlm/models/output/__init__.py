@@ -19,7 +19,7 @@ from seqlm.models.output.softmax import Softmax
 def make_output_layer(config: NetworkConfig, width: int) -> OutputLayer:
     """The output layer that `config.softmax` names, for features that are `width` wide."""
     if config.softmax == "adaptive":
-        return AdaptiveSoftmax(config.vocab_size, width, config.cutoffs)
+        return AdaptiveSoftmax(config.vocab_size, width, config.softmax_cutoffs)
     if config.softmax == "sampled":
-        return SampledSoftmax(config.vocab_size, width, config.samples)
+        return SampledSoftmax(config.vocab_size, width, config.softmax_samples)
     return Softmax(config.vocab_size, width)

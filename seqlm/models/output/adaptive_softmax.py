@@ -39,7 +39,9 @@ class AdaptiveSoftmax(OutputLayer):
         cutoffs = cheapest_cutoffs(vocab_size) if cutoffs is None else cutoffs
         if [*cutoffs] != sorted({*cutoffs} & {*range(1, vocab_size)}):
             listed = ",".join(map(str, cutoffs))
-            raise UsageError(f"cutoffs {listed} do not rise between 1 and {vocab_size - 1}")
+            raise UsageError(
+                f"`softmax_cutoffs` {listed} do not rise between 1 and {vocab_size - 1}"
+            )
         self.edges = [0, *cutoffs, vocab_size]
         self.weight = init_embedding(vocab_size, width)
         self.bias = nn.Parameter(torch.zeros(vocab_size))

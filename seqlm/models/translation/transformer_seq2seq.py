@@ -148,7 +148,7 @@ class TransformerTranslator(TranslationNetwork):
     def __init__(self, config: TransformerTranslatorConfig) -> None:
         super().__init__(config)
         width = config.width
-        self.context_length = config.horizon if config.positions == "learned" else None
+        self.context_length = config.context_length if config.positions == "learned" else None
         self.output_layer = make_output_layer(config, width)
         if not config.tied:
             self.embedding = nn.Parameter(torch.empty(config.vocab_size, width))
@@ -157,12 +157,12 @@ class TransformerTranslator(TranslationNetwork):
         self.positions: nn.Parameter | None = None
         self.source_positions: nn.Parameter | None = None
         if config.positions == "learned":
-            self.positions = nn.Parameter(torch.empty(config.horizon, width))
-            self.source_positions = nn.Parameter(torch.empty(config.horizon, width))
+            self.positions = nn.Parameter(torch.empty(config.context_length, width))
+            self.source_positions = nn.Parameter(torch.empty(config.context_length, width))
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
-        self.encoder_norm = make_norm(config) if config.norm_first else nn.Identity()
+        self.encoder_norm = make_norm(config) if config.pre_norm else nn.Identity()
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
-        self.norm = make_norm(config) if config.norm_first else nn.Identity()
+        self.norm = make_norm(config) if config.pre_norm else nn.Identity()
         self.initialize()
 
     @torch.no_grad()

@@ -60,28 +60,28 @@ def resolve(
 def fit_lengths(
     settings: TrainingSettings, model: dict[str, Any], given: Mapping[str, Any]
 ) -> tuple[TrainingSettings, dict[str, Any]]:
-    """Holds a segment (`length`) or a sentence (`max_length`) to what its reader takes at most.
+    """Holds a segment (`seq_length`) or a sentence (`max_length`) to what its reader takes at most.
 
     It is shortened where it is not `given`. Errors: UsageError where it is, and longer.
     """
-    name = "length" if settings.task == "lm" else "max_length"
+    name = "seq_length" if settings.task == "lm" else "max_length"
     length = getattr(settings, name)
     bounds: dict[str, int] = {}
     if settings.task == "translation":
         bounds["batch_tokens"] = settings.batch_tokens
     options = options_of(settings.task, settings.arch)
-    has_context_length = "horizon" in options and (
+    has_context_length = "context_length" in options and (
         settings.task == "lm" or model.get("positions") == "learned"
     )
     if has_context_length:
-        bounds["horizon"] = model.get("horizon", length)
+        bounds["context_length"] = model.get("context_length", length)
     if name not in given and bounds:
         length = min(length, *bounds.values())
     for bound_name, bound in bounds.items():
         if length > bound:
             raise UsageError(f"`{name}={length}` is longer than `{bound_name}={bound}`")
     if has_context_length:
-        model = {"horizon": length, **model}
+        model = {"context_length": length, **model}
     return replace(settings, **{name: length}), model
 
 

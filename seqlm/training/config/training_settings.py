@@ -63,9 +63,9 @@ class TrainingSettings:
         None, "Occurrences that a type needs to enter the vocabulary.",
         none=f"{by_name(DEFAULT_MIN_COUNT)}, else or with <unk> in the text 1", low=1, high=2**31,
     )  # fmt: skip
-    separate: bool = setting(
+    separate_vocab: bool = setting(
         False, "A vocabulary for each language, or a joint one.",
-        section="Translation", needs=TRANSLATION, negative="joint",
+        section="Translation", needs=TRANSLATION, negative="joint_vocab",
     )  # fmt: skip
     context: Literal["carried", "sentence", "window"] | None = text(
         None, "What is read before a token: all lines, its sentence, or a window.",
@@ -94,19 +94,19 @@ class TrainingSettings:
         2048, "Size of a batch: sentence pairs times their longest side, in tokens.",
         section="Translation", low=2, high=10**9, needs=TRANSLATION, instead="batch_size",
     )  # fmt: skip
-    length: int = optimization(
+    seq_length: int = optimization(
         35, "Tokens of a segment, through which gradients flow.",
         low=1, high=10**7, needs=LANGUAGE_MODELING, instead="max_length",
     )  # fmt: skip
     max_length: int = setting(
         100, "Maximum tokens of either side of a pair, </s> included; longer pairs are left out.",
-        section="Translation", low=2, high=10**7, needs=TRANSLATION, instead="length",
+        section="Translation", low=2, high=10**7, needs=TRANSLATION, instead="seq_length",
     )  # fmt: skip
     variable_length: bool = optimization(
-        False, "Draw the length of each segment around `length` (AWD-LSTM).",
+        False, "Draw the length of each segment around `seq_length` (AWD-LSTM).",
         needs=LANGUAGE_MODELING,
     )  # fmt: skip
-    accumulate: int = optimization(
+    grad_accumulation: int = optimization(
         1, "Segments or batches whose gradients make one update.", low=1, high=10**6
     )
     # --------------------------------------------------------------------------------- optimization
@@ -127,7 +127,7 @@ class TrainingSettings:
         none=by_name({name: betas[1] for name, betas in DEFAULT_BETAS.items()}),
         low=0, high=0.999999, needs=ADAM, tuned_for=ADAMW,
     )  # fmt: skip
-    beta1_lowest: float | None = optimization(
+    beta1_min: float | None = optimization(
         None, "What `beta1` falls to at the peak of the learning rate, before it rises again.",
         none="`beta1` stays", low=0, high=0.9999, needs=("optimizer", ("adam", "adamw")),
     )  # fmt: skip
@@ -164,7 +164,7 @@ class TrainingSettings:
         " place (Bengio et al. 2015).",
         section="Regularization",
     )  # fmt: skip
-    scheduled_sampling_last: float = setting(
+    teacher_forcing_end: float = setting(
         0.75, "Share of true words in the input at the end of training.",
         section="Regularization", low=0.01, high=0.98,
         needs=("scheduled_sampling", ("linear", "exponential", "inverse-sigmoid")),
@@ -175,7 +175,7 @@ class TrainingSettings:
     average_decay: float = optimization(
         0.999, "Decay of the moving average.", low=0, high=0.9999999, needs=("average", ("ema",))
     )
-    average_wait: int = optimization(
+    average_patience: int = optimization(
         5, "Validations without an improvement after which nt-asgd begins to average.",
         low=1, high=10**6, needs=("average", ("nt-asgd",)),
     )  # fmt: skip
@@ -204,7 +204,7 @@ class TrainingSettings:
         3, "Validations without an improvement before training stops.",
         none="never", section="Validation", low=1, high=10**9, by={"average": {"nt-asgd": None}},
     )  # fmt: skip
-    tolerance: float = setting(
+    min_delta: float = setting(
         0.0, "Nats per token, or points of BLEU or chrF, that make an improvement.",
         section="Validation", low=0, high=10**3,
     )  # fmt: skip
@@ -232,12 +232,12 @@ SECTIONS = (
 SCHEDULE = frozenset(
     {
         *("epochs", "steps", "lr", "schedule", "warmup", "cooldown"),
-        *("average", "average_decay", "average_wait", "average_last"),
+        *("average", "average_decay", "average_patience", "average_last"),
     }
 )
 """Settings that begin a new phase of a resumed run."""
 CHANGEABLE = SCHEDULE | {
     *("clip", "weight_decay", "label_smoothing", "precision", "compile", "tensorboard"),
-    *("patience", "tolerance", "valid_every"),
+    *("patience", "min_delta", "valid_every"),
 }
 """Settings that a resumed run may change."""

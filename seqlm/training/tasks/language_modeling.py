@@ -181,7 +181,8 @@ class LanguageModelingTask(TrainingTask):
 
 def make_batches(ids: np.ndarray, network: Network, settings: TrainingSettings) -> Batches:
     """Batches of `ids` (N,) for the context that the settings name; `carried` if they name none."""
-    rows, length, seed, device = settings.batch_size, settings.length, settings.seed, network.device
+    rows, length, seed = settings.batch_size, settings.seq_length, settings.seed
+    device = network.device
     if settings.context == "sentence":
         return LineBatches(ids, rows, seed, device, max_length=network.context_length)
     if settings.context == "window":

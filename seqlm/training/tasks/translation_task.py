@@ -256,15 +256,16 @@ def make_tokenizers(
     """
     kind, size, min_count = settings.tokenizer, settings.vocab_size, settings.min_count
     if settings.vocab is not None:
-        if settings.separate or size is not None or min_count is not None:
+        if settings.separate_vocab or size is not None or min_count is not None:
             raise UsageError(
-                "`vocab` takes a vocabulary as it is: no `separate`, `vocab_size` or `min_count`"
+                "`vocab` takes a vocabulary as it is: no `separate_vocab`, `vocab_size` or"
+                " `min_count`"
             )
         return borrowed_tokenizers(settings.vocab, kind)
 
     def learn(sides: list[Side]) -> Tokenizer:
         return learn_tokenizer(sides, kind, size, min_count, DEFAULT_MIN_COUNT.get(kind, 1))
 
-    if settings.separate:
+    if settings.separate_vocab:
         return learn([target]), learn([source])
     return learn([source, target]), None

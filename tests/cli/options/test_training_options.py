@@ -87,7 +87,7 @@ def test_defaults_are_within_their_range():
         ("dropout_output", "0.2; translation: 0; translation by rnn, lstm, gru: 0.3"),
         ("optimizer", "adamw; with `average=nt-asgd`: sgd"),
         ("activation", "tanh; transformer: gelu; translation: gelu"),
-        ("state", "16; s4d: 64"),
+        ("state_size", "16; s4d: 64"),
         ("tied", "`tied`"),
         ("peephole", ""),
         ("vocab_size", f"all types; bpe: {DEFAULT_BPE_SIZE}"),
@@ -129,7 +129,7 @@ def test_help_has_sections(seqlm):
     text = " ".join(result.out.split())
     for section in ("Arguments", "Options", *SECTIONS):
         assert f"\n{section}:\n" in result.out
-    assert "--norm-first / --norm-last" in result.out
+    assert "--pre-norm / --post-norm" in result.out
     assert "--schedule constant|cosine|one-cycle|plateau|wsd" in text
     assert "[needs --schedule wsd; from 0 to 1; default: 0.1]" in text
     assert "[transformer; default: 4 x --width; with swiglu 8/3 x --width]" in text

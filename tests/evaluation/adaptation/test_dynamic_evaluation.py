@@ -98,7 +98,9 @@ def test_scores_are_those_of_the_equations(arch, segment, scaled, ids):
     np.testing.assert_allclose(scores, step_by_step(network, ids, rule), rtol=1e-9)
 
 
-@pytest.mark.parametrize("settings", [{"softmax": "adaptive", "cutoffs": (3, 6)}, {"tied": False}])
+@pytest.mark.parametrize(
+    "settings", [{"softmax": "adaptive", "softmax_cutoffs": (3, 6)}, {"tied": False}]
+)
 def test_other_output_layers_learn_alike(settings, ids):
     network, rule = build("lstm", **settings), Rule(5, 0.3, 0.1)
     scores = AdaptiveScorer(network, rule)(ids).log_probs
@@ -129,7 +131,7 @@ def test_the_statistics_are_the_root_of_the_mean_of_squares(monkeypatch):
 
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
 def test_how_the_text_is_cut_changes_nothing_and_the_network_stays_as_it_was(arch, ids):
-    network = build(arch, heads=2, horizon=20) if arch == "transformer" else build(arch)
+    network = build(arch, heads=2, context_length=20) if arch == "transformer" else build(arch)
     before = copy.deepcopy(network.state_dict())
     for rule in (None, Rule(8, 0.3, 0.05, random_roots(network))):
         cache = NeuralCacheConfig(11, 0.3, 0.5)
@@ -159,7 +161,7 @@ def test_what_does_not_move_is_static(ids):
 
 @pytest.mark.parametrize("segment", [2, 5, 10])
 def test_windows_are_those_of_a_static_transformer(segment, ids):
-    network = build("transformer", heads=2, horizon=20)
+    network = build("transformer", heads=2, context_length=20)
     static = Scorer(network, "window")(ids).log_probs
     np.testing.assert_allclose(AdaptiveScorer(network)(ids).log_probs, static, rtol=1e-9)
     still = AdaptiveScorer(network, Rule(segment, 0.0, 0.1))(ids).log_probs
@@ -219,7 +221,7 @@ def test_what_adapts_and_what_does_not_are_mixed(ids):
 
 def test_what_makes_no_sense_is_refused():
     carried, by_line = loaded(build(), WORDS), loaded(build(), WORDS, "sentence", name="lines")
-    short = loaded(build("transformer", heads=2, horizon=20), WORDS, "window", name="short")
+    short = loaded(build("transformer", heads=2, context_length=20), WORDS, "window", name="short")
     fixed = loaded(Fixed([1 / VOCAB] * VOCAB), WORDS, name="fixed")
     check(Adaptation(), [fixed])
     check(Adaptation(temperature=2.0), [by_line])

@@ -27,7 +27,9 @@ I = 2 * D  # noqa: E741
 
 def build(**options) -> Mamba:
     torch.manual_seed(1)
-    config = MambaConfig(vocab_size=11, width=D, layers=2, state=N, conv=K, dt_rank=R, **options)
+    config = MambaConfig(
+        vocab_size=11, width=D, layers=2, state_size=N, conv_kernel=K, dt_rank=R, **options
+    )
     model = Mamba(config).double().eval()
     with torch.no_grad():
         for layer in model.layers:

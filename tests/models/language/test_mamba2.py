@@ -30,7 +30,7 @@ H = I // P
 def build(**options) -> Mamba2:
     torch.manual_seed(1)
     config = Mamba2Config(
-        vocab_size=11, width=D, layers=2, head_width=P, state=N, conv=K, **options
+        vocab_size=11, width=D, layers=2, head_width=P, state_size=N, conv_kernel=K, **options
     )
     model = Mamba2(config).double().eval()
     with torch.no_grad():

@@ -71,7 +71,9 @@ def assert_equal_logits(model: StateSpaceModel, other: torch.nn.Module, layer_na
 
 def test_mamba():
     torch.manual_seed(1)
-    config = MambaConfig(V, tied=False, width=D, layers=LAYERS, state=N, conv=K, dt_rank=3)
+    config = MambaConfig(
+        V, tied=False, width=D, layers=LAYERS, state_size=N, conv_kernel=K, dt_rank=3
+    )
     other = transformers.MambaForCausalLM(
         transformers.MambaConfig(**SHARED, time_step_rank=3, tie_word_embeddings=False)
     )
@@ -82,7 +84,9 @@ def test_mamba():
 
 def test_mamba2():
     torch.manual_seed(1)
-    config = Mamba2Config(V, tied=False, width=D, layers=LAYERS, state=N, conv=K, head_width=8)
+    config = Mamba2Config(
+        V, tied=False, width=D, layers=LAYERS, state_size=N, conv_kernel=K, head_width=8
+    )
     other = transformers.Mamba2ForCausalLM(
         transformers.Mamba2Config(
             **SHARED, head_dim=8, num_heads=6, n_groups=1, chunk_size=16, tie_word_embeddings=False

@@ -21,7 +21,8 @@ B, H, N = 3, 5, 6
 def build(**options) -> S4D:
     """In float64, with initial parameters except that frequencies are not multiples of pi."""
     torch.manual_seed(1)
-    model = S4D(S4DConfig(vocab_size=11, width=H, layers=2, state=N, **options)).double().eval()
+    config = S4DConfig(vocab_size=11, width=H, layers=2, state_size=N, **options)
+    model = S4D(config).double().eval()
     with torch.no_grad():
         for layer in model.layers:
             layer.frequency.uniform_(-3, 3)
@@ -140,4 +141,4 @@ def test_steps_and_decays_have_a_low_rate_and_every_parameter_is_in_one_group():
 
 def test_a_state_without_its_conjugate_is_refused():
     with pytest.raises(UsageError, match="5 is not even"):
-        S4DConfig(vocab_size=11, state=5)
+        S4DConfig(vocab_size=11, state_size=5)

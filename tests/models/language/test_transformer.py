@@ -20,15 +20,16 @@ SHAPES = {
         "norm": "rms", "positions": "rotary", "activation": "swiglu", "bias": False,
         "kv_heads": 2, "tied": False,
     },
-    "post-norm": {"norm_first": False, "positions": "sinusoidal", "activation": "relu"},
-    "no positions": {"positions": "none", "kv_heads": 1, "norm_first": False, "norm": "rms"},
-    "narrow": {"bias": False, "feed_forward": 5, "tied": False},
+    "post-norm": {"pre_norm": False, "positions": "sinusoidal", "activation": "relu"},
+    "no positions": {"positions": "none", "kv_heads": 1, "pre_norm": False, "norm": "rms"},
+    "narrow": {"bias": False, "ffn_width": 5, "tied": False},
 }  # fmt: skip
 
 
 def build(**options) -> Transformer:
     torch.manual_seed(1)
-    settings = {"vocab_size": V, "width": D, "layers": 2, "heads": H, "horizon": 16} | options
+    sizes = {"vocab_size": V, "width": D, "layers": 2, "heads": H, "context_length": 16}
+    settings = sizes | options
     return Transformer(TransformerConfig(**settings)).eval()
 
 
@@ -121,13 +122,13 @@ def features_slowly(model, tokens):
         return torch.stack([feed_forward(layer, config, row) for row in x])
 
     for block in model.blocks:
-        if config.norm_first:
+        if config.pre_norm:
             x = x + attention(block.attention, config, normed(block.attention_norm, x))
             x = x + fed(block.feed_forward, normed(block.feed_forward_norm, x))
         else:
             x = normed(block.attention_norm, x + attention(block.attention, config, x))
             x = normed(block.feed_forward_norm, x + fed(block.feed_forward, x))
-    return normed(model.norm, x) if config.norm_first else x
+    return normed(model.norm, x) if config.pre_norm else x
 
 
 @torch.no_grad()
@@ -174,7 +175,7 @@ def test_the_future_changes_nothing(shape):
 
 
 def test_a_text_beyond_the_context_length_is_refused():
-    model = build(horizon=5)
+    model = build(context_length=5)
     state = model.advance(model.start(1), torch.full((1, 4), 2))
     with pytest.raises(
         ModelError, match="a text of 6 tokens is beyond the model's context length of 5"
@@ -190,8 +191,8 @@ def test_a_text_beyond_the_context_length_is_refused():
         ({"width": 10}, "a width of 10 cannot be shared by 4 heads"),
         ({"kv_heads": 3}, "4 heads cannot share 3 of keys and values"),
         ({"heads": 8, "positions": "rotary"}, "rotary positions need heads of even width"),
-        ({"experts": 2, "experts_active": 3}, "3 of 2 experts cannot be active"),
-        ({"experts": 2, "experts_active": 0}, "0 of 2 experts cannot be active"),
+        ({"experts": 2, "experts_per_token": 3}, "experts_per_token 3 must be from 1 to experts 2"),
+        ({"experts": 2, "experts_per_token": 0}, "experts_per_token 0 must be from 1 to"),
     ],
 )
 def test_numbers_that_do_not_fit_together_are_refused(options, message):

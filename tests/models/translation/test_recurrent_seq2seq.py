@@ -137,7 +137,7 @@ def translated(
         {},
         {"layers": 2, "bidirectional": False, "embedding": 4},
         {"layers": 3, "tied": False, "embedding": 5, "source_vocab_size": V_SOURCE},
-        {"share_embedding": False, "tied": False},
+        {"share_embeddings": False, "tied": False},
     ],
     ids=["", "one way", "three layers", "own embeddings"],
 )
@@ -196,7 +196,7 @@ def parameters(**options: Any) -> dict[str, Tensor]:
 def test_embeddings_are_tied_three_ways_or_not() -> None:
     assert not {"embedding", "source_embedding"} & parameters().keys()
     assert parameters(source_vocab_size=V_SOURCE)["source_embedding"].shape == (V_SOURCE, D)
-    assert parameters(share_embedding=False)["source_embedding"].shape == (V, D)
+    assert parameters(share_embeddings=False)["source_embedding"].shape == (V, D)
     untied = parameters(tied=False, embedding=3)
     assert untied["embedding"].shape == (V, 3)
     assert untied["output_layer.weight"].shape == (V, D)

@@ -25,19 +25,20 @@ LENGTHS = torch.tensor([5, 2, 4])
 
 SHAPES = {
     "as by default": {},
-    "vaswani": {"norm_first": False, "activation": "relu", "layers": 1},
+    "vaswani": {"pre_norm": False, "activation": "relu", "layers": 1},
     "llama": {
         "norm": "rms", "positions": "rotary", "activation": "swiglu", "bias": False,
         "kv_heads": 2, "tied": False, "layers": 3,
     },
     "learned": {"positions": "learned", "source_vocab_size": 13, "kv_heads": 1},
-    "untied": {"tied": False, "share_embedding": False, "feed_forward": 5},
+    "untied": {"tied": False, "share_embeddings": False, "ffn_width": 5},
 }  # fmt: skip
 
 
 def build(**options) -> TransformerTranslator:
     torch.manual_seed(1)
-    settings = {"vocab_size": V, "width": D, "layers": 2, "heads": H, "horizon": 16} | options
+    sizes = {"vocab_size": V, "width": D, "layers": 2, "heads": H, "context_length": 16}
+    settings = sizes | options
     return TransformerTranslator(TransformerTranslatorConfig(**settings)).eval()
 
 
@@ -125,7 +126,7 @@ def slow(model, source, tokens):
         return torch.stack([norm(layer, one) for one in x])
 
     def around(layer, x, sublayer):
-        if config.norm_first:
+        if config.pre_norm:
             return x + sublayer(normed(layer, x))
         return normed(layer, x + sublayer(x))
 
@@ -133,7 +134,7 @@ def slow(model, source, tokens):
         return lambda x: torch.stack([feed_forward(layer, config, one) for one in x])
 
     table = model.output_layer.weight if config.tied else model.embedding
-    shared = config.share_embedding and config.source_vocab_size is None
+    shared = config.share_embeddings and config.source_vocab_size is None
     source_table = table if shared else model.source_embedding
     e = entered(config, source_table, model.source_positions, source)
     for layer in model.encoder:
@@ -142,7 +143,7 @@ def slow(model, source, tokens):
             lambda x, a=layer.attention: to_itself(config, a, x, lambda t: range(len(x))),
         )  # fmt: skip
         e = around(layer.feed_forward_norm, e, fed(layer.feed_forward))
-    if config.norm_first:
+    if config.pre_norm:
         e = normed(model.encoder_norm, e)
 
     x, seen = entered(config, table, model.positions, tokens), []
@@ -159,7 +160,7 @@ def slow(model, source, tokens):
 
         x = around(layer.cross_norm, x, cross)
         x = around(layer.feed_forward_norm, x, fed(layer.feed_forward))
-    return normed(model.norm, x) if config.norm_first else x, seen[-1]
+    return normed(model.norm, x) if config.pre_norm else x, seen[-1]
 
 
 @torch.no_grad()
@@ -230,10 +231,10 @@ def test_the_source_is_read_once_and_stays_where_it_is():
     [
         ({}, ["output_layer.weight"]),
         ({"tied": False}, ["output_layer.weight", "embedding"]),
-        ({"share_embedding": False}, ["output_layer.weight", "source_embedding"]),
+        ({"share_embeddings": False}, ["output_layer.weight", "source_embedding"]),
         ({"source_vocab_size": 9}, ["output_layer.weight", "source_embedding"]),
         (
-            {"tied": False, "share_embedding": False},
+            {"tied": False, "share_embeddings": False},
             ["output_layer.weight", "embedding", "source_embedding"],
         ),
     ],
@@ -250,9 +251,9 @@ def test_what_is_tied_is_one_matrix(options, matrices):
 
 
 def test_a_sentence_beyond_the_context_length_is_refused():
-    model = build(horizon=5, positions="learned")
+    model = build(context_length=5, positions="learned")
     assert model.context_length == 5
-    assert build(horizon=5).context_length is None
+    assert build(context_length=5).context_length is None
     source = torch.full((1, 5), 2)
     state = model.advance(model.start(source, torch.tensor([5])), source[:, :4])
     message = "a sentence of 6 tokens is beyond the model's context length of 5"
@@ -310,7 +311,7 @@ def reversals(rows: int, longest: int = 5) -> Batch:
 
 def test_it_learns_to_reverse():
     torch.manual_seed(1)
-    config = TransformerTranslatorConfig(V, width=32, layers=2, heads=4, feed_forward=64)
+    config = TransformerTranslatorConfig(V, width=32, layers=2, heads=4, ffn_width=64)
     model = TransformerTranslator(config).train()
     objective = Objective(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3, betas=(0.9, 0.98))

@@ -67,6 +67,6 @@ def test_its_alignment_is_the_mean_of_the_members_alignments():
 
 
 def test_its_context_length_is_the_shortest_of_its_members():
-    short, long = (translator(1, positions="learned", horizon=n) for n in (9, 12))
+    short, long = (translator(1, positions="learned", context_length=n) for n in (9, 12))
     assert Ensemble([translator(1), long, short]).context_length == 9
     assert Ensemble([translator(1), translator(2, "gru")]).context_length is None

@@ -19,7 +19,7 @@ V = 7
 
 def network(horizon: int) -> Transformer:
     torch.manual_seed(1)
-    config = TransformerConfig(V, width=8, layers=2, heads=2, horizon=horizon)
+    config = TransformerConfig(V, width=8, layers=2, heads=2, context_length=horizon)
     model = Transformer(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():

@@ -11,8 +11,8 @@ from seqlm.models.wrappers.temperature import with_temperature
 
 HEADS = [
     {"softmax": "full"},
-    {"softmax": "adaptive", "cutoffs": (3, 6)},
-    {"softmax": "sampled", "samples": 4},
+    {"softmax": "adaptive", "softmax_cutoffs": (3, 6)},
+    {"softmax": "sampled", "softmax_samples": 4},
 ]
 
 

@@ -60,10 +60,10 @@ def config_of(**given: Any) -> dict[str, Any]:
     "given",
     [
         {},
-        {"arch": "transformer", "length": 40, "dropout": 0.3},
+        {"arch": "transformer", "seq_length": 40, "dropout": 0.3},
         {"average": "nt-asgd", "patience": 7},
-        {"softmax": "adaptive", "cutoffs": (3, 5), "variable_length": True},
-        {"task": "translation", "arch": "gru", "separate": True, "input_feeding": True},
+        {"softmax": "adaptive", "softmax_cutoffs": (3, 5), "variable_length": True},
+        {"task": "translation", "arch": "gru", "separate_vocab": True, "input_feeding": True},
         {"task": "translation", "positions": "learned", "max_length": 20},
     ],
 )
@@ -74,8 +74,9 @@ def test_the_configuration_of_a_run_trains_it_again(given, tmp_path):
     settings, model = resolve(read_recipe(str(path)))
     assert settings == resolve(given)[0]
     assert all(config["model"][name] == plain(value) for name, value in model.items())
-    assert config["model"].keys() - model.keys() <= {"vocab_size", "cutoffs", "samples", "horizon",
-                                                     "share_embedding"}  # fmt: skip
+    assert config["model"].keys() - model.keys() <= {"vocab_size", "softmax_cutoffs",
+                                                     "softmax_samples", "context_length",
+                                                     "share_embeddings"}  # fmt: skip
 
 
 def test_its_values_are_not_in_the_way_of_others(tmp_path):

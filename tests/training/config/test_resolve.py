@@ -18,7 +18,7 @@ RECURRENT_TRANSLATOR = {
     **TRANSLATION,
     "lr": 2e-3, "dropout_input": 0.3, "dropout_hidden": 0.3, "dropout_output": 0.3,
 }  # fmt: skip
-STATE_SPACE = {**LM_DROPOUT, "length": 64, "clip": 1.0}
+STATE_SPACE = {**LM_DROPOUT, "seq_length": 64, "clip": 1.0}
 DEFAULTS = {
     ("lm", "ffnn"): {"dropout_input": 0.1, "dropout_output": 0.2},
     ("lm", "rnn"): LM_DROPOUT,
@@ -26,8 +26,8 @@ DEFAULTS = {
     ("lm", "gru"): LM_DROPOUT,
     ("lm", "transformer"): {
         **LM_DROPOUT,
-        "length": 128, "lr": 1e-3, "clip": 1.0, "weight_decay": 0.1, "warmup": 0.05,
-        "schedule": "cosine", "horizon": 128,
+        "seq_length": 128, "lr": 1e-3, "clip": 1.0, "weight_decay": 0.1, "warmup": 0.05,
+        "schedule": "cosine", "context_length": 128,
     },
     ("lm", "s4d"): {**STATE_SPACE, "lr": 8e-3},
     ("lm", "mamba"): {**STATE_SPACE, "lr": 6e-3},
@@ -77,25 +77,28 @@ def test_the_usual_architecture():
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"context": "lines"}, "context is 'lines'; there are carried, sentence, window"),
-        ({"cutoffs": "2000,many"}, "cutoffs is '2000,many'; it takes whole numbers, as 2000,6000"),
-        ({"cutoffs": [2000, 2.5]}, "cutoffs is [2000, 2.5]"),
-        ({"cutoffs": "0"}, "cutoffs is 0; it must be"),
+        (
+            {"softmax_cutoffs": "2000,many"},
+            "softmax_cutoffs is '2000,many'; it takes whole",
+        ),
+        ({"softmax_cutoffs": [2000, 2.5]}, "softmax_cutoffs is [2000, 2.5]"),
+        ({"softmax_cutoffs": "0"}, "softmax_cutoffs is 0; it must be"),
         ({"arch": "transformer", "norm": "batch"}, "norm is 'batch'; there are"),
         (
-            {"arch": "transformer", "length": 70, "horizon": 64},
-            "length 70 is longer than horizon 64",
+            {"arch": "transformer", "seq_length": 70, "context_length": 64},
+            "seq_length 70 is longer than context_length 64",
         ),
         (
-            {"optimizer": "sgd", "beta1_lowest": 0.7},
-            "beta1_lowest needs optimizer adam or adamw",
+            {"optimizer": "sgd", "beta1_min": 0.7},
+            "beta1_min needs optimizer adam or adamw",
         ),
         ({"cooldown": 0.3}, "cooldown needs schedule wsd"),
-        ({"cutoffs": "7"}, "cutoffs needs softmax adaptive"),
+        ({"softmax_cutoffs": "7"}, "softmax_cutoffs needs softmax adaptive"),
         ({"heads": 4}, "heads is an option of transformer, not of lstm"),
         ({"arch": "transformer", "optimizer": "sgd"}, "has no usual rate for arch transformer"),
         (
-            {"arch": "transformer", "length": 9, "horizon": 5},
-            "length 9 is longer than horizon 5",
+            {"arch": "transformer", "seq_length": 9, "context_length": 5},
+            "seq_length 9 is longer than context_length 5",
         ),
     ],
 )
@@ -107,9 +110,9 @@ def test_refusals_name_the_setting(given, message):
 
 @pytest.mark.parametrize("value", ["2000,6000", [2000, 6000], (2000, 6000), "2000, 6000"])
 def test_several_numbers_are_a_flag_or_a_list(value):
-    given = {"softmax": "adaptive", "cutoffs": value}
-    assert resolve(given)[1]["cutoffs"] == (2000, 6000)
-    assert resolve(given, {"cutoffs": None})[1]["cutoffs"] is None
+    given = {"softmax": "adaptive", "softmax_cutoffs": value}
+    assert resolve(given)[1]["softmax_cutoffs"] == (2000, 6000)
+    assert resolve(given, {"softmax_cutoffs": None})[1]["softmax_cutoffs"] is None
 
 
 def test_dropout_is_all_that_the_architecture_has():
@@ -128,16 +131,16 @@ def test_dropout_is_all_that_the_architecture_has():
 
 def test_given_settings_go_before_those_of_the_architecture():
     settings, model = resolve({"arch": "transformer"})
-    assert (settings.length, settings.lr) == (128, 1e-3)
-    assert model["horizon"] == settings.length
-    assert resolve({"arch": "transformer", "length": 32})[1]["horizon"] == 32
+    assert (settings.seq_length, settings.lr) == (128, 1e-3)
+    assert model["context_length"] == settings.seq_length
+    assert resolve({"arch": "transformer", "seq_length": 32})[1]["context_length"] == 32
     given, _ = resolve({"arch": "transformer", "lr": 0.5, "clip": 3.0}, {"clip": 2.0})
     assert (given.lr, given.clip) == (0.5, 2.0)
     # A rate and a decay are those of an optimiser.
     adam, _ = resolve({"arch": "transformer", "optimizer": "adam"})
     assert (adam.peak_lr, adam.weight_decay) == (DEFAULT_LR["adam"], 0)
-    short, model = resolve({"arch": "transformer", "horizon": 5})
-    assert (short.length, model["horizon"]) == (5, 5)
+    short, model = resolve({"arch": "transformer", "context_length": 5})
+    assert (short.seq_length, model["context_length"]) == (5, 5)
 
 
 def test_input_feeding_takes_an_attention_that_has_it():

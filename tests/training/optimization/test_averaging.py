@@ -108,7 +108,7 @@ def test_the_weights_come_back_to_the_bit_in_the_same_tensors(kind) -> None:
 
 @pytest.mark.parametrize("kind", ["ema", "asgd", "last"])
 def test_training_is_blind_to_the_average_that_is_validated(kind) -> None:
-    usual = {"epochs": 2, "batch_size": 4, "length": 7, "patience": None}
+    usual = {"epochs": 2, "batch_size": 4, "seq_length": 7, "patience": None}
     plain = make(TrainingSettings(**usual), dropout=0.0)
     averaged = make(TrainingSettings(**usual, average=kind), dropout=0.0)
     validated: list[torch.Tensor] = []

@@ -66,7 +66,10 @@ def float_dtypes(cache) -> set[torch.dtype]:
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
 def test_bfloat16_is_near_and_keeps_weights_and_state_in_float32(arch) -> None:
     torch.manual_seed(1)
-    model, segment = network(arch, horizon=9) if arch == "transformer" else network(), batch()
+    model, segment = (
+        network(arch, context_length=9) if arch == "transformer" else network(),
+        batch(),
+    )
     exact, *_ = Objective(model)(segment, None)
     loss, cache, _ = Objective(model, precision=Precision("bfloat16", CPU))(segment, None)
     loss.backward()
@@ -84,7 +87,7 @@ def test_a_precision_that_the_device_lacks_is_refused() -> None:
 
 def test_a_scaled_loss_gives_the_same_steps() -> None:
     """S is a power of two: in float32 nothing is lost."""
-    usual = TrainingSettings(epochs=1, batch_size=4, length=7, steps=9)
+    usual = TrainingSettings(epochs=1, batch_size=4, seq_length=7, steps=9)
     plain, scaled = make(usual, dropout=0.0), make(usual, dropout=0.0)
     scaled.precision.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8)
     finish(plain)
@@ -104,7 +107,7 @@ def test_a_scaled_loss_gives_the_same_steps() -> None:
 def test_a_compiled_network_trains_alike(monkeypatch) -> None:
     compiled = torch.compile
     monkeypatch.setattr(compiling.torch, "compile", lambda f, dynamic: compiled(f, backend="eager"))
-    usual = {"epochs": 1, "batch_size": 4, "length": 7, "steps": 4, "context": "window"}
+    usual = {"epochs": 1, "batch_size": 4, "seq_length": 7, "steps": 4, "context": "window"}
     plain = make(TrainingSettings(arch="transformer", **usual), dropout=0.0)
     faster = make(TrainingSettings(arch="transformer", **usual, compile=True), dropout=0.0)
     finish(plain)

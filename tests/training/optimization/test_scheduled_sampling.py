@@ -77,8 +77,8 @@ def test_targets_stay_true_and_nothing_else_changes() -> None:
 def test_the_share_goes_down_over_the_steps_of_training(monkeypatch) -> None:
     trainer = make(
         TrainingSettings(
-            epochs=1, batch_size=4, length=7, scheduled_sampling="linear",
-            scheduled_sampling_last=0.5,
+            epochs=1, batch_size=4, seq_length=7, scheduled_sampling="linear",
+            teacher_forcing_end=0.5,
         )
     )  # fmt: skip
     rates = []

@@ -72,7 +72,7 @@ def make(
 @pytest.mark.parametrize("arch", ["gru", "transformer"])
 @pytest.mark.parametrize("separate", [False, True])
 def test_the_loss_is_that_of_each_target_token_given_its_source(arch, separate) -> None:
-    pairs, _ = reversed_words(separate=separate)
+    pairs, _ = reversed_words(separate_vocab=separate)
     assert (pairs.source_tokenizer is not None) == separate
     model = network(pairs, arch, dropout_hidden=0.5).double()
     assert pairs.valid is not None
@@ -114,7 +114,7 @@ OPTIONS = {
     "lstm, input feeding": (
         "lstm",
         {"attention": "general", "input_feeding": True},
-        {"accumulate": 2},
+        {"grad_accumulation": 2},
     ),
     "transformer": ("transformer", {}, {"average": "last", "label_smoothing": 0.1}),
     "scheduled sampling": ("gru", {"attention": "additive"}, {"scheduled_sampling": "linear"}),
@@ -209,7 +209,7 @@ def test_a_metric_needs_validation_text() -> None:
 
 def test_validation_leaves_out_pairs_beyond_the_learned_positions_with_a_warning() -> None:
     pairs, _ = reversed_words()
-    model = network(pairs, "transformer", positions="learned", horizon=4)
+    model = network(pairs, "transformer", positions="learned", context_length=4)
     with pytest.warns(UserWarning, match=r"30 validation pairs are beyond .* length of 4 tokens"):
         batches = pairs.validation_batches(model, 100)
     assert max(batch.source.shape[1] for batch in batches.epoch(0)) == 4
@@ -218,7 +218,7 @@ def test_validation_leaves_out_pairs_beyond_the_learned_positions_with_a_warning
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"length": 5}, "length needs task lm"),
+        ({"seq_length": 5}, "seq_length needs task lm"),
         ({"batch_size": 5}, "batch_size needs task lm"),
         ({"context": "sentence"}, "context needs task lm"),
         ({"variable_length": True}, "variable_length needs task lm"),
@@ -234,14 +234,14 @@ def test_validation_leaves_out_pairs_beyond_the_learned_positions_with_a_warning
         ({"attention": "dot"}, "attention is an option of rnn, lstm, gru, not of transformer"),
         ({"arch": "gru", "attention": "bahdanau"}, "attention is 'bahdanau'"),
         (
-            {"separate": True, "share_embedding": True},
-            "share_embedding needs separate False",
+            {"separate_vocab": True, "share_embeddings": True},
+            "share_embeddings needs separate_vocab False",
         ),
         ({"max_length": 99, "batch_tokens": 50}, "max_length 99 is longer than batch_tokens 50"),
-        ({"horizon": 30}, "horizon needs positions learned"),
+        ({"context_length": 30}, "context_length needs positions learned"),
         (
-            {"positions": "learned", "horizon": 30, "max_length": 31},
-            "max_length 31 is longer than horizon 30",
+            {"positions": "learned", "context_length": 30, "max_length": 31},
+            "max_length 31 is longer than context_length 30",
         ),
         ({"optimizer": "sgd"}, "optimizer sgd has no usual rate"),
     ],
@@ -256,8 +256,8 @@ def test_the_longest_pair_fits_a_batch_and_the_model() -> None:
     settings, _ = resolve({"task": "translation", "batch_tokens": 50})
     assert settings.max_length == 50
     settings, model = resolve({"task": "translation", "positions": "learned"})
-    assert settings.max_length == model["horizon"]
-    settings, _ = resolve({"task": "translation", "positions": "learned", "horizon": 30})
+    assert settings.max_length == model["context_length"]
+    settings, _ = resolve({"task": "translation", "positions": "learned", "context_length": 30})
     assert settings.max_length == 30
 
 
