@@ -1,7 +1,7 @@
-"""The errors a user can cause. Each carries the exit status of the command that meets it.
+"""The errors that a user can cause, each with the exit status of the command line.
 
 The message is one line: what is wrong, where (file, line), and the remedy. Anything else that is
-raised is our mistake, and shows a traceback with --debug.
+raised is a bug of seqlm, and shows a traceback with --debug.
 
 A message names settings, not flags, and puts them between backquotes, with their value where it has
 one: "`patience` needs validation text", "`cooldown` is for `schedule=wsd`". In Python the message
@@ -21,7 +21,7 @@ MARKED = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`\s]*))?`")
 
 
 class SeqlmError(ValueError):
-    """A run that failed for a reason outside the three classes below (NaN loss, disk full)."""
+    """An error of none of the three classes below, such as a NaN loss or a full disk."""
 
     exit_code = 1
 
@@ -35,7 +35,7 @@ class SeqlmError(ValueError):
 
 
 class UsageError(SeqlmError):
-    """A flag, configuration key or combination that means nothing."""
+    """A setting, an argument or a combination of them that is not valid."""
 
     exit_code = 2
 
@@ -47,7 +47,7 @@ class DataError(SeqlmError):
 
 
 class ModelError(SeqlmError):
-    """A run folder or model that cannot be read, or cannot do what is asked."""
+    """A run folder or model that cannot be read, or does not support what is asked of it."""
 
     exit_code = 4
 
@@ -68,12 +68,12 @@ def spell_plainly(name: str, value: str | None) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """'; did you mean X?', the name a person probably meant, or '' where none is near."""
+    """'; did you mean X?' with the most similar of `names`, or '' if none is similar."""
     near = get_close_matches(word, list(names), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """As `nearest`, but where no name is near, '; there are A, B, C'."""
+    """As `nearest`, but '; there are A, B, C' if no name is similar."""
     names = list(names)
     return nearest(word, names) or (f"; there are {', '.join(names)}" if names else "")

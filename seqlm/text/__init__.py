@@ -1,1 +1,1 @@
-"""Files -> lines -> tokens -> ids."""
+"""Text: files -> lines -> tokens -> ids."""

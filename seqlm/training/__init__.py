@@ -1,1 +1,1 @@
-"""Batches -> weights."""
+"""Training: batches -> weights."""

@@ -170,7 +170,7 @@ class Trainer:
             if self.settings.context == "sentence" and seconds > last_trim + TRIM_INTERVAL:
                 trim_heap()
                 last_trim = seconds
-            validation_due = self.validation_due()
+            validation_due = self.is_validation_due()
             if validation_due or len(pending) >= check_interval:
                 watcher.on_step(self, self.collect_figures(pending))
             if validation_due:
@@ -229,7 +229,7 @@ class Trainer:
         set_learning_rate(self.optimizer, lr, settings.weight_decay, beta1)
         self.precision.step(self.optimizer, settings.clip)
 
-    def validation_due(self) -> bool:
+    def is_validation_due(self) -> bool:
         progress, every = self.progress, self.settings.valid_every
         at_interval = progress.segments_done == 0 if every is None else progress.step % every == 0
         return at_interval or progress.step >= self.total_steps

@@ -119,9 +119,9 @@ def complete_settings(
         raise UsageError("`label_smoothing` needs `softmax=full`, which computes every type")
     if settings.tensorboard:
         check_tensorboard()
-    for value, name in ((settings.average, "nt-asgd"), (settings.schedule, "plateau")):
-        if value == name and not task.has_validation:
-            raise UsageError(f"{name} waits for validations: {task.validation_settings}")
+    for name, value in (("average", "nt-asgd"), ("schedule", "plateau")):
+        if getattr(settings, name) == value and not task.has_validation:
+            raise UsageError(f"`{name}={value}` needs validation text: {task.validation_settings}")
     if settings.scheduled_sampling != "none" and device.type == "mps":
         raise UsageError("`scheduled_sampling` draws in float64, which mps lacks: use `device=cpu`")
     if settings.valid_metric != "loss" and device.type == "mps":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from seqlm.errors import UsageError
@@ -10,9 +12,11 @@ from seqlm.text.batches import LineBatches, StreamBatches, VariableBatches, Wind
 from seqlm.text.corpus import Corpus
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
+from seqlm.training.config.resolve import resolve
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
-from seqlm.training.training_run import complete_settings
+from seqlm.training.training_run import complete_settings, train
+from seqlm.training.watchers import SilentWatcher
 from tests.training.toy import CPU, corpus, network
 
 TOKENIZER = Tokenizer("word", RESERVED + [str(n).encode() for n in range(10)])
@@ -53,14 +57,19 @@ def test_the_context_is_that_of_the_model_unless_it_is_set(arch, given, context,
     ("arch", "options", "given", "message"),
     [
         ("transformer", {}, {"context": "carried"}, "transformer reads at most 7 tokens"),
-        ("gru", {}, {"context": "window"}, "context[= ]window`?: gru has no window"),
-        ("gru", {}, {"context": "sentence", "variable_length": True}, "variable_length`? needs"),
+        ("gru", {}, {"context": "window"}, "context window: gru has no window"),
+        (
+            "gru",
+            {},
+            {"context": "sentence", "variable_length": True},
+            "variable_length needs context carried",
+        ),
         ("lstm", {}, {"precision": "float16"}, "cpu does not compute in it here"),
         (
             "lstm",
             {"softmax": "adaptive", "softmax_cutoffs": (4,)},
             {"label_smoothing": 0.1},
-            "label_smoothing`? needs `?softmax[= ]full",
+            "label_smoothing needs softmax full",
         ),
     ],
 )
@@ -73,5 +82,43 @@ def test_what_does_not_fit_is_refused(arch, options, given, message) -> None:
 def test_what_waits_for_validations_needs_a_text_for_them(given) -> None:
     settings = TrainingSettings(arch="lstm", **given)
     assert complete(settings, network("lstm")).context == "carried"
-    with pytest.raises(UsageError, match=r"waits for validations: .*valid.* or .*valid_fraction"):
+    with pytest.raises(UsageError, match="needs validation text: valid or valid_fraction"):
         complete(settings, network("lstm"), validated=False)
+
+
+def test_a_run_from_python(tmp_path: Path) -> None:
+    (tmp_path / "corpus").write_text("the cat sat .\nthe dog ran .\n" * 20)
+    messages, losses, figures = [], [], []
+
+    class Collector(SilentWatcher):
+        def on_message(self, message):
+            messages.append(message)
+
+        def on_step(self, trainer, loss):
+            losses.append((trainer.progress.step, loss))
+
+        def on_validation(self, trainer, row, is_best):
+            figures.append((row, is_best))
+
+    files = {"corpus": [str(tmp_path / "corpus")]}
+    settings, options = resolve(
+        {
+            "arch": "gru",
+            "width": 8,
+            "layers": 1,
+            "steps": 6,
+            "valid_every": 3,
+            "valid_fraction": 0.2,
+        }
+    )
+    run = train(files, settings, options, output=tmp_path / "run", watcher=Collector())
+    assert [step for step, _ in losses] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row, _ in figures] == [3, 6]
+    assert run.read_metrics() == [row for row, _ in figures]
+    assert figures[0][1]
+    assert messages[0].startswith("corpus: ")
+    assert run.read_config().command == "seqlm.train"
+    silent = train(files, settings, options, output=tmp_path / "silent")
+    assert [row["valid_loss"] for row in silent.read_metrics()] == [
+        row["valid_loss"] for row, _ in figures
+    ]

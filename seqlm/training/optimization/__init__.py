@@ -1,1 +1,1 @@
-"""Steps of the optimizer and all that shapes them."""
+"""The optimizer, the objective it minimizes, and its schedules."""

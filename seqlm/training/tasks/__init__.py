@@ -1,1 +1,1 @@
-"""What a task says of its text, batches and validation."""
+"""Training tasks: the text, the batches and the validation of each."""

@@ -74,7 +74,7 @@ class LanguageModelingTask(TrainingTask):
                 held_out_fraction=settings.valid_fraction or 0.0,
             )
         valid = None
-        if files["valid"]:
+        if files.get("valid"):
             valid = read_corpus(files["valid"], corpus.tokenizer, errors=errors)
         task = cls(
             corpus, valid, settings.valid_fraction, corpus.tokenizer, short_name(files["corpus"][0])

@@ -19,7 +19,7 @@ from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.trainer import ValidationFunction
 
 FilesByRole = Mapping[str, list[str]]
-"""The files of each role; the list may be empty."""
+"""The files of each role; the list may be empty, or the role missing."""
 
 
 class TrainingTask(ABC):

@@ -215,15 +215,17 @@ class TranslationTask(TrainingTask):
 
         Pairs beyond the context length of the network, if it has one, are left out with a warning.
         """
-        pairs, horizon = self.valid, network.context_length
+        pairs, max_length = self.valid, network.context_length
         assert pairs is not None
-        if horizon is not None:
+        if max_length is not None:
             source, target = self.sides["valid_source"], self.sides["valid_target"]
-            pairs = encode_bitext(source, target, self.encoder_tokenizer, self.tokenizer, horizon)
+            pairs = encode_bitext(
+                source, target, self.encoder_tokenizer, self.tokenizer, max_length
+            )
             if pairs.num_long:
                 warnings.warn(
                     f"{pairs.num_long:,} validation pairs are beyond the model's context length of"
-                    f" {horizon} tokens: the loss leaves them out",
+                    f" {max_length} tokens: the loss leaves them out",
                     stacklevel=2,
                 )
         longest = max(int(line_lengths(ids).max()) for ids in (pairs.source, pairs.target))
@@ -238,10 +240,9 @@ def validation_loss(network: TranslationNetwork, batches: PairBatches) -> float:
         assert batch.source is not None
         assert batch.source_lengths is not None
         features, *_ = network(batch.inputs, network.encode(batch.source, batch.source_lengths))
-        real = batch.targets != IGNORE_INDEX
-        total -= float(
-            network.output_layer.score(features[real], batch.targets[real]).cpu().double().sum()
-        )
+        is_real = batch.targets != IGNORE_INDEX
+        scores = network.output_layer.score(features[is_real], batch.targets[is_real])
+        total -= float(scores.cpu().double().sum())
         count += batch.num_targets
     return total / count
 

@@ -80,7 +80,7 @@ def test_bfloat16_is_near_and_keeps_weights_and_state_in_float32(arch) -> None:
 
 
 def test_a_precision_that_the_device_lacks_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"`?precision[= ]float16`?: cpu does not compute in it"):
+    with pytest.raises(UsageError, match="precision float16: cpu does not compute in it"):
         check_precision("float16", CPU)
     check_precision("float32", torch.device("mps"))
 
