@@ -23,7 +23,7 @@ from torch import Tensor
 
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import chooser, greedy
+from seqlm.decoding.token_choice import greedy, make_chooser
 from seqlm.device import choose_device, describe
 from seqlm.models import architectures, model_class
 from seqlm.models.base import LanguageNetwork
@@ -50,7 +50,7 @@ def build(arch: str, length: int, device: torch.device) -> LanguageNetwork:
 def with_state(model: LanguageNetwork, steps: int) -> Iterator[Tensor]:
     with torch.inference_mode():
         state = model.start(1)
-    return generate(model, state, chooser(temperature=0), steps)
+    return generate(model, state, make_chooser(temperature=0), steps)
 
 
 @torch.inference_mode()
@@ -69,7 +69,7 @@ def samples(model: LanguageNetwork, rows: int) -> Iterator[Tensor]:
         with torch.inference_mode():
             state = model.start(rows)
         yield from generate(
-            model, state, chooser(noise=Noise.of(1, range(first, first + rows))), TOKENS
+            model, state, make_chooser(noise=Noise.of(1, range(first, first + rows))), TOKENS
         )
 
 

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.commands import lines_of
-from seqlm.decoding.translation_search import Search, translate
+from seqlm.decoding.decoding_settings import TranslationSettings
+from seqlm.decoding.translation_search import translate
 from seqlm.evaluation.translation_quality import bleu
 from seqlm.models.layers import linear
 from seqlm.runs.load_model import LoadedTranslator, load_translators
@@ -54,8 +55,8 @@ def timed(
     """The translations, and sentences per second."""
     linear.linear = product  # type: ignore[assignment]
     started = time.perf_counter()
-    results = list(translate(*translator, lines, Search(beam=5)))
-    translations = [result.found[0].text for result in results]
+    results = list(translate(*translator, lines, TranslationSettings(beam=5)))
+    translations = [result.best.text for result in results]
     return translations, len(lines) / (time.perf_counter() - started)
 
 

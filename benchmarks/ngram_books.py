@@ -27,8 +27,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from seqlm.evaluation.mixture_scoring import Mix
-from seqlm.evaluation.perplexity import Tally, evaluate
+from seqlm.evaluation.evaluate import score_files
+from seqlm.evaluation.mixture_scoring import LoadedMixture
+from seqlm.evaluation.perplexity import Tally
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.runs.load_model import LoadedModel, load_model
 from seqlm.runs.locate import locate
@@ -96,7 +97,7 @@ def measure_counting(folder: Path, kenlm: Path | None, order: int, rounds: int, 
 def score(loaded: LoadedModel, text: Path) -> tuple[float, np.ndarray]:
     """Seconds from text to scores, and the natural log probabilities."""
     started = time.perf_counter()
-    scored = evaluate(Mix.of([loaded]), [str(text)], Tally())
+    scored = score_files(LoadedMixture.of([loaded]), [str(text)], Tally())
     log_probs = np.concatenate([block.scores.log_probs for block in scored])
     return time.perf_counter() - started, log_probs
 

@@ -20,8 +20,9 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.commands import lines_of
-from seqlm.decoding.sentence_batches import encoded
-from seqlm.decoding.translation_search import SPARE, Search, translate
+from seqlm.decoding.decoding_settings import TranslationSettings
+from seqlm.decoding.sentence_batches import encode_lines
+from seqlm.decoding.translation_search import EXTRA_TOKENS, translate
 from seqlm.device import choose_device, describe
 from seqlm.models.base import TranslationNetwork
 from seqlm.models.tree import select
@@ -29,7 +30,7 @@ from seqlm.runs.load_model import LoadedTranslator, load_translators
 from seqlm.runs.locate import locate
 from seqlm.text.vocabulary import EOS
 
-SEARCH = Search(beam=5)
+SEARCH = TranslationSettings(beam=5)
 
 
 class Hypothesis(NamedTuple):
@@ -38,11 +39,11 @@ class Hypothesis(NamedTuple):
 
 
 @torch.inference_mode()
-def plain(model: TranslationNetwork, source: list[int], search: Search) -> Hypothesis:
+def plain(model: TranslationNetwork, source: list[int], search: TranslationSettings) -> Hypothesis:
     """The best translation of one sentence, by `encode` once and `forward` on whole prefixes."""
     lengths = torch.tensor([len(source)], device=model.device)
     encoded_source = model.encode(torch.tensor([source], device=model.device), lengths)
-    limit = int(search.max_ratio * len(source)) + SPARE
+    limit = int(search.max_length_ratio * len(source)) + EXTRA_TOKENS
     alive: list[tuple[float, list[int]]] = [(0.0, [])]
     ended: list[Hypothesis] = []
     for length in range(1, limit + 1):
@@ -75,7 +76,7 @@ def plain(model: TranslationNetwork, source: list[int], search: Search) -> Hypot
 
 def fast(translator: LoadedTranslator, lines: list[str], batch_size: int) -> Iterator[Hypothesis]:
     for translation in translate(*translator, lines, SEARCH, batch_size):
-        best = translation.found[0]
+        best = translation.best
         yield Hypothesis(best.tokens, best.score)
 
 
@@ -112,7 +113,7 @@ def main() -> None:
     assert isinstance(model, TranslationNetwork)
     step = max(1, len(lines) // options.plain)
     sample = range(0, len(lines), step)[: options.plain]
-    sentences = encoded(translator.source_tokenizer, [lines[at] for at in sample], 0)
+    sentences = encode_lines(translator.source_tokenizer, [lines[at] for at in sample], 0)
     timed(fast(translator, lines[:64], 64))  # a first run, not counted
     batched, quick = timed(fast(translator, lines, 64))
     print(f"batches of 64: {len(lines) / quick:.1f} sentences/s", flush=True)

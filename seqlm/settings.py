@@ -248,6 +248,12 @@ def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
     return value
 
 
+def check_fields(settings: Any) -> None:
+    """Checks every setting of `settings`, an instance of a dataclass. Errors: UsageError."""
+    for name, setting in settings_of(type(settings)).items():
+        check_value(setting, getattr(settings, name))
+
+
 def whole_numbers(setting: Setting, value: Any, name: str | None = None) -> tuple[int, ...]:
     """A YAML list, or '2000,6000' or '2000 6000' as a flag has it. Errors: UsageError."""
     parts = re.split("[, ]+", value) if isinstance(value, str) else value

@@ -47,11 +47,38 @@ def _set_debug(value: bool) -> None:
     debug = value
 
 
-QUIET = flag("-q", "--quiet", help="Nothing but results and errors.", callback=_set_quiet)
-DEBUG = flag("--debug", help="Show the traceback of an error.", callback=_set_debug)
-DEVICE = flag("--device", help="cpu, cuda, cuda:N or mps. [default: the best there is]")
-THREADS = flag("--num-threads", help="CPU threads. [default: all cores]", min=1)
-ERRORS = flag("--errors", help="Invalid UTF-8: strict refuses it, replace puts U+FFFD.")
+QUIET = flag(
+    "-q",
+    "--quiet",
+    help="Print nothing but results, warnings and errors.",
+    callback=_set_quiet,
+    rich_help_panel="Output",
+)
+DEBUG = flag(
+    "--debug",
+    help="Show the traceback of an error.",
+    callback=_set_debug,
+    rich_help_panel="Output",
+)
+DEVICE = flag(
+    "--device",
+    help="Device to compute on: cpu, cuda, cuda:N or mps. [default: the fastest there is]",
+    metavar="NAME",
+    rich_help_panel="Machine",
+)
+THREADS = flag(
+    "--num-threads",
+    help="Number of CPU threads. [default: all cores]",
+    metavar="N",
+    min=1,
+    rich_help_panel="Machine",
+)
+ERRORS = flag(
+    "--errors",
+    help="Invalid UTF-8: refuse it (strict), or read it as U+FFFD (replace). [default: strict]",
+    metavar="strict|replace",
+    rich_help_panel="Input",
+)
 MODEL = flag(
     "-m", "--model", help="A run, a checkpoint of it, or an ARPA file. [default: latest run]"
 )
@@ -59,7 +86,7 @@ OUTPUT = flag("-o", "--output", help="The run folder to write. [default: new, in
 OVERWRITE = flag("--overwrite", help="Replace the run at --output.")
 PRUNE = flag("--prune", help="Leave out n-grams that change the perplexity by less, as 1e-8.")
 PRUNE_TO = flag("--prune-to", help="Keep this many n-grams, those worth most.", min=1)
-JSON = flag("--json", help="Print one JSON object.")
+JSON = flag("--json", help="Print one JSON object.", rich_help_panel="Output")
 
 
 def say(message: str) -> None:

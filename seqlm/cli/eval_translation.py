@@ -1,124 +1,121 @@
-"""`seqlm eval --source F --target F`: numbers about a translator."""
+"""`seqlm eval --source FILE --target FILE`: the metrics of a translator, or of an ensemble."""
 
 from __future__ import annotations
 
 import json as json_module
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from seqlm.cli import console
-from seqlm.errors import UsageError
+from seqlm.cli.console import flag
+from seqlm.cli.options.eval_options import EvalOptions
+from seqlm.cli.options.option_groups import make_group, parameters_of
+from seqlm.decoding.decoding_settings import TranslationSettings
+from seqlm.settings import settings_of
 
 if TYPE_CHECKING:
-    import torch
-    import typer
-
-    from seqlm.decoding.translation_search import Search
-    from seqlm.evaluation.translation_quality import Evaluation
+    from seqlm.evaluation.evaluate import TranslatorEvaluation
     from seqlm.runs.load_model import LoadedModel
 
-OWN = (
-    "source", "target", "beam", "length_penalty", "normalisation", "coverage_penalty", "max_ratio",
-    "max_input_length", "replace_unk",
-)  # fmt: skip
-SHARED = (
-    "model", "metric", "oracle", "seed", "json", "batch_size", "errors", "device", "num_threads",
-    "quiet", "debug",
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class TranslatorOptions:
+    source: Annotated[
+        list[str] | None,
+        flag(
+            "--source",
+            help="Text to translate, one sentence a line.",
+            metavar="FILE",
+            rich_help_panel="Input",
+        ),
+    ] = None
+    target: Annotated[
+        list[str] | None,
+        flag(
+            "--target",
+            help="Reference translation of the source, line by line.",
+            metavar="FILE",
+            rich_help_panel="Input",
+        ),
+    ] = None
 
 
-def is_asked(flags: typer.Context) -> bool:
-    """Whether a command line of `eval` is about translations.
-
-    Errors: UsageError where it has flags of language models as well, or of translations alone.
-    """
-    values, typed = flags.params, console.typed(flags)
-    named = {
-        name: "TEXT" if name == "text" else f"--{name.replace('_', '-')}"
-        for name in values
-        if name in typed and name not in SHARED
-    }
-    if not values["source"] and not values["target"]:
-        for name in OWN:
-            if name in named:
-                raise UsageError(f"{named[name]} is of translations: name --source and --target")
-        return False
-    for name in ("source", "target"):
-        if not values[name]:
-            raise UsageError(f"translations are judged by two texts: name --{name} too")
-    for name in named:
-        if name not in OWN:
-            raise UsageError(f"{named[name]} is of language models: leave it out, or --source")
-    return True
+SEARCH = [
+    name
+    for name, setting in settings_of(TranslationSettings).items()
+    if setting.section in ("Search", "Translation") and name != "nbest"  # the best is evaluated
+]
+PARAMETERS = [
+    *parameters_of(TranslatorOptions),
+    *(parameter for parameter in parameters_of(TranslationSettings) if parameter.name in SEARCH),
+]
 
 
-def evaluate(
-    source: list[str] | None,
-    target: list[str] | None,
-    models: list[str] | None,
-    metric: list[str] | None,
-    oracle: str | None,
-    seed: int,
-    search: Search,
-    json: bool,
-    batch_size: int,
-    errors: str,
-    device: torch.device,
-) -> None:
+def evaluate(common: EvalOptions, options: Mapping[str, Any]) -> None:
     """Translates, scores and prints. Errors: UsageError, DataError, ModelError."""
-    from seqlm.evaluation import exposure, perplexity, translation_quality
+    own = make_group(TranslatorOptions, options)
+    settings = make_group(TranslationSettings, {name: options[name] for name in SEARCH})
+    sources, targets = own.source or [], own.target or []
+    console.inputs([*sources, *targets])
+    device = console.set_up_torch(common.device, common.num_threads, float64=True)
+
+    from seqlm.evaluation.evaluate import evaluate_translator
+    from seqlm.evaluation.metrics import select_metrics
     from seqlm.runs.load_model import load_model
     from seqlm.runs.locate import locate
     from seqlm.text.bitext import read_side
 
-    sources, targets = source or [], target or []
-    console.inputs([*sources, *targets])
-    wanted = perplexity.check_metrics(metric or ["bleu,chrf"], translation_quality.METRICS)
-    exposure.asked(wanted, oracle is not None)
-    runs = [load_model(path, device) for path in console.locate_models(models, "translation")]
-    found = translation_quality.evaluate(
-        runs,
-        read_side(sources, errors),
-        read_side(targets, errors),
-        wanted,
-        search,
-        batch_size,
+    metrics = select_metrics(common.metric, "translation", common.oracle is not None)
+    paths = console.locate_models(common.model, "translation")
+    models = [load_model(path, device) for path in paths]
+    evaluation = evaluate_translator(
+        models,
+        read_side(sources, common.errors),
+        read_side(targets, common.errors),
+        metrics,
+        settings,
+        load_model(locate(common.oracle, "translation"), device) if common.oracle else None,
+        common.seed,
+        common.batch_size,
         console.Stages(),
-        load_model(locate(oracle, "translation"), device) if oracle else None,
-        seed,
     )
-    values = {name: figure.score for name, figure in found.figures.items()}
-    if json:
-        print(json_module.dumps(as_object(values, found, runs)))
+    values = {name: score.value for name, score in evaluation.scores.items()}
+    if common.json:
+        scored = any(metric.of_tally for metric in metrics)
+        print(json_module.dumps(as_object(values, evaluation, models, scored)))
     else:
         console.show(values)
     if any(math.isinf(value) for value in values.values()):
         console.warn("a token has probability 0 under this model")
+    tally, source_tally = evaluation.tally, evaluation.source_tally
     console.say(
-        f"{found.tally.lines} lines; {found.source.tokens} tokens of the source"
-        f" ({found.source.oov} out of vocabulary), {found.tally.tokens} of the target"
-        f" ({found.tally.oov} out of vocabulary)"
+        f"{tally.lines} lines; {source_tally.tokens} tokens of the source"
+        f" ({source_tally.oov} out of vocabulary), {tally.tokens} of the target"
+        f" ({tally.oov} out of vocabulary)"
     )
-    for name, figure in found.figures.items():
-        console.say(f"{name}: {figure.signature}")
+    for name, score in evaluation.scores.items():
+        console.say(f"{name}: {score.signature}")
 
 
 def as_object(
-    values: dict[str, float], found: Evaluation, runs: list[LoadedModel]
+    values: Mapping[str, float],
+    evaluation: TranslatorEvaluation,
+    models: Sequence[LoadedModel],
+    scored: bool,
 ) -> dict[str, Any]:
-    from seqlm.evaluation import perplexity
-
-    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-    paths = [str(run.path) for run in runs]
-    scored = found.tally.log_prob if set(values) & set(perplexity.METRICS) else None
+    """`scored` says whether the targets were scored, so that there is a log-probability."""
+    tally, source_tally = evaluation.tally, evaluation.source_tally
+    paths = [str(loaded.path) for loaded in models]
     return {
-        **finite,
-        "lines": found.tally.lines,
-        "tokens": found.tally.tokens,
-        "oov": found.tally.oov,
-        "source_tokens": found.source.tokens,
-        "source_oov": found.source.oov,
-        **({"log_prob": scored} if scored is not None and math.isfinite(scored) else {}),
+        **{name: value if math.isfinite(value) else None for name, value in values.items()},
+        "lines": tally.lines,
+        "tokens": tally.tokens,
+        "oov": tally.oov,
+        "source_tokens": source_tally.tokens,
+        "source_oov": source_tally.oov,
+        **({"log_prob": tally.log_prob} if scored and math.isfinite(tally.log_prob) else {}),
         **({"model": paths[0]} if len(paths) == 1 else {"models": paths}),
-        "signatures": {name: figure.signature for name, figure in found.figures.items()},
+        "signatures": {name: score.signature for name, score in evaluation.scores.items()},
     }

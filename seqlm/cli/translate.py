@@ -4,193 +4,149 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqlm.cli import console, translation_output
 from seqlm.cli.console import flag
-from seqlm.cli.options import search_options
+from seqlm.cli.options.mixture_options import model_option
+from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
+from seqlm.cli.options.setting_options import takes
+from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.errors import DataError, UsageError
+from seqlm.settings import setting, settings_of
 
 if TYPE_CHECKING:
-    from seqlm.decoding.translation_search import Translation
-
-SEARCHES = ("beam", "nbest", "length_penalty", "normalisation", "coverage_penalty")
-DRAWS = ("temperature", "top_k", "top_p", "seed")
+    from seqlm.decoding.translation_search import TranslatedLine
+    from seqlm.runs.load_model import LoadedTranslator
 
 
-def translate(
-    flags: typer.Context,
+@dataclass(frozen=True)
+class TranslateOptions:
     source: Annotated[
         list[str] | None,
-        typer.Argument(help="Text files, a sentence a line, compressed or not; - is stdin."),
-    ] = None,
+        typer.Argument(
+            help="Text files to translate, one sentence a line, compressed or not; - is standard"
+            " input. [default: -]",
+            metavar="SOURCE",
+            rich_help_panel="Input",
+        ),
+    ] = None
+    score_target: str | None = setting(
+        None, "Score these translations instead of translating: print the log-probability and the"
+        " number of tokens of each line of FILE.", metavar="FILE", section="Input",
+    )  # fmt: skip
+    errors: Annotated[str, console.ERRORS] = "strict"
     model: Annotated[
         list[str] | None,
-        flag(
-            "-m",
-            "--model",
-            envvar=None,  # as in `mixing`
-            help="A run, or a checkpoint in it; several translate together."
-            " [default: the latest run]",
-        ),
-    ] = None,
-    beam: Annotated[int | None, search_options.BEAM] = None,
-    nbest: Annotated[
-        int | None,
-        flag("--nbest", help="Print the N best, as Moses does: id ||| text ||| …", min=1),
-    ] = None,
-    length_penalty: Annotated[float | None, search_options.LENGTH_PENALTY] = None,
-    normalisation: Annotated[str | None, search_options.NORMALISATION] = None,
-    coverage_penalty: Annotated[float | None, search_options.COVERAGE_PENALTY] = None,
-    max_ratio: Annotated[float | None, search_options.MAX_RATIO] = None,
-    max_input_length: Annotated[int | None, search_options.MAX_INPUT_LENGTH] = None,
-    sample: Annotated[
-        bool, flag("--sample", help="Draw a translation, and do not search.")
-    ] = False,
-    temperature: Annotated[
-        float, flag("--temperature", "-t", help="Of samples: below 1 is safer. [default: 1]")
-    ] = 1.0,
-    top_k: Annotated[
-        int | None, flag("--top-k", help="Of samples: keep the K likeliest tokens.")
-    ] = None,
-    top_p: Annotated[
-        float | None, flag("--top-p", help="Of samples: keep the likeliest that hold this mass.")
-    ] = None,
-    seed: Annotated[int, flag("--seed", help="Equal seeds give equal samples. [default: 1]")] = 1,
-    replace_unk: Annotated[bool | None, search_options.REPLACE_UNK] = None,
-    score_target: Annotated[
-        str | None,
-        flag(
-            "--score-target",
-            help="Translate nothing: print the log-probability and the tokens of these lines.",
-        ),
-    ] = None,
+        model_option("a run, or a checkpoint of it. Several translate as an ensemble."),
+    ] = None
     scores: Annotated[
-        bool, flag("--scores", help="Print the score before each text, tab.")
-    ] = False,
-    align: Annotated[
-        bool, flag("--align", help="Print which words belong together after each text: ||| 0-0 1-2")
-    ] = False,
-    plot: Annotated[
-        str | None,
+        bool,
         flag(
-            "--plot",
-            help="Draw the attention of the first sentence, as .png, .svg or .pdf; - draws with"
-            " characters, on stderr.",
+            "--scores",
+            help="Print the score of each translation before it, with a tab between them.",
+            rich_help_panel="Output",
         ),
-    ] = None,
-    json: Annotated[bool, flag("--json", help="Print a JSON object a line.")] = False,
-    batch_size: Annotated[
-        int,
-        flag(
-            "--batch-size",
-            help="Lines translated together; changes no translation. [default: 64]",
-            min=1,
-        ),
-    ] = 64,
-    buffer: Annotated[
-        int | None,
-        flag(
-            "--buffer",
-            help="Lines read before the first is answered; changes no translation. [default: 32"
-            " batches; 1 on a terminal and with --batch-size 1]",
-            min=1,
-        ),
-    ] = None,
-    errors: Annotated[str, console.ERRORS] = "strict",
-    device: Annotated[str | None, console.DEVICE] = None,
-    num_threads: Annotated[int | None, console.THREADS] = None,
-    quiet: Annotated[bool, console.QUIET] = False,
-    debug: Annotated[bool, console.DEBUG] = False,
-) -> None:
-    """Translate SOURCE, or what is typed in: one line out per line in, in order.
+    ] = False
+    plot: str | None = setting(
+        None, "Plot the attention of the first sentence to FILE (.png, .svg or .pdf), or with"
+        " characters to stderr (-).", metavar="FILE", section="Output",
+    )  # fmt: skip
+    json: Annotated[
+        bool, flag("--json", help="Print one JSON object a line.", rich_help_panel="Output")
+    ] = False
+    quiet: Annotated[bool, console.QUIET] = False
+    debug: Annotated[bool, console.DEBUG] = False
+    batch_size: int = setting(
+        64, "Number of lines to translate together; it changes no translation.",
+        low=1, section="Machine",
+    )  # fmt: skip
+    buffer: int | None = setting(
+        None, "Number of lines to read before the first is translated; it changes no translation.",
+        none="32 batches; 1 on a terminal and with `batch_size=1`", low=1, section="Machine",
+    )  # fmt: skip
+    device: Annotated[str | None, console.DEVICE] = None
+    num_threads: Annotated[int | None, console.THREADS] = None
 
-    The search is `--beam` wide and ranks by log p / |Y|^length-penalty. `--buffer` lines are read
-    ahead and sorted by length, so that a slow pipe waits for its answers; on a terminal, and with
-    `--batch-size 1`, each line is answered at once.
+
+SETTINGS = settings_of(TranslationSettings)
+PARAMETERS = in_sections(
+    [*parameters_of(TranslationSettings, {"temperature": "-t"}), *parameters_of(TranslateOptions)]
+)
+
+
+@takes(PARAMETERS)
+def translate(flags: typer.Context, **options: Any) -> None:
+    """Translate SOURCE, or standard input: one line out per line in, in order.
+
+    Translations are found by a beam and ranked by log p / |Y|^length-penalty. Lines are read ahead
+    and sorted by length, so that a slow pipe waits for its answers; on a terminal, and with
+    --batch-size 1, each line is answered at once.
     """
-    console.check_choice("errors", errors, ("strict", "replace"))
-    check(flags, console.typed(flags))
-    sources = list(source) if source else ["-"]
-    texts = sources if score_target is None else [*sources, score_target]
-    console.check_stdin(texts)
-    draw = drawing(temperature, top_k, top_p) if sample else None
-    search = search_options.search(flags, align=align or plot is not None, draw=draw)
-    if plot not in (None, "-"):
-        from seqlm.decoding import attention_plot
+    own = make_group(TranslateOptions, options)
+    console.check_choice("errors", own.errors, ("strict", "replace"))
+    check_combination(options, console.typed(flags))
+    sources = own.source or ["-"]
+    files = sources if own.score_target is None else [*sources, own.score_target]
+    console.check_stdin(files)
+    align = bool(options["align"])
+    settings = make_group(TranslationSettings, {**options, "align": align or own.plot is not None})
+    if own.plot not in (None, "-"):
+        from seqlm.decoding.attention_plot import check_plot_path
 
-        attention_plot.check(plot)
+        check_plot_path(own.plot)
     from seqlm.text import reading
 
-    reading.check_files(texts)
-    paths = console.locate_models(model, "translation")
-    where = console.set_up_torch(device, num_threads, float64=True)  # hypotheses are ranked
-    from seqlm.decoding import translation_search as decoding
+    reading.check_files(files)
+    paths = console.locate_models(own.model, "translation")
+    device = console.set_up_torch(own.device, own.num_threads, float64=True)  # scores are ranked
+
     from seqlm.runs.load_model import load_translators
 
-    translator = load_translators(paths, where)
+    translator = load_translators(paths, device)
+    buffer = own.buffer
     if "-" in sources and sys.stdin.isatty():
         console.say("a sentence a line; Ctrl-D ends")
         buffer = buffer or 1
-    lines = reading.read_lines(sources, errors)
-    if score_target is not None:
-        pairs = pairs_of(lines, reading.read_lines([score_target], errors), score_target)
-        scored = decoding.score_targets(
-            *translator, pairs, batch_size, align, buffer, search.max_input_length
-        )
-        records = (translation_output.scored(each, align, json) for each in scored)
+    lines = reading.read_lines(sources, own.errors)
+    if own.score_target is not None:
+        targets = reading.read_lines([own.score_target], own.errors)
+        pairs = pair_lines(lines, targets, own.score_target)
+        records = score_records(translator, pairs, own, settings, buffer, align)
     else:
-        found = decoding.translate(*translator, lines, search, batch_size, buffer)
-        found = told(found if plot is None else drawn(found, plot))
-        records = (
-            record
-            for number, each in enumerate(found)
-            for record in translation_output.found(
-                number, each, nbest is not None, scores, align, json
-            )
-        )
+        nbest = options["nbest"] is not None
+        records = translation_records(translator, lines, own, settings, buffer, align, nbest)
     for record in records:
         sys.stdout.write(record + "\n")
         sys.stdout.flush()
 
 
-def check(flags: typer.Context, typed: set[str]) -> None:
-    """Errors: UsageError where flags do not go together."""
-    values = flags.params
-
-    def name(one: str) -> str:
-        return "--" + one.replace("_", "-")
-
-    for one in SEARCHES:
-        if values["sample"] and one in typed:
-            raise UsageError(f"{name(one)} is about a search: leave it out, or --sample")
-    for one in DRAWS:
-        if not values["sample"] and one in typed:
-            raise UsageError(f"{name(one)} is about a --sample")
-    if values["scores"] and (values["json"] or values["nbest"] is not None):
-        raise UsageError("--json and --nbest print scores anyway: leave out --scores")
-    if values["score_target"] is not None:
-        for one in (*SEARCHES, "max_ratio", "sample", "replace_unk", "scores", "plot"):
-            if one in typed:
-                raise UsageError(f"--score-target looks for no translation: leave out {name(one)}")
+def check_combination(options: Mapping[str, Any], typed: set[str]) -> None:
+    """Errors: UsageError where options that were `typed` do not go together."""
+    for name, option in SETTINGS.items():
+        if name == "sample" or name not in typed:
+            continue
+        if options["sample"] and option.section == "Search":
+            raise UsageError(f"`{name}` is for a search: leave it out, or `sample`")
+        if not options["sample"] and option.section == "Sampling":
+            raise UsageError(f"`{name}` is for samples: it needs `sample`")
+    if options["scores"] and (options["json"] or options["nbest"] is not None):
+        raise UsageError("`json` and `nbest` print scores in any case: leave out `scores`")
+    if options["score_target"] is not None:
+        for name in (*SETTINGS, "scores", "plot"):
+            if name in typed and name not in ("align", "max_input_length"):
+                raise UsageError(f"`score_target` translates nothing: leave out `{name}`")
 
 
-def drawing(temperature: float, top_k: int | None, top_p: float | None) -> Any:
-    """How a sample is drawn, given its noise. Errors: UsageError."""
-    from seqlm.decoding.sampling_noise import Noise
-    from seqlm.decoding.token_choice import chooser
-
-    choose = partial(chooser, temperature, top_k, top_p)
-    choose(noise=Noise.of(0, []))  # refuses what is out of range before anything is loaded
-    return choose
-
-
-def pairs_of(lines: Iterator[str], targets: Iterator[str], name: str) -> Iterator[tuple[str, str]]:
-    """Errors: DataError where there are not as many lines of both."""
+def pair_lines(
+    lines: Iterator[str], targets: Iterator[str], name: str
+) -> Iterator[tuple[str, str]]:
+    """The lines of a source and its translation `name`. Errors: DataError where their numbers
+    differ."""
     for number, line in enumerate(lines, 1):
         target = next(targets, None)
         if target is None:
@@ -200,38 +156,72 @@ def pairs_of(lines: Iterator[str], targets: Iterator[str], name: str) -> Iterato
         raise DataError(f"{name} goes on where the source ends")
 
 
-# ---------------------------------------------------------------------------------- what is told
+# ------------------------------------------------------------------------------- what is printed
 
 
-def told(found: Iterable[Translation]) -> Iterator[Translation]:
-    """The same; after the last, how fast that was and what had no end."""
-    from seqlm.text.vocabulary import EOS
+def score_records(
+    translator: LoadedTranslator,
+    pairs: Iterable[tuple[str, str]],
+    own: TranslateOptions,
+    settings: TranslationSettings,
+    buffer: int | None,
+    align: bool,
+) -> Iterator[str]:
+    """The lines to print for given translations."""
+    from seqlm.decoding.forced_decoding import score_targets
 
-    begun, lines, endless = time.perf_counter(), 0, 0
-    for each in found:
+    scored = score_targets(
+        *translator, pairs, own.batch_size, align, buffer, settings.max_input_length
+    )
+    return (translation_output.format_scored_pair(pair, align, own.json) for pair in scored)
+
+
+def translation_records(
+    translator: LoadedTranslator,
+    lines: Iterable[str],
+    own: TranslateOptions,
+    settings: TranslationSettings,
+    buffer: int | None,
+    align: bool,
+    nbest: bool,
+) -> Iterator[str]:
+    """The lines to print for translations."""
+    from seqlm.decoding import translation_search
+
+    translated = translation_search.translate(*translator, lines, settings, own.batch_size, buffer)
+    if own.plot is not None:
+        translated = with_plot(translated, own.plot)
+    for number, line in enumerate(with_report(translated)):
+        yield from translation_output.format_line(number, line, nbest, own.scores, align, own.json)
+
+
+def with_report(translated: Iterable[TranslatedLine]) -> Iterator[TranslatedLine]:
+    """Passes translations through; reports speed and truncated outputs at the end."""
+    started, lines, truncated = time.perf_counter(), 0, 0
+    for line in translated:
         lines += 1
-        endless += each.found[0].tokens[-1:] not in ([], [EOS])
-        yield each
-    seconds = time.perf_counter() - begun
+        truncated += line.best.is_truncated
+        yield line
+    seconds = time.perf_counter() - started
     console.say(f"{lines:,} lines in {seconds:.1f} s ({lines / max(seconds, 1e-9):.1f} a second)")
-    if endless:
-        console.say(f"{endless:,} were cut at their limit; --max-ratio allows longer ones")
+    if truncated:
+        console.say(f"{truncated:,} were cut at their limit; --max-length-ratio allows longer ones")
 
 
-def drawn(found: Iterable[Translation], place: str) -> Iterator[Translation]:
-    """The same; the attention of the first that is not blank is drawn."""
-    from seqlm.decoding import attention_plot
+def with_plot(translated: Iterable[TranslatedLine], path: str) -> Iterator[TranslatedLine]:
+    """Passes translations through; plots the attention of the first line that is not blank."""
+    from seqlm.decoding.attention_plot import text_plot, token_labels, write_plot
 
-    done = False
-    for each in found:
-        best = each.found[0]
-        if not done and best.alignment is not None:
-            done = True
-            sides = attention_plot.labels(each.source.pieces), attention_plot.labels(best.pieces)
-            if place == "-":
-                colour = console.is_tty(sys.stderr)
-                console.tell(attention_plot.in_characters(best.alignment, *sides, colour=colour))
+    plotted = False
+    for line in translated:
+        best = line.best
+        if not plotted and best.alignment is not None:
+            plotted = True
+            source, target = token_labels(line.source.pieces), token_labels(best.pieces)
+            if path == "-":
+                color = console.is_tty(sys.stderr)
+                console.tell(text_plot(best.alignment, source, target, color=color))
             else:
-                attention_plot.draw(place, best.alignment, *sides)
-                console.say(f"{place}: {each.source.text}")
-        yield each
+                write_plot(path, best.alignment, source, target)
+                console.say(f"{path}: {line.source.text}")
+        yield line

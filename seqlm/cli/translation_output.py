@@ -9,69 +9,71 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seqlm.decoding.translation_search import ScoredPair, Translated, Translation
+    from seqlm.decoding.forced_decoding import ScoredPair
+    from seqlm.decoding.translation_search import TranslatedLine, Translation
 
 
-def found(
-    number: int, each: Translation, nbest: bool, scores: bool, align: bool, json: bool
+def format_line(
+    number: int, line: TranslatedLine, nbest: bool, scores: bool, align: bool, json: bool
 ) -> Iterator[str]:
-    """What is printed of line `number`, from 0."""
+    """The lines to print for the translations of source line `number`, from 0."""
     if json:
-        yield dumped(
-            {
-                "line": number + 1,
-                "source": each.source.text,
-                "found": [as_object(each, one, align) for one in each.found],
-            }
-        )
+        translations = [as_object(line, translation, align) for translation in line.translations]
+        yield to_json({"line": number + 1, "source": line.source.text, "found": translations})
         return
-    for one in each.found if nbest else each.found[:1]:
-        linked = [pharaoh(one.alignment, each.source.pieces, one.pieces)] if align else []
+    for translation in line.translations if nbest else line.translations[:1]:
+        links = [alignment_of(line, translation)] if align else []
+        text, score = translation.text, f"{translation.score:.6f}"
         if nbest:
-            features = f"LogProb= {one.log_prob:.6f} Length= {len(one.tokens)}"
-            yield " ||| ".join([str(number), one.text, features, f"{one.score:.6f}", *linked])
+            features = f"LogProb= {translation.log_prob:.6f} Length= {len(translation.tokens)}"
+            yield " ||| ".join([str(number), text, features, score, *links])
         elif scores:
-            yield "\t".join([f"{one.score:.6f}", one.text, *linked])
+            yield "\t".join([score, text, *links])
         else:
-            yield " ||| ".join([one.text, *linked])
+            yield " ||| ".join([text, *links])
 
 
-def as_object(each: Translation, one: Translated, align: bool) -> dict[str, Any]:
-    linked = {"align": pharaoh(one.alignment, each.source.pieces, one.pieces)} if align else {}
+def as_object(line: TranslatedLine, translation: Translation, align: bool) -> dict[str, Any]:
+    links = {"align": alignment_of(line, translation)} if align else {}
     return {
-        "text": one.text,
-        "log_prob": one.log_prob,
-        "score": one.score,
-        "tokens": len(one.tokens),
-    } | linked
+        "text": translation.text,
+        "log_prob": translation.log_prob,
+        "score": translation.score,
+        "tokens": len(translation.tokens),
+    } | links
 
 
-def scored(each: ScoredPair, align: bool, json: bool) -> str:
-    """What is printed of a given target: its log-probability and its tokens."""
-    log_prob, said = sum(each.log_probs), each.target.pieces[:-1]
-    links = [pharaoh(each.alignment, each.source.pieces, each.target.pieces)] if align else []
+def format_scored_pair(pair: ScoredPair, align: bool, json: bool) -> str:
+    """The line to print for a given target: its log-probability and its tokens."""
+    log_prob, pieces = sum(pair.log_probs), pair.target.pieces[:-1]
+    links = [pharaoh(pair.alignment, pair.source.pieces, pair.target.pieces)] if align else []
     if not json:
-        return "\t".join([f"{log_prob:.6f}", str(each.target.length), *links])
-    return dumped(
+        return "\t".join([f"{log_prob:.6f}", str(pair.target.length), *links])
+    return to_json(
         {
-            "source": each.source.text,
-            "target": each.target.text,
+            "source": pair.source.text,
+            "target": pair.target.text,
             "log_prob": log_prob,
-            "tokens": [piece.decode(errors="replace") for piece in said] + ["</s>"],
-            "log_probs": each.log_probs,
+            "tokens": [piece.decode(errors="replace") for piece in pieces] + ["</s>"],
+            "log_probs": pair.log_probs,
             **({"align": links[0]} if align else {}),
         }
     )
 
 
+def alignment_of(line: TranslatedLine, translation: Translation) -> str:
+    return pharaoh(translation.alignment, line.source.pieces, translation.pieces)
+
+
 def pharaoh(attention: Tensor | None, source: list[bytes], target: list[bytes]) -> str:
-    """'0-0 1-2': word of the source, word of the target."""
-    from seqlm.decoding.alignment import links
+    """A word alignment in the format of Pharaoh, '0-0 1-2': word of the source, word of the
+    target."""
+    from seqlm.decoding.alignment import align_words
 
     if attention is None:
         return ""
-    return " ".join(f"{i}-{j}" for i, j in links(attention, source, target))
+    return " ".join(f"{i}-{j}" for i, j in align_words(attention, source, target))
 
 
-def dumped(record: dict[str, Any]) -> str:
+def to_json(record: dict[str, Any]) -> str:
     return json_module.dumps(record, ensure_ascii=False)

@@ -6,8 +6,8 @@
     a_ji  =  mean_{t in j}  sum_{s in i}  a_ts        a word's attention: its tokens', on all of i
     i*(j) =  argmax_i a_ji                            the link of word j
 
-A word is what white space separates, and a token may be a word, a piece of one or a character; its
-*piece* is the text it adds, the white space in front of it too.
+A word is what white space separates, and a token may be a word, a piece of one or a character. The
+*piece* of a token is the text it adds to its line, with the white space in front of it.
 """
 
 from __future__ import annotations
@@ -25,28 +25,34 @@ from seqlm.text.vocabulary import EOS
 SPACE = b" \t\r\n\v\f"
 
 
-def read_pieces(tokenizer: Tokenizer, block: Block, ids: np.ndarray) -> list[bytes]:
-    """(N,) the text behind each of `ids`, the encoding of `block`; of `</s>` it is nothing."""
+# --------------------------------------------------------------------------------------- pieces
+
+
+def pieces_of_block(tokenizer: Tokenizer, block: Block, ids: np.ndarray) -> list[bytes]:
+    """(N,) the piece of each of `ids` (N,), the encoding of `block`; the piece of `</s>` is b''."""
     start, length = tokenizer.token_spans(block, ids)
     ends = start + length
-    found = [block.data[a:b] for a, b in zip(start.tolist(), ends.tolist())]
-    return spaced(tokenizer, ids.tolist(), found)
+    texts = [block.data[a:b] for a, b in zip(start.tolist(), ends.tolist())]
+    return add_spaces(tokenizer, ids.tolist(), texts)
 
 
-def written_pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[bytes]:
-    """The text that each of `ids` adds to a line; of `</s>` it is nothing."""
-    return spaced(tokenizer, ids, [tokenizer.types[id] for id in ids])
+def pieces_of_ids(tokenizer: Tokenizer, ids: Sequence[int]) -> list[bytes]:
+    """The piece of each of `ids` as a generated line has it; the piece of `</s>` is b''."""
+    return add_spaces(tokenizer, ids, [tokenizer.types[id] for id in ids])
 
 
-def spaced(tokenizer: Tokenizer, ids: Sequence[int], found: list[bytes]) -> list[bytes]:
-    """Words with the space in front of them, where they are not the first of their line."""
-    before = [EOS, *ids[:-1]]
-    space = [b" " if tokenizer.kind == "word" and id != EOS else b"" for id in before]
-    return [b"" if id == EOS else gap + piece for id, gap, piece in zip(ids, space, found)]
+def add_spaces(tokenizer: Tokenizer, ids: Sequence[int], texts: list[bytes]) -> list[bytes]:
+    """Pieces from the texts of tokens: a word that is not the first of its line has a space."""
+    previous = [EOS, *ids[:-1]]
+    spaces = [b" " if tokenizer.kind == "word" and id != EOS else b"" for id in previous]
+    return [b"" if id == EOS else space + text for id, space, text in zip(ids, spaces, texts)]
 
 
-def words_of(pieces: Sequence[bytes]) -> list[int]:
-    """The number of the word each piece belongs to, from 0; -1 where it is of none."""
+# ---------------------------------------------------------------------------------------- words
+
+
+def word_numbers(pieces: Sequence[bytes]) -> list[int]:
+    """The number of the word that each piece belongs to, from 0; -1 for a piece of white space."""
     numbers, words, inside = [], -1, False
     for piece in pieces:
         number = -1
@@ -58,21 +64,23 @@ def words_of(pieces: Sequence[bytes]) -> list[int]:
     return numbers
 
 
-def links(
+def align_words(
     attention: Tensor, source: Sequence[bytes], target: Sequence[bytes]
 ) -> list[tuple[int, int]]:
-    """(i*(j), j) of every word j, given `attention` (T, S) between the pieces.
+    """(i*(j), j) of every word j, given `attention` (T, S) between the pieces of both sides.
 
-    Among equals the first word; none where the source has no words.
+    Among equals the first word is taken. A source without words has no links.
     """
-    into, behind = members(words_of(source)), members(words_of(target))  # (I, S), (J, T)
-    if not len(into) or not len(behind):
+    source_words = membership(word_numbers(source))  # (I, S)
+    target_words = membership(word_numbers(target))  # (J, T)
+    if not len(source_words) or not len(target_words):
         return []
-    among = behind @ attention.double().cpu() @ into.T  # (J, I); a sum over t has the same argmax
-    return [(i, j) for j, i in enumerate(among.argmax(1).tolist())]
+    # (J, I), as a sum over t: it has the argmax of the mean.
+    between_words = target_words @ attention.double().cpu() @ source_words.T
+    return [(i, j) for j, i in enumerate(between_words.argmax(1).tolist())]
 
 
-def members(words: list[int]) -> Tensor:
-    """(W, N) float64: 1 where token n belongs to word w."""
+def membership(words: list[int]) -> Tensor:
+    """(W, N) float64 from the word numbers of N tokens: 1 where token n belongs to word w."""
     number = torch.arange(max(words, default=-1) + 1)[:, None]
     return (torch.tensor(words, dtype=torch.long) == number).double()

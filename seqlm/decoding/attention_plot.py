@@ -1,4 +1,4 @@
-"""Pictures of an alignment: what each target token looked at while it was written.
+"""Pictures of an alignment: the source tokens that each target token attended to.
 
     a_ts   attention of target token t on source token s; every row sums to 1
 
@@ -19,11 +19,11 @@ from seqlm.errors import SeqlmError, UsageError
 FORMATS = (".png", ".svg", ".pdf")
 SHADES = " ░▒▓█"
 BLACK, WHITE = 232, 255
-"""The greys of a terminal of 256 colours."""
+"""The grays of a terminal of 256 colors."""
 
 
-def labels(pieces: Sequence[bytes]) -> list[str]:
-    """Tokens as a picture names them: the text they add, without the space around it."""
+def token_labels(pieces: Sequence[bytes]) -> list[str]:
+    """The labels of tokens: the text they add, without the white space around it."""
     texts = [piece.decode(errors="replace") for piece in pieces]
     return [text.strip() or "·" if text else "</s>" for text in texts]
 
@@ -31,10 +31,10 @@ def labels(pieces: Sequence[bytes]) -> list[str]:
 # ------------------------------------------------------------------------------------------- files
 
 
-def check(path: str) -> None:
-    """Errors: UsageError where no picture can be drawn into `path`."""
+def check_plot_path(path: str) -> None:
+    """Errors: UsageError where no plot can be written to `path`."""
     if Path(path).suffix.lower() not in FORMATS:
-        raise UsageError(f"{path}: a picture ends in {', '.join(FORMATS)}")
+        raise UsageError(f"{path}: the name of a plot ends in {', '.join(FORMATS)}")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -43,20 +43,20 @@ def check(path: str) -> None:
         ) from None
 
 
-def draw(path: str, attention: Tensor, source: Sequence[str], target: Sequence[str]) -> None:
-    """A file of `attention` (T, S) between the labels of both sides.
+def write_plot(path: str, attention: Tensor, source: Sequence[str], target: Sequence[str]) -> None:
+    """Writes a plot of `attention` (T, S), with the labels of both sides.
 
-    Errors: UsageError as `check`; SeqlmError where the file cannot be written.
+    Errors: UsageError as `check_plot_path`; SeqlmError where the file cannot be written.
     """
-    check(path)
+    check_plot_path(path)
     from matplotlib.figure import Figure
 
     size = 1.5 + 0.35 * len(source), 1.0 + 0.3 * len(target)  # inches
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(attention.numpy(), cmap="Greys", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(source)), map(plain, source), rotation=90)
-    axes.set_yticks(range(len(target)), map(plain, target))
+    axes.set_xticks(range(len(source)), map(escape_dollars, source), rotation=90)
+    axes.set_yticks(range(len(target)), map(escape_dollars, target))
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.set_xticks([at - 0.5 for at in range(1, len(source))], minor=True)
@@ -68,44 +68,45 @@ def draw(path: str, attention: Tensor, source: Sequence[str], target: Sequence[s
         raise SeqlmError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def plain(label: str) -> str:
-    """A dollar sign begins no formula."""
+def escape_dollars(label: str) -> str:
+    """The label for matplotlib, in which a dollar sign would begin a formula."""
     return label.replace("$", r"\$")
 
 
 # --------------------------------------------------------------------------------------- terminals
 
 
-def in_characters(
-    attention: Tensor, source: Sequence[str], target: Sequence[str], colour: bool = False
+def text_plot(
+    attention: Tensor, source: Sequence[str], target: Sequence[str], color: bool = False
 ) -> str:
-    """Lines of text: the source's labels run downwards, every square is two columns wide.
+    """A plot of `attention` (T, S) as lines of text: the labels of the source run downwards, and
+    every cell is two columns wide.
 
-    `colour` paints with the greys of a terminal, else with characters.
+    With `color` the cells are painted in the grays of a terminal, otherwise drawn with characters.
     """
-    margin = max(map(columns, target)) + 1
+    margin = max(map(display_width, target)) + 1
     height = max(map(len, source))
     letters = [label.rjust(height) for label in source]
     lines = []
     for at in range(height):
-        row = "".join(label[at] + " " * (2 - columns(label[at])) for label in letters)
+        row = "".join(label[at] + " " * (2 - display_width(label[at])) for label in letters)
         lines.append(" " * margin + row.rstrip())
     for label, weights in zip(target, attention.tolist(), strict=True):
-        row = "".join(square(weight, colour) for weight in weights)
-        lines.append(label + " " * (margin - columns(label)) + row.rstrip())
+        row = "".join(cell(weight, color) for weight in weights)
+        lines.append(label + " " * (margin - display_width(label)) + row.rstrip())
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
-def square(weight: float, colour: bool) -> str:
-    """Attention from 0 to 1."""
-    if colour:
-        grey = BLACK + round(weight * (WHITE - BLACK))
-        return f"\x1b[48;5;{grey}m  \x1b[0m"
+def cell(weight: float, color: bool) -> str:
+    """One cell of a text plot, for a weight from 0 to 1."""
+    if color:
+        gray = BLACK + round(weight * (WHITE - BLACK))
+        return f"\x1b[48;5;{gray}m  \x1b[0m"
     return 2 * SHADES[round(weight * (len(SHADES) - 1))]
 
 
-def columns(text: str) -> int:
-    """How wide a terminal writes it."""
+def display_width(text: str) -> int:
+    """The number of columns that a terminal gives a text."""
     wide = (unicodedata.east_asian_width(letter) in "WF" for letter in text)
     combining = sum(unicodedata.combining(letter) > 0 for letter in text)
     return len(text) + sum(wide) - combining

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from seqlm.decoding.token_choice import Choose
+from seqlm.decoding.token_choice import Chooser
 from seqlm.models.base import SequenceModel, State
 
 
@@ -16,7 +16,7 @@ from seqlm.models.base import SequenceModel, State
 def generate(
     model: SequenceModel,
     state: State,
-    choose: Choose,
+    choose: Chooser,
     steps: int,
     forced: Tensor | None = None,
     end: int | None = None,
@@ -24,7 +24,8 @@ def generate(
     """Yields the (B,) tokens of each step as soon as they are chosen, for at most `steps` steps.
 
     forced: (B, F) tokens to take in the first F steps, -1 where the row is free. It evens out
-        prompts of different length: `state` has read what all have, the rest of each is forced.
+        prompts of different length: `state` has read their common length, and the rest of each is
+        forced.
     end: the token a row ends with when it chooses it (a forced one is prompt). Such a row is
         carried on and yields `end` again; the loop stops when all rows have ended.
     """

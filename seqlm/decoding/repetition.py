@@ -9,9 +9,9 @@ one below 0 *more* probable. No log-probability is above 0, and so on them the i
     log p_v  <-  theta log p_v,   v in S            p_v^theta <= p_v for theta >= 1
 
 *No repeated n-grams* (Paulus, Xiong & Socher 2018) gives no probability to a token that would
-complete an n-gram for the second time. A row that is left nothing by this is left as it was.
+complete an n-gram for the second time. A row in which this would leave no token is not changed.
 
-What comes out need not sum to 1: whoever draws normalises, and a beam adds up what it is given. The
+What comes out need not sum to 1: sampling normalizes it, and beam search adds it up as it is. The
 text so far is the prompt and what was generated; `</s>` in it is a token like any other.
 """
 
@@ -23,23 +23,21 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from seqlm.errors import UsageError
+from seqlm.decoding.decoding_settings import GenerationSettings
 
-Adjust = Callable[[Tensor, Tensor], Tensor]
-"""(B, V) log-probabilities and the (B, t) tokens generated so far -> (B, V)."""
+Adjustment = Callable[[Tensor, Tensor], Tensor]
+"""(B, V) log-probabilities and the (B, t) tokens generated so far -> (B, V) adjusted ones."""
 
 
-def repetition(
+def repetition_adjustment(
     penalty: float = 1.0, ngram: int | None = None, prompt: Tensor | None = None
-) -> Adjust:
-    """Both together. `penalty` 1 and `ngram` None change nothing; `prompt` (P,) is text so far too.
+) -> Adjustment:
+    """Both measures together. A `penalty` of 1 and an `ngram` of None change nothing; the tokens of
+    `prompt` (P,) belong to the text so far.
 
     Errors: UsageError for a value outside its range.
     """
-    if not 1 <= penalty < math.inf:
-        raise UsageError(f"repetition-penalty must be 1 or more, not {penalty}")
-    if ngram is not None and ngram < 1:
-        raise UsageError(f"no-repeat-ngram must be 1 or more, not {ngram}")
+    GenerationSettings(repetition_penalty=penalty, no_repeat_ngram=ngram)  # checks their ranges
 
     def adjust(log_probs: Tensor, history: Tensor) -> Tensor:
         if penalty == 1 and ngram is None:
@@ -47,14 +45,15 @@ def repetition(
         if prompt is not None:
             history = torch.cat([prompt.expand(len(history), -1), history], 1)
         if penalty != 1:
-            log_probs = discourage(log_probs, history, penalty)
+            log_probs = penalize_tokens(log_probs, history, penalty)
         return log_probs if ngram is None else forbid_repeats(log_probs, history, ngram)
 
     return adjust
 
 
-def discourage(log_probs: Tensor, history: Tensor, penalty: float) -> Tensor:
-    """(B, V), (B, t): those of the tokens in `history`, once or often, times `penalty`."""
+def penalize_tokens(log_probs: Tensor, history: Tensor, penalty: float) -> Tensor:
+    """(B, V), (B, t): multiplies the log-probability of every token in `history` by `penalty`, once
+    however often it occurs."""
     return log_probs.scatter(1, history, penalty * log_probs.gather(1, history))
 
 
@@ -63,9 +62,11 @@ def forbid_repeats(log_probs: Tensor, history: Tensor, n: int) -> Tensor:
     t = history.shape[1]
     if t < n:
         return log_probs
-    begun = history[:, t - n + 1 :]  # (B, n-1)
+    prefix = history[:, t - n + 1 :]  # (B, n-1)
     ngrams = history.unfold(1, n, 1)  # (B, t-n+1, n)
-    alike = (ngrams[..., :-1] == begun[:, None]).all(2)  # (B, t-n+1)
-    times = torch.zeros_like(log_probs).scatter_add(1, ngrams[..., -1], alike.to(log_probs.dtype))
-    left = log_probs.masked_fill(times > 0, -math.inf)
-    return left.where(left.isfinite().any(1, keepdim=True), log_probs)
+    matches = (ngrams[..., :-1] == prefix[:, None]).all(2)  # (B, t-n+1)
+    counts = torch.zeros_like(log_probs).scatter_add(
+        1, ngrams[..., -1], matches.to(log_probs.dtype)
+    )
+    remaining = log_probs.masked_fill(counts > 0, -math.inf)
+    return remaining.where(remaining.isfinite().any(1, keepdim=True), log_probs)

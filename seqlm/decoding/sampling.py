@@ -1,135 +1,172 @@
-"""Text from a language model: prompts in, samples out, in order and as they are generated.
+"""Text from a language model: prompts in, samples or the likeliest continuations out.
 
-All samples of a prompt are drawn together, one row each. They are written one after the other: the
-first appears token by token, and when it ends, what the next has reached meanwhile follows at once.
-A sample's noise depends on the seed and its number alone, so that no batching changes it.
+All samples of a prompt are drawn together, one row each. They are given out one after the other:
+the first appears token by token, and when it ends, what the next has reached meanwhile follows at
+once. A sample's noise depends on the seed and its number alone, so that no batching changes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from seqlm.decoding.beam_search import beam_search
+from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.generate import generate
-from seqlm.decoding.repetition import Adjust, repetition
+from seqlm.decoding.repetition import repetition_adjustment
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import Choose
+from seqlm.decoding.token_choice import Chooser, make_chooser
 from seqlm.models.base import LanguageModel, State
 from seqlm.models.tree import select
 from seqlm.text.detokenize import Detokenizer
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
+DEFAULTS = GenerationSettings()
 
-class Piece(NamedTuple):
-    """Some more text of one sample; `done` with its last."""
+# -------------------------------------------------------------------------------------- samples
+
+
+class TextPiece(NamedTuple):
+    """Some more text of one sample; `done` with its last piece."""
 
     number: int  # of the sample, from 0
     text: str
     done: bool = False
 
 
+def sample_texts(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    prompts: Iterable[str],
+    settings: GenerationSettings = DEFAULTS,
+) -> Iterator[str]:
+    """The samples of every prompt, each a text that begins with its prompt."""
+    text = ""
+    for piece in sample(model, tokenizer, prompts, settings):
+        text += piece.text
+        if piece.done:
+            yield text
+            text = ""
+
+
 def sample(
     model: LanguageModel,
     tokenizer: Tokenizer,
     prompts: Iterable[str],
-    each: int,
-    chooser: Callable[..., Choose],
-    seed: int,
-    max_tokens: int,
-    stop: bool = True,
+    settings: GenerationSettings = DEFAULTS,
     batch_size: int = 64,
-) -> Iterator[Piece]:
-    """`each` samples of every prompt, piece by piece, sample after sample.
+) -> Iterator[TextPiece]:
+    """The samples of every prompt, piece by piece, sample after sample.
 
-    A sample goes on from its prompt and ends at `</s>` (where `stop`) or after `max_tokens`.
-    `chooser(noise=, prompt=)` gives the way to choose for a batch of samples of one prompt.
+    The first piece of a sample begins with its prompt. Errors: DataError on a literal `<s>` or
+    `</s>` among the words of a prompt.
     """
-    for place, prompt in enumerate(prompts):
+    count = settings.num_samples
+    for prompt_number, prompt in enumerate(prompts):
+        first_number = prompt_number * count
         start, ids = read_prompt(model, tokenizer, prompt)
-        for first in range(0, each, batch_size):
-            numbers = range(place * each + first, place * each + min(first + batch_size, each))
+        for first in range(0, count, batch_size):
+            numbers = range(first_number + first, first_number + min(first + batch_size, count))
             state = select(start, torch.zeros(len(numbers), dtype=torch.long, device=model.device))
-            choose = chooser(noise=Noise.of(seed, numbers), prompt=ids)
-            tokens = generate(model, state, choose, max_tokens, end=EOS if stop else None)
-            for row, text, done in in_order(tokens, len(numbers), tokenizer, prompt, stop):
-                yield Piece(numbers[row], text, done)
+            choose = chooser_of(settings, numbers, ids)
+            end = EOS if settings.stop == "eos" else None
+            steps = generate(model, state, choose, settings.max_tokens, end=end)
+            pieces = stream_rows(steps, len(numbers), tokenizer, prompt, end)
+            for row, text, done in pieces:
+                yield TextPiece(numbers[row], text, done)
+
+
+def chooser_of(settings: GenerationSettings, numbers: Sequence[int], prompt: Tensor) -> Chooser:
+    """The way to choose the tokens of the samples `numbers`, which go on from `prompt` (P,)."""
+    return make_chooser(
+        settings.temperature,
+        settings.top_k,
+        settings.top_p,
+        settings.min_p,
+        settings.repetition_penalty,
+        settings.no_repeat_ngram,
+        Noise.of(settings.seed, numbers),
+        prompt,
+    )
 
 
 @torch.inference_mode()
 def read_prompt(model: LanguageModel, tokenizer: Tokenizer, prompt: str) -> tuple[State, Tensor]:
     """The state, of one row, after the prompt, and its ids (P,).
 
-    Errors: DataError on a literal `</s>`.
+    Errors: DataError on a literal `<s>` or `</s>` among words.
     """
     ids = torch.from_numpy(tokenizer.encode_text(prompt)).long().to(model.device)
     return model.advance(model.start(1), ids[None]), ids
 
 
-def in_order(
-    steps: Iterable[Tensor], rows: int, tokenizer: Tokenizer, prompt: str, stop: bool
+def stream_rows(
+    steps: Iterable[Tensor], rows: int, tokenizer: Tokenizer, prompt: str, end: int | None
 ) -> Iterator[tuple[int, str, bool]]:
     """(B,) tokens a step -> (row, text, done), row after row, each as soon as it may be shown."""
     writers = [Detokenizer(tokenizer, prompt) for _ in range(rows)]
-    waiting = [prompt] * rows  # text not shown yet
+    pending = [prompt] * rows  # text that has not been shown
     ended = [False] * rows
     shown = 0  # rows wholly shown
     for tokens in steps:
         for row, id in enumerate(tokens.tolist()):
             if not ended[row]:
-                waiting[row] += writers[row].write(id)
-                ended[row] = stop and id == EOS
-        while shown < rows and (waiting[shown] or ended[shown]):
-            yield shown, waiting[shown], ended[shown]
-            waiting[shown] = ""
+                pending[row] += writers[row].write(id)
+                ended[row] = id == end
+        while shown < rows and (pending[shown] or ended[shown]):
+            yield shown, pending[shown], ended[shown]
+            pending[shown] = ""
             if not ended[shown]:
                 break
             shown += 1
     for row in range(shown, rows):
         if not ended[row]:
-            waiting[row] += writers[row].finish()
-        yield row, waiting[row], True
+            pending[row] += writers[row].finish()
+        yield row, pending[row], True
 
 
-class Ranked(NamedTuple):
-    text: str
+# -------------------------------------------------------------------------------- continuations
+
+
+class Continuation(NamedTuple):
+    text: str  # with its prompt
     log_prob: float  # natural, of what follows the prompt
-    score: float
+    score: float  # what continuations are ranked by
 
 
-def best(
+def search_continuations(
     model: LanguageModel,
     tokenizer: Tokenizer,
     prompts: Iterable[str],
-    width: int,
-    nbest: int,
-    max_tokens: int,
-    length_penalty: float = 0.0,
-    avoid: Callable[..., Adjust] = repetition,
-) -> Iterator[list[Ranked]]:
-    """The `nbest` best continuations of each prompt that a beam of `width` finds.
+    settings: GenerationSettings,
+) -> Iterator[list[Continuation]]:
+    """The `nbest` best continuations of each prompt that a beam finds, best first.
 
-    `avoid(prompt=)` gives what is done against repetition.
+    Errors: DataError as `sample`.
     """
+    assert settings.beam is not None, "a search has a beam"
     for prompt in prompts:
         state, ids = read_prompt(model, tokenizer, prompt)
-        (found,) = beam_search(
+        (hypotheses,) = beam_search(
             model,
             state,
-            width,
-            max_tokens,
+            settings.beam,
+            settings.max_tokens,
             EOS,
-            length_penalty=length_penalty,
-            adjust=avoid(prompt=ids),
-            nbest=nbest,
+            length_penalty=settings.length_penalty,
+            normalization=settings.normalization,
+            adjust=repetition_adjustment(
+                settings.repetition_penalty, settings.no_repeat_ngram, ids
+            ),
+            nbest=settings.nbest,
         )
-        ranked = []
-        for hypothesis in found:
+        continuations = []
+        for hypothesis in hypotheses:
             writer = Detokenizer(tokenizer, prompt)
             text = prompt + "".join(map(writer.write, hypothesis.tokens.tolist())) + writer.finish()
-            ranked.append(Ranked(text, hypothesis.log_prob, hypothesis.score))
-        yield ranked
+            continuations.append(Continuation(text, hypothesis.log_prob, hypothesis.score))
+        yield continuations

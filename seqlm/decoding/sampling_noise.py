@@ -26,32 +26,32 @@ GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Noise(NamedTuple):
-    """The noise of a batch of samples. A state: `models.base.select` reorders and drops rows."""
+    """The noise of a batch of samples. It is a state: `models.tree.select` reorders its rows."""
 
     seed: int
-    numbers: Tensor  # (B,) which sample each row is
-    before: int = 0  # tokens of the text that stand before position 0
+    numbers: Tensor  # (B,) the number of the sample in each row
+    offset: int = 0  # tokens of the text that stand before position 0
 
     @classmethod
-    def of(cls, seed: int, numbers: Sequence[int], before: int = 0) -> Noise:
-        return cls(seed, torch.tensor(numbers, dtype=torch.long), before)
+    def of(cls, seed: int, numbers: Sequence[int], offset: int = 0) -> Noise:
+        return cls(seed, torch.tensor(numbers, dtype=torch.long), offset)
 
     def uniform(self, position: int) -> Tensor:
         """(B,) float64 in [0, 1): the draw of each row for the token at `position`.
 
-        With `before` the length of what was read before, a token's draw depends on where it stands
-        in its text: rows whose prompts differ in length may share a batch.
+        Where `offset` is the length of the prompt, a token's draw depends on its place in the text:
+        rows whose prompts differ in length may share a batch.
         """
         numbers = self.numbers.cpu().numpy().astype(np.uint64)  # (B,)
         seed = np.full_like(numbers, self.seed % 2**64)
-        where = np.full_like(numbers, self.before + position)
-        bits = splitmix(splitmix(seed, numbers), where)
+        positions = np.full_like(numbers, self.offset + position)
+        bits = splitmix(splitmix(seed, numbers), positions)
         return torch.from_numpy((bits >> 11) * 2.0**-53).to(self.numbers.device)
 
 
-def splitmix(seed: NDArray[np.uint64], at: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The output at index `at` (from 0) of the SplitMix64 stream that `seed` starts."""
-    z: NDArray[Any] = seed + (at + 1) * GAMMA  # modulo 2^64, as uint64 arrays compute
+def splitmix(seed: NDArray[np.uint64], index: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The output at `index`, from 0, of the SplitMix64 stream that `seed` starts."""
+    z: NDArray[Any] = seed + (index + 1) * GAMMA  # modulo 2^64, as uint64 arrays compute
     z = (z ^ (z >> 30)) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> 27)) * np.uint64(0x94D049BB133111EB)
     output: NDArray[np.uint64] = z ^ (z >> 31)

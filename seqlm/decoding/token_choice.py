@@ -1,8 +1,8 @@
-"""The next token, from what the model thinks of it: pure functions on (B, V) log-probabilities.
+"""The next token, from the model's distribution: pure functions on (B, V) log-probabilities.
 
-`chooser` puts them together. What is done against repetition (`repetition.py`) comes first: it
+`make_chooser` puts them together. What is done against repetition (`repetition.py`) comes first: it
 belongs to the text and not to the draw. Temperature then gives the *tempered* distribution, and
-top-k, top-p and min-p each cut the tail off it. Nothing is renormalised between them, so that all
+top-k, top-p and min-p each cut the tail off it. Nothing is renormalized between them, so that all
 three look at the same distribution, their order does not matter, and a token is kept where each one
 by itself would keep it: the most probable always is. What is cut is -inf, and is never drawn.
 """
@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from seqlm.decoding.repetition import repetition
+from seqlm.decoding.decoding_settings import GenerationSettings
+from seqlm.decoding.repetition import repetition_adjustment
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.errors import UsageError
 
-Choose = Callable[[Tensor, Tensor], Tensor]
+Chooser = Callable[[Tensor, Tensor], Tensor]
 """(B, V) log-probabilities and the (B, t) tokens generated so far -> (B,) tokens."""
 
 
-def chooser(
+def make_chooser(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -33,27 +33,22 @@ def chooser(
     no_repeat_ngram: int | None = None,
     noise: Noise | None = None,
     prompt: Tensor | None = None,
-) -> Choose:
+) -> Chooser:
     """A way to choose. Temperature 0 is greedy and needs no noise; None cuts nothing.
 
     `prompt` (P,) is what was read before the first token: it counts as text that may be repeated.
     Errors: UsageError for a value outside its range.
     """
-    if not 0 <= temperature < math.inf:
-        raise UsageError(f"temperature must be 0 or more, not {temperature}")
-    if top_k is not None and top_k < 1:
-        raise UsageError(f"top-k must be 1 or more, not {top_k}")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise UsageError(f"top-p must be above 0 and at most 1, not {top_p}")
-    if min_p is not None and not 0 <= min_p <= 1:
-        raise UsageError(f"min-p must be between 0 and 1, not {min_p}")
-    adjust = repetition(repetition_penalty, no_repeat_ngram, prompt)
+    GenerationSettings(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
+    )  # checks their ranges
+    adjust = repetition_adjustment(repetition_penalty, no_repeat_ngram, prompt)
     if temperature == 0:
         return lambda log_probs, history: greedy(adjust(log_probs, history))
     assert noise is not None, "a temperature above 0 draws, and needs noise to draw with"
 
     def choose(log_probs: Tensor, history: Tensor) -> Tensor:
-        log_probs = temper(adjust(log_probs.double(), history), temperature)
+        log_probs = apply_temperature(adjust(log_probs.double(), history), temperature)
         if top_k is not None:
             log_probs = keep_top_k(log_probs, top_k)
         if top_p is not None and top_p < 1:
@@ -65,7 +60,7 @@ def chooser(
     return choose
 
 
-# ---------------------------------------------------------------------------------- from p to token
+# ------------------------------------------------------------- from log-probabilities to a token
 
 
 def greedy(log_probs: Tensor) -> Tensor:
@@ -76,7 +71,7 @@ def greedy(log_probs: Tensor) -> Tensor:
 def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:
     """(B, V), (B,) in [0, 1) -> (B,): the token at which the cumulative sum passes `uniform`.
 
-    The log-probabilities need not be normalised. One of -inf adds nothing to the sum, so that no
+    The log-probabilities need not be normalized. One of -inf adds nothing to the sum, so that no
     `uniform` can stop at it.
     """
     cumulative = log_probs.exp().cumsum(1)
@@ -84,11 +79,11 @@ def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, target, right=True)[:, 0]
 
 
-# -------------------------------------------------------------------------------------- changing p
+# ---------------------------------------------------------------------- changing the distribution
 
 
-def temper(log_probs: Tensor, temperature: float) -> Tensor:
-    """p^(1/temperature), normalised (Ackley, Hinton & Sejnowski 1985).
+def apply_temperature(log_probs: Tensor, temperature: float) -> Tensor:
+    """p^(1/temperature), normalized (Ackley, Hinton & Sejnowski 1985).
 
     Below 1 it sharpens, above 1 it flattens. The highest is moved to 0 before the division, which
     would otherwise overflow near temperature 0.
@@ -98,24 +93,24 @@ def temper(log_probs: Tensor, temperature: float) -> Tensor:
 
 def keep_top_k(log_probs: Tensor, k: int) -> Tensor:
     """The k most probable tokens (Fan, Lewis & Dauphin 2018)."""
-    best = highest(log_probs, min(k, log_probs.shape[1]))
-    return kept(log_probs, best, log_probs.gather(1, best))
+    ids = top_ids(log_probs, min(k, log_probs.shape[1]))
+    return scatter_log_probs(log_probs, ids, log_probs.gather(1, ids))
 
 
 def keep_top_p(log_probs: Tensor, p: float) -> Tensor:
     """The nucleus: the fewest tokens whose mass reaches p (Holtzman et al. 2020)."""
-    size = log_probs.shape[1]
-    among = min(256, size)
+    vocab_size = log_probs.shape[1]
+    size = min(256, vocab_size)
     while True:  # A nucleus is mostly small; sorting the whole vocabulary costs ten times as much.
-        best = highest(log_probs, among)  # (B, among)
-        values = log_probs.gather(1, best)
+        ids = top_ids(log_probs, size)  # (B, size)
+        values = log_probs.gather(1, ids)
         mass = values.exp().cumsum(1)
         reached = (mass[:, -1] >= p) | values[:, -1].isneginf()
-        if among == size or reached.all():
+        if size == vocab_size or reached.all():
             break
-        among = min(4 * among, size)
-    before = pad(mass[:, :-1], (1, 0))  # what the more probable ones hold; 0 for the first
-    return kept(log_probs, best, values.masked_fill(before >= p, -math.inf))
+        size = min(4 * size, vocab_size)
+    mass_before = pad(mass[:, :-1], (1, 0))  # of the more probable tokens; 0 for the first
+    return scatter_log_probs(log_probs, ids, values.masked_fill(mass_before >= p, -math.inf))
 
 
 def keep_min_p(log_probs: Tensor, p: float) -> Tensor:
@@ -124,12 +119,12 @@ def keep_min_p(log_probs: Tensor, p: float) -> Tensor:
     return log_probs.masked_fill(relative < p, -math.inf)
 
 
-def kept(log_probs: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+def scatter_log_probs(log_probs: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """(B, V) that holds (B, k) `values` at `ids` and -inf elsewhere."""
     return torch.full_like(log_probs, -math.inf).scatter(1, ids, values)
 
 
-def highest(values: Tensor, k: int) -> Tensor:
+def top_ids(values: Tensor, k: int) -> Tensor:
     """(B, N) -> (B, k) indices of the k highest, falling; among equals the lower index first.
 
     `topk` finds the k-th value but promises nothing about ties, which the counts of an n-gram model
@@ -137,10 +132,10 @@ def highest(values: Tensor, k: int) -> Tensor:
     """
     best, indices = values.topk(min(k + 1, values.shape[1]))
     if best.shape[1] > k and (best[:, k - 1] == best[:, k]).any():  # the k-th has equals further on
-        floor = best[:, k - 1 : k]
-        above, level = values > floor, values == floor
-        room = k - above.sum(1, keepdim=True)
-        chosen = above | (level & (level.cumsum(1) <= room))  # k a row
+        kth = best[:, k - 1 : k]
+        above, equal = values > kth, values == kth
+        needed = k - above.sum(1, keepdim=True)
+        chosen = above | (equal & (equal.cumsum(1) <= needed))  # k a row
         indices = chosen.nonzero()[:, 1].view(-1, k)
     indices = indices[:, :k].sort(1).values
     order = values.gather(1, indices).sort(dim=1, descending=True, stable=True).indices

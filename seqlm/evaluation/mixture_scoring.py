@@ -1,132 +1,164 @@
-"""Several models scored as one (Jelinek & Mercer, 1980).
+"""Several models scored as one (Jelinek & Mercer 1980).
 
-    l_i  =  ln Σ_m λ_m p_m(token i | what model m knows of the text before)
+    l_i  =  ln Σ_m λ_m p_m(token i | the context that model m has)
 
-All score the same N tokens, each in its own context convention: one may start every line afresh
-while another carries its state over lines. The models need the same types; where they number them
-differently, ids are those of the first. A single model is a mixture of one.
+All score the same N tokens, each in its own context convention: one model may start every line
+afresh while another carries its state over lines. The models need the same types; where they number
+them differently, ids are those of the first. A single model is a mixture of one.
 
-The networks among them may be adapted while they score (`adaptive`), all in the same way; n-gram
-models beside them stay as they are.
+`LoadedMixture` is to the model `Mixture` what a `LoadedModel` is to its model: it has the
+tokenizer, the names and the digests of the weights as well. It also scores as no model can: in
+several context conventions at once, and with networks that are adapted while they score
+(`adaptation/`). All networks are adapted in the same way; n-gram models beside them stay as they
+are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self, cast
 
 import numpy as np
 import torch
 
 from seqlm.errors import ModelError, UsageError
-from seqlm.evaluation.adaptation.constants import Adaptation
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.evaluation.adaptation.dynamic_evaluation import (
-    Roots,
-    check,
-    known,
-    roots_over,
-    scorer_of,
+    RMSGradients,
+    check_adaptable,
+    make_scorer,
+    measure_rms_gradients,
+    require,
 )
+from seqlm.evaluation.mixture_weights import check_weights
 from seqlm.evaluation.scoring import Scores
 from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.wrappers.mixture import Mixture
 from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.models.wrappers.temperature import with_temperature
+from seqlm.progress import Progress, silent
 from seqlm.runs.common_vocabulary import common_ids
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.load_model import LoadedModel, load_model, unigram_cache
+from seqlm.runs.locate import ModelPath
+from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import EOS
+from seqlm.text.word_index import TokenSpans
+from seqlm.threads import prefetch_map
 
 
-class Mix(NamedTuple):
-    """M models and their weights."""
+class LoadedMixture(NamedTuple):
+    """M loaded models, their weights, and how they are to score."""
 
     models: Sequence[LoadedModel]
     weights: Sequence[float]  # (M,) λ, not negative, 1 in all
-    ids: np.ndarray  # (M, V), what each model calls type v of the first
+    ids: np.ndarray  # (M, V) the id that each model gives to type v of the first
     adaptation: Adaptation = Adaptation()
-    roots: Sequence[Roots | None] = ()  # (M,), of networks whose steps gradient statistics scale
+    rms_gradients: Sequence[RMSGradients | None] = ()
+    """(M,), of the networks whose updates gradient statistics scale; () where none are scaled."""
     stride: int | None = None
-    """Of the windows of models with a horizon; None is half of that."""
+    """The stride of the windows of models that have a context length; None is half of it."""
 
     @classmethod
     def of(cls, models: Sequence[LoadedModel], weights: Sequence[float] | None = None) -> Self:
-        """Weights are equal where none are given.
+        """The models with `weights`, or with equal weights.
 
-        Errors: ModelError where the vocabularies differ, or one of several gives no probabilities.
+        Errors: ModelError where the vocabularies differ, or one of several models gives no
+        probabilities; UsageError where the weights do not fit.
         """
-        for one in models if len(models) > 1 else ():
-            if not one.model.normalized:
-                raise ModelError(f"{one.path} gives scores, not probabilities: it cannot be mixed")
-        return cls(models, weights or [1 / len(models)] * len(models), common_ids(models))
+        for loaded in models if len(models) > 1 else ():
+            if not loaded.model.normalized:
+                raise ModelError(
+                    f"{loaded.path} gives scores, not probabilities: it cannot be mixed"
+                )
+        if weights is None:
+            weights = [1 / len(models)] * len(models)
+        elif len(models) > 1:
+            weights = check_weights(weights, len(models))
+        return cls(models, weights, common_ids(models))
+
+    # -- the same models, scoring in another way
+
+    def adapted(
+        self, adaptation: Adaptation, statistics: np.ndarray | None = None
+    ) -> LoadedMixture:
+        """The mixture whose networks are adapted by `adaptation`.
+
+        `statistics` (N,) are the ids of the text whose gradients scale the updates.
+        Errors: UsageError where these models cannot be adapted so.
+        """
+        check_adaptable(adaptation, self.models)
+        rms_gradients: list[RMSGradients | None] = []
+        if statistics is not None and adaptation.dynamic is not None:
+            for loaded, type_ids in zip(self.models, self.ids):
+                network = loaded.model if isinstance(loaded.model, LanguageNetwork) else None
+                rms_gradients.append(
+                    measure_rms_gradients(network, type_ids[statistics], adaptation.dynamic)
+                    if network
+                    else None
+                )
+        return self._replace(adaptation=adaptation, rms_gradients=rms_gradients)
+
+    def in_windows(self, stride: int) -> LoadedMixture:
+        """The mixture whose models of a context length W read windows that overlap by W - `stride`.
+
+        Errors: UsageError where no model has a context length, where the stride is longer, or where
+        the models are adapted.
+        """
+        lengths = [
+            loaded.model.context_length
+            for loaded in self.models
+            if loaded.model.context_length is not None
+        ]
+        if not lengths:
+            raise UsageError("`stride` is for models that read windows, as a Transformer does")
+        if stride > min(lengths):
+            raise UsageError(f"`stride={stride}` is longer than the window of {min(lengths)}")
+        if self.adaptation.adapts:
+            raise UsageError(
+                "`stride` is for static evaluation: an adapted network reads half a window at once"
+            )
+        return self._replace(stride=stride)
+
+    # -- its properties
 
     @property
     def tokenizer(self) -> Tokenizer:
         return self.models[0].tokenizer
 
-    def adapted(self, adaptation: Adaptation, statistics: np.ndarray | None = None) -> Mix:
-        """The mix whose networks are adapted so.
-
-        `statistics` (N,) are the ids of the text whose gradients scale the steps of learning.
-        Errors: UsageError where these models cannot be adapted so.
-        """
-        check(adaptation, self.models)
-        roots: list[Roots | None] = []
-        if statistics is not None and adaptation.segment is not None:
-            for one, ids in zip(self.models, self.ids):
-                network = one.model if isinstance(one.model, LanguageNetwork) else None
-                own = ids[statistics]
-                roots.append(roots_over(network, own, adaptation.segment) if network else None)
-        return self._replace(adaptation=adaptation, roots=roots)
-
-    def in_windows(self, stride: int) -> Mix:
-        """The mix whose models with a horizon are read in windows that overlap by W - `stride`.
-
-        Errors: UsageError where there is none, where it is longer than that, or where they learn.
-        """
-        horizons = [
-            one.model.context_length for one in self.models if one.model.context_length is not None
-        ]
-        if not horizons:
-            raise UsageError("--stride is for models that read windows, as a Transformer does")
-        if stride > min(horizons):
-            raise UsageError(f"--stride {stride} is longer than the window of {min(horizons)}")
-        if self.adaptation.adapts:
-            raise UsageError("--stride is for static figures: what learns reads half a window")
-        return self._replace(stride=stride)
-
     @property
     def contexts(self) -> list[str]:
-        """(M,) 'carried', 'sentence', and how far a horizon and its stride are: 'window-64/32'."""
-        told = []
-        for one in self.models:
-            context, horizon = one.config.context, one.model.context_length
-            if horizon is not None:
-                context += f"-{horizon}/{self.stride or max(1, horizon // 2)}"
-            told.append(context)
-        return told
-
-    @property
-    def each_roots(self) -> Sequence[Roots | None]:
-        """(M,) of every model."""
-        return self.roots or [None] * len(self.models)
+        """(M,) 'carried', 'sentence', or with the context length and the stride: 'window-64/32'."""
+        contexts = []
+        for loaded in self.models:
+            context, length = loaded.config.context, loaded.model.context_length
+            if length is not None:
+                context += f"-{length}/{self.stride or max(1, length // 2)}"
+            contexts.append(context)
+        return contexts
 
     @property
     def is_adaptive(self) -> bool:
         """Whether figures depend on more of the text than the models' own contexts."""
-        caches = any(one.config.arch == "cache" for one in self.models)
+        caches = any(loaded.config.arch == "cache" for loaded in self.models)
         return caches or self.adaptation.adapts
 
-    def decodable(self) -> LanguageModel:
-        """One model that gives the same probabilities, where every text is one line.
+    def members(self) -> Iterator[tuple[LoadedModel, np.ndarray, RMSGradients | None]]:
+        """Every model, the ids (V,) it gives to the types of the first, and its gradient
+        statistics."""
+        return zip(self.models, self.ids, self.rms_gradients or [None] * len(self.models))
 
-        Of the adaptation it has the temperature: what learns is no model.
+    def as_language_model(self) -> LanguageModel:
+        """One model of the same probabilities, where every text is one line.
+
+        Of the adaptation it has the temperature alone: a network that is updated is no model.
         """
-        temperature = known(self.adaptation.settled().temperature)
+        temperature = require(self.adaptation.with_defaults().softmax_temperature)
         models = [
-            with_sliding_window(with_temperature(one.model, temperature), self.stride)
-            if isinstance(one.model, LanguageNetwork)
-            else cast(LanguageModel, one.model)
-            for one in self.models
+            with_sliding_window(with_temperature(loaded.model, temperature), self.stride)
+            if isinstance(loaded.model, LanguageNetwork)
+            else cast(LanguageModel, loaded.model)
+            for loaded in self.models
         ]
         if len(models) == 1:
             return models[0]
@@ -134,24 +166,58 @@ class Mix(NamedTuple):
         return mixture.to(models[0].device).eval()
 
 
-class MixScorer:
-    """Scores ids piece by piece, in order, under every model of a mix."""
+def load_mixture(
+    paths: Sequence[ModelPath],
+    weights: Sequence[float] | None = None,
+    cache: int | None = None,
+    cache_decay: float | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+) -> LoadedMixture:
+    """The models at `paths`, and where `cache` is given a unigram cache of so many tokens as the
+    last of them. The weights are equal by default.
 
-    def __init__(self, mix: Mix, batch_size: int = 64, orders: bool = False) -> None:
-        """`orders` asks for the n-gram orders used too, where one model has them."""
-        self.ids, self.weights = mix.ids, np.array(mix.weights)
-        constants = mix.adaptation.settled()
+    Errors: ModelError, DataError where a model cannot be read; those of `LoadedMixture.of`.
+    """
+    models = [load_model(path, device, progress) for path in paths]
+    if cache is not None:
+        models.append(unigram_cache(models[0], cache, cache_decay))
+    return LoadedMixture.of(models, weights)
+
+
+# -------------------------------------------------------------------------------------- scoring
+
+
+class ScoredBlock(NamedTuple):
+    """A block of text, encoded and scored."""
+
+    block: Block
+    ids: np.ndarray  # (N,)
+    spans: TokenSpans  # where the tokens are in the block
+    scores: Scores
+
+
+class MixtureScorer:
+    """Scores texts piece by piece, in order, under every model of a mixture."""
+
+    def __init__(
+        self, mixture: LoadedMixture, batch_size: int = 64, ngram_lengths: bool = False
+    ) -> None:
+        """`ngram_lengths` asks for them as well, where a single model has n-grams."""
+        self.tokenizer = mixture.tokenizer
+        self.ids, self.weights = mixture.ids, np.array(mixture.weights)
+        constants = mixture.adaptation.with_defaults()
         self.scorers = [
-            scorer_of(
-                cast(LanguageModel, one.model),
-                one.config.context,
+            make_scorer(
+                cast(LanguageModel, loaded.model),
+                loaded.config.context,
                 constants,
-                own,
+                rms_gradients,
                 batch_size,
-                orders,
-                mix.stride,
+                ngram_lengths,
+                mixture.stride,
             )
-            for one, own in zip(mix.models, mix.each_roots)
+            for loaded, _, rms_gradients in mixture.members()
         ]
 
     def restart(self) -> None:
@@ -164,10 +230,43 @@ class MixScorer:
         if len(self.scorers) == 1:
             return self.scorers[0](ids)
         with np.errstate(divide="ignore"):
-            weighted = self.each(ids) + np.log(self.weights)
+            weighted = self.score_by_model(ids) + np.log(self.weights)
         return Scores(np.logaddexp.reduce(weighted, axis=1), None)
 
-    def each(self, ids: np.ndarray) -> np.ndarray:
-        """`ids` (N,) -> (N, M) float64 log probabilities under every model."""
-        scored = [scorer(own[ids]).log_probs for scorer, own in zip(self.scorers, self.ids)]
-        return np.stack(scored, 1)
+    def score_by_model(self, ids: np.ndarray) -> np.ndarray:
+        """`ids` (N,) -> (N, M) float64 log-probabilities under every model."""
+        scores = [scorer(type_ids[ids]) for scorer, type_ids in zip(self.scorers, self.ids)]
+        return np.stack([each.log_probs for each in scores], 1)
+
+    def score_text(self, blocks: Iterable[Block]) -> Iterator[ScoredBlock]:
+        """Scores the blocks of one text, which starts afresh."""
+
+        def encode(block: Block) -> tuple[np.ndarray, TokenSpans]:
+            ids = self.tokenizer.encode(block)
+            return ids, self.tokenizer.token_spans(block, ids)
+
+        self.restart()
+        for block, (ids, spans) in prefetch_map(encode, blocks):
+            yield ScoredBlock(block, ids, spans, self(ids))
+
+
+def score_lines(
+    mixture: LoadedMixture, lines: Iterable[str], batch_size: int = 64
+) -> Iterator[float]:
+    """The natural log-probability of each line, its `</s>` included. The lines are one text: a
+    model whose context is carried sees those before."""
+    text = "".join(f"{line}\n" for line in lines)
+    scored = MixtureScorer(mixture, batch_size).score_text([Block(text.encode(), "the text", 1)])
+    return sum_lines(scored)
+
+
+def sum_lines(scored: Iterable[ScoredBlock]) -> Iterator[float]:
+    """The log-probability of each line of scored blocks, which may cut a long line."""
+    total = 0.0
+    for block in scored:
+        ends = np.flatnonzero(block.ids == EOS) + 1
+        *lines, rest = np.split(block.scores.log_probs, ends)
+        for line in lines:
+            yield total + float(line.sum())
+            total = 0.0
+        total += float(rest.sum())

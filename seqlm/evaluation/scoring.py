@@ -1,10 +1,10 @@
-"""Ids to their log probabilities under a model, in bounded memory.
+"""From ids to their log-probabilities under a model, in bounded memory.
 
 *Carried* context is one row and one stream: `</s>` is history like any token, and no token is
-dropped. *Window* context is the same stream under a model that has a horizon: it is read in windows
-(`sliding_window.py`). *Sentence* context starts every line afresh and batches lines of like length,
-padded on the right, where a causal model cannot see; a line beyond the horizon goes on in windows.
-No figure depends on how the text was cut.
+dropped. *Window* context is the same stream under a model that has a context length: it is read in
+windows (`models/wrappers/sliding_window.py`). *Sentence* context starts every line afresh and
+batches lines of like length, padded on the right, where a causal model cannot see; a line beyond
+the context length goes on in windows. No figure depends on how the text was cut.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ from seqlm.text.vocabulary import EOS
 
 class Scores(NamedTuple):
     log_probs: np.ndarray  # (N,) float64, natural
-    matched: np.ndarray | None  # (N,) the n-gram order used, where the model has one
+    ngram_lengths: np.ndarray | None  # (N,) of the n-gram used, where the model has one
 
 
 class Scorer:
-    """Scores ids piece by piece, in order, under a run's context.
+    """Scores ids piece by piece, in order, in the context convention of a run.
 
     'carried', 'window': one row, whose state goes on from piece to piece until `restart`.
     'sentence': every line starts afresh, `batch_size` lines together; only a line that a piece cuts
-    in two is carried on. A model that restarts by itself needs no lines: as a stream it is the
-    same.
+    in two is carried on. A model that resets itself at `</s>` gives the same scores as one stream.
     """
 
     def __init__(
@@ -39,16 +38,16 @@ class Scorer:
         model: LanguageModel,
         context: str,
         batch_size: int = 64,
-        orders: bool = False,
+        ngram_lengths: bool = False,
         stride: int | None = None,
     ) -> None:
-        """`orders` asks for the n-gram orders used too, where the model has them.
+        """`ngram_lengths` asks for them as well, where the model has n-grams.
 
-        `stride` is that of the windows of a model with a horizon, by default half of it.
-        Errors: UsageError where it is longer than the horizon.
+        `stride` is that of the windows of a model with a context length, by default half of it.
+        Errors: UsageError where it is longer than the context length.
         """
         self.model = with_sliding_window(model, stride)
-        self.batch_size, self.orders = batch_size, orders
+        self.batch_size, self.ngram_lengths = batch_size, ngram_lengths
         self.carried = context != "sentence" or model.resets_at_eos
         self.state: State = None
         """None at the start of a text, and of a line."""
@@ -63,32 +62,31 @@ class Scorer:
         if self.carried:
             return self.stream(ids)
         ends = np.flatnonzero(ids == EOS) + 1
-        head = 0
+        first = 0  # where the first whole line begins
         if self.state is not None:
-            head = int(ends[0]) if len(ends) else len(ids)
-        tail = int(ends[-1]) if len(ends) else head
-        before = self.stream(ids[:head]) if head else NOTHING
+            first = int(ends[0]) if len(ends) else len(ids)
+        last = int(ends[-1]) if len(ends) else first  # where the last one ends
+        before = self.stream(ids[:first]) if first else NO_SCORES
         if len(ends):
             self.state = None
-        within = self.lines(ids[head:tail])
-        after = self.stream(ids[tail:]) if tail < len(ids) else NOTHING
-        parts = (before.log_probs, within, after.log_probs)
-        return Scores(np.concatenate(parts), None)
+        lines = self.lines(ids[first:last])
+        after = self.stream(ids[last:]) if last < len(ids) else NO_SCORES
+        return Scores(np.concatenate([before.log_probs, lines, after.log_probs]), None)
 
     def stream(self, ids: np.ndarray) -> Scores:
-        """One row, from the state so far."""
+        """Scores `ids` (N,) as one row, from the state so far."""
         if self.state is None:
             self.state = self.model.start(1)
         tokens = torch.from_numpy(ids.astype(np.int64))[None].to(self.model.device)  # (1, N)
-        matched = self.model.ngram_length(self.state, tokens) if self.orders else None
+        lengths = self.model.ngram_length(self.state, tokens) if self.ngram_lengths else None
         scores, self.state = self.model.score(self.state, tokens)
         return Scores(
             scores[0].cpu().double().numpy(),
-            None if matched is None else matched[0].cpu().numpy(),
+            None if lengths is None else lengths[0].cpu().numpy(),
         )
 
     def lines(self, ids: np.ndarray) -> np.ndarray:
-        """Whole lines, each from the start."""
+        """(N,) log-probabilities of whole lines, each from the start."""
         ends = np.flatnonzero(ids == EOS) + 1
         starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
         lengths = ends - starts
@@ -99,21 +97,21 @@ class Scorer:
             tokens, real = pad_rows(ids, starts[group], lengths[group])  # (B, T)
             padded = torch.from_numpy(tokens).to(self.model.device)
             scores, _ = self.model.score(self.model.start(len(group)), padded)
-            places = starts[group][:, None] + np.arange(tokens.shape[1])
-            log_probs[places[real]] = scores.cpu().double().numpy()[real]
+            indices = starts[group][:, None] + np.arange(tokens.shape[1])
+            log_probs[indices[real]] = scores.cpu().double().numpy()[real]
         return log_probs
 
 
-NOTHING = Scores(np.empty(0), None)
+NO_SCORES = Scores(np.empty(0), None)
 
 
 @torch.inference_mode()
 def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: int) -> float:
     """Nats a token, for use inside training only: carried text is cut into `rows` rows.
 
-    A model with a horizon is asked as it is trained: on cold blocks that do not overlap, the first
-    token of each predicted from one. No token is left out. The model is left in the mode it came
-    in. Draws from no random generator.
+    A model with a context length is scored as it is trained: on blocks that do not overlap, the
+    first token of each predicted from one token. No token is left out. The model is left in the
+    mode it came in. Draws from no random generator.
     """
     mode = model.training
     model.eval()
@@ -125,8 +123,8 @@ def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: i
         state = None
         for batch in StreamBatches(ids, rows, 256, model.device):
             state = model.start(batch.inputs.shape[0]) if state is None else state
-            scores_, state = model.score(state, batch.targets)
-            total += float(scores_.cpu().double().sum())
+            log_probs, state = model.score(state, batch.targets)
+            total += float(log_probs.cpu().double().sum())
             count += batch.num_targets
         return -total / count
     finally:

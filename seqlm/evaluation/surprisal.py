@@ -1,6 +1,6 @@
-"""Surprisal, token by token: -log2 p, as psycholinguistics takes it (Hale 2001; Levy 2008).
+"""Surprisal, token by token: -log2 p, as in psycholinguistics (Hale 2001; Levy 2008).
 
-One row a token, `</s>` among them, so that the column sums to the text's bits: tokens x
+One row a token, `</s>` among them, so that the column sums to the bits of the text: tokens x
 bits-per-token. Offsets count characters from the start of the line.
 """
 
@@ -8,19 +8,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from seqlm.evaluation.perplexity import Scored
+from seqlm.evaluation.mixture_scoring import LoadedMixture, MixtureScorer, ScoredBlock
+from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
 
-COLUMNS = ("sentence_id", "token_id", "token", "surprisal", "oov", "start", "end", "order")
+
+class TokenSurprisal(NamedTuple):
+    """A row of the table, whose columns are named so."""
+
+    sentence_id: int  # from 1
+    token_id: int  # in its sentence, from 1
+    token: str
+    surprisal: float  # bits
+    oov: int  # 1 where the token is outside the vocabulary
+    start: int
+    end: int
+    order: int | str  # of the n-gram that was used, '' where the model has none
 
 
-def rows(scored: Iterable[Scored], tokenizer: Tokenizer) -> Iterator[tuple[object, ...]]:
-    """The values of COLUMNS for every token; ids count from 1, `order` is '' where unknown."""
-    sentence, token, origin = 1, 1, 0
+def line_surprisals(
+    models: LoadedMixture, lines: Iterable[str], batch_size: int = 64
+) -> Iterator[TokenSurprisal]:
+    """The surprisal of every token of the lines, which are one text."""
+    text = "".join(f"{line}\n" for line in lines)
+    scorer = MixtureScorer(models, batch_size, ngram_lengths=True)
+    scored = scorer.score_text([Block(text.encode(), "the text", 1)])
+    return token_surprisals(scored, models.tokenizer)
+
+
+def token_surprisals(
+    scored: Iterable[ScoredBlock], tokenizer: Tokenizer
+) -> Iterator[TokenSurprisal]:
+    """The surprisal of every token of scored blocks."""
+    sentence_id, token_id, origin = 1, 1, 0
     for block, ids, spans, scores in scored:
         data = np.frombuffer(block.data, np.uint8)
         # Characters before each byte, and after the last.
@@ -28,18 +53,22 @@ def rows(scored: Iterable[Scored], tokenizer: Tokenizer) -> Iterator[tuple[objec
         starts = characters[spans.start].tolist()
         ends = characters[spans.start + spans.length].tolist()
         surprisals = (scores.log_probs / -math.log(2)).tolist()
-        orders = scores.matched.tolist() if scores.matched is not None else [""] * len(ids)
+        orders = (
+            scores.ngram_lengths.tolist() if scores.ngram_lengths is not None else [""] * len(ids)
+        )
         for n, id in enumerate(ids.tolist()):
             at, length = int(spans.start[n]), int(spans.length[n])
-            text = "</s>" if id == EOS else printable(block.data[at : at + length])
-            oov = int(id == UNK and text != tokenizer.types[UNK].decode())
+            token = "</s>" if id == EOS else printable(block.data[at : at + length])
+            oov = int(id == UNK and token != tokenizer.types[UNK].decode())
             start, end = starts[n] - origin, ends[n] - origin
             if id == EOS:
                 end = start
-            yield sentence, token, text, surprisals[n], oov, start, end, orders[n]
-            token += 1
+            yield TokenSurprisal(
+                sentence_id, token_id, token, surprisals[n], oov, start, end, orders[n]
+            )
+            token_id += 1
             if id == EOS:
-                sentence, token, origin = sentence + 1, 1, ends[n]
+                sentence_id, token_id, origin = sentence_id + 1, 1, ends[n]
         origin -= int(characters[-1])  # of a line that the block cuts
 
 

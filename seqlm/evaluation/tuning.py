@@ -1,19 +1,12 @@
 """Constants and weights from held-out text.
 
-The weights of a mixture (Jelinek & Mercer, 1980): the hidden thing is which member a token came
-from, and expectation maximisation (Dempster, Laird & Rubin, 1977) finds the weights under which the
-text is most probable. No step makes it less so, and as Σ_i ln Σ_m w_m p_m(i) is concave in w, the
-steps lead to its one maximum.
-
-    r_im  =  w_m p_m(i) / Σ_k w_k p_k(i)      how likely token i is to have come from m
-    w_m   =  1/N Σ_i r_im
-
-The neural cache of a network is a member of its own, and its λ is found with the weights: a network
-of weight v speaks with (1 - λ) v and its cache with λ v, where λ is the share of the caches in what
-networks and caches together are responsible for. The other constants are candidates (`candidates`):
-temperature and cache in turn take the best, with the weights found anew for each, until nothing
-changes. Before that, the rate and decay of dynamic evaluation climb by factors of 2 on the first
-tokens of the text, for the networks alone.
+A network with a neural cache counts as two members of the mixture, whose weights
+(`mixture_weights.py`) are tied: a network of weight v has (1 - λ) v and its cache λ v, where λ is
+the share of the caches in what networks and caches together are responsible for. The other
+constants are candidates (`adaptation/candidates.py`): temperature and cache in turn take the best
+one, with the weights found anew for each, until nothing changes. Before that, the learning rate and
+decay of dynamic evaluation are found by hill climbing in factors of 2 on the first tokens of the
+text, for the networks alone.
 
     N tokens · M models · C members, the models and then the caches
 """
@@ -31,237 +24,215 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.errors import DataError, UsageError
-from seqlm.evaluation.adaptation.candidates import Columns, candidates, columns
-from seqlm.evaluation.adaptation.constants import Adaptation
-from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, known, rule_of
-from seqlm.evaluation.mixture_scoring import Mix
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
+from seqlm.evaluation.adaptation.candidates import Columns, make_candidates, score_candidates
+from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, require, update_rule
+from seqlm.evaluation.mixture_scoring import LoadedMixture
+from seqlm.evaluation.mixture_weights import DIGITS, STEPS, fit_weights, round_weights
 from seqlm.models.base import LanguageNetwork
 from seqlm.progress import Progress, silent
 from seqlm.text.reading import STDIN, read_blocks
+from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
-STEPS = 1000
-TOLERANCE = 1e-9
-"""Steps end where no weight moves further than this."""
-TRIAL_STEPS = 30
-"""Of a candidate, which is compared with others and not kept."""
-CLIMBED = 20_000
-"""Tokens of the held-out text on which a rate and a decay are tried."""
-DIGITS = 6
-"""Decimals of a tuned weight, so that what is printed is what was used."""
+CANDIDATE_STEPS = 30
+"""Steps towards the weights of a candidate, which are compared with others and not used."""
+HILL_CLIMBING_TOKENS = 20_000
+"""Tokens of the held-out text on which learning rates and decays are tried."""
+MIN_GAIN = 1e-4
+"""Nats a token that a step of hill climbing has to gain."""
 
 
-class Tuned(NamedTuple):
-    mix: Mix
-    tokens: int
+# ------------------------------------------------------------------------------- held-out text
+
+
+class HeldOutText(NamedTuple):
+    name: str
+    ids: np.ndarray  # (N,)
     digest: str
-    """SHA-256 of the text it was tuned on."""
+    """SHA-256 of the clean text."""
+
+
+def read_held_out(tokenizer: Tokenizer, file: str, errors: str = "strict") -> HeldOutText:
+    """A text to learn from. Errors: DataError where it cannot be read, or has no token but
+    `</s>`."""
+    digest, parts = hashlib.sha256(), [np.empty(0, np.int32)]
+    for block in read_blocks([file], errors):
+        digest.update(block.data)
+        parts.append(tokenizer.encode(block))
+    ids = np.concatenate(parts)
+    if not np.any(ids != EOS):
+        raise DataError(f"no text to learn from in {file}: nothing but empty lines")
+    return HeldOutText(file, ids, digest.hexdigest())
+
+
+def check_held_out(held_out: str, files: Sequence[str], setting: str = "tune") -> None:
+    """Errors: UsageError where one of the `files` to be evaluated is the file that `setting`
+    names."""
+    if held_out == STDIN and STDIN in files:
+        raise UsageError("- stands for standard input, which can be read once")
+    path = Path(held_out)
+    for file in files:
+        if path.exists() and Path(file).exists() and path.samefile(file):
+            raise not_held_out(file, setting)
+
+
+def not_held_out(file: str, setting: str) -> UsageError:
+    return UsageError(f"{file} is the text of `{setting}`, which has to be another, held-out one")
+
+
+# --------------------------------------------------------------------------------------- tuning
 
 
 def tune(
-    mix: Mix,
-    held_out: str,
-    batch_size: int = 64,
-    errors: str = "strict",
-    progress: Progress = silent,
-) -> Tuned:
-    """The mix with the weights, and the constants that are not given, under which the text
-    `held_out` is most probable.
+    models: LoadedMixture, held_out: HeldOutText, batch_size: int = 64, progress: Progress = silent
+) -> LoadedMixture:
+    """The models with the weights, and the constants that are not given, under which the held-out
+    text is most probable.
 
-    Errors: UsageError where there is nothing to find; DataError where there is no token, or none
-    that any model thinks possible.
+    Errors: UsageError where there is nothing to tune; DataError where no model gives any token a
+    probability above 0.
     """
-    adaptation = mix.adaptation
-    has_network = any(isinstance(one.model, LanguageNetwork) for one in mix.models)
-    if len(mix.models) == 1 and not has_network:
-        raise UsageError("--tune weighs several models: -m names another, --cache adds one")
-    if len(mix.models) == 1 and adaptation == adaptation.settled():
-        raise UsageError("--tune finds what no flag gives, and all is given")
-    ids, digest = read_text(mix, held_out, errors)
-    if adaptation.segment is not None:
-        adaptation = climbed(mix, ids[:CLIMBED], progress)
-    every, found = candidates(adaptation, len(ids)), []
-    for one, own, roots in zip(mix.models, mix.ids, mix.each_roots):
-        progress(f"reading {held_out} with {one.path}")
-        constants = adaptation.settled()
-        found.append(columns(one, own[ids], constants, every, roots, batch_size))
-    possible = np.isfinite(np.stack([each.spoken[:, 0] for each in found])).any(0)
+    check_tunable(models)
+    adaptation, ids = models.adaptation, held_out.ids
+    if adaptation.dynamic is not None:
+        adaptation = tune_dynamic(models, ids[:HILL_CLIMBING_TOKENS], progress)
+    candidates = make_candidates(adaptation, len(ids))
+    constants = adaptation.with_defaults()
+    columns = []
+    for loaded, type_ids, rms_gradients in models.members():
+        progress(f"reading {held_out.name} with {loaded.path}")
+        columns.append(
+            score_candidates(
+                loaded, type_ids[ids], constants, candidates, rms_gradients, batch_size
+            )
+        )
+    possible = np.isfinite(np.stack([each.log_probs[:, 0] for each in columns])).any(0)
     if not possible.any():
-        raise DataError(f"no model thinks any token of {held_out} possible")
-    best, temperature, recalled = search([each.at(possible) for each in found], adaptation.weight)
-    if has_network:
-        adaptation = replace(adaptation, temperature=every.temperatures[temperature])
-    if every.caches:
-        config = every.caches[recalled]
+        raise DataError(f"no model gives any token of {held_out.name} a probability above 0")
+    columns = [each.at(possible) for each in columns]
+    best, temperature, chosen_cache = search_candidates(columns, adaptation.neural_cache_weight)
+    if has_network(models):
+        adaptation = replace(adaptation, softmax_temperature=candidates.temperatures[temperature])
+    if candidates.caches:
+        config = candidates.caches[chosen_cache]
         adaptation = replace(
             adaptation,
-            window=config.window,
-            weight=round(best.share, DIGITS),
-            flatness=config.theta,
+            neural_cache=config.window,
+            neural_cache_weight=min(round(float(best.cache_share), DIGITS), 1 - 10**-DIGITS),
+            neural_cache_theta=config.theta,
         )
-    tuned = mix._replace(weights=rounded(best.weights), adaptation=adaptation)
-    return Tuned(tuned, len(ids), digest)
+    return models._replace(weights=round_weights(best.weights), adaptation=adaptation)
 
 
-def read_text(mix: Mix, source: str, errors: str = "strict") -> tuple[np.ndarray, str]:
-    """A text's ids (N,) and its SHA-256. Errors: DataError where there is no token."""
-    digest, parts = hashlib.sha256(), [np.empty(0, np.int32)]
-    for block in read_blocks([source], errors):
-        digest.update(block.data)
-        parts.append(mix.tokenizer.encode(block))
-    ids = np.concatenate(parts)
-    if not np.any(ids != EOS):
-        raise DataError(f"no text to learn from in {source}: nothing but empty lines")
-    return ids, digest.hexdigest()
+def check_tunable(models: LoadedMixture) -> None:
+    """Errors: UsageError where there is nothing to tune."""
+    if len(models.models) == 1 and not has_network(models):
+        raise UsageError("`tune` weighs several models: name another `model`, or add a `cache`")
+    if len(models.models) == 1 and models.adaptation == models.adaptation.with_defaults():
+        raise UsageError("`tune` has nothing to find: every constant is given")
 
 
-def check_held_out(held_out: str, sources: Sequence[str], flag: str = "--tune") -> None:
-    """Errors: UsageError where one of the texts to be evaluated is the file that `flag` names."""
-    if held_out == STDIN and STDIN in sources:
-        raise UsageError("- stands for standard input, which can be read once")
-    path = Path(held_out)
-    for source in sources:
-        if path.exists() and Path(source).exists() and path.samefile(source):
-            raise not_held_out(source, flag)
+def has_network(models: LoadedMixture) -> bool:
+    return any(isinstance(loaded.model, LanguageNetwork) for loaded in models.models)
 
 
-def not_held_out(source: str, flag: str) -> UsageError:
-    return UsageError(f"{source} is the text of {flag}, which has to be another, held-out one")
-
-
-# -------------------------------------------------------------------------------------- constants
-
-
-def climbed(mix: Mix, ids: np.ndarray, progress: Progress = silent) -> Adaptation:
-    """With the rate and the decay, where none is given, that make `ids` (N,) most probable."""
-    given, start = mix.adaptation, mix.adaptation.settled()
+def tune_dynamic(models: LoadedMixture, ids: np.ndarray, progress: Progress = silent) -> Adaptation:
+    """The adaptation with the learning rate and the decay, where they are not given, that make
+    `ids` (N,) most probable."""
+    given, start = models.adaptation, models.adaptation.with_defaults()
 
     @cache
-    def loss(rate: float, decay: float) -> float:
+    def loss(lr: float, decay: float) -> float:
         if decay > 1:
             return math.inf
-        tried, total = replace(start, rate=rate, decay=decay), 0.0
-        for one, own, roots in zip(mix.models, mix.ids, mix.each_roots):
-            if isinstance(one.model, LanguageNetwork):
-                scorer = AdaptiveScorer(one.model, rule_of(tried, roots))
-                total -= float(scorer(own[ids]).log_probs.mean())
-        progress(f"rate {rate:g}, decay {decay:g}: {total:.4f} nats a token")
+        constants, total = replace(start, dynamic_lr=lr, dynamic_decay=decay), 0.0
+        for loaded, type_ids, rms_gradients in models.members():
+            if isinstance(loaded.model, LanguageNetwork):
+                scorer = AdaptiveScorer(loaded.model, update_rule(constants, rms_gradients))
+                total -= float(scorer(type_ids[ids]).log_probs.mean())
+        progress(f"rate {lr:g}, decay {decay:g}: {total:.4f} nats a token")
         return total if math.isfinite(total) else math.inf
 
-    rate, decay = known(start.rate), known(start.decay)
-    if given.rate is None:
-        rate = climb(rate, lambda value: loss(value, decay))
-    if given.decay is None:
-        decay = climb(decay, lambda value: loss(rate, value))
-    return replace(given, rate=rate, decay=decay)
+    lr, decay = require(start.dynamic_lr), require(start.dynamic_decay)
+    if given.dynamic_lr is None:
+        lr = hill_climb(lr, lambda value: loss(value, decay))
+    if given.dynamic_decay is None:
+        decay = hill_climb(decay, lambda value: loss(lr, value))
+    return replace(given, dynamic_lr=lr, dynamic_decay=decay)
 
 
-GAIN = 1e-4
-"""Nats a token that are worth another reading of the text."""
-
-
-def climb(value: float, loss: Callable[[float], float]) -> float:
-    """The value, short to print, from which no factor of 2 lessens the loss by GAIN."""
+def hill_climb(value: float, loss: Callable[[float], float]) -> float:
+    """The value, short to print, from which no factor of 2 lessens the loss by MIN_GAIN."""
     for factor in (2.0, 0.5):
-        while loss(further := float(f"{value * factor:.6g}")) < loss(value) - GAIN:
-            value = further
+        while loss(next_value := float(f"{value * factor:.6g}")) < loss(value) - MIN_GAIN:
+            value = next_value
     return value
 
 
 class Fit(NamedTuple):
     log_prob: float
-    """Of the text."""
+    """The log-probability of the text."""
     weights: np.ndarray  # (M,) of the models, each with its cache
-    share: float
+    cache_share: float
     """λ of the caches."""
 
 
-def search(found: Sequence[Columns], share: float | None = None) -> tuple[Fit, int, int]:
-    """The best fit, with the index of its temperature and of its cache. `share` may be given."""
+def search_candidates(
+    columns: Sequence[Columns], cache_share: float | None = None
+) -> tuple[Fit, int, int]:
+    """The best fit, with the index of its temperature and of its cache. `cache_share` may be
+    given."""
 
     @cache
-    def tried(temperature: int, recalled: int) -> float:
-        return fit(found, temperature, recalled, share, TRIAL_STEPS).log_prob
+    def log_prob(temperature: int, cache: int) -> float:
+        return fit(columns, temperature, cache, cache_share, CANDIDATE_STEPS).log_prob
 
-    temperatures = range(max(each.spoken.shape[1] for each in found))
-    caches = range(max(each.recalled.shape[1] for each in found))
+    temperatures = range(max(each.log_probs.shape[1] for each in columns))
+    caches = range(max(each.cache_probs.shape[1] for each in columns))
     best, before = (len(temperatures) // 2, 0), None
     while best != before:
         before = best
-        best = (max(temperatures, key=lambda t: tried(t, before[1])), before[1])
-        best = (best[0], max(caches, key=lambda c: tried(best[0], c), default=0))
-    return fit(found, *best, share), *best
+        best = (max(temperatures, key=lambda t: log_prob(t, before[1])), before[1])
+        best = (best[0], max(caches, key=lambda c: log_prob(best[0], c), default=0))
+    return fit(columns, *best, cache_share), *best
 
 
 def fit(
-    found: Sequence[Columns],
+    columns: Sequence[Columns],
     temperature: int = 0,
-    recalled: int = 0,
-    share: float | None = None,
+    cache: int = 0,
+    cache_share: float | None = None,
     steps: int = STEPS,
 ) -> Fit:
     """The weights for one temperature and one cache, by their indices."""
-    spoken = [each.spoken[:, min(temperature, each.spoken.shape[1] - 1)] for each in found]
-    networks = [m for m, each in enumerate(found) if each.recalled.shape[1]]
+    models = [each.log_probs[:, min(temperature, each.log_probs.shape[1] - 1)] for each in columns]
+    with_cache = [m for m, each in enumerate(columns) if each.cache_probs.shape[1]]
     with np.errstate(divide="ignore"):
-        caches = [np.log(found[m].recalled[:, recalled]) for m in networks]
-    # Where nothing has been read yet a network speaks alone.
-    caches = [np.where(np.isnan(own), spoken[m], own) for m, own in zip(networks, caches)]
-    log_probs = np.stack([*spoken, *caches], 1)  # (N, C)
-    most = log_probs.max(1, keepdims=True)
-    p = np.exp(log_probs - most)
+        caches = [np.log(columns[m].cache_probs[:, cache]) for m in with_cache]
+    # Where nothing has been read, the cache of a network has the network's own distribution.
+    caches = [
+        np.where(np.isnan(column), models[m], column) for m, column in zip(with_cache, caches)
+    ]
+    log_probs = np.stack([*models, *caches], 1)  # (N, C)
+    highest = log_probs.max(1, keepdims=True)
+    p = np.exp(log_probs - highest)
 
-    def tied(members: np.ndarray) -> tuple[np.ndarray, float]:
+    def merge(members: np.ndarray) -> tuple[np.ndarray, float]:
         """(C,) of the members -> (M,) of the models, each with its cache, and λ."""
-        weights, own = np.split(members, [len(found)])
-        weights[networks] += own
-        return weights, own.sum() / weights[networks].sum() if share is None else share
+        weights, cache_weights = np.split(members, [len(columns)])
+        weights[with_cache] += cache_weights
+        if cache_share is not None:
+            return weights, cache_share
+        return weights, cache_weights.sum() / weights[with_cache].sum()
 
     def tie(members: np.ndarray) -> np.ndarray:
         """The same λ for every network and its cache."""
-        weights, λ = tied(members)
-        own = λ * weights[networks]
-        weights[networks] -= own
-        return np.concatenate([weights, own])
+        weights, λ = merge(members)
+        cache_weights = λ * weights[with_cache]
+        weights[with_cache] -= cache_weights
+        return np.concatenate([weights, cache_weights])
 
-    members, _ = em(p, steps, tie if networks else None)
-    log_prob = float(np.log(p @ members).sum() + most.sum())
-    return Fit(log_prob, *(tied(members) if networks else (members, 0.0)))
-
-
-# ---------------------------------------------------------------------------------------- weights
-
-
-def em(
-    probabilities: np.ndarray,
-    steps: int = STEPS,
-    tie: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> tuple[np.ndarray, int]:
-    """(N, C) probabilities, scaled by any factor a row -> (C,) weights, and the steps it took.
-
-    `tie` brings weights to the nearest that are allowed.
-    """
-    weights = np.full(probabilities.shape[1], 1 / probabilities.shape[1])
-    weights = tie(weights) if tie else weights
-    for step in range(1, steps + 1):
-        better = improved(weights, probabilities)
-        before, weights = weights, tie(better) if tie else better
-        if np.abs(weights - before).max() < TOLERANCE:
-            return weights, step
-    return weights, steps
-
-
-def improved(weights: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """One step: (C,) weights -> (C,) their mean responsibilities."""
-    mixed = probabilities @ weights  # (N,)
-    better: np.ndarray = weights * (probabilities.T @ (1 / mixed)) / len(mixed)
-    return better
-
-
-def rounded(weights: np.ndarray) -> list[float]:
-    """To DIGITS; the largest makes up for what that takes from the sum."""
-    short = weights.round(DIGITS)
-    largest = short.argmax()
-    short[largest] = (1 - np.delete(short, largest).sum()).round(DIGITS)
-    found: list[float] = short.tolist()
-    return found
+    members, _ = fit_weights(p, steps, tie if with_cache else None)
+    log_prob = float(np.log(p @ members).sum() + highest.sum())
+    return Fit(log_prob, *(merge(members) if with_cache else (members, 0.0)))

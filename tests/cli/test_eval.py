@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from seqlm.evaluation.adaptation.constants import FLAGS
+from seqlm.cli.options.spelling import flag_of
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
+from seqlm.evaluation.metrics import METRICS as METRICS_BY_NAME
+from seqlm.settings import settings_of
 from seqlm.text import reading
 from tests.command import Result
 
@@ -208,7 +211,7 @@ def test_a_zero_probability_is_an_infinite_perplexity_and_said(toy, seqlm):
 ADAPTED = [
     ["--softmax-temperature", "1.3"],
     ["--neural-cache", "50"],
-    ["--dynamic", "10", "--dynamic-rate", "0.05"],
+    ["--dynamic", "10", "--dynamic-lr", "0.05"],
     ["--dynamic", "10", "--neural-cache", "50", "--softmax-temperature", "1.1"],
 ]
 
@@ -250,13 +253,14 @@ def test_other_constants_are_another_digest(lstm, toy, seqlm):
 
 
 def test_what_is_tuned_can_be_given_again_and_is_no_worse(lstm, toy, seqlm, monkeypatch):
-    monkeypatch.setattr("seqlm.evaluation.tuning.CLIMBED", 200)
+    monkeypatch.setattr("seqlm.evaluation.tuning.HILL_CLIMBING_TOKENS", 200)
     flags = ["--neural-cache", "80", "--dynamic", "20", "--dynamic-statistics", toy.train]
     result = seqlm("eval", "-m", lstm, "--json", *flags, "--tune", toy.valid, toy.test)
     assert result.code == 0, result.err
     (line,) = [line for line in result.err.splitlines() if line.startswith("tuned on ")]
     given = shlex.split(line.split(": ", 1)[1])
-    assert {word for word in given if word.startswith("--")} == {*FLAGS.values()}
+    every_flag = {flag_of(name) for name in settings_of(Adaptation)}
+    assert {word for word in given if word.startswith("--")} == every_flag
     again = json.loads(seqlm("eval", "-m", lstm, "--json", *given, toy.test).out)
     found = json.loads(result.out)
     assert again["ppl"] == pytest.approx(found["ppl"], rel=1e-6)
@@ -271,19 +275,22 @@ def test_what_is_tuned_can_be_given_again_and_is_no_worse(lstm, toy, seqlm, monk
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--neural-cache-weight", "0.1"], "--neural-cache-weight is what a --neural-cache weighs"),
-        (["--neural-cache-flatness", "1"], "--neural-cache-flatness is how"),
-        (["--dynamic-rate", "1"], "--dynamic-rate is how fast --dynamic learns"),
-        (["--dynamic-decay", "1"], "--dynamic-decay is how --dynamic forgets"),
-        (["--dynamic-statistics", "text"], "--dynamic-statistics is what scales the steps"),
+        (["--neural-cache-weight", "0.1"], "has no effect without --neural-cache"),
+        (["--neural-cache-theta", "1"], "--neural-cache-theta has no effect without"),
+        (["--dynamic-lr", "1"], "--dynamic-lr has no effect without --dynamic"),
+        (["--dynamic-decay", "1"], "--dynamic-decay has no effect without --dynamic"),
+        (["--dynamic-statistics", "text"], "--dynamic-statistics has no effect without --dynamic"),
         (["--dynamic", "5", "--dynamic-statistics", "-"], "--dynamic-statistics names a file"),
-        (["--dynamic", "5", "--dynamic-decay", "1.5"], "must be between 0 and 1, not 1.5"),
-        (["--dynamic", "5", "--dynamic-rate", "nan"], "--dynamic-rate must be 0 or more, not nan"),
+        (["--dynamic", "5", "--dynamic-decay", "1.5"], "is 1.5; it must be from 0 to 1"),
+        (["--dynamic", "5", "--dynamic-lr", "nan"], "--dynamic-lr is nan; it must be at least 0"),
         (["--dynamic", "0"], "--dynamic"),
-        (["--neural-cache", "9", "--neural-cache-weight", "1"], "must be at least 0 and below 1"),
-        (["--softmax-temperature", "0"], "--softmax-temperature must be above 0, not 0"),
-        (["--softmax-temperature", "1", "--tune", "held-out"], "all is given"),
-        (["--oracle", "other"], "--oracle is what --metric exposure is measured against"),
+        (
+            ["--neural-cache", "9", "--neural-cache-weight", "1"],
+            "it must be at least 0 and below 1",
+        ),
+        (["--softmax-temperature", "0"], "is 0.0; it must be above 0"),
+        (["--softmax-temperature", "1", "--tune", "held-out"], "every constant is given"),
+        (["--oracle", "other"], "--oracle is the model that --metric exposure is measured against"),
         (["--metric", "exposure"], "--metric exposure is measured against an --oracle"),
     ],
 )
@@ -337,7 +344,7 @@ def test_exposure_is_measured_against_an_oracle(lstm, toy, seqlm):
     assert other["kl-true-prefix"] == true
     learns = seqlm("eval", "-m", lstm, *flags, "--dynamic", "9", toy.test)
     assert learns.code == 2
-    assert "no --neural-cache, no --dynamic" in learns.error
+    assert "leave out --neural-cache and --dynamic" in learns.error
 
 
 # ----------------------------------------------------------------------------------------- choosing
@@ -364,21 +371,31 @@ def test_a_checkpoint_of_a_run_can_be_evaluated(lstm, toy, seqlm):
     [
         ("pp", "did you mean 'ppl'?"),
         ("bits-per-bite", "did you mean 'bits-per-byte'?"),
-        ("ppl,", ""),
+        ("perplexity", "did you mean 'ppl'?"),
     ],
 )
 def test_an_unknown_metric_gets_the_nearest_name(metric, message, lstm, toy, seqlm):
     result = seqlm("eval", "-m", lstm, toy.test, "--metric", metric)
-    if message:
-        assert result.code == 2
-        assert message in result.error
-        assert result.out == ""
-    else:
-        assert result.code == 0
+    assert result.code == 2
+    assert message in result.error
+    assert result.out == ""
+
+
+def test_a_comma_without_a_name_is_no_metric(lstm, toy, seqlm):
+    with_comma = seqlm("eval", "-m", lstm, toy.test, "--metric", "ppl,")
+    assert with_comma.code == 0
+    assert with_comma.out == seqlm("eval", "-m", lstm, toy.test, "--metric", "ppl").out
 
 
 def test_no_metric_at_all_is_a_mistake(lstm, toy, seqlm):
-    assert seqlm("eval", "-m", lstm, toy.test, "--metric", "").code == 2
+    result = seqlm("eval", "-m", lstm, toy.test, "--metric", "")
+    assert result.code == 2
+    assert "no metric named; there are ppl, ppl-excluding" in result.error
+
+
+def test_every_metric_has_its_name_in_the_help(seqlm):
+    out = "".join(seqlm("eval", "--help").out.split())  # lines break within names
+    assert all(name in out for name in METRICS_BY_NAME)
 
 
 def test_no_text_is_a_fault_of_the_data(lstm, seqlm):
@@ -410,7 +427,7 @@ def test_windows_overlap_by_what_stride_leaves(seqlm, models, toy):
     [
         ("lstm-word", ["--stride", "8"], "is for models that read windows"),
         ("transformer-char", ["--stride", "129"], "--stride 129 is longer than the window of 128"),
-        ("transformer-char", ["--stride", "8", "--neural-cache", "9"], "is for static figures"),
+        ("transformer-char", ["--stride", "8", "--neural-cache", "9"], "is for static evaluation"),
     ],
 )
 def test_a_stride_that_means_nothing_is_refused(seqlm, models, toy, family, flags, message):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqlm.evaluation import translation_quality
+from seqlm.evaluation import evaluate
 from seqlm.models import model_class
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.run_config import RunConfig
@@ -120,22 +120,23 @@ def test_json_is_one_object(judged, run):
 
 def test_the_flags_of_the_search_arrive(judged, monkeypatch):
     asked = []
-    measured = translation_quality.evaluate
+    measured = evaluate.evaluate_translator
 
-    def seen(loaded, source, target, wanted, search, *rest):
-        asked.append(search)
-        return measured(loaded, source, target, wanted, search, *rest)
+    def seen(models, source, target, metrics, settings, *rest):
+        asked.append(settings)
+        return measured(models, source, target, metrics, settings, *rest)
 
-    monkeypatch.setattr(translation_quality, "evaluate", seen)
+    monkeypatch.setattr(evaluate, "evaluate_translator", seen)
     flags = (
-        "--beam 3 --length-penalty 0.6 --normalisation gnmt --coverage-penalty 0.2 --max-ratio 3"
+        "--beam 3 --length-penalty 0.6 --normalization gnmt --coverage-penalty 0.2"
+        " --max-length-ratio 3"
     )
     assert judged(*flags.split()).code == 0
     assert judged().code == 0
     given, default = asked
-    assert (given.beam, given.length_penalty, given.normalisation) == (3, 0.6, "gnmt")
-    assert (given.coverage_penalty, given.max_ratio) == (0.2, 3)
-    assert (default.beam, default.length_penalty, default.normalisation) == (5, 1, "simple")
+    assert (given.beam, given.length_penalty, given.normalization) == (3, 0.6, "gnmt")
+    assert (given.coverage_penalty, given.max_length_ratio) == (0.2, 3)
+    assert (default.beam, default.length_penalty, default.normalization) == (5, 1, "simple")
 
 
 def test_a_side_may_come_from_a_pipe(judged, run, texts, seqlm):
@@ -159,12 +160,14 @@ def test_sides_of_unequal_length_are_bad_data(run, texts, tmp_path, seqlm):
     ("flags", "fault"),
     [
         ("--metric blue", "did you mean 'bleu'"),
-        ("--stride 3", "--stride is of language models"),
-        ("--cache 10", "--cache is of language models"),
-        ("text", "TEXT is of language models"),
-        ("--length-penalty -1", "--length-penalty must be 0 or more"),
-        ("--max-ratio 0", "--max-ratio must be above 0"),
-        ("--normalisation simpel", "did you mean 'simple'"),
+        ("--stride 3", "--stride is for language models"),
+        ("--cache 10", "--cache is for language models"),
+        ("--dynamic 10", "--dynamic is for language models"),
+        ("--per-token", "--per-token is for language models"),
+        ("text", "TEXT is for language models"),
+        ("--length-penalty -1", "--length-penalty is -1.0; it must be at least 0"),
+        ("--max-length-ratio 0", "--max-length-ratio is 0.0; it must be above 0"),
+        ("--normalization simpel", "did you mean 'simple'"),
     ],
 )
 def test_what_means_nothing_is_refused_in_one_line(flags, fault, judged):
@@ -176,13 +179,13 @@ def test_what_means_nothing_is_refused_in_one_line(flags, fault, judged):
 def test_one_side_is_not_enough(run, texts, seqlm):
     result = seqlm("eval", "-m", run, "--source", texts[0])
     assert result.code == 2
-    assert "name --target too" in result.error
+    assert "name --target as well" in result.error
 
 
 def test_a_search_is_nothing_for_a_language_model(lstm, toy, seqlm):
     result = seqlm("eval", "-m", lstm, toy.test, "--beam", "5")
     assert result.code == 2
-    assert "--beam is of translations" in result.error
+    assert "--beam is for translators: it needs --source and --target" in result.error
 
 
 def test_a_language_model_translates_nothing(lstm, texts, seqlm):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from seqlm.cli.options.mixture_options import weights_of
+from seqlm.cli.options.mixture_options import parse_weights
 from seqlm.errors import UsageError
 from seqlm.evaluation.scoring import Scorer
 from seqlm.runs.load_model import load_model
@@ -199,16 +199,16 @@ def test_the_signature_names_models_and_weights(runs, toy, figures):
         (["--mix", "0.5,0.5,0"], "--mix 0.5,0.5,0: 2 models take 2 weights, not 3"),
         (["--mix", "1", "--cache", "9"], "--mix 1: 3 models take 3 weights, not 1"),
         (["--mix", "0.5,0.4"], "the weights sum to 0.9 instead of 1"),
-        (["--mix", "1.5,-0.5"], "no weight can be below 0"),
-        (["--mix", "nan,1"], "no weight can be below 0, or no number"),
-        (["--mix", "inf,0"], "no weight can be below 0, or no number"),
+        (["--mix", "1.5,-0.5"], "every weight is a number of 0 or more"),
+        (["--mix", "nan,1"], "every weight is a number of 0 or more"),
+        (["--mix", "inf,0"], "every weight is a number of 0 or more"),
         (["--mix", "half,half"], "--mix half,half is not a list of numbers"),
         (["--mix", "0.5;0.5"], "is not a list of numbers"),
         (["--mix", ""], "is not a list of numbers"),
         (["--cache", "0"], "--cache"),
-        (["--cache-decay", "0.1"], "--cache-decay is how a --cache forgets"),
-        (["--cache", "9", "--cache-decay", "-1"], "must be 0 or more"),
-        (["--cache", "9", "--cache-decay", "nan"], "must be 0 or more"),
+        (["--cache-decay", "0.1"], "--cache-decay has no effect without --cache"),
+        (["--cache", "9", "--cache-decay", "-1"], "must be at least 0"),
+        (["--cache", "9", "--cache-decay", "nan"], "must be at least 0"),
     ],
 )
 @pytest.mark.parametrize("command", ["eval", "sample"])
@@ -224,7 +224,7 @@ def test_weights_that_mean_nothing(command, flags, message, runs, toy, seqlm):
 @example("1e308,1e308", 2)
 def test_any_weights_are_a_distribution_or_one_error(mix, models):
     try:
-        weights = weights_of(mix.strip("[]"), models)
+        weights = parse_weights(mix.strip("[]"), models)
     except UsageError:
         return
     assert len(weights) == models
@@ -241,7 +241,9 @@ def test_weights_may_miss_one_by_a_rounding_error(runs, toy, figures):
 def test_one_model_needs_no_weights(flags, runs, toy, seqlm):
     result = seqlm("eval", "-m", runs.ngram, *flags, toy.test)
     assert (result.code, result.out) == (2, "")
-    assert f"{flags[0]} weighs several models: -m names another, --cache adds one" in result.error
+    assert (
+        f"{flags[0]} weighs several models: name another --model, or add a --cache" in result.error
+    )
 
 
 def test_weights_are_given_or_tuned(runs, toy, seqlm):

@@ -59,6 +59,13 @@ def test_a_seed_gives_the_same_samples_and_another_others(family, sample):
     assert sample(family) == sample(family, "--seed", 1)
 
 
+def test_a_default_seed_is_said(lstm, seqlm):
+    said = "seed: 1 (the default; --seed draws others)"
+    assert said in seqlm("sample", "-m", lstm, "-n", 1).err.splitlines()
+    for flags in (["--seed", 1], ["-q"], ["--temperature", 0], ["--beam", 2]):
+        assert "seed" not in seqlm("sample", "-m", lstm, *flags).err
+
+
 def test_more_samples_begin_with_the_fewer(family, sample):
     few, many = sample(family, "-n", 3), sample(family, "-n", 12)
     assert many.startswith(few)
@@ -188,6 +195,17 @@ def test_a_length_penalty_prefers_longer_texts(ngram, sample):
     assert plain["score"] == plain["log_prob"]
 
 
+@pytest.mark.parametrize("normalization", ["simple", "gnmt"])
+def test_a_length_penalty_means_what_it_means_in_translate(normalization, ngram, sample):
+    flags = ["--beam", 4, "--nbest", 4, "--json", "--length-penalty", 0.5]
+    out = sample(ngram, *flags, "--normalization", normalization)
+    for one in json.loads(out)["found"]:
+        tokens = len(one["text"].split()) + 1
+        length = tokens if normalization == "simple" else (5 + tokens) / 6
+        assert one["score"] == pytest.approx(one["log_prob"] / length**0.5)
+    assert (out == sample(ngram, *flags)) == (normalization == "simple")
+
+
 def test_a_beam_tells_the_probability_of_the_model_whatever_was_held_against_it(ngram, sample):
     flags = ["--beam", 6, "--nbest", 6, "--prompt", "the frog sees", "--json"]
     plain, found = (
@@ -207,24 +225,26 @@ def test_a_beam_tells_the_probability_of_the_model_whatever_was_held_against_it(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--temperature", "-1"], "temperature must be 0 or more"),
-        (["--temperature", "nan"], "temperature must be 0 or more"),
-        (["--temperature", "inf"], "temperature must be 0 or more"),
-        (["--temperature", "hot"], "should be a valid number"),
-        (["--top-k", "0"], "top-k must be 1 or more"),
-        (["--top-p", "0"], "top-p must be above 0"),
-        (["--top-p", "1.1"], "top-p must be above 0"),
-        (["--min-p", "-0.1"], "min-p must be between 0 and 1"),
-        (["--repetition-penalty", "0.5"], "repetition-penalty must be 1 or more"),
-        (["--repetition-penalty", "nan"], "repetition-penalty must be 1 or more"),
-        (["--no-repeat-ngram", "0"], "no-repeat-ngram must be 1 or more"),
+        (["--temperature", "-1"], "--temperature is -1.0; it must be at least 0"),
+        (["--temperature", "nan"], "--temperature is nan; it must be at least 0"),
+        (["--temperature", "inf"], "--temperature is inf; it must be at least 0"),
+        (["--temperature", "hot"], "--temperature is 'hot'; it takes a number"),
+        (["--top-k", "0"], "--top-k is 0; it must be at least 1"),
+        (["--top-p", "0"], "--top-p is 0.0; it must be above 0"),
+        (["--top-p", "1.1"], "it must be above 0 and at most 1"),
+        (["--min-p", "-0.1"], "--min-p is -0.1; it must be from 0 to 1"),
+        (["--repetition-penalty", "0.5"], "it must be at least 1"),
+        (["--repetition-penalty", "nan"], "it must be at least 1"),
+        (["--no-repeat-ngram", "0"], "--no-repeat-ngram is 0; it must be at least 1"),
         (["--beam", "2", "--length-penalty", "-1"], "--length-penalty"),
-        (["--length-penalty", "1"], "--nbest and --length-penalty are about what a --beam finds"),
+        (["--length-penalty", "1"], "--length-penalty is for a search: it needs --beam"),
+        (["--normalization", "gnmt"], "--normalization is for a search: it needs --beam"),
+        (["--nbest", "2"], "--nbest is for a search: it needs --beam"),
         (["-n", "0"], "--num-samples"),
         (["--max-tokens", "0"], "--max-tokens"),
         (["--stop", "non"], "did you mean 'none'?"),
         (["--beam", "2", "--nbest", "3"], "--nbest 3 needs a --beam at least as wide"),
-        (["--beam", "2", "--top-k", "3"], "--beam searches and does not draw"),
+        (["--beam", "2", "--top-k", "3"], "--beam searches and does not draw: leave out --top-k"),
         (["--device", "abacus"], "no device 'abacus'"),
         (["--num-threads", "0"], "--num-threads"),
     ],

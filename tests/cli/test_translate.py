@@ -182,9 +182,11 @@ def test_a_line_without_end_is_cut(run, seqlm):
 
 
 def test_what_has_no_end_is_told(run, seqlm):
-    result = seqlm("translate", "-m", run, "--max-ratio", 0.1, "--sample", "-t", 5, stdin=b"the\n")
+    result = seqlm(
+        "translate", "-m", run, "--max-length-ratio", 0.1, "--sample", "-t", 5, stdin=b"the\n"
+    )
     assert "1 lines in" in result.err
-    cut = "1 were cut at their limit; --max-ratio allows longer ones"
+    cut = "1 were cut at their limit; --max-length-ratio allows longer ones"
     assert (cut in result.err) == (len(result.out.split()) == 10)
 
 
@@ -359,25 +361,25 @@ def test_a_model_without_attention_aligns_nothing(runs, seqlm):
     [
         (["--beam", 0], "--beam"),
         (["--nbest", 6], "--nbest 6 needs a --beam at least as wide"),
-        (["--length-penalty", -1], "--length-penalty must be 0 or more"),
-        (["--length-penalty", "inf"], "--length-penalty must be 0 or more"),
-        (["--coverage-penalty", "nan"], "--coverage-penalty must be 0 or more"),
-        (["--max-ratio", 0], "--max-ratio must be above 0"),
-        (["--max-ratio", "inf"], "--max-ratio must be above 0 and at most 1000"),
-        (["--max-ratio", 1e30], "--max-ratio must be above 0 and at most 1000"),
-        (["--max-ratio", "nan"], "--max-ratio must be above 0 and at most 1000"),
+        (["--length-penalty", -1], "--length-penalty is -1.0; it must be at least 0"),
+        (["--length-penalty", "inf"], "--length-penalty is inf; it must be at least 0"),
+        (["--coverage-penalty", "nan"], "--coverage-penalty is nan; it must be at least 0"),
+        (["--max-length-ratio", 0], "it must be above 0"),
+        (["--max-length-ratio", "inf"], "it must be above 0 and at most 1000"),
+        (["--max-length-ratio", 1e30], "it must be above 0 and at most 1000"),
+        (["--max-length-ratio", "nan"], "it must be above 0 and at most 1000"),
         (["-", "-"], "- stands for standard input"),
         (["--score-target", "-"], "- stands for standard input"),
         (["--beam", 2, "--nbest", 3], "--nbest 3 needs a --beam at least as wide"),
         (["--buffer", 0], "--buffer"),
         (["--max-input-length", 0], "--max-input-length"),
-        (["--normalisation", "gmnt"], "did you mean 'gnmt'?"),
-        (["--sample", "--beam", 2], "--beam is about a search"),
-        (["--temperature", 2], "--temperature is about a --sample"),
-        (["--sample", "--top-p", 0], "top-p must be above 0"),
+        (["--normalization", "gmnt"], "did you mean 'gnmt'?"),
+        (["--sample", "--beam", 2], "--beam is for a search: leave it out, or --sample"),
+        (["--temperature", 2], "--temperature is for samples: it needs --sample"),
+        (["--sample", "--top-p", 0], "--top-p is 0.0; it must be above 0"),
         (["--scores", "--json"], "leave out --scores"),
         (["--score-target", "x", "--nbest", 2], "leave out --nbest"),
-        (["--plot", "it.doc"], "a picture ends in .png"),
+        (["--plot", "it.doc"], "the name of a plot ends in .png"),
         (["--errors", "ignore"], "--errors 'ignore'"),
     ],
     ids=str,

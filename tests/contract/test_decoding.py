@@ -9,7 +9,7 @@ from torch import Tensor
 from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import chooser
+from seqlm.decoding.token_choice import make_chooser
 from seqlm.models.base import LanguageModel
 from seqlm.text.vocabulary import EOS
 from tests.contract.models import VOCAB_SIZE
@@ -21,7 +21,7 @@ def sampled(model: LanguageModel, prompts: Tensor, numbers: list[int]) -> Tensor
     """(B, 12) sampled tokens after (B, t) prompts."""
     with torch.no_grad():
         state = model.advance(model.start(len(prompts)), prompts)
-    choose = chooser(temperature=0.9, top_p=0.95, noise=Noise.of(7, numbers, prompts.shape[1]))
+    choose = make_chooser(temperature=0.9, top_p=0.95, noise=Noise.of(7, numbers, prompts.shape[1]))
     return torch.stack(list(generate(model, state, choose, 12)), 1)
 
 
@@ -43,7 +43,7 @@ def test_an_impossible_token_is_never_sampled(model: LanguageModel) -> None:
 def test_a_beam_of_one_is_greedy(model: LanguageModel) -> None:
     with torch.no_grad():
         state = model.advance(model.start(4), PROMPTS)
-    greedy = torch.stack(list(generate(model, state, chooser(temperature=0), 8, end=EOS)), 1)
+    greedy = torch.stack(list(generate(model, state, make_chooser(temperature=0), 8, end=EOS)), 1)
     for row, [hypothesis] in enumerate(beam_search(model, state, 1, 8, EOS)):
         length = len(hypothesis.tokens)
         assert hypothesis.tokens.tolist() == greedy[row, :length].tolist()

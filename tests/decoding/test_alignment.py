@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.decoding.alignment import links, read_pieces, words_of, written_pieces
+from seqlm.decoding.alignment import align_words, pieces_of_block, pieces_of_ids, word_numbers
 from seqlm.text.corpus import learn_bpe
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
@@ -33,7 +33,7 @@ def test_the_words_of_the_pieces_are_those_of_the_line(
 ) -> None:
     block = Block("".join(line + "\n" for line in lines).encode(), "text", 1)
     ids = tokenizer.encode(block)
-    pieces = read_pieces(tokenizer, block, ids)
+    pieces = pieces_of_block(tokenizer, block, ids)
     begin = 0
     for line, end in zip(lines, np.flatnonzero(ids == EOS).tolist(), strict=True):
         own = pieces[begin : end + 1]
@@ -43,7 +43,7 @@ def test_the_words_of_the_pieces_are_those_of_the_line(
         assert text == (
             b" ".join(line.encode().split()) if tokenizer.kind == "word" else line.encode()
         )
-        words = words_of(own)
+        words = word_numbers(own)
         spelled = [b""] * len(line.encode().split())
         for piece, word in zip(own, words, strict=True):
             if word >= 0:
@@ -57,8 +57,8 @@ def test_the_words_of_the_pieces_are_those_of_the_line(
 def test_what_is_written_is_what_was_read(tokenizer: Tokenizer) -> None:
     block = Block("a bé bb\n".encode(), "text", 1)
     ids = tokenizer.encode(block)
-    pieces = written_pieces(tokenizer, ids.tolist())
-    assert pieces == read_pieces(tokenizer, block, ids)
+    pieces = pieces_of_ids(tokenizer, ids.tolist())
+    assert pieces == pieces_of_block(tokenizer, block, ids)
     assert b"".join(pieces) + b"\n" == block.data
 
 
@@ -73,10 +73,10 @@ def test_a_word_looks_where_its_tokens_look_together() -> None:
             [0.0, 0.0, 0.0, 1.0],
         ]
     )
-    assert links(attention, source, target) == [(0, 0), (1, 1)]
-    assert links(attention.flip(0), source, target) == [(0, 0), (1, 1)]
+    assert align_words(attention, source, target) == [(0, 0), (1, 1)]
+    assert align_words(attention.flip(0), source, target) == [(0, 0), (1, 1)]
 
 
 def test_sides_without_words_have_no_links() -> None:
-    assert links(torch.ones(2, 1), [b""], [b"a", b""]) == []
-    assert links(torch.ones(1, 2), [b"a", b""], [b""]) == []
+    assert align_words(torch.ones(2, 1), [b""], [b"a", b""]) == []
+    assert align_words(torch.ones(1, 2), [b"a", b""], [b""]) == []

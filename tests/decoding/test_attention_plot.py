@@ -16,7 +16,7 @@ SOURCE, TARGET = ["das", "$Haus", "</s>"], ["the", "maison", "</s>"]
 
 
 def test_tokens_are_named_by_their_text() -> None:
-    assert attention_plot.labels([b"the", b" ho", b"use", b" ", b"\xff", b""]) == [
+    assert attention_plot.token_labels([b"the", b" ho", b"use", b" ", b"\xff", b""]) == [
         "the", "ho", "use", "·", "\ufffd", "</s>",
     ]  # fmt: skip
 
@@ -25,7 +25,7 @@ def test_tokens_are_named_by_their_text() -> None:
 def test_a_file_is_drawn(name: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / name
-    attention_plot.draw(str(path), ATTENTION, SOURCE, TARGET)
+    attention_plot.write_plot(str(path), ATTENTION, SOURCE, TARGET)
     magic = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[path.suffix.lower()]
     assert path.read_bytes().startswith(magic)
 
@@ -33,25 +33,25 @@ def test_a_file_is_drawn(name: str, tmp_path: Path) -> None:
 def test_a_file_holds_the_words(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / "it.svg"
-    attention_plot.draw(str(path), ATTENTION, SOURCE, TARGET)
+    attention_plot.write_plot(str(path), ATTENTION, SOURCE, TARGET)
     text = path.read_text()
     for word in ("das", "$Haus", "maison"):
         assert word in text.replace("\\$", "$")
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"it\.doc: a picture ends in \.png"):
-        attention_plot.check("it.doc")
+    with pytest.raises(UsageError, match=r"it\.doc: the name of a plot ends in \.png"):
+        attention_plot.check_plot_path("it.doc")
     pytest.importorskip("matplotlib")
     with pytest.raises(SeqlmError, match="cannot be written: No such file"):
-        attention_plot.draw(str(tmp_path / "none" / "it.png"), ATTENTION, SOURCE, TARGET)
+        attention_plot.write_plot(str(tmp_path / "none" / "it.png"), ATTENTION, SOURCE, TARGET)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"pip install 'seqlm\[plots\]'; - draws with characters"):
-        attention_plot.check("it.png")
+        attention_plot.check_plot_path("it.png")
 
 
 def test_characters_are_darker_where_there_is_more() -> None:
-    assert attention_plot.in_characters(ATTENTION, SOURCE, TARGET) == (
+    assert attention_plot.text_plot(ATTENTION, SOURCE, TARGET) == (
         "         $\n"
         "         H <\n"
         "       d a /\n"
@@ -64,16 +64,16 @@ def test_characters_are_darker_where_there_is_more() -> None:
 
 
 def test_a_terminal_with_colours_is_painted() -> None:
-    painted = attention_plot.in_characters(ATTENTION, SOURCE, TARGET, colour=True)
+    painted = attention_plot.text_plot(ATTENTION, SOURCE, TARGET, color=True)
     assert painted.splitlines()[-1] == "</s>   " + 2 * square(232) + square(255)
     assert painted.splitlines()[-3] == "the    " + square(255) + 2 * square(232)
 
 
-def square(grey: int) -> str:
-    return f"\x1b[48;5;{grey}m  \x1b[0m"
+def square(gray: int) -> str:
+    return f"\x1b[48;5;{gray}m  \x1b[0m"
 
 
 def test_wide_letters_keep_the_columns() -> None:
-    lines = attention_plot.in_characters(torch.eye(2), ["猫", "e\u0301"], ["犬", "a"]).splitlines()
+    lines = attention_plot.text_plot(torch.eye(2), ["猫", "e\u0301"], ["犬", "a"]).splitlines()
     assert lines[-2:] == ["犬 ██", "a    ██"]
-    assert attention_plot.columns("猫e\u0301") == 3
+    assert attention_plot.display_width("猫e\u0301") == 3

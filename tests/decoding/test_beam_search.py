@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqlm.decoding.beam_search import Hypothesis, Normalisation, beam_search
+from seqlm.decoding.beam_search import Hypothesis, beam_search
+from seqlm.decoding.decoding_settings import Normalization
 from seqlm.decoding.generate import generate
-from seqlm.decoding.token_choice import chooser
+from seqlm.decoding.token_choice import make_chooser
 from seqlm.errors import UsageError
 from seqlm.models.base import SequenceModel
 from seqlm.text.vocabulary import EOS
@@ -29,7 +30,7 @@ def score(
     log_prob: float,
     a: float,
     b: float,
-    how: str = "gnmt",
+    how: str = "simple",
 ) -> float:
     """Equation 14 of Wu et al. 2016, token by token."""
     length = (5 + len(tokens)) / 6 if how == "gnmt" else max(len(tokens), 1)
@@ -52,7 +53,7 @@ def plain_beam(
     steps: int,
     alpha: float,
     beta: float,
-    how: str = "gnmt",
+    how: str = "simple",
 ) -> list[Plain]:
     alive: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     found: list[Plain] = []
@@ -105,7 +106,7 @@ tables = st.builds(
     levels=st.sampled_from([None, 2, 3, 6]),
 )
 alphas = st.sampled_from([0.0, 0.6, 1.0, 3.0])
-normalisations = st.sampled_from(get_args(Normalisation))
+normalizations = st.sampled_from(get_args(Normalization))
 
 
 @settings(deadline=None, max_examples=150)
@@ -114,17 +115,17 @@ normalisations = st.sampled_from(get_args(Normalisation))
     st.integers(1, 9),
     st.lists(st.integers(0, 5), min_size=1, max_size=4),
     alphas,
-    normalisations,
+    normalizations,
 )
 def test_the_search_is_the_plain_one(
-    table: Tensor, width: int, steps: list[int], alpha: float, how: Normalisation
+    table: Tensor, width: int, steps: list[int], alpha: float, how: Normalization
 ) -> None:
     """In a batch, each source with its own limit; with ties, zeros and beams wider than V."""
     model = Tabular(table)
     firsts = torch.arange(len(steps))[:, None] % table.shape[0]
     state = model.advance(model.start(len(steps)), firsts)
     limits = torch.tensor(steps)
-    found = beam_search(model, state, width, limits, EOS, length_penalty=alpha, normalisation=how)
+    found = beam_search(model, state, width, limits, EOS, length_penalty=alpha, normalization=how)
     for hypotheses, first, limit in zip(found, firsts, steps, strict=True):
         start = model.advance(model.start(1), first[None])
         assert_same(hypotheses, plain_beam(model, start, width, limit, alpha, 0, how))
@@ -182,7 +183,7 @@ def test_a_wide_beam_is_enumeration(table: Tensor, steps: int, alpha: float) -> 
 def test_width_one_is_greedy(table: Tensor, steps: int) -> None:
     model = Tabular(table)
     tokens = torch.stack(
-        list(generate(model, model.start(1), chooser(temperature=0), steps, end=EOS)), 1
+        list(generate(model, model.start(1), make_chooser(temperature=0), steps, end=EOS)), 1
     )
     [[best]] = beam_search(model, model.start(1), 1, steps, EOS)
     assert best.tokens.tolist() == tokens[0].tolist()
@@ -190,14 +191,14 @@ def test_width_one_is_greedy(table: Tensor, steps: int) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(tables, st.integers(2, 6), st.integers(0, 6), alphas, normalisations)
+@given(tables, st.integers(2, 6), st.integers(0, 6), alphas, normalizations)
 def test_fewer_wanted_are_the_first_of_more(
-    table: Tensor, width: int, steps: int, alpha: float, how: Normalisation
+    table: Tensor, width: int, steps: int, alpha: float, how: Normalization
 ) -> None:
     model = Tabular(table)
     search = partial(beam_search, model, model.start(1), width, steps, EOS)
-    [all_of_them] = search(length_penalty=alpha, normalisation=how)
-    [one] = search(length_penalty=alpha, normalisation=how, nbest=1)
+    [all_of_them] = search(length_penalty=alpha, normalization=how)
+    [one] = search(length_penalty=alpha, normalization=how, nbest=1)
     assert plain(one) == plain(all_of_them)[:1]
 
 

@@ -6,11 +6,11 @@ from torch import Tensor
 
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import chooser
+from seqlm.decoding.token_choice import make_chooser
 from seqlm.text.vocabulary import EOS
 from tests.decoding.tabular import Tabular, random_table
 
-GREEDY = chooser(temperature=0)
+GREEDY = make_chooser(temperature=0)
 
 
 def cycle(*tokens: int) -> Tabular:
@@ -50,11 +50,11 @@ def test_forcing_the_rest_of_a_prompt_changes_no_sample() -> None:
     prompts, common = [[3, 4], [3, 4, 5, 6], [3, 4, 2]], 2
     forced = torch.tensor([[-1, -1], [5, 6], [2, -1]])
     state = model.advance(model.start(3), torch.tensor([prompt[:common] for prompt in prompts]))
-    together = chooser(noise=Noise.of(8, range(3), common))
+    together = make_chooser(noise=Noise.of(8, range(3), common))
     batch = torch.stack(list(generate(model, state, together, 20, forced)), 1)
     for number, prompt in enumerate(prompts):
         state = model.advance(model.start(1), torch.tensor([prompt]))
-        alone = chooser(noise=Noise.of(8, [number], len(prompt)))
+        alone = make_chooser(noise=Noise.of(8, [number], len(prompt)))
         tokens = torch.stack(list(generate(model, state, alone, 10)), 1)
         skipped = len(prompt) - common
         assert torch.equal(tokens[0], batch[number, skipped : skipped + 10])
@@ -73,7 +73,7 @@ def test_choose_sees_all_tokens_since_the_state() -> None:
 
 
 def test_the_model_reads_no_further_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model may be used up to its horizon: the last token is not read."""
+    """A model may be used up to its context length: the last token is not read."""
     model, read = cycle(2, 3), []
     advance = model.advance
 

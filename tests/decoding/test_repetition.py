@@ -14,9 +14,9 @@ from torch import Tensor
 
 from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
-from seqlm.decoding.repetition import discourage, forbid_repeats, repetition
+from seqlm.decoding.repetition import forbid_repeats, penalize_tokens, repetition_adjustment
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import chooser
+from seqlm.decoding.token_choice import make_chooser
 from seqlm.errors import UsageError
 from seqlm.text.vocabulary import EOS
 from tests.decoding.tabular import Tabular, random_table
@@ -58,7 +58,7 @@ def test_it_is_the_definition(
 ) -> None:
     """With ties and impossible tokens among the probabilities, a prompt and a history."""
     log_probs = random_table(2, V, seed, levels=3)[: len(history)]
-    adjust = repetition(penalty, n, torch.tensor(prompt, dtype=torch.long))
+    adjust = repetition_adjustment(penalty, n, torch.tensor(prompt, dtype=torch.long))
     found = adjust(log_probs, torch.tensor(history, dtype=torch.long).view(len(history), -1))
     for row, text, after in zip(log_probs, history, found, strict=True):
         assert after.tolist() == pytest.approx(adjusted(row, prompt + text, penalty, n))
@@ -66,7 +66,7 @@ def test_it_is_the_definition(
 
 def test_a_penalty_never_makes_a_token_more_probable() -> None:
     log_probs = torch.randn(3, 9, generator=torch.manual_seed(1)).log_softmax(1)
-    after = discourage(log_probs, torch.tensor([[2, 2, 5]] * 3), 1.3)
+    after = penalize_tokens(log_probs, torch.tensor([[2, 2, 5]] * 3), 1.3)
     assert (after[:, [2, 5]] < log_probs[:, [2, 5]]).all()
     kept = [0, 1, 3, 4, 6, 7, 8]
     assert torch.equal(after[:, kept], log_probs[:, kept])
@@ -86,7 +86,9 @@ def test_no_ngram_is_generated_twice(temperature: float, n: int) -> None:
     model = Tabular(random_table(2, 12, seed=3))
     prompt = torch.tensor([4, 7, 4])
     state = model.advance(model.start(5), prompt.expand(5, -1))
-    choose = chooser(temperature, no_repeat_ngram=n, noise=Noise.of(1, range(5)), prompt=prompt)
+    choose = make_chooser(
+        temperature, no_repeat_ngram=n, noise=Noise.of(1, range(5)), prompt=prompt
+    )
     tokens = torch.stack(list(generate(model, state, choose, 40)), 1)
     for row in tokens.tolist():
         text = [*prompt.tolist(), *row]
@@ -98,11 +100,9 @@ def test_no_ngram_is_generated_twice(temperature: float, n: int) -> None:
 def test_a_penalty_spreads_greedy_text_out() -> None:
     model = Tabular(random_table(2, 12, seed=3))
     distinct = [
-        torch.stack(
-            list(generate(model, model.start(1), chooser(0, repetition_penalty=penalty), 30)), 1
-        ).unique().numel()
-        for penalty in (1.0, 1.5, 10.0)
-    ]  # fmt: skip
+        torch.stack(list(generate(model, model.start(1), choose, 30)), 1).unique().numel()
+        for choose in (make_chooser(0, repetition_penalty=penalty) for penalty in (1.0, 1.5, 10.0))
+    ]
     assert distinct[0] < distinct[1] < distinct[2]
 
 
@@ -144,7 +144,9 @@ def test_a_beam_searches_what_is_left(
     model = Tabular(random_table(2, V, seed))
     ids = torch.tensor(prompt, dtype=torch.long)
     state = model.advance(model.start(1), ids[None])
-    [found] = beam_search(model, state, width, 6, EOS, adjust=repetition(penalty, n, ids))
+    [found] = beam_search(
+        model, state, width, 6, EOS, adjust=repetition_adjustment(penalty, n, ids)
+    )
     expected = plain_beam(model, prompt, width, 6, partial(adjusted, penalty=penalty, n=n))
     assert [tuple(one.tokens.tolist()) for one in found] == [tokens for tokens, _, _ in expected]
     for one, (_, log_prob, q) in zip(found, expected, strict=True):
@@ -154,14 +156,16 @@ def test_a_beam_searches_what_is_left(
 @given(penalties, ngrams, st.integers(0, 10**6))
 def test_a_beam_of_one_is_still_greedy(penalty: float, n: int | None, seed: int) -> None:
     model = Tabular(random_table(2, V, seed))
-    choose = chooser(0, repetition_penalty=penalty, no_repeat_ngram=n)
+    choose = make_chooser(0, repetition_penalty=penalty, no_repeat_ngram=n)
     greedy = torch.stack(list(generate(model, model.start(1), choose, 9, end=EOS)), 1)
-    [[best]] = beam_search(model, model.start(1), 1, 9, EOS, adjust=repetition(penalty, n))
+    [[best]] = beam_search(
+        model, model.start(1), 1, 9, EOS, adjust=repetition_adjustment(penalty, n)
+    )
     assert best.tokens.tolist() == greedy[0].tolist()
 
 
 @pytest.mark.parametrize("wrong", [(0.9, None), (math.inf, None), (math.nan, None), (1.0, 0)])
 def test_values_out_of_range_are_refused_in_one_line(wrong: tuple[float, int | None]) -> None:
-    with pytest.raises(UsageError, match="must be 1 or more") as raised:
-        repetition(*wrong)
+    with pytest.raises(UsageError, match="must be at least 1") as raised:
+        repetition_adjustment(*wrong)
     assert "\n" not in str(raised.value)

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_choice import (
-    chooser,
+    apply_temperature,
     draw,
     greedy,
-    highest,
     keep_min_p,
     keep_top_k,
     keep_top_p,
-    temper,
+    make_chooser,
+    top_ids,
 )
 from seqlm.errors import UsageError
 
@@ -43,7 +43,7 @@ def survivors(row: Tensor) -> set[int]:
 @given(distributions(), st.data())
 def test_highest_is_the_head_of_a_stable_sort(log_probs: Tensor, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, log_probs.shape[1]))
-    assert highest(log_probs, k).tolist() == [ranked(row)[:k] for row in log_probs]
+    assert top_ids(log_probs, k).tolist() == [ranked(row)[:k] for row in log_probs]
 
 
 @given(distributions())
@@ -92,12 +92,12 @@ def test_min_p_is_a_share_of_the_highest(log_probs: Tensor, p: float) -> None:
 def test_temperature_raises_to_a_power(log_probs: Tensor, temperature: float) -> None:
     power = log_probs.exp() ** (1 / temperature)
     expected = power / power.sum(1, keepdim=True)
-    torch.testing.assert_close(temper(log_probs, temperature).exp(), expected)
+    torch.testing.assert_close(apply_temperature(log_probs, temperature).exp(), expected)
 
 
 def test_temperature_near_zero_is_greedy_and_not_nan() -> None:
     log_probs = torch.tensor([[-5.0, -3.0, -math.inf, -4.0]], dtype=torch.float64)
-    assert temper(log_probs, 1e-320).tolist() == [[-math.inf, 0.0, -math.inf, -math.inf]]
+    assert apply_temperature(log_probs, 1e-320).tolist() == [[-math.inf, 0.0, -math.inf, -math.inf]]
 
 
 @given(distributions(), st.floats(0, 1, exclude_max=True))
@@ -117,9 +117,9 @@ def test_a_draw_is_never_impossible(log_probs: Tensor, uniform: float) -> None:
 def test_the_filters_intersect_on_the_tempered_distribution(
     log_probs: Tensor, temperature: float, k: int | None, p: float | None, m: float | None
 ) -> None:
-    tempered = temper(log_probs, temperature)
+    tempered = apply_temperature(log_probs, temperature)
     noise = Noise.of(0, range(len(log_probs)))
-    choose = chooser(temperature, top_k=k, top_p=p, min_p=m, noise=noise)
+    choose = make_chooser(temperature, top_k=k, top_p=p, min_p=m, noise=noise)
     allowed = tempered.isfinite()
     if k is not None:
         allowed &= keep_top_k(tempered, k).isfinite()
@@ -142,7 +142,7 @@ def test_the_filters_intersect_on_the_tempered_distribution(
 def test_frequencies_follow_the_distribution() -> None:
     p = torch.tensor([0.4, 0.0, 0.3, 0.15, 0.1, 0.04, 0.01], dtype=torch.float64)
     draws = 20_000
-    choose = chooser(noise=Noise.of(11, range(draws)))
+    choose = make_chooser(noise=Noise.of(11, range(draws)))
     tokens = choose(p.log().expand(draws, -1), torch.empty(draws, 0, dtype=torch.long))
     counts = tokens.bincount(minlength=len(p)).double()
     assert counts[1] == 0
@@ -154,15 +154,15 @@ def test_frequencies_follow_the_distribution() -> None:
 def test_a_row_draws_the_same_in_any_batch() -> None:
     log_probs = torch.randn(6, 40, generator=torch.manual_seed(1)).log_softmax(1)
     history = torch.empty(6, 0, dtype=torch.long)
-    together = chooser(top_p=0.9, noise=Noise.of(5, range(6)))(log_probs, history)
+    together = make_chooser(top_p=0.9, noise=Noise.of(5, range(6)))(log_probs, history)
     for row in range(6):
-        alone = chooser(top_p=0.9, noise=Noise.of(5, [row]))
+        alone = make_chooser(top_p=0.9, noise=Noise.of(5, [row]))
         assert alone(log_probs[row : row + 1], history[:1]) == together[row]
 
 
 def test_temperature_zero_needs_no_noise() -> None:
     log_probs = torch.tensor([[-2.0, -0.5, -1.0]])
-    assert chooser(temperature=0)(log_probs, torch.empty(1, 0)).tolist() == [1]
+    assert make_chooser(temperature=0)(log_probs, torch.empty(1, 0)).tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -181,5 +181,5 @@ def test_temperature_zero_needs_no_noise() -> None:
 )
 def test_values_out_of_range_are_refused_in_one_line(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="must be") as raised:
-        chooser(**wrong, noise=Noise.of(0, [0]))  # type: ignore[arg-type]
+        make_chooser(**wrong, noise=Noise.of(0, [0]))  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)

@@ -9,9 +9,13 @@ from torch import Tensor
 
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.evaluation import exposure
-from seqlm.evaluation.adaptation.constants import Adaptation
-from seqlm.evaluation.exposure import measure, measure_translator, stretches
-from seqlm.evaluation.mixture_scoring import Mix
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
+from seqlm.evaluation.exposure import (
+    choose_stretches,
+    measure_exposure,
+    measure_translator_exposure,
+)
+from seqlm.evaluation.mixture_scoring import LoadedMixture
 from seqlm.models import model_class
 from seqlm.models.base import LanguageModel, Translator
 from seqlm.runs.load_model import LoadedModel
@@ -53,8 +57,8 @@ IDS = np.random.default_rng(3).integers(0, V, 900).astype(np.int32)
 
 
 def test_behind_true_prefixes_it_is_the_mean_over_the_text():
-    figures = measure(Mix.of([OURS]), THEIRS, IDS)
-    starts, lengths = stretches(IDS, by_line=False)
+    figures = measure_exposure(LoadedMixture.of([OURS]), THEIRS, IDS)
+    starts, lengths = choose_stretches(IDS, by_line=False)
     places = np.concatenate([np.arange(s, s + n - 1) for s, n in zip(starts, lengths)])
     assert figures["kl-true-prefix"] == pytest.approx(KL[IDS[places]].mean())
 
@@ -63,7 +67,7 @@ def test_behind_its_own_it_is_the_mean_over_what_it_says(monkeypatch):
     monkeypatch.setattr(exposure, "STRETCHES", 10**4)
     monkeypatch.setattr(exposure, "LENGTH", 6)
     ids = np.tile(np.array([2, EOS], np.int32), 4000)
-    figures = measure(Mix.of([OURS]), THEIRS, ids)
+    figures = measure_exposure(LoadedMixture.of([OURS]), THEIRS, ids)
     at, expected = np.eye(V)[EOS], []
     for _ in range(5):
         at = at @ MODEL
@@ -79,7 +83,7 @@ def test_lines_end_where_they_end(monkeypatch):
     monkeypatch.setattr(exposure, "LENGTH", 6)
     _, ours = chain(1, "ours", "sentence")
     ids = np.tile(np.array([2, 3, EOS, 4, EOS], np.int32), 2000)
-    figures = measure(Mix.of([ours]), THEIRS, ids)
+    figures = measure_exposure(LoadedMixture.of([ours]), THEIRS, ids)
     assert figures["kl-true-prefix"] == pytest.approx((KL[2] + KL[3] + KL[4]) / 3)
     alive, nats, places = np.eye(V)[EOS], 0.0, 0.0
     for _ in range(5):
@@ -90,21 +94,21 @@ def test_lines_end_where_they_end(monkeypatch):
 
 
 def test_rows_together_seeds_and_numbers_of_types(monkeypatch):
-    mix = Mix.of([OURS])
-    figures = measure(mix, THEIRS, IDS, seed=3)
-    assert measure(mix, THEIRS, IDS, seed=3) == figures
-    assert measure(mix, THEIRS, IDS, seed=4)["kl-own-prefix"] != figures["kl-own-prefix"]
-    monkeypatch.setattr(exposure, "AT_ONCE", 3 * V)
-    assert measure(mix, THEIRS, IDS, seed=3) == pytest.approx(figures)
+    mix = LoadedMixture.of([OURS])
+    figures = measure_exposure(mix, THEIRS, IDS, seed=3)
+    assert measure_exposure(mix, THEIRS, IDS, seed=3) == figures
+    assert measure_exposure(mix, THEIRS, IDS, seed=4)["kl-own-prefix"] != figures["kl-own-prefix"]
+    monkeypatch.setattr(exposure, "PROBABILITIES_AT_ONCE", 3 * V)
+    assert measure_exposure(mix, THEIRS, IDS, seed=3) == pytest.approx(figures)
     turned = Tokenizer("word", [*RESERVED, b"c", b"b", b"a"])
     order = [0, 1, 4, 3, 2]
     other = loaded(Chain(ORACLE[order][:, order].copy()), turned, name="turned")
-    assert measure(mix, other, IDS, seed=3) == pytest.approx(figures)
+    assert measure_exposure(mix, other, IDS, seed=3) == pytest.approx(figures)
 
 
 def test_a_model_as_good_as_the_oracle_has_no_excess():
     twin = loaded(Chain(ORACLE), WORDS, name="twin")
-    figures = measure(Mix.of([twin]), THEIRS, IDS)
+    figures = measure_exposure(LoadedMixture.of([twin]), THEIRS, IDS)
     assert figures["kl-true-prefix"] == pytest.approx(0, abs=1e-9)
     assert figures["kl-own-prefix"] == pytest.approx(0, abs=1e-9)
 
@@ -124,22 +128,24 @@ def test_translators_are_never_asked_beyond_a_horizon(monkeypatch):
     other = translator("gru")
     long = [[2, 3, 4, 2, 3, 4, 2, EOS], [3, EOS], [2, 2, 2, 4, 3, 3, 3, 3, EOS]]
     for pair in ((short, other), (other, short)):
-        found = measure_translator(*pair, long, long)
+        found = measure_translator_exposure(*pair, long, long)
         read = [[2, 3, 4, 2, 3, EOS], [3, EOS], [2, 2, 2, 4, 3, EOS]]
         with monkeypatch.context() as patch:
             patch.setattr(exposure, "LENGTH", 6)
-            assert found == measure_translator(*pair, read, [target[:6] for target in long])
+            assert found == measure_translator_exposure(
+                *pair, read, [target[:6] for target in long]
+            )
 
 
 def test_what_cannot_be_measured_is_refused():
-    mix = Mix.of([OURS])
+    mix = LoadedMixture.of([OURS])
     with pytest.raises(UsageError, match="ours is the model itself"):
-        measure(mix, OURS, IDS)
-    with pytest.raises(UsageError, match="no --neural-cache"):
-        measure(mix._replace(adaptation=Adaptation(window=5)), THEIRS, IDS)
+        measure_exposure(mix, OURS, IDS)
+    with pytest.raises(UsageError, match="leave out neural_cache and dynamic"):
+        measure_exposure(mix._replace(adaptation=Adaptation(neural_cache=5)), THEIRS, IDS)
     _, lines = chain(2, "lines", "sentence")
     with pytest.raises(DataError, match="nothing but empty lines"):
-        measure(mix, lines, np.full(5, EOS, np.int32))
+        measure_exposure(mix, lines, np.full(5, EOS, np.int32))
     few = loaded(Chain(np.full((2, 2), 0.5)), Tokenizer("word", list(RESERVED)), name="few")
     with pytest.raises(ModelError, match="they need the same types"):
-        measure(mix, few, IDS)
+        measure_exposure(mix, few, IDS)

@@ -17,21 +17,26 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from seqlm.errors import DataError, ModelError, UsageError
-from seqlm.evaluation import perplexity
-from seqlm.evaluation.adaptation.candidates import TEMPERATURES, Candidates, Columns, read
-from seqlm.evaluation.adaptation.constants import Adaptation
-from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, Reader, Rule
-from seqlm.evaluation.mixture_scoring import Mix, MixScorer
-from seqlm.evaluation.perplexity import METRICS, Tally
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
+from seqlm.evaluation.adaptation.candidates import (
+    TEMPERATURES,
+    Candidates,
+    Columns,
+    read_columns,
+)
+from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, FeatureReader, UpdateRule
+from seqlm.evaluation.evaluate import score_files
+from seqlm.evaluation.mixture_scoring import LoadedMixture, MixtureScorer
+from seqlm.evaluation.mixture_weights import em_step, fit_weights, round_weights
+from seqlm.evaluation.perplexity import Tally, perplexity
 from seqlm.evaluation.scoring import Scorer
 from seqlm.evaluation.tuning import (
+    HeldOutText,
     check_held_out,
-    climb,
-    em,
     fit,
-    improved,
-    rounded,
-    search,
+    hill_climb,
+    read_held_out,
+    search_candidates,
     tune,
 )
 from seqlm.models import model_class
@@ -60,7 +65,7 @@ def log_likelihood(weights: np.ndarray, probabilities: np.ndarray) -> float:
 def test_no_step_makes_the_text_less_probable(probabilities):
     weights = np.full(probabilities.shape[1], 1 / probabilities.shape[1])
     for _ in range(20):
-        better = improved(weights, probabilities)
+        better = em_step(weights, probabilities)
         assert better.sum() == pytest.approx(1)
         before, after = (log_likelihood(w, probabilities) for w in (weights, better))
         assert after >= before - 1e-12 * abs(before)
@@ -71,7 +76,7 @@ def test_no_step_makes_the_text_less_probable(probabilities):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_weights_of_a_grid_are_better(models, seed):
     probabilities = np.random.default_rng(seed).beta(0.5, 3, (200, models)) + 1e-6
-    weights, steps = em(probabilities)
+    weights, steps = fit_weights(probabilities)
     assert steps < 1000
     fine = np.linspace(0, 1, 101)
     grid = [
@@ -86,20 +91,20 @@ def test_no_weights_of_a_grid_are_better(models, seed):
 
 def test_a_model_that_is_always_worse_gets_nothing():
     better = np.random.default_rng(1).uniform(0.1, 1, 50)
-    weights, _ = em(np.stack([better, better / 2], 1))
+    weights, _ = fit_weights(np.stack([better, better / 2], 1))
     np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
 
 
 def test_equal_models_stay_equal_and_scale_does_not_matter():
     p = np.random.default_rng(1).uniform(0.1, 1, (50, 1))
-    np.testing.assert_allclose(em(np.concatenate([p, p], 1))[0], [0.5, 0.5])
+    np.testing.assert_allclose(fit_weights(np.concatenate([p, p], 1))[0], [0.5, 0.5])
     pair = np.random.default_rng(2).uniform(0.1, 1, (50, 2))
-    np.testing.assert_allclose(em(pair * p)[0], em(pair)[0], atol=1e-6)
+    np.testing.assert_allclose(fit_weights(pair * p)[0], fit_weights(pair)[0], atol=1e-6)
 
 
 @given(arrays(float, st.integers(1, 6), elements=st.floats(1e-9, 1)))
 def test_what_is_printed_sums_to_one(weights):
-    short = rounded(weights / weights.sum())
+    short = round_weights(weights / weights.sum())
     assert math.fsum(short) == pytest.approx(1, abs=1e-12)
     assert [float(f"{weight:.6g}") for weight in short] == short
     assert min(short) >= 0
@@ -117,6 +122,10 @@ P = {"a": (0.6, 0.1), "b": (0.1, 0.5), "\n": (0.2, 0.3), "?": (0.1, 0.1)}
 """What the two say of each token, whatever its id."""
 
 
+def held_out(text: Path) -> HeldOutText:
+    return read_held_out(WORDS, str(text))
+
+
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     path = tmp_path / "held-out.txt"
@@ -125,46 +134,47 @@ def text(tmp_path: Path) -> Path:
 
 
 def test_a_text_is_scored_by_both_whatever_their_ids_and_contexts(text):
-    scorer, tokens = MixScorer(Mix.of(MODELS, [0.25, 0.75])), "aab?\nab\n\na\n"
+    scorer, tokens = MixtureScorer(LoadedMixture.of(MODELS, [0.25, 0.75])), "aab?\nab\n\na\n"
     ids = np.array(["?\nab".index(token) for token in tokens], np.int32)
     expected = np.array([P[token] for token in tokens])
-    np.testing.assert_allclose(np.exp(scorer.each(ids)), expected)
+    np.testing.assert_allclose(np.exp(scorer.score_by_model(ids)), expected)
     mixed = expected @ [0.25, 0.75]
     np.testing.assert_allclose(np.exp(scorer(ids).log_probs), mixed)
     tally = Tally()
-    list(perplexity.evaluate(Mix.of(MODELS, [0.25, 0.75]), [str(text)], tally))
-    assert METRICS["ppl"](tally) == pytest.approx(np.exp(-np.log(mixed).mean()))
+    list(score_files(LoadedMixture.of(MODELS, [0.25, 0.75]), [str(text)], tally))
+    assert perplexity(tally) == pytest.approx(np.exp(-np.log(mixed).mean()))
 
 
 def test_a_weight_of_one_is_that_model_exactly(text):
     ids = np.array([2, 2, 3, 0, 1, 2], np.int32)
-    alone = MixScorer(Mix.of(MODELS[:1]))(ids).log_probs
-    assert np.array_equal(MixScorer(Mix.of(MODELS, [1.0, 0.0]))(ids).log_probs, alone)
+    alone = MixtureScorer(LoadedMixture.of(MODELS[:1]))(ids).log_probs
+    assert np.array_equal(MixtureScorer(LoadedMixture.of(MODELS, [1.0, 0.0]))(ids).log_probs, alone)
 
 
 def test_tuning_takes_the_text_as_it_is_read(text):
-    tuned = tune(Mix.of(MODELS), str(text))
+    source = held_out(text)
+    tuned = tune(LoadedMixture.of(MODELS), source)
     expected = np.array([P[token] for token in "aab?\nab\n\na\n"])
-    np.testing.assert_allclose(tuned.mix.weights, em(expected)[0], atol=1e-6)
-    assert tuned.tokens == 11
-    assert tuned.digest == hashlib.sha256(text.read_bytes()).hexdigest()
+    np.testing.assert_allclose(tuned.weights, fit_weights(expected)[0], atol=1e-6)
+    assert len(source.ids) == 11
+    assert source.digest == hashlib.sha256(text.read_bytes()).hexdigest()
 
 
 def test_a_token_that_no_model_allows_tells_nothing_about_weights(text):
     impossible = [loaded(Fixed([0, *p]), WORDS) for p in ([0.2, 0.7, 0.1], [0.3, 0.1, 0.6])]
-    some = tune(Mix.of(impossible), str(text)).mix.weights
+    some = tune(LoadedMixture.of(impossible), held_out(text)).weights
     text.write_bytes(text.read_bytes().replace(b" ?", b""))
-    assert tune(Mix.of(impossible), str(text)).mix.weights == some
+    assert tune(LoadedMixture.of(impossible), held_out(text)).weights == some
 
 
 @pytest.mark.parametrize(("data", "message"), [
-    (b"\n\n", "no text to learn from in .*held-out.txt"), (b"? ?\n", "possible"),
+    (b"\n\n", "no text to learn from in .*held-out.txt"), (b"? ?\n", "gives any token"),
 ])  # fmt: skip
 def test_a_text_that_tells_nothing_is_refused(data, message, text):
     text.write_bytes(data)
     models = [loaded(Fixed([0, 0, 0.5, 0.5]), WORDS)] * 2
     with pytest.raises(DataError, match=message):
-        tune(Mix.of(models), str(text))
+        tune(LoadedMixture.of(models), held_out(text))
 
 
 def test_the_same_file_or_the_same_text_is_not_held_out(text, tmp_path):
@@ -174,18 +184,15 @@ def test_the_same_file_or_the_same_text_is_not_held_out(text, tmp_path):
     packed.write_bytes(gzip.compress(text.read_bytes().replace(b"\n", b"\r\n")))
     check_held_out(str(text), ["-", str(other), str(packed)])
     for same in (text, link):
-        with pytest.raises(UsageError, match="is the text of --tune"):
+        with pytest.raises(UsageError, match="is the text of tune"):
             check_held_out(str(text), [str(other), str(same)])
     with pytest.raises(UsageError, match="read once"):
         check_held_out("-", ["-"])
-    mix, _, digest = tune(Mix.of(MODELS), str(text))
-    list(perplexity.evaluate(mix, [str(other)], Tally(), held_out={digest: "--tune"}))
-    with pytest.raises(UsageError, match=r"packed.gz is the text of --tune"):
-        list(
-            perplexity.evaluate(
-                mix, [str(other), str(packed)], Tally(), held_out={digest: "--tune"}
-            )
-        )
+    source = held_out(text)
+    mix, named = tune(LoadedMixture.of(MODELS), source), {source.digest: "tune"}
+    list(score_files(mix, [str(other)], Tally(), held_out=named))
+    with pytest.raises(UsageError, match=r"packed.gz is the text of tune"):
+        list(score_files(mix, [str(other), str(packed)], Tally(), held_out=named))
 
 
 # -------------------------------------------------------------------------- constants of networks
@@ -203,12 +210,14 @@ def network(seed: int = 1, arch: str = "lstm") -> LanguageNetwork:
 IDS = np.random.default_rng(5).integers(0, 4, 300).astype(np.int32)
 
 
-@pytest.mark.parametrize("rule", [None, Rule(7, 0.1, 0.05)])
+@pytest.mark.parametrize("rule", [None, UpdateRule(7, 0.1, 0.05)])
 def test_every_column_is_what_its_constants_say(rule):
     """One reading with all candidates, and a scorer of its own for each."""
     model = network()
     caches = [NeuralCacheConfig(window, 0.0, flatness) for window in (5, 40) for flatness in (0, 2)]
-    spoken, recalled = read(Reader(model, rule), IDS, Candidates((0.5, 1.0, 2.0), caches))
+    spoken, recalled = read_columns(
+        FeatureReader(model, rule), IDS, Candidates((0.5, 1.0, 2.0), caches)
+    )
     for column, temperature in zip(spoken.T, (0.5, 1.0, 2.0)):
         expected = AdaptiveScorer(with_temperature(model, temperature), rule)(IDS).log_probs
         np.testing.assert_allclose(column, expected, rtol=1e-9)
@@ -228,22 +237,22 @@ def columns_of(rng: np.random.Generator, tokens: int, caches: int) -> Columns:
 def test_no_weights_and_no_share_of_a_grid_are_better(share):
     """Two networks whose caches share one λ, and a model without a cache."""
     rng = np.random.default_rng(1)
-    plain = Columns(columns_of(rng, 150, 0).spoken[:, :1], np.empty((150, 0)))
+    plain = Columns(columns_of(rng, 150, 0).log_probs[:, :1], np.empty((150, 0)))
     found = [columns_of(rng, 150, 1), plain, columns_of(rng, 150, 1)]
-    best = fit(found, share=share)
+    best = fit(found, cache_share=share)
 
     def log_prob(weights: Sequence[float], λ: float) -> float:
         parts = [
-            w * (np.exp(each.spoken[:, 0]) * (1 - λ) + λ * each.recalled[:, 0])
-            if each.recalled.size
-            else w * np.exp(each.spoken[:, 0])
+            w * (np.exp(each.log_probs[:, 0]) * (1 - λ) + λ * each.cache_probs[:, 0])
+            if each.cache_probs.size
+            else w * np.exp(each.log_probs[:, 0])
             for w, each in zip(weights, found)
         ]
         return float(np.log(sum(parts)).sum())
 
     assert best.weights.sum() == pytest.approx(1)
-    assert best.log_prob == pytest.approx(log_prob(best.weights, best.share))
-    assert share is None or best.share == share
+    assert best.log_prob == pytest.approx(log_prob(best.weights, best.cache_share))
+    assert share is None or best.cache_share == share
     fine = np.linspace(0, 1, 21)
     for a, b in itertools.product(fine, fine):
         for λ in fine[:-1] if share is None else [share]:
@@ -253,7 +262,7 @@ def test_no_weights_and_no_share_of_a_grid_are_better(share):
 
 def test_the_search_finds_the_best_of_all_candidates():
     found = [columns_of(np.random.default_rng(seed), 200, 4) for seed in (1, 2)]
-    best, temperature, recalled = search(found)
+    best, temperature, recalled = search_candidates(found)
     every = {(t, c): fit(found, t, c).log_prob for t in range(3) for c in range(4)}
     # One after the other may miss the best pair, and never stands where one change is better.
     for t in range(3):
@@ -264,33 +273,37 @@ def test_the_search_finds_the_best_of_all_candidates():
 
 @pytest.mark.parametrize("best", [0.003, 0.02, 0.1, 0.7])
 def test_climbing_ends_within_a_factor_of_the_best(best):
-    found = climb(0.02, lambda value: math.log(value / best) ** 2)
+    found = hill_climb(0.02, lambda value: math.log(value / best) ** 2)
     assert best / 1.5 < found < best * 1.5
 
 
 def test_a_network_is_tuned_alone_and_what_is_given_stays(text):
-    mix = Mix.of([loaded(network(), WORDS)])
-    plain, tokens, _ = tune(mix, str(text))
+    mix = LoadedMixture.of([loaded(network(), WORDS)])
+    source = held_out(text)
+    plain = tune(mix, source)
     ids = np.concatenate([WORDS.encode(block) for block in read_blocks([str(text)])])
     by_temperature = {
         T: Scorer(with_temperature(network(), T), "carried")(ids).log_probs.sum()
         for T in TEMPERATURES
     }
-    assert plain.adaptation.temperature == max(by_temperature, key=by_temperature.__getitem__)
-    assert (tokens, plain.weights) == (11, [1.0])
-    given = Adaptation(window=4, flatness=0.7, segment=3, decay=0.5)
-    found = tune(mix.adapted(given), str(text)).mix.adaptation
-    assert (found.flatness, found.segment, found.decay) == (0.7, 3, 0.5)
-    assert found.window in (4, 2, 1)
-    assert None not in (found.temperature, found.weight, found.rate)
-    with pytest.raises(UsageError, match="all is given"):
-        tune(mix.adapted(found), str(text))
+    assert plain.adaptation.softmax_temperature == max(
+        by_temperature, key=by_temperature.__getitem__
+    )
+    assert (len(source.ids), plain.weights) == (11, [1.0])
+    given = Adaptation(neural_cache=4, neural_cache_theta=0.7, dynamic=3, dynamic_decay=0.5)
+    found = tune(mix.adapted(given), source).adaptation
+    assert (found.neural_cache_theta, found.dynamic, found.dynamic_decay) == (0.7, 3, 0.5)
+    assert found.neural_cache in (4, 2, 1)
+    assert None not in (found.softmax_temperature, found.neural_cache_weight, found.dynamic_lr)
+    with pytest.raises(UsageError, match="every constant is given"):
+        tune(mix.adapted(found), source)
 
 
 def test_lines_have_a_temperature_too(text):
-    by_line = tune(Mix.of([loaded(network(), WORDS, "sentence"), MODELS[0]]), str(text)).mix
-    assert by_line.adaptation.temperature in TEMPERATURES
-    again = tune(by_line, str(text)).mix
+    models = LoadedMixture.of([loaded(network(), WORDS, "sentence"), MODELS[0]])
+    by_line = tune(models, held_out(text))
+    assert by_line.adaptation.softmax_temperature in TEMPERATURES
+    again = tune(by_line, held_out(text))
     assert again.weights == pytest.approx(by_line.weights, abs=1e-6)
 
 
@@ -301,29 +314,29 @@ def test_other_types_are_one_error_with_sizes_and_examples():
     more = Tokenizer("word", [*RESERVED, *(b"a", b"x", b"y", b"z", b"\xc3\xa9")])
     other = loaded(Fixed([1 / 7] * 7), more, name="other")
     with pytest.raises(ModelError) as error:
-        Mix.of([MODELS[0], other])
+        LoadedMixture.of([MODELS[0], other])
     assert "first and other cannot be mixed" in str(error.value)
     assert "have 4 and 7; only first has 'b' (" in str(error.value)
     with pytest.raises(ModelError, match="have 7 and 4; only other has 'x', 'y', 'z' "):
-        Mix.of([other, MODELS[0]])
+        LoadedMixture.of([other, MODELS[0]])
     subset = Tokenizer("word", [*RESERVED, b"b"])
     with pytest.raises(ModelError, match="have 3 and 4; only first has 'a' "):
-        Mix.of([loaded(Fixed([1 / 3] * 3), subset), MODELS[0]])
+        LoadedMixture.of([loaded(Fixed([1 / 3] * 3), subset), MODELS[0]])
 
 
 def test_other_tokens_are_an_error():
     characters = Tokenizer("char", [*RESERVED, b"a", b"b"])
-    with pytest.raises(ModelError, match="of kind word here and char there"):
-        Mix.of([MODELS[0], loaded(Fixed([0.25] * 4), characters)])
+    with pytest.raises(ModelError, match="of one are of kind word, of the other char"):
+        LoadedMixture.of([MODELS[0], loaded(Fixed([0.25] * 4), characters)])
     types = [*RESERVED, b"a", b"b", b"c", b"ab", b"bc", b"abc"]
     merges = [["a", "b"], ["b", "c"], ["ab", "c"]]
     some, others = (Tokenizer("bpe", types, each) for each in (merges, merges[::-1]))
     with pytest.raises(ModelError, match="merge them in another order"):
-        Mix.of([loaded(Fixed([1 / 8] * 8), each) for each in (some, others)])
+        LoadedMixture.of([loaded(Fixed([1 / 8] * 8), each) for each in (some, others)])
 
 
 def test_scores_cannot_be_mixed():
     scores = Fixed([0.5] * 4)
     scores.normalized = False
     with pytest.raises(ModelError, match="other gives scores, not probabilities"):
-        Mix.of([MODELS[0], loaded(scores, WORDS, name="other")])
+        LoadedMixture.of([MODELS[0], loaded(scores, WORDS, name="other")])

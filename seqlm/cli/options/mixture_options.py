@@ -1,98 +1,104 @@
-"""Several models as one: the flags that name and weigh them, the same in `eval` and `sample`."""
+"""Several models as one: the options that name and weigh them, which `eval` and `sample` share."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
 from seqlm.errors import UsageError
+from seqlm.settings import setting
 
 if TYPE_CHECKING:
     import torch
 
-    from seqlm.evaluation.mixture_scoring import Mix
+    from seqlm.evaluation.mixture_scoring import LoadedMixture
     from seqlm.runs.locate import ModelPath
 
-MODELS = flag(
-    "-m",
-    "--model",
-    envvar=None,  # a list would be split at the spaces that the one name in SEQLM_MODEL may have
-    help="A run folder, one checkpoint in it, or an ARPA file; several are mixed."
-    " [default: the latest run]",
-)
-MIX = flag("--mix", help="The weights of several models, as 0.4,0.6. [default: equal]")
-CACHE = flag(
-    "--cache",
-    help="Mix in, as the last model, a unigram cache of the last SIZE tokens.",
-    min=1,
-    max=10**6,
-)
-CACHE_DECAY = flag(
-    "--cache-decay",
-    help="Nats by which the cache forgets a token with every one after it. [default: 0.008]",
-)
+
+def model_option(several: str) -> Any:
+    """-m of a command that takes several models; `several` says what it does with them."""
+    return flag(
+        "-m",
+        "--model",
+        envvar=None,  # a list would be split at the spaces that the name in SEQLM_MODEL may have
+        help=f"Model to use: {several} [default: the latest run]",
+        metavar="RUN",
+        rich_help_panel="Model",
+    )
 
 
-class Request(NamedTuple):
-    """What a command line asks to be mixed."""
+MODELS = model_option("a run, a checkpoint of it, or an ARPA file. Several are mixed.")
+
+
+@dataclass(frozen=True)
+class MixtureOptions:
+    mix: str | None = setting(
+        None, "Weights of the models, e.g. 0.4,0.6.", none="equal", metavar="X,X", section="Mixture"
+    )
+    cache: int | None = setting(
+        None, "Add a unigram cache of the last N tokens as the last model of the mixture.",
+        low=1, high=10**6, section="Mixture",
+    )  # fmt: skip
+    cache_decay: float | None = setting(
+        None, "Rate at which the cache forgets: a token read n tokens ago weighs exp(-X n).",
+        none="0.008", low=0, section="Mixture",
+    )  # fmt: skip
+
+
+class MixtureRequest(NamedTuple):
+    """The mixture that a command line asks for, checked before torch is imported."""
 
     models: list[ModelPath]
-    cache: int | None  # the tokens of a cache that comes last
-    decay: float | None
     weights: list[float] | None  # 1 in all
+    cache: int | None  # the tokens of a cache that comes last
+    cache_decay: float | None
 
     @property
     def size(self) -> int:
-        """How many models are mixed."""
+        """The number of models."""
         return len(self.models) + (self.cache is not None)
 
+    @property
+    def has_default_weights(self) -> bool:
+        return self.size > 1 and self.weights is None
 
-def requested(
-    models: list[str] | None, mix: str | None, cache: int | None, decay: float | None
-) -> Request:
-    """Checked, and the models found, before anything heavy is imported.
+    def load(self, device: torch.device) -> LoadedMixture:
+        """Errors: ModelError, DataError."""
+        from seqlm.evaluation.mixture_scoring import load_mixture
 
-    Errors: ModelError, UsageError.
-    """
-    if decay is not None and cache is None:
-        raise UsageError("--cache-decay is how a --cache forgets")
-    if decay is not None and not 0 <= decay < math.inf:
-        raise UsageError(f"--cache-decay must be 0 or more, not {decay}")
-    request = Request(console.locate_models(models, "lm"), cache, decay, None)
-    return request._replace(weights=None if mix is None else weights_of(mix, request.size))
+        return load_mixture(
+            self.models, self.weights, self.cache, self.cache_decay, device, console.Stages()
+        )
 
 
-def weights_of(mix: str, models: int) -> list[float]:
-    """Those of --mix. Errors: UsageError where they are no weights of so many models."""
-    if models == 1:
-        raise UsageError("--mix weighs several models: -m names another, --cache adds one")
+def request_mixture(
+    models: list[str] | None, mix: str | None, cache: int | None, cache_decay: float | None
+) -> MixtureRequest:
+    """Locates the models. Errors: ModelError, UsageError."""
+    if cache_decay is not None and cache is None:
+        raise UsageError("`cache_decay` has no effect without `cache`")
+    request = MixtureRequest(console.locate_models(models, "lm"), None, cache, cache_decay)
+    return request if mix is None else request._replace(weights=parse_weights(mix, request.size))
+
+
+def parse_weights(mix: str, models: int) -> list[float]:
+    """The weights that --mix gives so many models. Errors: UsageError where they do not fit."""
+    from seqlm.evaluation.mixture_weights import check_weights
+
     try:
         weights = [float(weight) for weight in mix.split(",")]
     except ValueError:
         raise UsageError(f"--mix {mix} is not a list of numbers, as 0.4,0.6 is") from None
-    if len(weights) != models:
-        raise UsageError(f"--mix {mix}: {models} models take {models} weights, not {len(weights)}")
-    if not all(0 <= weight < math.inf for weight in weights):
-        raise UsageError(f"--mix {mix}: no weight can be below 0, or no number")
-    total = sum(weights)
-    if abs(total - 1) > 1e-3:
-        raise UsageError(f"--mix {mix}: the weights sum to {total:g} instead of 1")
-    return [weight / total for weight in weights]
+    return check_weights(weights, models)
 
 
-def open_mix(request: Request, device: torch.device) -> Mix:
-    """Errors: ModelError, DataError."""
-    from seqlm.evaluation.mixture_scoring import Mix
-    from seqlm.runs.load_model import load_model, unigram_cache
-
-    models = [load_model(path, device, console.Stages()) for path in request.models]
-    if request.cache is not None:
-        models.append(unigram_cache(models[0], request.cache, request.decay))
-    return Mix.of(models, request.weights)
+def say_equal_weights(request: MixtureRequest, models: LoadedMixture, remedy: str = "") -> None:
+    if request.has_default_weights:
+        console.say(f"equal weights: --mix {weights_text(models)}{remedy}")
 
 
-def listed(mix: Mix) -> str:
+def weights_text(models: LoadedMixture) -> str:
     """The weights, as --mix takes them."""
-    return ",".join(f"{weight:.6g}" for weight in mix.weights)
+    return ",".join(f"{weight:.6g}" for weight in models.weights)

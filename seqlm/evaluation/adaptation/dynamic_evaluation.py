@@ -8,15 +8,16 @@ more probable:
     θ  <-  θ + λ (θ_0 - θ) - η g                              gradient descent
     θ  <-  θ + λ R (θ_0 - θ) - η g / (r + ε)                  by the root mean square
 
-θ_0 are the trained parameters, to which λ, the decay, pulls back. r, of each parameter, is the root
-of the mean of g² over another text, best the training text, and R = min(r / mean r, 1/λ): what
-often has had large gradients takes small steps and is pulled back fast. ε is mean r, for which the
-authors have a constant: a rate then means the same whatever the scale of the gradients. The
-gradient goes back to the start of its segment; the state is carried on without it, and a neural
-cache on top keeps features as they were when it read them.
+θ_0 are the trained parameters, to which λ, the decay, pulls back, and η is the learning rate. r, of
+each parameter, is the root of the mean of g² over another text, best the training text, and
+R = min(r / mean r, 1/λ): a parameter whose gradients are often large takes small steps and is
+pulled back fast. ε is mean r, for which the authors have a constant: a learning rate then means the
+same whatever the scale of the gradients. The gradient goes back to the start of its segment; the
+state is carried on without it, and a neural cache on top keeps features as they were when it read
+them.
 
-A network that can read W tokens only is started afresh, with what it has learnt, on the last W/2
-of them whenever the next segment would not fit.
+A network with a context length of W is started afresh, with its updated parameters, on the last W/2
+tokens whenever the next segment would not fit.
 
     k tokens of a segment · T tokens at a time, T <= k · D width of a feature
 """
@@ -32,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.errors import UsageError
-from seqlm.evaluation.adaptation.constants import Adaptation
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.evaluation.scoring import Scorer, Scores
 from seqlm.models.base import LanguageModel, LanguageNetwork, State
 from seqlm.models.tree import detach
@@ -43,57 +44,63 @@ from seqlm.text.batches import StreamBatches
 from seqlm.text.vocabulary import EOS
 
 SEGMENT = 512
-"""Tokens read at once by a network that does not learn."""
+"""Tokens read at once by a network that is not updated."""
 ROWS, BATCHES = 100, 100
 """r is taken over so many batches, each of a segment of so many rows."""
 
-Roots = Sequence[Tensor]
+RMSGradients = Sequence[Tensor]
 """r, a tensor for each parameter."""
 
 
-class Rule(NamedTuple):
-    """How a network learns from what it has been scored on."""
+class UpdateRule(NamedTuple):
+    """How a network is updated after the tokens it has scored."""
 
     segment: int
-    """k, tokens between two steps."""
-    rate: float
+    """k, tokens between two updates."""
+    lr: float
+    """η."""
     decay: float
-    roots: Roots | None = None
+    """λ."""
+    rms_gradients: RMSGradients | None = None
     """r of each parameter; None is plain gradient descent."""
 
-    def factors(self, parameters: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """What the gradient of each parameter is divided by, and how far it is pulled back."""
-        roots = self.roots
-        if roots is None:
+    def scales_and_decays(self, parameters: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """r + ε, which the gradient of each parameter is divided by, and λ R, the share of the way
+        back to θ_0."""
+        if self.rms_gradients is None:
             one = parameters[0].new_ones(())
             return [one] * len(parameters), [self.decay * one] * len(parameters)
-        mean = sum(root.sum() for root in roots) / sum(root.numel() for root in roots)
-        return [r + mean for r in roots], [(self.decay * r / mean).clamp(max=1) for r in roots]
+        rms = self.rms_gradients
+        mean = sum(r.sum() for r in rms) / sum(r.numel() for r in rms)
+        return [r + mean for r in rms], [(self.decay * r / mean).clamp(max=1) for r in rms]
 
 
-class Reader:
-    """Reads a text piece by piece and gives the features that predict it; with a rule, learns.
+class FeatureReader:
+    """Reads a text piece by piece and gives the features that predict it. With an update rule, it
+    updates the network between segments.
 
-    With a rule it works on a copy of `network`, which starts every text as it was handed in. The
-    segments do not depend on how the text is cut into pieces: one that a piece leaves unfinished is
-    read again, whole, with the next.
+    An update rule works on a copy of `network`, which starts every text with the trained
+    parameters. The segments do not depend on how the text is cut into pieces: a segment that a
+    piece leaves unfinished is read again, whole, with the next piece.
     """
 
-    def __init__(self, network: LanguageNetwork, rule: Rule | None = None) -> None:
+    def __init__(self, network: LanguageNetwork, rule: UpdateRule | None = None) -> None:
         self.rule = rule
         self.trained = [parameter.detach() for parameter in network.parameters()]
-        self.network = learner(network) if rule else network
+        self.network = trainable_copy(network) if rule else network
         if rule:
-            self.scales, self.pulls = rule.factors(self.trained)
-        horizon = network.context_length
-        self.segment = rule.segment if rule else SEGMENT if horizon is None else horizon // 2
+            self.scales, self.decays = rule.scales_and_decays(self.trained)
+        context_length = network.context_length
+        self.segment = SEGMENT if context_length is None else context_length // 2
+        if rule:
+            self.segment = rule.segment
         self.restart()
 
     def restart(self) -> None:
         """The next piece begins a text of its own."""
-        self.text = np.array([EOS])  # what the network may have to read again
-        self.unfinished = 0  # tokens of this segment that have been given out
-        self.consumed = 0
+        self.text = np.array([EOS])  # the tokens that the network may have to read again
+        self.unfinished = 0  # tokens of this segment whose features have been given out
+        self.consumed = 0  # tokens in the state
         self.network_cache: State = self.network.initial_cache(1)
         if self.rule:
             with torch.no_grad():
@@ -103,7 +110,7 @@ class Reader:
     def __call__(self, ids: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
         """`ids` (N,) -> features (1, T, D) and the tokens (1, T) they predict, N in all.
 
-        What is given is to be scored before the next is asked for: then the network may change.
+        Features are to be scored before the next ones are asked for: then the network may change.
         """
         while len(ids):
             piece, ids = np.split(ids, [self.segment - self.unfinished])
@@ -120,47 +127,45 @@ class Reader:
                 )
             yield features.detach()[:, -len(piece) :], text[:, -len(piece) :]
             if loss is not None:
-                self._learn(loss)
+                self._update(loss)
             if whole:
-                self._go_on(detach(cache))
+                self._start_segment(detach(cache))
 
-    def _learn(self, loss: Tensor) -> None:
+    def _update(self, loss: Tensor) -> None:
         """One step of every parameter."""
         assert self.rule
         parameters = list(self.network.parameters())
-        steps = zip(parameters, gradients(loss, parameters), self.trained, self.scales, self.pulls)
+        steps = zip(parameters, gradients(loss, parameters), self.trained, self.scales, self.decays)
         with torch.no_grad():
-            for parameter, gradient, trained, scale, pull in steps:
-                parameter.lerp_(trained, pull)
-                parameter.addcdiv_(gradient, scale, value=-self.rule.rate)
+            for parameter, gradient, trained, scale, decay in steps:
+                parameter.lerp_(trained, decay)
+                parameter.addcdiv_(gradient, scale, value=-self.rule.lr)
 
-    def _go_on(self, cache: State) -> None:
-        """Behind a whole segment, whose last token is the first that the next one reads."""
-        horizon = self.network.context_length
+    def _start_segment(self, cache: State) -> None:
+        """Goes on behind a whole segment, whose last token is the first that the next one reads."""
+        context_length = self.network.context_length
         self.consumed += self.segment
         self.network_cache, self.unfinished = cache, 0
-        kept = 1 if horizon is None else 1 + horizon - horizon // 2
-        self.text = self.text[-kept:]
-        if horizon is not None and self.consumed + self.segment > horizon:
-            again = torch.from_numpy(self.text[:-1])[None].to(self.network.device)
+        size = 1 if context_length is None else 1 + context_length - context_length // 2
+        self.text = self.text[-size:]
+        if context_length is not None and self.consumed + self.segment > context_length:
+            tokens = torch.from_numpy(self.text[:-1])[None].to(self.network.device)
             with torch.no_grad():
-                _, self.network_cache, *_ = self.network(again, self.network.initial_cache(1))
-            self.consumed = again.shape[1]
+                _, self.network_cache, *_ = self.network(tokens, self.network.initial_cache(1))
+            self.consumed = tokens.shape[1]
 
 
 class AdaptiveScorer:
-    """Scores ids piece by piece, in order, as one stream, by a network that may learn and a cache.
-
-    It is to a network in motion what `scoring.Scorer` is to a model that stays as it is.
-    """
+    """Scores ids piece by piece, in order, as one stream, by a network that may be updated and that
+    may have a neural cache. `scoring.Scorer` does the same for a model that stays as it is."""
 
     def __init__(
         self,
         network: LanguageNetwork,
-        rule: Rule | None = None,
+        rule: UpdateRule | None = None,
         cache: NeuralCacheConfig | None = None,
     ) -> None:
-        self.reader = Reader(network, rule)
+        self.reader = FeatureReader(network, rule)
         self.cache = NeuralCache(self.reader.network, cache) if cache else None
         self.restart()
 
@@ -175,75 +180,81 @@ class AdaptiveScorer:
         scores = [np.empty(0)]
         for features, tokens in self.reader(ids):
             if self.cache and self.memory:
-                some, self.memory = self.cache.score_features(self.memory, features, tokens)
+                log_probs, self.memory = self.cache.score_features(self.memory, features, tokens)
             else:
-                some = self.reader.network.output_layer.score(features, tokens)
-            scores.append(some[0].cpu().double().numpy())
+                log_probs = self.reader.network.output_layer.score(features, tokens)
+            scores.append(log_probs[0].cpu().double().numpy())
         return Scores(np.concatenate(scores), None)
 
 
-# ------------------------------------------------------------------------------ what can be adapted
+# ---------------------------------------------------------------------------- by the constants
 
 
-def scorer_of(
+def make_scorer(
     model: LanguageModel,
     context: str,
     constants: Adaptation,
-    roots: Roots | None = None,
+    rms_gradients: RMSGradients | None = None,
     batch_size: int = 64,
-    orders: bool = False,
+    ngram_lengths: bool = False,
     stride: int | None = None,
 ) -> Scorer | AdaptiveScorer:
-    """What scores a text under a model, adapted by settled `constants` where it is a network."""
+    """A scorer of texts under a model; a network is adapted by `constants`, which have defaults."""
     if isinstance(model, LanguageNetwork):
-        model = with_temperature(model, known(constants.temperature))
+        model = with_temperature(model, require(constants.softmax_temperature))
         if constants.adapts:
-            return AdaptiveScorer(model, rule_of(constants, roots), cache_of(constants))
-    return Scorer(model, context, batch_size, orders, stride)
+            rule = update_rule(constants, rms_gradients)
+            return AdaptiveScorer(model, rule, neural_cache_config(constants))
+    return Scorer(model, context, batch_size, ngram_lengths, stride)
 
 
-def rule_of(constants: Adaptation, roots: Roots | None) -> Rule | None:
-    if constants.segment is None:
+def update_rule(constants: Adaptation, rms_gradients: RMSGradients | None) -> UpdateRule | None:
+    """None without dynamic evaluation."""
+    if constants.dynamic is None:
         return None
-    return Rule(constants.segment, known(constants.rate), known(constants.decay), roots)
+    lr, decay = require(constants.dynamic_lr), require(constants.dynamic_decay)
+    return UpdateRule(constants.dynamic, lr, decay, rms_gradients)
 
 
-def cache_of(constants: Adaptation) -> NeuralCacheConfig | None:
-    if constants.window is None:
+def neural_cache_config(constants: Adaptation) -> NeuralCacheConfig | None:
+    """None without a neural cache."""
+    if constants.neural_cache is None:
         return None
-    return NeuralCacheConfig(constants.window, known(constants.weight), known(constants.flatness))
+    weight, theta = require(constants.neural_cache_weight), require(constants.neural_cache_theta)
+    return NeuralCacheConfig(constants.neural_cache, weight, theta)
 
 
-def known(constant: float | None) -> float:
-    assert constant is not None, "constants are to be settled first"
+def require(constant: float | None) -> float:
+    assert constant is not None, "this constant needs a default first (Adaptation.with_defaults)"
     return constant
 
 
-def check(constants: Adaptation, models: Sequence[LoadedModel]) -> None:
-    """Errors: UsageError where `constants` mean nothing to one of `models`, or to all of them."""
-    networks = [one for one in models if isinstance(one.model, LanguageNetwork)]
+def check_adaptable(constants: Adaptation, models: Sequence[LoadedModel]) -> None:
+    """Errors: UsageError where no model is a network, or a network cannot be adapted so."""
+    networks = [loaded for loaded in models if isinstance(loaded.model, LanguageNetwork)]
     if constants != Adaptation() and not networks:
         raise UsageError(
             f"{models[0].path} is no network: it has no temperature, cache or gradient"
         )
-    for one in networks if constants.adapts else ():
-        if one.config.context == "sentence":
+    for loaded in networks if constants.adapts else ():
+        if loaded.config.context == "sentence":
             raise UsageError(
-                f"{one.path} starts every line afresh (context sentence), so that no line can learn"
-                " from another: --neural-cache and --dynamic are for the other contexts"
+                f"{loaded.path} starts every line afresh (context sentence), so that no line can"
+                " learn from another: `neural_cache` and `dynamic` are for the other contexts"
             )
-        horizon = one.model.context_length
-        if horizon is not None and (constants.segment or 1) > horizon // 2:
+        context_length = loaded.model.context_length
+        if context_length is not None and (constants.dynamic or 1) > context_length // 2:
             raise UsageError(
-                f"{one.path} reads {horizon} tokens at once: --dynamic takes 1 to {horizon // 2}"
+                f"{loaded.path} reads {context_length} tokens at once: `dynamic` takes 1 to"
+                f" {context_length // 2}"
             )
 
 
 # -------------------------------------------------------------------------------------- gradients
 
 
-def learner(network: LanguageNetwork) -> LanguageNetwork:
-    """A copy that gradients go through. It stays in eval mode: nothing is dropped."""
+def trainable_copy(network: LanguageNetwork) -> LanguageNetwork:
+    """A copy whose parameters take gradients. It stays in eval mode, without dropout."""
     copied = copy.deepcopy(network).requires_grad_(True)
     for module in copied.modules():
         if isinstance(module, nn.RNNBase):  # cuDNN has no backward in eval mode
@@ -255,18 +266,20 @@ def gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor]:
     return torch.autograd.grad(loss, parameters, materialize_grads=True)
 
 
-def roots_over(network: LanguageNetwork, ids: np.ndarray, segment: int) -> list[Tensor]:
+def measure_rms_gradients(network: LanguageNetwork, ids: np.ndarray, segment: int) -> list[Tensor]:
     """r of each parameter of `network` over a text `ids` (N,), its dropout off.
 
-    The text runs in parallel rows, and the first segments of each are taken.
+    The text runs in parallel rows, and the first segments of each row are taken.
     """
-    copied, horizon = learner(network), network.context_length
+    copied, context_length = trainable_copy(network), network.context_length
     parameters = list(copied.parameters())
     squares = [torch.zeros_like(parameter) for parameter in parameters]
     batches = StreamBatches(ids, ROWS, segment, network.device)
     count = min(len(batches), BATCHES)
     for index in range(count):
-        if index == 0 or (horizon is not None and index % max(1, horizon // segment) == 0):
+        if index == 0 or (
+            context_length is not None and index % max(1, context_length // segment) == 0
+        ):
             cache = copied.initial_cache(batches.rows)
         inputs, targets, *_ = batches[index]
         features, cache, *_ = copied(inputs, detach(cache))

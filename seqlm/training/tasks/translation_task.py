@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from seqlm.decoding.translation_search import Search, translate
+from seqlm.decoding.decoding_settings import TranslationSettings
+from seqlm.decoding.translation_search import translate
 from seqlm.errors import UsageError
-from seqlm.evaluation.translation_quality import OF_TEXT
+from seqlm.evaluation.metrics import METRICS
 from seqlm.models.base import Network, TranslationNetwork
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers
 from seqlm.runs.checkpoint import read_tensors, write_tensors
@@ -40,7 +41,7 @@ from seqlm.training.config.training_settings import DEFAULT_MIN_COUNT, TrainingS
 from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.trainer import ValidationFunction
 
-GREEDY = Search(beam=1)
+GREEDY = TranslationSettings(beam=1)
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,9 @@ class TranslationTask(TrainingTask):
         }
         if settings.valid_metric != "loss":
             _, references = self.validation_lines()
-            signature = OF_TEXT[settings.valid_metric](references, references).signature
+            metric = METRICS[settings.valid_metric]
+            assert metric.of_translations
+            signature = metric.of_translations(references, references).signature
             statistics["valid_metric"] = f"greedy|{signature}"
         return statistics
 
@@ -198,12 +201,14 @@ class TranslationTask(TrainingTask):
             try:
                 figures = {"loss": validation_loss(network, batches)}
                 if settings.valid_metric != "loss":
-                    translations = translate(
+                    translated = translate(
                         network, self.encoder_tokenizer, self.tokenizer, sources, GREEDY
                     )
-                    hypotheses = [translation.found[0].text for translation in translations]
-                    for name, measure in OF_TEXT.items():
-                        figures[name] = measure(hypotheses, references).score
+                    hypotheses = [line.best.text for line in translated]
+                    for name, metric in METRICS.items():
+                        if metric.of_translations:
+                            score = metric.of_translations(hypotheses, references)
+                            figures[name] = score.value
                 return figures
             finally:
                 network.train(mode)

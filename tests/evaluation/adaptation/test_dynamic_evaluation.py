@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,15 +12,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from seqlm.errors import UsageError
-from seqlm.evaluation.adaptation.constants import Adaptation
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.evaluation.adaptation.dynamic_evaluation import (
     AdaptiveScorer,
-    Reader,
-    Rule,
-    check,
-    roots_over,
+    FeatureReader,
+    UpdateRule,
+    check_adaptable,
+    measure_rms_gradients,
 )
-from seqlm.evaluation.mixture_scoring import Mix, MixScorer
+from seqlm.evaluation.mixture_scoring import LoadedMixture, MixtureScorer
 from seqlm.evaluation.scoring import Scorer
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
@@ -48,7 +47,7 @@ def ids() -> np.ndarray:
     return np.random.default_rng(1).integers(0, VOCAB, 110).astype(np.int32)
 
 
-def random_roots(network: LanguageNetwork) -> list[Tensor]:
+def random_rms_gradients(network: LanguageNetwork) -> list[Tensor]:
     noise = torch.Generator().manual_seed(3)
     return [torch.rand(p.shape, generator=noise).double() for p in network.parameters()]
 
@@ -56,12 +55,12 @@ def random_roots(network: LanguageNetwork) -> list[Tensor]:
 # ------------------------------------------------------------------------------- the slow oracle
 
 
-def step_by_step(network: LanguageNetwork, ids: np.ndarray, rule: Rule) -> list[float]:
+def step_by_step(network: LanguageNetwork, ids: np.ndarray, rule: UpdateRule) -> list[float]:
     """Every segment by itself; the logits whole, the update as printed, element by element."""
     learning = copy.deepcopy(network)
     theta = dict(learning.named_parameters())
     theta_0 = {name: p.detach().clone() for name, p in theta.items()}
-    r = dict(zip(theta, rule.roots)) if rule.roots else None
+    r = dict(zip(theta, rule.rms_gradients)) if rule.rms_gradients else None
     mean = torch.cat([x.flatten() for x in r.values()]).mean() if r else None
     text = torch.tensor([1, *ids.tolist()])
     cache, scores = learning.initial_cache(1), []
@@ -79,11 +78,11 @@ def step_by_step(network: LanguageNetwork, ids: np.ndarray, rule: Rule) -> list[
             for name, p in theta.items():
                 g = torch.zeros_like(p) if p.grad is None else p.grad
                 if r is None:
-                    new = p + rule.decay * (theta_0[name] - p) - rule.rate * g
+                    new = p + rule.decay * (theta_0[name] - p) - rule.lr * g
                 else:
                     share = (r[name] / mean).clamp(max=1 / rule.decay if rule.decay else None)
                     pull = rule.decay * share * (theta_0[name] - p)
-                    new = p + pull - rule.rate * g / (r[name] + mean)
+                    new = p + pull - rule.lr * g / (r[name] + mean)
                 p.copy_(new)
     return scores
 
@@ -93,7 +92,9 @@ def step_by_step(network: LanguageNetwork, ids: np.ndarray, rule: Rule) -> list[
 @pytest.mark.parametrize("segment", [1, 7, 200])
 def test_scores_are_those_of_the_equations(arch, segment, scaled, ids):
     network = build(arch)
-    rule = Rule(segment, 0.3, 0.9 if scaled else 0.1, random_roots(network) if scaled else None)
+    rule = UpdateRule(
+        segment, 0.3, 0.9 if scaled else 0.1, random_rms_gradients(network) if scaled else None
+    )
     scores = AdaptiveScorer(network, rule)(ids).log_probs
     np.testing.assert_allclose(scores, step_by_step(network, ids, rule), rtol=1e-9)
 
@@ -102,7 +103,7 @@ def test_scores_are_those_of_the_equations(arch, segment, scaled, ids):
     "settings", [{"softmax": "adaptive", "softmax_cutoffs": (3, 6)}, {"tied": False}]
 )
 def test_other_output_layers_learn_alike(settings, ids):
-    network, rule = build("lstm", **settings), Rule(5, 0.3, 0.1)
+    network, rule = build("lstm", **settings), UpdateRule(5, 0.3, 0.1)
     scores = AdaptiveScorer(network, rule)(ids).log_probs
     # The layers' own gradients, in the fast path; the same without by what autograd finds.
     np.testing.assert_allclose(scores, step_by_step(network, ids, rule), rtol=1e-9)
@@ -123,7 +124,7 @@ def test_the_statistics_are_the_root_of_the_mean_of_squares(monkeypatch):
         for square, g in zip(squares, torch.autograd.grad(loss, list(network.parameters()))):
             square += g**2
     expected = [(square / 3).sqrt() for square in squares]
-    torch.testing.assert_close(roots_over(network, ids, 4), expected)
+    torch.testing.assert_close(measure_rms_gradients(network, ids, 4), expected)
 
 
 # ------------------------------------------------------------------------------------------- laws
@@ -133,7 +134,7 @@ def test_the_statistics_are_the_root_of_the_mean_of_squares(monkeypatch):
 def test_how_the_text_is_cut_changes_nothing_and_the_network_stays_as_it_was(arch, ids):
     network = build(arch, heads=2, context_length=20) if arch == "transformer" else build(arch)
     before = copy.deepcopy(network.state_dict())
-    for rule in (None, Rule(8, 0.3, 0.05, random_roots(network))):
+    for rule in (None, UpdateRule(8, 0.3, 0.05, random_rms_gradients(network))):
         cache = NeuralCacheConfig(11, 0.3, 0.5)
         whole = AdaptiveScorer(network, rule, cache)(ids).log_probs
         assert len(whole) == len(ids)
@@ -152,9 +153,9 @@ def test_what_does_not_move_is_static(ids):
     network = build()
     static = Scorer(network, "carried")(ids).log_probs
     np.testing.assert_allclose(AdaptiveScorer(network)(ids).log_probs, static, rtol=1e-9)
-    still = AdaptiveScorer(network, Rule(7, 0.0, 0.1))(ids).log_probs
+    still = AdaptiveScorer(network, UpdateRule(7, 0.0, 0.1))(ids).log_probs
     np.testing.assert_allclose(still, static, rtol=1e-9)
-    moved = AdaptiveScorer(network, Rule(7, 0.1, 0.0))(ids).log_probs
+    moved = AdaptiveScorer(network, UpdateRule(7, 0.1, 0.0))(ids).log_probs
     np.testing.assert_allclose(moved[:7], static[:7], rtol=1e-9)
     assert (moved[7:] != static[7:]).all()
 
@@ -164,7 +165,7 @@ def test_windows_are_those_of_a_static_transformer(segment, ids):
     network = build("transformer", heads=2, context_length=20)
     static = Scorer(network, "window")(ids).log_probs
     np.testing.assert_allclose(AdaptiveScorer(network)(ids).log_probs, static, rtol=1e-9)
-    still = AdaptiveScorer(network, Rule(segment, 0.0, 0.1))(ids).log_probs
+    still = AdaptiveScorer(network, UpdateRule(segment, 0.0, 0.1))(ids).log_probs
     np.testing.assert_allclose(still, static, rtol=1e-9)
 
 
@@ -175,28 +176,28 @@ def test_a_cache_goes_on_top(ids):
     np.testing.assert_allclose(
         AdaptiveScorer(network, None, config)(ids).log_probs, static, rtol=1e-9
     )
-    rule = Rule(6, 0.2, 0.1)
+    rule = UpdateRule(6, 0.2, 0.1)
     alone = AdaptiveScorer(network, rule)(ids).log_probs
-    features = [h for h, _ in Reader(network, rule)(ids)]
-    neural_cache = NeuralCache(network, config)
-    cache_probs, _ = neural_cache.cache_probs(
-        neural_cache.empty_memory(1), torch.cat(features, 1), torch.from_numpy(ids).long()[None]
+    features = [h for h, _ in FeatureReader(network, rule)(ids)]
+    memory_of = NeuralCache(network, config)
+    recalled, _ = memory_of.cache_probs(
+        memory_of.empty_memory(1), torch.cat(features, 1), torch.from_numpy(ids).long()[None]
     )
-    expected = np.log(0.6 * np.exp(alone[1:]) + 0.4 * cache_probs[0, 1:].numpy())
+    expected = np.log(0.6 * np.exp(alone[1:]) + 0.4 * recalled[0, 1:].numpy())
     both = AdaptiveScorer(network, rule, config)(ids).log_probs
     np.testing.assert_allclose(both[1:], expected, rtol=1e-9)
 
 
 def test_temperature_changes_what_is_said_and_not_what_is_learnt(ids):
-    network, rule = build(), Rule(6, 0.2, 0.1)
-    plain = [h for h, _ in Reader(network, rule)(ids)]
-    hot = [h for h, _ in Reader(with_temperature(network, 3.0), rule)(ids)]
+    network, rule = build(), UpdateRule(6, 0.2, 0.1)
+    plain = [h for h, _ in FeatureReader(network, rule)(ids)]
+    hot = [h for h, _ in FeatureReader(with_temperature(network, 3.0), rule)(ids)]
     torch.testing.assert_close(torch.cat(hot, 1), torch.cat(plain, 1), rtol=0, atol=0)
 
 
 def test_it_learns_a_text_that_repeats_itself():
     ids = np.tile(np.random.default_rng(3).integers(2, VOCAB, 12), 30).astype(np.int32)
-    scores = AdaptiveScorer(build(), Rule(4, 1.0, 0.001))(ids).log_probs
+    scores = AdaptiveScorer(build(), UpdateRule(4, 1.0, 0.001))(ids).log_probs
     assert scores[-24:].mean() > scores[:24].mean() + 0.2
 
 
@@ -210,43 +211,27 @@ def test_what_adapts_and_what_does_not_are_mixed(ids):
     network, p = build(), np.random.default_rng(4).dirichlet(np.ones(VOCAB))
     models = [loaded(network, WORDS), loaded(Fixed(p.tolist()), WORDS, "sentence")]
     constants = Adaptation(1.2, 9, 0.3, 0.5, 5, 0.2, 0.1)
-    mix = Mix.of(models, [0.7, 0.3]).adapted(constants)
-    scaled, cache = with_temperature(network, 1.2), NeuralCacheConfig(9, 0.3, 0.5)
-    own = AdaptiveScorer(scaled, Rule(5, 0.2, 0.1), cache)(ids).log_probs
+    mix = LoadedMixture.of(models, [0.7, 0.3]).adapted(constants)
+    own = AdaptiveScorer(
+        with_temperature(network, 1.2), UpdateRule(5, 0.2, 0.1), NeuralCacheConfig(9, 0.3, 0.5)
+    )(ids).log_probs
     expected = np.log(0.7 * np.exp(own) + 0.3 * p[ids])
-    np.testing.assert_allclose(MixScorer(mix)(ids).log_probs, expected, rtol=1e-9)
+    np.testing.assert_allclose(MixtureScorer(mix)(ids).log_probs, expected, rtol=1e-9)
     assert mix.is_adaptive
-    assert not Mix.of(models).adapted(Adaptation(1.2)).is_adaptive
+    assert not LoadedMixture.of(models).adapted(Adaptation(1.2)).is_adaptive
 
 
 def test_what_makes_no_sense_is_refused():
     carried, by_line = loaded(build(), WORDS), loaded(build(), WORDS, "sentence", name="lines")
     short = loaded(build("transformer", heads=2, context_length=20), WORDS, "window", name="short")
     fixed = loaded(Fixed([1 / VOCAB] * VOCAB), WORDS, name="fixed")
-    check(Adaptation(), [fixed])
-    check(Adaptation(temperature=2.0), [by_line])
-    check(Adaptation(window=5, segment=10), [carried, fixed, short])
+    check_adaptable(Adaptation(), [fixed])
+    check_adaptable(Adaptation(softmax_temperature=2.0), [by_line])
+    check_adaptable(Adaptation(neural_cache=5, dynamic=10), [carried, fixed, short])
     with pytest.raises(UsageError, match="fixed is no network"):
-        check(Adaptation(temperature=2.0), [fixed])
-    for constants in (Adaptation(window=5), Adaptation(segment=5)):
+        check_adaptable(Adaptation(softmax_temperature=2.0), [fixed])
+    for constants in (Adaptation(neural_cache=5), Adaptation(dynamic=5)):
         with pytest.raises(UsageError, match="lines starts every line afresh"):
-            check(constants, [carried, by_line])
+            check_adaptable(constants, [carried, by_line])
     with pytest.raises(UsageError, match=r"short reads 20 tokens .* takes 1 to 10"):
-        check(Adaptation(segment=11), [short])
-
-
-# -------------------------------------------------------------------------------------- constants
-
-
-def test_constants_are_told_apart_and_given_again():
-    some = Adaptation(window=500, segment=20, statistics="a text", statistics_digest="d")
-    settled = some.settled()
-    assert settled.settled() == settled
-    assert None not in settled.values().values()
-    assert settled.flags().startswith("--softmax-temperature 1.0 --neural-cache 500 ")
-    assert "--dynamic-statistics 'a text'" in settled.flags()
-    assert Adaptation().settled().values() == {}
-    moved = Adaptation(window=500, segment=20, statistics=str(Path("b")), statistics_digest="d")
-    assert moved.settled().digest() == settled.digest()  # the text counts, not its name
-    others = [some, Adaptation(window=500), Adaptation(window=400), Adaptation(temperature=1.1)]
-    assert len({each.settled().digest() for each in others}) == 4
+        check_adaptable(Adaptation(dynamic=11), [short])

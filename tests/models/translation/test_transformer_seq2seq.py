@@ -9,7 +9,7 @@ import torch
 
 from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
-from seqlm.decoding.token_choice import chooser
+from seqlm.decoding.token_choice import make_chooser
 from seqlm.errors import ModelError, UsageError
 from seqlm.models.config.translator_config import TransformerTranslatorConfig
 from seqlm.models.translation.transformer_seq2seq import TransformerTranslator
@@ -324,7 +324,7 @@ def test_it_learns_to_reverse():
     model.eval()
     held_out = reversals(200)
     state = model.start(held_out.source, held_out.source_lengths)
-    greedy = torch.stack(list(generate(model, state, chooser(temperature=0), 6, end=EOS)), 1)
+    greedy = torch.stack(list(generate(model, state, make_chooser(temperature=0), 6, end=EOS)), 1)
     best = [
         found[0].tokens.tolist()
         for found in beam_search(model, state, 3, held_out.source_lengths, EOS, length_penalty=1.0)

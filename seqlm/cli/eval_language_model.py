@@ -1,0 +1,200 @@
+"""`seqlm eval TEXT`: the metrics of a language model, or of a mixture of several."""
+
+from __future__ import annotations
+
+import json as json_module
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqlm.cli import console
+from seqlm.cli.console import flag
+from seqlm.cli.options import adaptation_options, mixture_options
+from seqlm.cli.options.eval_options import EvalOptions
+from seqlm.cli.options.mixture_options import MixtureOptions
+from seqlm.cli.options.option_groups import make_group, parameters_of
+from seqlm.errors import ModelError, UsageError
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
+from seqlm.settings import setting
+
+if TYPE_CHECKING:
+    from seqlm.evaluation.evaluate import LanguageModelEvaluation
+    from seqlm.evaluation.mixture_scoring import LoadedMixture
+    from seqlm.evaluation.perplexity import Tally
+
+
+@dataclass(frozen=True)
+class LanguageModelOptions(MixtureOptions):
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Text files to evaluate on, compressed or not; - is standard input.",
+            metavar="TEXT",
+            rich_help_panel="Input",
+        ),
+    ] = None
+    tune: str | None = setting(
+        None, "Held-out text on which to tune every weight and constant not set by a flag.",
+        metavar="FILE", section="Input",
+    )  # fmt: skip
+    stride: int | None = setting(
+        None, "Stride of the sliding window; the window length itself gives non-overlapping"
+        " blocks.", none="half the window", low=1, section="Context",
+    )  # fmt: skip
+    per_token: Annotated[
+        bool,
+        flag(
+            "--per-token",
+            help="Print the surprisal of every token, in bits, as a table of tab-separated values.",
+            rich_help_panel="Output",
+        ),
+    ] = False
+
+
+PARAMETERS = [*parameters_of(LanguageModelOptions), *parameters_of(Adaptation)]
+
+
+def evaluate(common: EvalOptions, options: Mapping[str, Any]) -> None:
+    """Evaluates and prints. Errors: UsageError, DataError, ModelError."""
+    own = make_group(LanguageModelOptions, options)
+    files = console.inputs(own.text)
+    if own.per_token and (common.json or common.metric):
+        raise UsageError("`per_token` prints a table of its own: leave out `metric` and `json`")
+    request = mixture_options.request_mixture(common.model, own.mix, own.cache, own.cache_decay)
+    adaptation = make_group(Adaptation, options)
+    if own.tune is not None and request.weights:
+        raise UsageError("`tune` finds the weights that `mix` gives: leave out one of them")
+    if own.tune is not None and own.stride is not None:
+        raise UsageError(
+            "`tune` reads windows with a stride of half their length: leave out `stride`"
+        )
+    device = console.set_up_torch(common.device, common.num_threads)
+
+    from seqlm.evaluation.evaluate import evaluate_language_model
+    from seqlm.evaluation.metrics import select_metrics
+    from seqlm.evaluation.tuning import check_held_out
+    from seqlm.runs.load_model import load_model
+    from seqlm.runs.locate import locate
+
+    metrics = select_metrics(common.metric, "lm", common.oracle is not None)
+    for name, file in (
+        ("tune", own.tune),
+        ("dynamic_statistics", adaptation.dynamic_statistics),
+    ):
+        if file is not None:
+            check_held_out(file, files, name)
+    models = adaptation_options.adapt(request.load(device), adaptation, common.errors)
+    if own.stride is not None:
+        models = models.in_windows(own.stride)
+    oracle = None
+    if common.oracle is not None:
+        oracle = load_model(locate(common.oracle, "lm"), device, console.Stages())
+    check_probabilities(models, own.per_token)
+    held_out = {}
+    if models.adaptation.statistics_digest:
+        held_out[models.adaptation.statistics_digest] = "dynamic_statistics"
+    if own.tune is not None:
+        models, digest = tune(models, own.tune, common)
+        held_out[digest] = "tune"
+    else:
+        mixture_options.say_equal_weights(request, models, "; --tune finds better ones")
+    if own.per_token:
+        print_surprisals(models, files, common, held_out)
+        return
+    evaluation = evaluate_language_model(
+        models, files, metrics, oracle, common.seed, common.batch_size, common.errors, held_out
+    )
+    if common.json:
+        print(json_module.dumps(as_object(evaluation, models)))
+    else:
+        console.show(evaluation.values)
+    say_figures(evaluation.values, evaluation.tally, evaluation.signature)
+
+
+def tune(models: LoadedMixture, file: str, common: EvalOptions) -> tuple[LoadedMixture, str]:
+    """The tuned models, and the SHA-256 of the text in `file`."""
+    from seqlm.evaluation import tuning
+
+    tuning.check_tunable(models)
+    text = tuning.read_held_out(models.tokenizer, file, common.errors)
+    tuned = tuning.tune(models, text, common.batch_size, console.Stages())
+    console.say(
+        f"tuned on {len(text.ids):,} tokens of {file}: {adaptation_options.flags_of(tuned)}"
+    )
+    return tuned, text.digest
+
+
+def check_probabilities(models: LoadedMixture, per_token: bool) -> None:
+    """A model of scores has no metrics, but --per-token prints its scores. Errors: ModelError."""
+    for loaded in models.models:
+        if not loaded.model.normalized:
+            fault = f"{loaded.path} gives scores, not probabilities"
+            if not per_token:
+                raise ModelError(f"{fault}: it has no perplexity (`per_token` prints its scores)")
+            console.warn(f"{fault}: what is printed is -log2 of them, and no surprisal")
+
+
+# ------------------------------------------------------------------------------- what is printed
+
+
+def print_surprisals(
+    models: LoadedMixture, files: list[str], common: EvalOptions, held_out: Mapping[str, str]
+) -> None:
+    """The table of --per-token, printed as the text is scored."""
+    from seqlm.evaluation.evaluate import score_files
+    from seqlm.evaluation.perplexity import Tally, perplexity
+    from seqlm.evaluation.signature import language_model_signature
+    from seqlm.evaluation.surprisal import TokenSurprisal, token_surprisals
+
+    tally = Tally()
+    scored = score_files(
+        models, files, tally, common.batch_size, common.errors, held_out, ngram_lengths=True
+    )
+    print("\t".join(TokenSurprisal._fields))
+    for row in token_surprisals(scored, models.tokenizer):
+        print("\t".join(f"{cell:.9g}" if isinstance(cell, float) else str(cell) for cell in row))
+    say_figures({"ppl": perplexity(tally)}, tally, language_model_signature(models))
+
+
+def say_figures(values: Mapping[str, float], tally: Tally, signature: str) -> None:
+    """On stderr: what the figures count and what they depend on."""
+    if tally.literal_unk and {"bits-per-char", "bits-per-byte"} & set(values):
+        console.warn(f"{tally.literal_unk} literal <unk> in the text: rates are lower bounds")
+    if any(math.isinf(value) for value in values.values()):
+        console.warn("a token has probability 0 under this model; smoothing gives it some")
+    console.say(
+        f"{tally.tokens} tokens, {tally.lines} of them </s>; {tally.oov} out of vocabulary,"
+        f" {tally.literal_unk} literal <unk>"
+    )
+    console.say(signature)
+
+
+def as_object(evaluation: LanguageModelEvaluation, models: LoadedMixture) -> dict[str, Any]:
+    values, tally, signature = evaluation
+    paths = [str(loaded.path) for loaded in models.models]
+    constants = models.adaptation.with_defaults().active()
+    return {
+        **{name: finite_or_none(value) for name, value in values.items()},
+        "tokens": tally.tokens,
+        "lines": tally.lines,
+        "oov": tally.oov,
+        "literal_unk": tally.literal_unk,
+        "bytes": tally.bytes,
+        "characters": tally.characters,
+        "log_prob": finite_or_none(tally.log_prob),
+        "lower_bound": bool(tally.literal_unk),
+        **(
+            {"model": paths[0]} if len(paths) == 1 else {"models": paths, "weights": models.weights}
+        ),
+        "mode": "adaptive" if models.is_adaptive else "static",
+        **({"constants": constants} if constants else {}),
+        "signature": signature,
+    }
+
+
+def finite_or_none(value: float) -> float | None:
+    """The value, or None for what JSON cannot hold."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,50 @@
+"""The options of `eval` that language models and translators share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from seqlm.cli import console
+from seqlm.cli.console import flag
+from seqlm.cli.options.mixture_options import model_option
+from seqlm.settings import setting
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    model: Annotated[
+        list[str] | None,
+        model_option(
+            "a run, a checkpoint of it, or an ARPA file. Several language models are mixed, and"
+            " several translators translate as an ensemble."
+        ),
+    ] = None
+    metric: Annotated[
+        list[str] | None,
+        flag(
+            "--metric",
+            help="Metrics to print, with commas between them: ppl, ppl-excluding, cross-entropy,"
+            " bits-per-token, bits-per-char, bits-per-byte; with `oracle` kl-true-prefix,"
+            " kl-own-prefix, exposure; of translations bleu, chrf."
+            " [default: ppl; translation: bleu,chrf]",
+            metavar="NAME,...",
+            rich_help_panel="Metrics",
+        ),
+    ] = None
+    oracle: str | None = setting(
+        None, "Model that knows more, against which exposure bias is measured.",
+        metavar="RUN", section="Metrics",
+    )  # fmt: skip
+    seed: int = setting(
+        1, "Seed for sampling the model's own prefixes (`metric=exposure`).", section="Metrics"
+    )
+    errors: Annotated[str, console.ERRORS] = "strict"
+    json: Annotated[bool, console.JSON] = False
+    quiet: Annotated[bool, console.QUIET] = False
+    debug: Annotated[bool, console.DEBUG] = False
+    batch_size: int = setting(
+        64, "Number of lines to score together; it changes no figure.", low=1, section="Machine"
+    )
+    device: Annotated[str | None, console.DEVICE] = None
+    num_threads: Annotated[int | None, console.THREADS] = None

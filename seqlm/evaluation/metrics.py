@@ -1,0 +1,134 @@
+"""Every metric that `seqlm eval` knows, in one table: its name, its task and how it is computed.
+
+A metric is computed from one of three things: the tally of a scored text (`perplexity.py`), the
+translations of a text and their references (`translation_quality.py`), or the distributions of a
+model beside those of an oracle (`exposure.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from seqlm.errors import UsageError, did_you_mean
+from seqlm.evaluation import perplexity, translation_quality
+from seqlm.evaluation.perplexity import Tally
+from seqlm.evaluation.translation_quality import Score
+
+
+class Metric(NamedTuple):
+    """A metric has `of_tally` or `of_translations`, or it needs an oracle."""
+
+    name: str
+    help: str
+    tasks: Sequence[str] = ("lm", "translation")
+    of_tally: Callable[[Tally], float] | None = None
+    of_translations: Callable[[Sequence[str], Sequence[str]], Score] | None = None
+    """From hypotheses and their references."""
+    needs_oracle: bool = False
+    higher_is_better: bool = False
+    synonyms: Sequence[str] = ()
+    """Names that an error message knows it by."""
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "ppl", "perplexity of a token, OOVs and </s> included",
+            of_tally=perplexity.perplexity,
+            synonyms=("perplexity",),
+        ),
+        Metric(
+            "ppl-excluding", "perplexity without the tokens scored as <unk>",
+            of_tally=perplexity.perplexity_excluding_unknown,
+            synonyms=("ppl-excluding-unk", "ppl-no-unk", "ppl1"),
+        ),
+        Metric(
+            "cross-entropy", "nats a token",
+            of_tally=perplexity.cross_entropy,
+            synonyms=("entropy", "nll", "loss", "negative-log-likelihood", "nats", "ce", "xent"),
+        ),
+        Metric(
+            "bits-per-token", "bits a token, the mean surprisal",
+            of_tally=perplexity.bits_per_token,
+            synonyms=("surprisal", "surprise", "bits", "bits-per-word", "bpt", "bpw"),
+        ),
+        Metric(
+            "bits-per-char", "bits a character, OOVs spelled out",
+            of_tally=perplexity.bits_per_character,
+            synonyms=("bpc", "bits-per-character"),
+        ),
+        Metric(
+            "bits-per-byte", "bits a byte, OOVs spelled out",
+            of_tally=perplexity.bits_per_byte,
+            synonyms=("bpb", "compression"),
+        ),
+        Metric(
+            "kl-true-prefix", "divergence from an oracle after prefixes from the text",
+            needs_oracle=True,
+            synonyms=("kl", "divergence", "kl-divergence"),
+        ),
+        Metric(
+            "kl-own-prefix", "divergence from an oracle after prefixes that the model sampled",
+            needs_oracle=True,
+        ),
+        Metric(
+            "exposure", "exposure bias: excess of the second divergence over the first, in %",
+            needs_oracle=True,
+            synonyms=("exposure-bias",),
+        ),
+        Metric(
+            "bleu", "BLEU of translations",
+            tasks=("translation",),
+            of_translations=translation_quality.bleu,
+            higher_is_better=True,
+            synonyms=("sacrebleu",),
+        ),
+        Metric(
+            "chrf", "chrF2 of translations",
+            tasks=("translation",),
+            of_translations=translation_quality.chrf,
+            higher_is_better=True,
+            synonyms=("chrf2",),
+        ),
+    )
+}  # fmt: skip
+"""The metrics by name."""
+DEFAULTS = {"lm": ("ppl",), "translation": ("bleu", "chrf")}
+"""The metrics of each task where none are named."""
+
+
+def select_metrics(names: Iterable[str] | None, task: str, has_oracle: bool) -> list[Metric]:
+    """The metrics that `names` ask for, each with commas or not, or the default of a task.
+
+    Errors: UsageError, with the nearest name, where the task has no such metric; where an oracle is
+    missing, or has no use.
+    """
+    if names is None:
+        wanted = list(DEFAULTS[task])
+    else:
+        wanted = [name.strip() for given in names for name in given.split(",") if name.strip()]
+    known = [metric.name for metric in METRICS.values() if task in metric.tasks]
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"no metric {name!r}{suggestion(name, known)}")
+    if not wanted:
+        raise UsageError(f"no metric named; there are {', '.join(known)}")
+    metrics = [METRICS[name] for name in dict.fromkeys(wanted)]
+    of_oracle = [metric.name for metric in metrics if metric.needs_oracle]
+    if of_oracle and not has_oracle:
+        raise UsageError(
+            f"`metric={of_oracle[0]}` is measured against an `oracle`, a model that knows more"
+        )
+    if has_oracle and not of_oracle:
+        raise UsageError("`oracle` is the model that `metric=exposure` is measured against")
+    return metrics
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """'; did you mean X?' for a synonym or a misspelling, or '; there are A, B, C'."""
+    for metric in METRICS.values():
+        if name.lower() in metric.synonyms and metric.name in known:
+            return f"; did you mean {metric.name!r}?"
+    return did_you_mean(name.lower(), known)

@@ -1,0 +1,83 @@
+"""What a figure depends on besides the text: only figures of equal signatures can be compared.
+
+    unit:word|vocab:V.DIGEST|oov:as-unk|context:carried|eos:scored|mode:static|arch:lstm|weights:…
+
+A signature names the unit of text, the vocabulary, what out-of-vocabulary words are scored as, the
+context convention, whether networks are adapted and by what constants, the models by their weights'
+digests, and the version of seqlm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seqlm import __version__
+from seqlm.decoding.decoding_settings import TranslationSettings
+from seqlm.evaluation.mixture_scoring import LoadedMixture
+from seqlm.runs.load_model import LoadedModel
+from seqlm.text.tokenizer import Tokenizer
+
+
+def language_model_signature(models: LoadedMixture) -> str:
+    """The signature of every figure of a language model or a mixture on a text."""
+    tokenizer = models.tokenizer
+    parts = {
+        "unit": tokenizer.kind,
+        "vocab": f"{len(tokenizer)}.{tokenizer.digest}",
+        "oov": "as-unk",
+    }
+    if len(models.models) == 1:
+        parts["context"] = models.contexts[0]
+    parts |= {"eos": "scored", "mode": "adaptive" if models.is_adaptive else "static"}
+    constants = models.adaptation.with_defaults()
+    if constants.active():
+        parts["constants"] = constants.digest()
+    if len(models.models) == 1:
+        [loaded] = models.models
+        parts |= {"arch": loaded.config.arch, "weights": loaded.weights_digest}
+    else:
+        parts["mix"] = mixture_components(models)
+    parts["seqlm"] = __version__
+    return "|".join(f"{name}:{value}" for name, value in parts.items())
+
+
+def mixture_components(models: LoadedMixture) -> str:
+    """'0.9*ngram.sentence.5210e78007d6+0.1*cache.carried.500,0.008'."""
+    return "+".join(
+        f"{weight:.6g}*{loaded.config.arch}.{context}.{loaded.weights_digest}"
+        for loaded, context, weight in zip(models.models, models.contexts, models.weights)
+    )
+
+
+# ------------------------------------------------------------------------------------ translators
+
+
+def conditional_units(source_tokenizer: Tokenizer, target_tokenizer: Tokenizer) -> str:
+    """The part of a translator's perplexity: the units it counts, and those it is conditioned
+    on."""
+    return (
+        f"unit:{target_tokenizer.kind}|vocab:{len(target_tokenizer)}.{target_tokenizer.digest}"
+        f"|oov:as-unk|given:source.{source_tokenizer.kind}.{len(source_tokenizer)}"
+        f".{source_tokenizer.digest}|eos:scored"
+    )
+
+
+def search_part(settings: TranslationSettings) -> str:
+    """The part of BLEU and chrF: how the translations were found."""
+    length = f"length:{settings.normalization}.{settings.length_penalty:g}"
+    coverage = f"|coverage:{settings.coverage_penalty:g}" if settings.coverage_penalty else ""
+    search = "greedy" if settings.greedy else f"beam:{settings.beam}|{length}{coverage}"
+    unknown = "|unk:replaced" if settings.replace_unk else ""
+    return f"{search}|max-ratio:{settings.max_length_ratio:g}{unknown}"
+
+
+def model_part(models: Sequence[LoadedModel]) -> str:
+    """The model, or the models of an ensemble."""
+    archs = "+".join(loaded.config.arch for loaded in models)
+    weights = "+".join(loaded.weights_digest for loaded in models)
+    return f"arch:{archs}|weights:{weights}|seqlm:{__version__}"
+
+
+def oracle_part(oracle: LoadedModel, seed: int) -> str:
+    """The part of exposure: the oracle, and the seed of the model's own prefixes."""
+    return f"oracle:{oracle.config.arch}.{oracle.weights_digest}|seed:{seed}"
