@@ -74,10 +74,8 @@ def measure_exposure(
         loaded.config.context == "sentence" and not loaded.model.resets_at_eos
         for loaded in (*models.models, oracle)
     )
-    model, judge = (
-        models.as_language_model(),
-        with_sliding_window(cast(LanguageModel, oracle.model)),
-    )
+    model = models.as_language_model()
+    judge = with_sliding_window(cast(LanguageModel, oracle.model))
     starts, lengths = choose_stretches(ids, by_line)
     sums = np.zeros((2, 2))
     for rows in split_rows(len(starts), len(types)):
