@@ -17,7 +17,7 @@ import typer
 
 from seqlm import __version__
 from seqlm.cli import console, count, eval, export, sample, train, translate
-from seqlm.cli.options.setting_options import SettingsCommand
+from seqlm.cli.options.setting_options import SettingsCommand, takes
 from seqlm.cli.options.spelling import from_variable, spell_as_flags, variable_of
 from seqlm.errors import SeqlmError
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("count", cls=SettingsCommand)(count.count)
-app.command("train", cls=SettingsCommand)(train.train)
+app.command("train", cls=train.TrainCommand)(takes([])(train.train))
 app.command("eval", cls=SettingsCommand)(eval.evaluate)
 app.command("sample", cls=SettingsCommand)(sample.sample)
 app.command("translate", cls=SettingsCommand)(translate.translate)

@@ -13,7 +13,7 @@ import typer
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
-from seqlm.cli.options.setting_options import takes
+from seqlm.cli.options.setting_options import SettingsCommand, takes
 from seqlm.cli.options.spelling import blame_file
 from seqlm.cli.options.training_options import training_parameters
 from seqlm.errors import UsageError
@@ -28,7 +28,18 @@ WITH_RESUME = {"resume", "device", "num_threads", "quiet", "debug"}
 """Parameters that `--resume` takes, beside settings."""
 
 
-@takes(training_parameters())
+class TrainCommand(SettingsCommand):
+    """`seqlm train`, whose settings become flags when it is called: no other command needs them,
+    and those of another package may be slow to load."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> Any:
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        register = app.command(self.name, cls=SettingsCommand, epilog=self.epilog)
+        register(takes(training_parameters())(train))
+        command: Any = typer.main.get_command(app)
+        return command.make_context(info_name, args, *rest, **more)
+
+
 def train(
     flags: typer.Context,
     corpus: Annotated[

@@ -2,14 +2,24 @@
 
 They are named here and not imported: a listing of them, and the flags that are made from their
 options, must not cost an import of torch.
+
+Another package adds an architecture by an entry point of the group `seqlm.architectures`, whose
+name is the architecture (or task:architecture) and whose value is the dataclass of its options:
+
+    [project.entry-points."seqlm.architectures"]
+    qrnn = "my_package.qrnn_config:QRNNConfig"
+
+The dataclass extends `NetworkConfig` and names the model in `model_path`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seqlm.errors import UsageError, did_you_mean
+from seqlm.errors import ModelError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from seqlm.models.base import SequenceModel
@@ -21,6 +31,9 @@ class Architecture(NamedTuple):
     model: str
     config: str
     """The frozen dataclass of its options, in a module that does not import torch."""
+
+
+ENTRY_POINTS = "seqlm.architectures"
 
 
 REGISTRY = {
@@ -55,33 +68,62 @@ REGISTRY = {
 
 
 def architectures(task: str = "lm") -> list[str]:
-    """The names of the architectures for `task`."""
-    return [arch for registered_task, arch in REGISTRY if registered_task == task]
+    """The names of the architectures for `task`, those of other packages last."""
+    return [arch for registered_task, arch in {**REGISTRY, **plugins()} if registered_task == task]
 
 
 def model_class(task: str, arch: str) -> type[SequenceModel]:
-    """The class registered under (task, arch). Errors: UsageError with the nearest name."""
-    loaded: type[SequenceModel] = load_class(registered(task, arch).model)
+    """The class registered under (task, arch).
+
+    Errors: UsageError with the nearest name, ModelError where another package has none.
+    """
+    check_registered(task, arch)
+    if (task, arch) in REGISTRY:
+        path = f"{__name__}.{REGISTRY[task, arch].model}"
+    else:
+        path = config_class(task, arch).model_path  # type: ignore[attr-defined]
+    loaded: type[SequenceModel] = load_class(path, arch)
     return loaded
 
 
 def config_class(task: str, arch: str) -> type:
     """The dataclass of its options, without an import of torch.
 
-    Errors: UsageError with the nearest name.
+    Errors: UsageError with the nearest name, ModelError where another package has none.
     """
-    loaded: type = load_class(f"config.{registered(task, arch).config}")
+    check_registered(task, arch)
+    if (task, arch) in REGISTRY:
+        path = f"{__name__}.config.{REGISTRY[task, arch].config}"
+    else:
+        path = plugins()[task, arch]
+    loaded: type = load_class(path, arch)
     return loaded
 
 
-def registered(task: str, arch: str) -> Architecture:
+def check_registered(task: str, arch: str) -> None:
     """Errors: UsageError with the nearest name."""
-    if (task, arch) not in REGISTRY:
+    if (task, arch) not in REGISTRY and (task, arch) not in plugins():
         raise UsageError(f"no architecture {arch!r}{did_you_mean(arch, architectures(task))}")
-    return REGISTRY[task, arch]
 
 
-def load_class(path: str) -> Any:
-    """The class at `path`, module:class below this package."""
-    module, name = path.split(":")
-    return getattr(import_module(f"{__name__}.{module}"), name)
+@cache
+def plugins() -> Mapping[tuple[str, str], str]:
+    """The architectures of other packages, each with the path of its dataclass of options."""
+    from importlib.metadata import entry_points
+
+    found = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        task, _, arch = point.name.rpartition(":")
+        found[task or "lm", arch] = point.value
+    return found
+
+
+def load_class(path: str, arch: str) -> Any:
+    """The class at `path`, module:class. Errors: ModelError where there is none."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        if (module + ".").startswith(__name__ + "."):
+            raise  # a mistake of this package
+        raise ModelError(f"the architecture {arch} cannot be loaded from {path}: {error}") from None

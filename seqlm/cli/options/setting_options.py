@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Annotated, Any
 
 import typer
@@ -83,13 +84,17 @@ def takes(parameters: Iterable[inspect.Parameter]) -> Callable[[Callable], Calla
     """Gives a command that ends in **settings these parameters instead of that one."""
 
     def decorate(command: Callable) -> Callable[..., Any]:
+        @wraps(command)
+        def wrapper(**values: Any) -> Any:
+            return command(**values)
+
         signature = inspect.signature(command, eval_str=True)
         written = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         all_ = [*written, *parameters]
-        changed: Any = command
+        changed: Any = wrapper
         changed.__signature__ = signature.replace(parameters=all_)
         changed.__annotations__ = {p.name: p.annotation for p in all_}
-        return command
+        return wrapper
 
     return decorate
 

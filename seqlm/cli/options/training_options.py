@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 
+from seqlm.cli.console import warn
 from seqlm.cli.options.setting_options import help_of, parameter_of
+from seqlm.errors import ModelError
 from seqlm.settings import Setting
 from seqlm.training.config.defaults import TRAINING, default_arch, options_of
 from seqlm.training.config.resolve import resolve, trainable
@@ -47,7 +49,7 @@ def training_parameters() -> list[inspect.Parameter]:
 
 def training_flags() -> list[TrainingFlag]:
     """All settings that `seqlm train` takes, section by section."""
-    networks = [(task, arch) for task in TASK_NAMES for arch in trainable(task)]
+    networks = trainable_networks()
     archs = tuple(dict.fromkeys(arch for _, arch in networks))
     settings = TRAINING | {
         "arch": replace(TRAINING["arch"], choices=archs, metavar="|".join(archs))
@@ -68,6 +70,20 @@ def training_flags() -> list[TrainingFlag]:
     flags.insert(first, TrainingFlag(DROPOUT, "", ""))
     sections = list(dict.fromkeys([*SECTIONS, *(flag.setting.section for flag in flags)]))
     return sorted(flags, key=lambda flag: sections.index(flag.setting.section))
+
+
+def trainable_networks() -> list[Network]:
+    """All that can be trained. One of another package that cannot be loaded is left out with a
+    warning."""
+    networks = []
+    for network in [(task, arch) for task in TASK_NAMES for arch in trainable(task)]:
+        try:
+            options_of(*network)
+        except ModelError as error:
+            warn(str(error))
+        else:
+            networks.append(network)
+    return networks
 
 
 def has_task(setting: Setting, network: Network) -> bool:

@@ -33,6 +33,9 @@ class NetworkConfig:
     """Settings and options that `seqlm train` takes for this architecture where nothing is given
     and they differ from the defaults below and from those of its task."""
 
+    model_path: ClassVar[str]
+    """The model as module:class, for an architecture of another package (`seqlm.models`)."""
+
     vocab_size: int
     """V, which the text decides."""
     tied: bool = option(

@@ -53,8 +53,12 @@ def test_click_blames_the_variable_too(seqlm, command):
 
 
 def test_every_mark_in_the_package_is_a_setting():
-    commands = typer.main.get_command(app).commands.values()
-    names = {parameter.name for command in commands for parameter in command.params}
+    commands = typer.main.get_command(app).commands
+    full = [
+        command.make_context(name, [], resilient_parsing=True).command
+        for name, command in commands.items()
+    ]
+    names = {parameter.name for command in full for parameter in command.params}
     marked = dict(marks_in_messages())
     assert {name: where for name, where in marked.items() if name not in names} == {}
 

@@ -29,6 +29,7 @@ OF_VOCABULARY = {"vocab_size", "source_vocab_size"}
 
 def parameters() -> dict[str, Any]:
     command: Any = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
+    command = command.make_context("train", []).command
     return {parameter.name: parameter for parameter in command.params}
 
 
