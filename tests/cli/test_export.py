@@ -124,7 +124,7 @@ def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
     assert result.error.endswith("only a transformer can become one of the transformers library")
     result = seqlm("export", "-m", models("ngram-char"), "--to", "arpa", "-o", "no.arpa")
     assert (result.code, result.out) == (4, "")
-    assert result.error.endswith("this model has char tokens: count with --tokenizer word")
+    assert result.error.endswith("this model has char tokens: count with tokenizer word")
     carried = ["--order", "2", "--smoothing", "witten-bell", "--context", "carried"]
     assert seqlm("count", toy.train, *carried, "-o", "carried").code == 0
     result = seqlm("export", "-m", "carried", "--to", "arpa", "-o", "no.arpa")
