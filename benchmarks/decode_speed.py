@@ -24,7 +24,7 @@ from torch import Tensor
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_choice import greedy, make_chooser
-from seqlm.device import choose_device, describe
+from seqlm.device import choose_device, describe_device
 from seqlm.models import architectures, model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.text.vocabulary import EOS
@@ -126,7 +126,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
-    print(f"torch {torch.__version__}, {describe(device)}, {V:,} types")
+    print(f"torch {torch.__version__}, {describe_device(device)}, {V:,} types")
     for arch in options.archs:
         print(report(arch, options, device), flush=True)
 

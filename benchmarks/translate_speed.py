@@ -23,7 +23,7 @@ from benchmarks.commands import lines_of
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.sentence_batches import encode_lines
 from seqlm.decoding.translation_search import EXTRA_TOKENS, translate
-from seqlm.device import choose_device, describe
+from seqlm.device import choose_device, describe_device
 from seqlm.models.base import TranslationNetwork
 from seqlm.models.tree import select
 from seqlm.runs.load_model import LoadedTranslator, load_translators
@@ -107,7 +107,8 @@ def main() -> None:
     device = choose_device(options.device)
     translator = load_translators([locate(options.run, "translation")], device)
     lines = [line for line in lines_of(options.source) if line.strip()][: options.lines]
-    print(f"torch {torch.__version__}, {describe(device)}, beam {SEARCH.beam}, {len(lines)} lines")
+    machine = f"torch {torch.__version__}, {describe_device(device)}"
+    print(f"{machine}, beam {SEARCH.beam}, {len(lines)} lines")
 
     model = translator.model
     assert isinstance(model, TranslationNetwork)

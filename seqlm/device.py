@@ -1,4 +1,8 @@
-"""Where tensors live: CUDA, else Apple's MPS, else the CPU, unless told otherwise."""
+"""The device of the tensors: by default CUDA, or else Apple's MPS, or else the CPU.
+
+>>> describe_device(choose_device("cpu"))
+'cpu (2 threads)'
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,10 @@ from seqlm.errors import UsageError
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device asked for, or the best there is. Errors: UsageError where it is not there."""
+    """The device `name`, or the best there is for None and "auto".
+
+    Errors: UsageError if this machine has no such device.
+    """
     if name in (None, "auto"):
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -18,13 +25,13 @@ def choose_device(name: str | None = None) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(
-            f"no device {name!r} here; --device takes cpu, cuda, cuda:N or mps"
+            f"no device {name!r} here; `device` takes cpu, cuda, cuda:N or mps"
         ) from None
     return device
 
 
-def describe(device: torch.device) -> str:
-    """For people: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
+def describe_device(device: torch.device) -> str:
+    """The device for people: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":

@@ -1,8 +1,9 @@
-"""Where big arrays live: in memory, or beyond a limit in files without a name.
+"""Where big arrays are: in memory or, under a limit, in temporary files.
 
-Files are mapped, so that an array is an array either way. A file has no name from the start: it is
-gone when its arrays are, however the process ends. What is mapped counts as memory once touched;
-`release_pages`, called between blocks of a pass, hands it back to the system near the limit.
+Such a file is mapped, so that an array is an array either way. It is deleted as soon as it is open:
+its space is free again when its arrays are, however the process ends. Pages of a mapped file count
+as memory once they are touched; `release_pages`, called between the blocks of a pass, returns them
+to the system near the limit.
 """
 
 from __future__ import annotations
@@ -23,11 +24,21 @@ from torch import Tensor
 
 from seqlm.errors import SeqlmError
 
-CHUNK = 1 << 28  # bytes of a file, so that many arrays share one
+FILE_SIZE = 1 << 28
+"""Bytes of a temporary file, which many arrays share; a larger array has a file of its own."""
 
 
 class Memory:
-    """`limit` is in bytes, None for no bound; `folder` is where the files are."""
+    """Makes arrays: in files where there is a limit, otherwise in memory.
+
+    `limit` is how many bytes of memory the process may use, None for any number; `folder` is where
+    the files are, by default that of the system; `device` is for arrays that are in memory.
+
+    >>> memory = Memory(limit=1 << 30)
+    >>> counts = memory.zeros(4, torch.int64)  # in a file
+    >>> memory.concatenate([np.array([1, 2]), np.array([3])]).tolist()
+    [1, 2, 3]
+    """
 
     def __init__(
         self,
@@ -37,43 +48,44 @@ class Memory:
     ) -> None:
         self.limit, self.folder, self.device = limit, folder, device
         self._maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
-        self._open: mmap.mmap | None = None
-        self._used = 0
+        self._map: mmap.mmap | None = None  # the one that the next array goes into
+        self._used = 0  # bytes of it
 
     def empty(self, size: int, dtype: torch.dtype) -> Tensor:
-        """(size,) of anything. Errors: SeqlmError where the disk is full."""
+        """(size,) of any values. Errors: SeqlmError if the disk is full."""
         if self.limit is None or size == 0:
             return torch.empty(size, dtype=dtype, device=self.device)
         needed = size * dtype.itemsize
-        if self._open is None or self._used + needed > len(self._open):
-            self._open, self._used = self._map(max(needed, CHUNK)), 0
-        tensor = torch.frombuffer(self._open, dtype=dtype, count=size, offset=self._used)
+        if self._map is None or self._used + needed > len(self._map):
+            self._map, self._used = self._new_map(max(needed, FILE_SIZE)), 0
+        tensor = torch.frombuffer(self._map, dtype=dtype, count=size, offset=self._used)
         self._used += -(-needed // mmap.PAGESIZE) * mmap.PAGESIZE
         return tensor
 
     def zeros(self, size: int, dtype: torch.dtype) -> Tensor:
+        """(size,) of 0. Errors: SeqlmError if the disk is full."""
         return self.empty(size, dtype).zero_()
 
     def available(self) -> int:
-        """Bytes the process may still take, with some in reserve."""
+        """Bytes that the process may still take, less a reserve. There has to be a limit."""
         assert self.limit is not None
         return max(0, int(0.85 * self.limit) - resident_bytes())
 
     def copy(self, tensor: Tensor) -> Tensor:
-        """The same values, where this memory keeps them."""
+        """A copy of `tensor` (N,) in a file; without a limit the tensor itself."""
         return tensor if self.limit is None else self.empty(len(tensor), tensor.dtype).copy_(tensor)
 
     def concatenate(self, pieces: Iterable[np.ndarray]) -> np.ndarray:
-        """(N,) int32, one behind the other; a piece is let go as soon as it is copied."""
+        """(N,) int32, one piece after the other; each is released as soon as it is copied."""
         if self.limit is None:
-            held = list(pieces)
-            ids = np.empty(sum(map(len, held)), np.int32)
-            at = 0
-            held.reverse()
-            while held:
-                piece = held.pop()
-                ids[at : at + len(piece)] = piece
-                at += len(piece)
+            remaining = list(pieces)
+            ids = np.empty(sum(map(len, remaining)), np.int32)
+            start = 0
+            remaining.reverse()
+            while remaining:
+                piece = remaining.pop()
+                ids[start : start + len(piece)] = piece
+                start += len(piece)
             return ids
         try:
             with tempfile.TemporaryFile(dir=self.folder, prefix="seqlm-") as file:
@@ -84,48 +96,50 @@ class Memory:
                     return np.empty(0, np.int32)
                 mapped = mmap.mmap(file.fileno(), file.tell())
         except OSError as error:
-            raise self._full(error) from None
+            raise self._disk_error(error) from None
         self._maps.add(mapped)
         return np.frombuffer(mapped, np.int32)
 
     def release_pages(self) -> None:
-        """Hands mapped memory back where the process comes near the limit."""
+        """Returns the pages of all files to the system, if the process is near the limit."""
         if self.limit is not None and resident_bytes() > 0.9 * self.limit:
             for mapped in list(self._maps):
                 mapped.madvise(mmap.MADV_DONTNEED)
 
-    def _map(self, size: int) -> mmap.mmap:
+    def _new_map(self, size: int) -> mmap.mmap:
         try:
             with tempfile.TemporaryFile(dir=self.folder, prefix="seqlm-") as file:
                 os.truncate(file.fileno(), size)
-                if hasattr(os, "posix_fallocate"):  # a full disk is told now, not by a signal later
+                if hasattr(
+                    os, "posix_fallocate"
+                ):  # a full disk is an error now, not a signal later
                     os.posix_fallocate(file.fileno(), 0, size)
                 mapped = mmap.mmap(file.fileno(), size)
         except OSError as error:
-            raise self._full(error) from None
+            raise self._disk_error(error) from None
         self._maps.add(mapped)
         return mapped
 
-    def _full(self, error: OSError) -> SeqlmError:
-        place = self.folder or tempfile.gettempdir()
+    def _disk_error(self, error: OSError) -> SeqlmError:
+        folder = self.folder or tempfile.gettempdir()
         return SeqlmError(
-            f"{place}: no room for what --memory leaves no room for: {error.strerror}"
+            f"{folder}: {error.strerror}; `memory` keeps in this folder what exceeds the limit"
         )
 
 
 def resident_bytes() -> int:
-    """Bytes of memory this process holds; where the system does not tell, too many."""
+    """Bytes of memory that this process holds; more than any limit if the system does not say."""
     try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - asked thousands of times
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - called thousands of times
             return int(file.read().split()[1]) * mmap.PAGESIZE
     except OSError:
         return 1 << 62
 
 
 def trim_heap() -> None:
-    """Hands back to the system what is freed and the C library keeps, where that is glibc.
+    """Returns freed memory that the C library keeps to the system, if the library is glibc.
 
-    Between tensors that are each of another size it keeps more and more, none quite large enough.
+    Among tensors that all differ in size it keeps more and more pieces, none quite large enough.
     """
     library = glibc()
     if library is not None:
@@ -134,7 +148,9 @@ def trim_heap() -> None:
 
 @cache
 def glibc() -> ctypes.CDLL | None:
+    """The C library of this process if it is glibc, else None."""
     return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
 IN_MEMORY = Memory()
+"""Without a limit: all arrays are in memory."""

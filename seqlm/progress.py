@@ -1,6 +1,6 @@
-"""How long work tells how far it is: a stage, and the share of it that is done where that is known.
+"""Progress callbacks: the name of a stage, and the fraction of it that is done.
 
-A library function takes such a callable and does not know what becomes of it.
+A library function takes such a callable as `progress`; the command line passes one that prints.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Protocol
 
 class Progress(Protocol):
     def __call__(self, stage: str, done: float | None = None) -> None:
-        """`done` is in 0 … 1; any thread may call."""
+        """`done` is in 0 … 1, or None where it is not known. Any thread may call."""
 
 
 def silent(stage: str, done: float | None = None) -> None:
-    """For those who do not ask."""
+    """Reports nothing: the default of every `progress`."""

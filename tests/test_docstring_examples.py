@@ -22,11 +22,13 @@ NAMES = {"np": np, "torch": torch, "io": io, "BIGRAMS": NGramTable(FIRST, WORDS)
     "module",
     [
         "counting.tables.in_memory",
+        "memory",
         "models.ngram.arpa_parser",
         "models.ngram.interpolation_search",
         "models.ngram.masks",
         "models.ngram.scrambling",
         "models.ngram.table",
+        "threads",
     ],
 )
 def test_examples_give_what_they_say(module: str) -> None:

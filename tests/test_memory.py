@@ -38,7 +38,7 @@ def test_what_is_let_go_leaves_memory(tmp_path: Path) -> None:
 
 
 def test_files_end_with_their_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_module, "CHUNK", 1 << 16)
+    monkeypatch.setattr(memory_module, "FILE_SIZE", 1 << 16)
     memory = Memory(1, tmp_path)
     kept = [memory.empty(1 << 14, torch.int32) for _ in range(5)]
     assert len(memory._maps) == 5

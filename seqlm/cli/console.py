@@ -175,7 +175,7 @@ def set_up_torch(device: str | None, threads: int | None, float64: bool = False)
     """Chooses the device, one with `float64` where that is needed, and says so."""
     import torch
 
-    from seqlm.device import choose_device, describe
+    from seqlm.device import choose_device, describe_device
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -184,7 +184,7 @@ def set_up_torch(device: str | None, threads: int | None, float64: bool = False)
     chosen = choose_device(device)
     if float64 and chosen.type == "mps":
         chosen = torch.device("cpu")
-    say(f"device: {describe(chosen)}")
+    say(f"device: {describe_device(chosen)}")
     return chosen
 
 

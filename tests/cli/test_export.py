@@ -129,7 +129,7 @@ def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
     assert seqlm("count", toy.train, *carried, "-o", "carried").code == 0
     result = seqlm("export", "-m", "carried", "--to", "arpa", "-o", "no.arpa")
     assert (result.code, result.out) == (4, "")
-    assert result.error.endswith("carried over lines: count with --context sentence")
+    assert result.error.endswith("carried over lines: count with context sentence")
     scores = ["--order", "2", "--smoothing", "stupid-backoff"]
     assert seqlm("count", toy.train, *scores, "-o", "scores").code == 0
     result = seqlm("export", "-m", "scores", "--to", "run", "--prune", "1e-6", "-o", "no")
