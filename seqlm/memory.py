@@ -110,9 +110,7 @@ class Memory:
         try:
             with tempfile.TemporaryFile(dir=self.folder, prefix="seqlm-") as file:
                 os.truncate(file.fileno(), size)
-                if hasattr(
-                    os, "posix_fallocate"
-                ):  # a full disk is an error now, not a signal later
+                if hasattr(os, "posix_fallocate"):  # a full disk fails here, not by a signal later
                     os.posix_fallocate(file.fileno(), 0, size)
                 mapped = mmap.mmap(file.fileno(), size)
         except OSError as error:

@@ -168,7 +168,7 @@ def test_a_bad_file_is_one_line(seqlm, workplace):
     for command in (["export", "--to", "run"], ["eval", "--per-token"], ["sample"]):
         result = seqlm(*command, "-m", "bad.arpa", stdin=b"frog\n")
         assert (result.code, result.out) == (4, "")
-        message = "bad.arpa, line 5, \\1-grams: '0.5' is no probability: its log10 is above 0"
+        message = "bad.arpa, line 5, \\1-grams: the log10 probability '0.5' is above 0"
         assert result.error == message
     assert not (workplace / "checkpoints").exists()
 
