@@ -200,14 +200,14 @@ def test_a_full_disk_leaves_what_was_there(name, before, ngram, seqlm, workplace
 
 
 def test_ctrl_c_leaves_nothing_behind(ngram, seqlm, workplace, monkeypatch):
-    made = arpa_writer.lines
+    made = arpa_writer.format_lines
 
-    def interrupted(tables, pool, start):
-        if len(tables) == 3:
+    def interrupted(rows, tables, pool, start):
+        if len(tables) == 2:  # those of orders 2 and 3
             raise KeyboardInterrupt
-        return made(tables, pool, start)
+        return made(rows, tables, pool, start)
 
-    monkeypatch.setattr(arpa_writer, "lines", interrupted)
+    monkeypatch.setattr(arpa_writer, "format_lines", interrupted)
     result = seqlm("export", "-m", ngram, "--to", "arpa", "-o", "pond.arpa")
     assert (result.code, result.out) == (130, "")
     assert list(workplace.iterdir()) == []

@@ -89,7 +89,7 @@ def write_text(model: NGramModel, types: Sequence[bytes], progress: Progress) ->
     pool = Pool(types)
     for k, (rows, size) in enumerate(zip(orders, sizes), 1):
         yield f"\n\\{k}-grams:".encode()
-        write = partial(lines, rows, tables[: k - 1], pool)
+        write = partial(format_lines, rows, tables[: k - 1], pool)
         for start, block in prefetch_map(write, range(0, size, BLOCK)):
             progress(f"writing {size:,} {k}-grams", start / size)
             yield block
@@ -169,7 +169,7 @@ class Pool:
         return self.bytes.take(index).tobytes()
 
 
-def lines(rows: Rows, tables: Sequence[NGramTable], pool: Pool, start: int) -> bytes:
+def format_lines(rows: Rows, tables: Sequence[NGramTable], pool: Pool, start: int) -> bytes:
     """The lines of BLOCK `rows` from `start` on, each behind a newline.
 
     `tables` are those of the orders 2 … k that spell them.
