@@ -1,7 +1,7 @@
 """Mamba: selective state spaces (Gu & Dao 2023).
 
-The input decides what is kept: B, C and the step Δ are functions of the token (algorithm 2). Each
-of I inner channels has a state h of N numbers and a diagonal matrix A of its own:
+The input selects what a state keeps: B, C and the step Δ are functions of it (algorithm 2). Each of
+I inner channels has a state h of N numbers and a diagonal matrix A of its own:
 
     A̅_t = exp(Δ_t A)                       zero-order hold (4),  A = -e^{A_log}
     h_t = A̅_t h_{t-1} + Δ_t x_t B_t        (2a), with Euler's rule for B
@@ -18,16 +18,16 @@ The layer (figure 3; section 3.6 for the rank R of Δ):
 A begins as -(1 .. N) in each channel (S4D-Real), b_Δ so that softplus(b_Δ) is log-uniform in
 [.001, .1]. A_log, D and b_Δ have no weight decay.
 
-A step h -> a h + b followed by another is a step of the same form, so that the recurrence is a scan
-with the associative operation
+Two steps h -> a h + b in a row are one step of the same form, so that the recurrence is a scan with
+the associative operation
 
     (a_1, b_1) then (a_2, b_2)  =  (a_2 a_1, a_2 b_1 + b_2)
 
-All factors a lie between 0 and 1: nothing overflows, however it is bracketed. As in section 3.3.2,
-the states of all tokens never exist together: the scan keeps a few of them, and its backward pass
-computes the others again. The rows, channels and numbers of a state are computed in parallel, which
-is all that a CPU has room for; on a GPU, `parallel_scan` cuts the segment into chunks besides and
-scans all of them at the same time.
+All factors a lie between 0 and 1, so that nothing overflows in any order of computation. As in
+section 3.3.2, the states of all tokens are never in memory together: the scan saves every eighth of
+them, and its backward pass computes the others again. It is parallel over the rows, channels and
+numbers of a state, which keeps a CPU busy. A GPU has room for more: there, `parallel_scan` cuts the
+segment into chunks, which are scanned at the same time.
 
 B rows · T tokens · D width · I = expand D inner channels · N numbers a channel · R rank of Δ
 """
@@ -92,7 +92,8 @@ class MambaLayer(StateSpaceLayer):
             conv_tail = x[:, u.shape[1] :].clone()
             x = silu(depthwise_conv(x, self.conv_weight, self.conv_bias))  # (B, T, I)
             delta, B, C = self.x_proj(x).split(self.sizes, -1)  # (B, T, R), (B, T, N) twice
-            delta = softplus(self.dt_proj(delta.contiguous()))  # (B, T, I); oneDNN is slow on views
+            # oneDNN is a thousand times slower on the gradient of a view.
+            delta = softplus(self.dt_proj(delta.contiguous()))  # (B, T, I)
             A = -self.A_log.exp().T.contiguous()  # (N, I)
             scan = step if u.shape[1] == 1 else parallel_scan
             y, h = scan(delta * x, delta, A, B, C, state.h)
@@ -122,20 +123,20 @@ def init_dt_bias(size: int) -> nn.Parameter:
 
 # ------------------------------------------------------------------------------------- recurrence
 
-# Both forms take Δx (B, T, I), Δ (B, T, I), A (N, I), B and C (B, T, N), h_0 (B, N, I), and give
+# Both forms take Δx and Δ (B, T, I), A (N, I), B and C (B, T, N), h_0 (B, N, I), and return
 # y (B, T, I), still without D x, and h_T (B, N, I).
 
 
 def step(
-    dx: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, h: Tensor
+    delta_x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, h: Tensor
 ) -> tuple[Tensor, Tensor]:
     """One token, T = 1."""
-    h = (delta * A).exp() * h + dx * B.mT
+    h = (delta * A).exp() * h + delta_x * B.mT
     return C @ h, h
 
 
 def parallel_scan(
-    dx: Tensor,
+    delta_x: Tensor,
     delta: Tensor,
     A: Tensor,
     B: Tensor,
@@ -144,36 +145,37 @@ def parallel_scan(
     chunks: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """T tokens, in as many chunks as suit the device, or in `chunks`."""
-    T = dx.shape[1]
-    chunks = chunks or best_number_of_chunks(dx, len(A))
+    T = delta_x.shape[1]
+    chunks = chunks or best_number_of_chunks(delta_x, len(A))
     if chunks == 1:
-        y, h = SelectiveScan.apply(dx, delta, A, B, C, h)
+        y, h = SelectiveScan.apply(delta_x, delta, A, B, C, h)
         return y, h
     L = -(-T // chunks)
     padding = (0, 0, 0, chunks * L - T)  # steps that read nothing and forget nothing
-    dx, delta, B, C = (
-        pad(x, padding).unflatten(1, (chunks, L)).flatten(0, 1) for x in (dx, delta, B, C)
+    delta_x, delta, B, C = (
+        pad(x, padding).unflatten(1, (chunks, L)).flatten(0, 1) for x in (delta_x, delta, B, C)
     )  # (B c, L, ..)
-    # What each chunk ends with if it begins with 0, and its product of all A̅.
-    _, added = SelectiveScan.apply(dx, delta, A, B, C, h.new_zeros(len(dx), *A.shape))
+    # The state that each chunk ends with if it begins with 0, and the product of its A̅.
+    _, added = SelectiveScan.apply(delta_x, delta, A, B, C, h.new_zeros(len(delta_x), *A.shape))
     added = added.unflatten(0, (-1, chunks))  # (B, c, N, I)
     decay = (delta.sum(1, keepdim=True) * A).exp().unflatten(0, (-1, chunks))
-    starts = [h]
+    # The state that each chunk really begins with, and from there its outputs.
+    states = [h]
     for k in range(chunks):
-        starts.append(decay[:, k] * starts[-1] + added[:, k])
-    before = torch.stack(starts[:-1], 1).flatten(0, 1)  # (B c, N, I)
-    y, _ = SelectiveScan.apply(dx, delta, A, B, C, before)
-    return y.unflatten(0, (-1, chunks)).flatten(1, 2)[:, :T], starts[-1]
+        states.append(decay[:, k] * states[-1] + added[:, k])
+    starts = torch.stack(states[:-1], 1).flatten(0, 1)  # (B c, N, I)
+    y, _ = SelectiveScan.apply(delta_x, delta, A, B, C, starts)
+    return y.unflatten(0, (-1, chunks)).flatten(1, 2)[:, :T], states[-1]
 
 
-def best_number_of_chunks(dx: Tensor, N: int) -> int:
+def best_number_of_chunks(delta_x: Tensor, N: int) -> int:
     """How many to scan at the same time: 1 on a CPU, where more of them are slower.
 
     c chunks take 2 T / c + c steps one after the other, the fewest for c = sqrt(2 T).
     """
-    if not dx.is_cuda:
+    if not delta_x.is_cuda:
         return 1
-    rows, T, inner = dx.shape
+    rows, T, inner = delta_x.shape
     return max(1, min(math.isqrt(2 * T), NUMBERS_AT_ONCE // (rows * N * inner)))
 
 
@@ -190,44 +192,45 @@ class SelectiveScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, dx: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, h: Tensor
+        ctx: Any, delta_x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, h: Tensor
     ) -> tuple[Tensor, Tensor]:
         h = h.clone()
-        y, decay, saved = torch.empty_like(dx), torch.empty_like(h), []
-        for t in range(dx.shape[1]):
+        y, decay, saved = torch.empty_like(delta_x), torch.empty_like(h), []
+        for t in range(delta_x.shape[1]):
             if t % SAVE_EVERY == 0:
                 saved.append(h.clone())
             torch.mul(delta[:, t, None], A, out=decay).exp_()
-            h.mul_(decay).addcmul_(dx[:, t, None], B[:, t, :, None])
+            h.mul_(decay).addcmul_(delta_x[:, t, None], B[:, t, :, None])
             y[:, t, None] = torch.bmm(C[:, t, None], h)
-        ctx.save_for_backward(dx, delta, A, B, C, *saved)
+        ctx.save_for_backward(delta_x, delta, A, B, C, *saved)
         return y, h
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor, dh: Tensor) -> tuple[Tensor, ...]:
-        dx, delta, A, B, C, *saved = ctx.saved_tensors
-        d_dx, d_delta, dB, dC = (torch.empty_like(x) for x in (dx, delta, B, C))
+        delta_x, delta, A, B, C, *saved = ctx.saved_tensors
+        d_delta_x, d_delta, dB, dC = (torch.empty_like(x) for x in (delta_x, delta, B, C))
         g, h, gk, dA = dh.clone(), torch.empty_like(dh), torch.empty_like(dh), torch.zeros_like(dh)
         decay, k = (dh.new_empty(SAVE_EVERY, *dh.shape) for _ in range(2))
-        T = dx.shape[1]
+        T = delta_x.shape[1]
         for first in reversed(range(0, T, SAVE_EVERY)):
+            # The states after the saved one, again; then the gradients, from the last of them.
             h.copy_(saved[first // SAVE_EVERY])
             steps = list(zip(range(first, min(first + SAVE_EVERY, T)), decay, k))
             for t, decay_t, k_t in steps:
                 torch.mul(delta[:, t, None], A, out=decay_t).exp_()
                 torch.mul(decay_t, h, out=k_t)
-                torch.addcmul(k_t, dx[:, t, None], B[:, t, :, None], out=h)
+                torch.addcmul(k_t, delta_x[:, t, None], B[:, t, :, None], out=h)
                 dC[:, t, None] = torch.bmm(dy[:, t, None], h.mT)
             for t, decay_t, k_t in reversed(steps):
                 g.addcmul_(dy[:, t, None], C[:, t, :, None])
-                d_dx[:, t, None] = torch.bmm(B[:, t, None], g)
-                dB[:, t, None] = torch.bmm(dx[:, t, None], g.mT)
+                d_delta_x[:, t, None] = torch.bmm(B[:, t, None], g)
+                dB[:, t, None] = torch.bmm(delta_x[:, t, None], g.mT)
                 torch.mul(g, k_t, out=gk)
                 dA.addcmul_(gk, delta[:, t, None])
                 d_delta[:, t] = gk.mul_(A).sum(1)
                 g.mul_(decay_t)
-        return d_dx, d_delta, dA.sum(0), dB, dC, g
+        return d_delta_x, d_delta, dA.sum(0), dB, dC, g
 
 
 class Mamba(StateSpaceModel):

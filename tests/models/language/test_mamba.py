@@ -128,22 +128,22 @@ def test_two_segments_are_one():
     torch.testing.assert_close(last, after)
 
 
-def scanned(length: int) -> list[Tensor]:
-    """Δx, Δ, A, B, C and h."""
+def scan_inputs(length: int) -> list[Tensor]:
+    """Random Δx, Δ, A, B, C and h of `length` tokens."""
     shapes = [(B, length, I), (B, length, I), (N, I), (B, length, N), (B, length, N), (B, N, I)]
     torch.manual_seed(1)
-    dx, delta, A, *rest = (torch.randn(shape, dtype=torch.float64) for shape in shapes)
-    return [one.requires_grad_() for one in (dx, delta.exp(), -A.exp(), *rest)]
+    delta_x, delta, A, *rest = (torch.randn(shape, dtype=torch.float64) for shape in shapes)
+    return [one.requires_grad_() for one in (delta_x, delta.exp(), -A.exp(), *rest)]
 
 
 def test_the_gradient_of_the_scan():
-    assert torch.autograd.gradcheck(parallel_scan, scanned(SAVE_EVERY + 2), fast_mode=True)
+    assert torch.autograd.gradcheck(parallel_scan, scan_inputs(SAVE_EVERY + 2), fast_mode=True)
 
 
 @pytest.mark.parametrize("chunks", [2, 3, 11])
 def test_chunks_change_nothing(chunks):
-    """Here 11 tokens: in chunks of equal lengths, with padding, and one by one."""
-    inputs = scanned(11)
+    """11 tokens do not fit into 2 or 3 chunks of one length, which need padding."""
+    inputs = scan_inputs(11)
     results = []
     for number in (1, chunks):
         y, h = parallel_scan(*inputs, chunks=number)
@@ -153,7 +153,7 @@ def test_chunks_change_nothing(chunks):
 
 
 def test_a_step_is_a_scan_of_one():
-    inputs = scanned(1)
+    inputs = scan_inputs(1)
     torch.testing.assert_close(step(*inputs), parallel_scan(*inputs))
 
 
@@ -163,10 +163,10 @@ def test_a_cpu_scans_one_chunk():
 
 def test_steps_of_any_size_are_safe():
     """The largest steps forget everything at once; their sums and products stay finite."""
-    dx, delta, A, *rest = (one.detach() for one in scanned(20))
+    delta_x, delta, A, *rest = (one.detach() for one in scan_inputs(20))
     delta = delta * 10.0 ** torch.arange(-8, 12.0)[:, None]
     for chunks in (1, 4):
-        inputs = [one.float().requires_grad_() for one in (dx * delta, delta, A, *rest)]
+        inputs = [one.float().requires_grad_() for one in (delta_x * delta, delta, A, *rest)]
         y, h = parallel_scan(*inputs, chunks=chunks)
         gradients = torch.autograd.grad(y.sum() + h.sum(), inputs)
         assert all(one.isfinite().all() for one in (y, h, *gradients))

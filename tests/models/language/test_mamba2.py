@@ -63,8 +63,8 @@ def slowly(layer: Mamba2Layer, u: Tensor, state: Mamba2State) -> tuple[Tensor, M
                 a = -layer.A_log[head].exp()
                 for p in range(P):
                     i = head * P + p
-                    kept = torch.exp(delta * a) * h[b, head, p]
-                    h[b, head, p] = kept + delta * x[i] * B_t
+                    decayed = torch.exp(delta * a) * h[b, head, p]
+                    h[b, head, p] = decayed + delta * x[i] * B_t
                     y[i] = h[b, head, p] @ C_t + layer.D[head] * x[i]
             outputs[b, t] = layer.out_proj.weight @ rms(y * silu(z), layer.norm.weight)
     return outputs, Mamba2State(tail, h)
@@ -97,7 +97,7 @@ def test_the_network_is_its_equations():
     torch.testing.assert_close(features, rms(r, model.norm.weight))
 
 
-def scanned() -> list[Tensor]:
+def scan_inputs() -> list[Tensor]:
     """X, a, B, C, h for eleven tokens."""
     shapes = [(B, 11, H, P), (B, 11, H), (B, 11, N), (B, 11, N), (B, H, P, N)]
     torch.manual_seed(1)
@@ -109,7 +109,7 @@ def test_gradients_are_those_of_the_recurrence(monkeypatch):
     monkeypatch.setattr(mamba2, "CHUNK", 4)
     gradients = []
     for scan in (recurrence, chunked):
-        inputs = scanned()
+        inputs = scan_inputs()
         Y, h = scan(*inputs)
         loss = (Y * torch.arange(Y.numel()).view(Y.shape)).sum() + h.square().sum()
         gradients.append(torch.autograd.grad(loss, inputs))
@@ -159,12 +159,12 @@ def test_it_begins_as_in_the_paper():
 
 def test_what_decays_in_time_has_no_weight_decay():
     model = build()
-    kept = [
+    without_decay = [
         p for group in model.parameter_groups() if not group.weight_decay for p in group.parameters
     ]
     for layer in model.layers:
         for parameter in (layer.A_log, layer.D, layer.dt_bias):
-            assert any(parameter is one for one in kept)
+            assert any(parameter is one for one in without_decay)
 
 
 def test_heads_share_the_channels_evenly():

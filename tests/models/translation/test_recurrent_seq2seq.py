@@ -180,8 +180,8 @@ def test_attention_dropout_drops_weights_and_shows_them_whole() -> None:
     h, mask = torch.ones(1, 2000, 2), torch.ones(1, 2000, dtype=torch.bool)
     mix, weights = attention(torch.zeros(1, 1, 2), h, h, mask)
     torch.testing.assert_close(weights, torch.full((1, 1, 2000), 1 / 2000))
-    kept = mix[0, 0, 0].item() * 2000 * 0.75
-    assert kept == pytest.approx(round(kept), abs=0.1)
+    undropped = mix[0, 0, 0].item() * 2000 * 0.75
+    assert undropped == pytest.approx(round(undropped), abs=0.1)
     assert mix[0, 0, 0].item() == pytest.approx(1, abs=0.1)
     assert mix[0, 0, 0].item() != pytest.approx(1, abs=1e-4)
 

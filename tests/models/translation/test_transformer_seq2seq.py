@@ -42,8 +42,8 @@ def build(**options) -> TransformerTranslator:
     return TransformerTranslator(TransformerTranslatorConfig(**settings)).eval()
 
 
-def rough(**options) -> TransformerTranslator:
-    """Large random parameters, so that every term matters."""
+def build_random(**options) -> TransformerTranslator:
+    """A model with large random weights, so that every term matters."""
     model = build(**options).double()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -56,10 +56,10 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randint(V, (B, S), generator=noise), torch.randint(V, (B, T), generator=noise)
 
 
-# ------------------------------------------------------------------------------- its equations
+# ------------------------------------------------------------------------------- the equations
 
 
-def entered(config, table, learned, tokens):
+def embedded(config, table, learned, tokens):
     """x_0 (T, D) of tokens (T,)."""
     x = table[tokens]
     for t in range(len(x)):
@@ -72,18 +72,18 @@ def entered(config, table, learned, tokens):
     return x
 
 
-def attention(config, out, queries, keys, values, sees):
+def attention(config, out, queries, keys, values, visible):
     """Rows (T, H d), (S, G d), (S, G d) -> y (T, D)."""
     split = [
         torch.stack([torch.stack(row.split(D // H)) for row in rows], 1)[None]  # (1, h, T, d)
         for rows in (queries, keys, values)
     ]
-    mixed = attend_slowly(*split, sees)[0]  # (H, T, d)
+    mixed = attend_slowly(*split, visible)[0]  # (H, T, d)
     return torch.stack([affine(out, mixed[:, t].flatten()) for t in range(len(queries))])
 
 
 def rotated(config, rows):
-    """(T, h d), each head by its place."""
+    """(T, h d), each head rotated by its position."""
     if config.positions != "rotary":
         return rows
     return torch.stack(
@@ -94,25 +94,25 @@ def rotated(config, rows):
     )  # fmt: skip
 
 
-def to_itself(config, layer, x, sees):
-    """x (T, D)."""
-    shared = (config.kv_heads or H) * (D // H)
+def self_attention(config, layer, x, visible):
+    """x (T, D) -> y (T, D); position t attends to those in `visible(t)`."""
+    kv_width = (config.kv_heads or H) * (D // H)
     rows = torch.stack([affine(layer.qkv, one) for one in x])
-    queries, keys, values = rows.split([D, shared, shared], 1)
+    queries, keys, values = rows.split([D, kv_width, kv_width], 1)
     return attention(
-        config, layer.out, rotated(config, queries), rotated(config, keys), values, sees
+        config, layer.out, rotated(config, queries), rotated(config, keys), values, visible
     )
 
 
-def to_source(config, layer, x, memory):
-    """x (T, D), memory (S, D) -> y (T, D), and the weights of its last position (S,)."""
+def cross_attention(config, layer, x, encoded):
+    """x (T, D), encoded (S, D) -> y (T, D), and the weights of its last position (S,)."""
     queries = torch.stack([affine(layer.query, one) for one in x])
-    keys, values = torch.stack([affine(layer.kv, one) for one in memory]).chunk(2, 1)
-    y = attention(config, layer.out, queries, keys, values, lambda t: range(len(memory)))
-    weights, each = torch.zeros(len(memory)).double(), H // (config.kv_heads or H)
+    keys, values = torch.stack([affine(layer.kv, one) for one in encoded]).chunk(2, 1)
+    y = attention(config, layer.out, queries, keys, values, lambda t: range(len(encoded)))
+    weights, group_size = torch.zeros(len(encoded)).double(), H // (config.kv_heads or H)
     for h in range(H):
         q = queries[-1].split(D // H)[h]
-        scores = [float(q @ k.split(D // H)[h // each]) / math.sqrt(D // H) for k in keys]
+        scores = [float(q @ k.split(D // H)[h // group_size]) / math.sqrt(D // H) for k in keys]
         total = sum(math.exp(score) for score in scores)
         weights += torch.tensor([math.exp(score) / total / H for score in scores])
     return y, weights
@@ -125,48 +125,48 @@ def slow(model, source, tokens):
     def normed(layer, x):
         return torch.stack([norm(layer, one) for one in x])
 
-    def around(layer, x, sublayer):
+    def residual(layer, x, sublayer):
         if config.pre_norm:
             return x + sublayer(normed(layer, x))
         return normed(layer, x + sublayer(x))
 
-    def fed(layer):
+    def feed_forward_of(layer):
         return lambda x: torch.stack([feed_forward(layer, config, one) for one in x])
 
     table = model.output_layer.weight if config.tied else model.embedding
     shared = config.share_embeddings and config.source_vocab_size is None
     source_table = table if shared else model.source_embedding
-    e = entered(config, source_table, model.source_positions, source)
+    e = embedded(config, source_table, model.source_positions, source)
     for layer in model.encoder:
-        e = around(
+        e = residual(
             layer.attention_norm, e,
-            lambda x, a=layer.attention: to_itself(config, a, x, lambda t: range(len(x))),
+            lambda x, a=layer.attention: self_attention(config, a, x, lambda t: range(len(x))),
         )  # fmt: skip
-        e = around(layer.feed_forward_norm, e, fed(layer.feed_forward))
+        e = residual(layer.feed_forward_norm, e, feed_forward_of(layer.feed_forward))
     if config.pre_norm:
         e = normed(model.encoder_norm, e)
 
-    x, seen = entered(config, table, model.positions, tokens), []
+    x, seen = embedded(config, table, model.positions, tokens), []
     for layer in model.decoder:
-        x = around(
+        x = residual(
             layer.attention_norm, x,
-            lambda x, a=layer.attention: to_itself(config, a, x, lambda t: range(t + 1)),
+            lambda x, a=layer.attention: self_attention(config, a, x, lambda t: range(t + 1)),
         )  # fmt: skip
 
         def cross(x, a=layer.cross_attention):
-            y, weights = to_source(config, a, x, e)
+            y, weights = cross_attention(config, a, x, e)
             seen.append(weights)
             return y
 
-        x = around(layer.cross_norm, x, cross)
-        x = around(layer.feed_forward_norm, x, fed(layer.feed_forward))
+        x = residual(layer.cross_norm, x, cross)
+        x = residual(layer.feed_forward_norm, x, feed_forward_of(layer.feed_forward))
     return normed(model.norm, x) if config.pre_norm else x, seen[-1]
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("shape", SHAPES)
 def test_features_and_alignment_are_the_equations(shape):
-    model = rough(**SHAPES[shape])
+    model = build_random(**SHAPES[shape])
     source, tokens = pair()
     features = model(tokens, model.encode(source, LENGTHS)).features
     state = model.advance(model.start(source, LENGTHS), tokens)
@@ -183,7 +183,7 @@ def test_features_and_alignment_are_the_equations(shape):
 @torch.no_grad()
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_future_changes_nothing(shape):
-    model = rough(**SHAPES[shape])
+    model = build_random(**SHAPES[shape])
     source, tokens = pair()
     changed = tokens.clone()
     changed[:, 3:] = (changed[:, 3:] + 1) % V
@@ -199,7 +199,7 @@ def test_the_future_changes_nothing(shape):
     [("none", True), ("sinusoidal", False), ("learned", False), ("rotary", False)],
 )
 def test_without_positions_the_source_is_a_set(positions, blind):
-    model = rough(positions=positions)
+    model = build_random(positions=positions)
     source, tokens = pair()
     lengths = torch.full((B,), S)
     one, other = (
@@ -208,11 +208,11 @@ def test_without_positions_the_source_is_a_set(positions, blind):
     assert torch.allclose(one, other, atol=1e-9) is blind
 
 
-# ------------------------------------------------------------------------------ what is kept
+# ------------------------------------------------------------------------ the source in a state
 
 
 @torch.inference_mode()
-def test_the_source_is_read_once_and_stays_where_it_is():
+def test_the_source_is_gathered_once_for_all_steps_of_a_beam():
     model = build()
     source, tokens = pair()
     state = select(model.start(source, LENGTHS), torch.arange(B).repeat_interleave(2))
@@ -240,7 +240,7 @@ def test_the_source_is_read_once_and_stays_where_it_is():
     ],
     ids=str,
 )
-def test_what_is_tied_is_one_matrix(options, matrices):
+def test_tied_embeddings_are_one_matrix(options, matrices):
     model = build(**options)
     rows = {len(parameter) for _, parameter in model.named_parameters()} & {9, V}
     named = dict(model.named_parameters())
@@ -270,7 +270,7 @@ def test_numbers_that_do_not_fit_together_are_refused():
 
 @pytest.mark.parametrize("kind", ["embedding", "input", "hidden", "attention", "output"])
 def test_each_dropout_is_noise_in_training_alone(kind):
-    quiet, noisy = rough(), rough(**{f"dropout_{kind}": 0.5})
+    quiet, noisy = build_random(), build_random(**{f"dropout_{kind}": 0.5})
     noisy.load_state_dict(quiet.state_dict())
     source, tokens = pair()
     expected = quiet(tokens, quiet.encode(source, LENGTHS)).features
@@ -287,8 +287,8 @@ def test_each_dropout_is_noise_in_training_alone(kind):
 @torch.no_grad()
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
-def test_at_first_it_knows_nothing(positions, tied):
-    """Tied, it begins by repeating what it reads, which costs it a little."""
+def test_it_begins_near_the_uniform_distribution(positions, tied):
+    """With tied weights it begins by predicting what it has read, which costs it a little."""
     model = build(vocab_size=500, width=64, layers=3, positions=positions, tied=tied)
     source, tokens = torch.randint(500, (32, 8)), torch.randint(500, (32, 9))
     features = model(tokens[:, :-1], model.encode(source, torch.full((32,), 8))).features
@@ -299,13 +299,13 @@ def test_at_first_it_knows_nothing(positions, tied):
 def reversals(rows: int, longest: int = 5) -> Batch:
     """Up to `longest` letters, and the same rotate_slowly round; both end in `</s>`."""
     lengths = torch.randint(2, longest + 1, (rows,))
-    letters, place = torch.randint(2, V, (rows, longest + 1)), torch.arange(longest + 1)
-    turned_round = letters.take_along_dim((lengths[:, None] - 1 - place).clamp(min=0), 1)
+    letters, positions = torch.randint(2, V, (rows, longest + 1)), torch.arange(longest + 1)
+    reversed_letters = letters.take_along_dim((lengths[:, None] - 1 - positions).clamp(min=0), 1)
     source, targets = (
-        each.where(place < lengths[:, None], EOS) for each in (letters, turned_round)
+        each.where(positions < lengths[:, None], EOS) for each in (letters, reversed_letters)
     )
     inputs = torch.cat([torch.full((rows, 1), EOS), targets[:, :-1]], 1)
-    targets = targets.masked_fill(place > lengths[:, None], -1)
+    targets = targets.masked_fill(positions > lengths[:, None], -1)
     return Batch(inputs, targets, True, int(lengths.sum()) + rows, source, lengths + 1)
 
 

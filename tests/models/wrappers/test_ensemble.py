@@ -36,13 +36,13 @@ def test_its_probabilities_are_the_mean_of_theirs():
     source, tokens = pair()
     models = [translator(1), translator(2, "gru"), translator(3, "lstm", attention="none")]
     ensemble = Ensemble(models)
-    state = ensemble.start(source, LENGTHS)
+    ensemble_state = ensemble.start(source, LENGTHS)
     states = [model.start(source, LENGTHS) for model in models]
     for token in tokens.split(1, 1):
-        probs = torch.stack([model.log_probs(own).exp() for model, own in zip(models, states)])
-        torch.testing.assert_close(ensemble.log_probs(state).exp().float(), probs.mean(0))
-        state = ensemble.advance(state, token)
-        states = [model.advance(own, token) for model, own in zip(models, states)]
+        probs = torch.stack([model.log_probs(state).exp() for model, state in zip(models, states)])
+        torch.testing.assert_close(ensemble.log_probs(ensemble_state).exp().float(), probs.mean(0))
+        ensemble_state = ensemble.advance(ensemble_state, token)
+        states = [model.advance(state, token) for model, state in zip(models, states)]
 
 
 def test_a_model_with_itself_is_that_model():

@@ -42,13 +42,13 @@ def mixture(models: list[LanguageModel], weights: list[float], *ids: Tensor) -> 
 def test_every_distribution_is_the_weighted_mean(tokens):
     parts, weights = [network(1), network(2, "gru"), network(3, "rnn")], [0.5, 0.2, 0.3]
     mixed = mixture(parts, weights)
-    state, states = mixed.start(B), [part.start(B) for part in parts]
+    mixed_state, states = mixed.start(B), [part.start(B) for part in parts]
     for token in tokens.split(1, 1):
-        each = [part.log_probs(own).exp() for part, own in zip(parts, states)]
-        expected = sum(w * p for w, p in zip(weights, each))
-        torch.testing.assert_close(mixed.log_probs(state).exp().float(), expected)
-        state = mixed.advance(state, token)
-        states = [part.advance(own, token) for part, own in zip(parts, states)]
+        probs = [part.log_probs(state).exp() for part, state in zip(parts, states)]
+        expected = sum(w * p for w, p in zip(weights, probs))
+        torch.testing.assert_close(mixed.log_probs(mixed_state).exp().float(), expected)
+        mixed_state = mixed.advance(mixed_state, token)
+        states = [part.advance(state, token) for part, state in zip(parts, states)]
 
 
 @pytest.mark.parametrize("weights", [[1.0, 0.0], [0.3, 0.7]])
@@ -91,6 +91,6 @@ def test_it_resets_at_eos_only_where_all_models_do():
     class ResettingCache(UnigramCache):
         resets_at_eos = True
 
-    own, other = ResettingCache(UnigramCacheConfig(V)), UnigramCache(UnigramCacheConfig(V))
-    assert mixture([own, own], [0.5, 0.5]).resets_at_eos
-    assert not mixture([own, other], [0.5, 0.5]).resets_at_eos
+    resetting, other = ResettingCache(UnigramCacheConfig(V)), UnigramCache(UnigramCacheConfig(V))
+    assert mixture([resetting, resetting], [0.5, 0.5]).resets_at_eos
+    assert not mixture([resetting, other], [0.5, 0.5]).resets_at_eos

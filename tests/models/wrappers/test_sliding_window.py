@@ -17,9 +17,9 @@ from seqlm.text.vocabulary import EOS
 V = 7
 
 
-def network(horizon: int) -> Transformer:
+def network(context_length: int) -> Transformer:
     torch.manual_seed(1)
-    config = TransformerConfig(V, width=8, layers=2, heads=2, context_length=horizon)
+    config = TransformerConfig(V, width=8, layers=2, heads=2, context_length=context_length)
     model = Transformer(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
