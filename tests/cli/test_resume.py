@@ -267,7 +267,7 @@ def test_a_finished_run_is_not_resumed_without_more_to_do(training, seqlm):
     for flags in ([], ["--steps", "60"], ["--steps", "10"]):
         result = seqlm("train", "--resume", "run", *flags)
         assert result.code == 2
-        assert "run is finished; larger" in result.error
+        assert "run is finished; larger --epochs or --steps continue it" in result.error
 
 
 @pytest.mark.parametrize(
@@ -279,8 +279,7 @@ def test_a_setting_of_the_model_or_the_text_cannot_change(flags, training, seqlm
     stopped(3, interrupt, *arguments, "-o", "run")
     result = seqlm("train", "--resume", "run", *flags)
     assert result.code == 2
-    assert "cannot change in a resumed run" in result.error
-    assert flags[0][2:] in result.error.replace("_", "-")
+    assert f"{flags[0]} cannot change in a resumed run" in result.error
 
 
 @pytest.mark.parametrize(

@@ -278,8 +278,7 @@ def test_a_changed_text_and_another_setting_are_refused(pairs, seqlm, workplace,
     for flag, value in (("--batch-tokens", "99"), ("--attention", "dot"), ("--max-length", "9")):
         result = seqlm("train", "--resume", "run", flag, value)
         assert result.code == 2
-        assert "cannot change in a resumed run" in result.error
-        assert flag[2:] in result.error.replace("_", "-")
+        assert f"{flag} cannot change in a resumed run" in result.error
     result = seqlm("train", "--resume", "run", "--source", "x")
     assert result.error == "--resume continues with the text and the settings of its run"
     copy.write_bytes(copy.read_bytes().replace(b"frog", b"toad"))

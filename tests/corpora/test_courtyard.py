@@ -22,10 +22,10 @@ def test_words_that_mean_each_other_as_a_whole_are_all_linked() -> None:
 
 def test_links_follow_their_words_into_the_order_of_each_language() -> None:
     said = rule(
-        "article colour thing",
-        "article thing colour",
+        "article color thing",
+        "article thing color",
         article=lexical("a", "une"),
-        colour=lexical("red", "rouge"),
+        color=lexical("red", "rouge"),
         thing=lexical("house", "maison"),
     )
     assert said == (("a", "red", "house"), ("une", "maison", "rouge"), said.links)
