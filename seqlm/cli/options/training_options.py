@@ -36,10 +36,14 @@ class TrainingFlag:
     """What each architecture takes where the flag is not given."""
 
     @property
-    def help(self) -> str:
+    def needs(self) -> str:
+        """The values of another setting that it needs; a task is among the `architectures`."""
         of_task = self.setting.needs is not None and self.setting.needs[0] == "task"
-        needs = "" if of_task else self.setting.needs_text()
-        return help_of(self.setting, self.architectures, self.default, needs)
+        return "" if of_task else self.setting.needs_text()
+
+    @property
+    def help(self) -> str:
+        return help_of(self.setting, self.architectures, self.default, self.needs)
 
 
 def training_parameters() -> list[inspect.Parameter]:
