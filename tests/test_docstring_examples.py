@@ -21,7 +21,9 @@ NAMES = {"np": np, "torch": torch, "io": io, "BIGRAMS": NGramTable(FIRST, WORDS)
 @pytest.mark.parametrize(
     "module",
     [
+        "counting.tables.array_passes",
         "counting.tables.in_memory",
+        "counting.tables.in_pieces",
         "memory",
         "models.ngram.arpa_parser",
         "models.ngram.interpolation_search",

@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from seqlm.counting.tables.arrays import blocks
+from seqlm.counting.tables.array_passes import blocks
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.threads import parallel_map

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.counting.tables.arrays import BLOCK, blocks
+from seqlm.counting.tables.array_passes import BLOCK, blocks
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.text.vocabulary import EOS
 

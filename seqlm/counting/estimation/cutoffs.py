@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from seqlm.counting.tables.arrays import histories
+from seqlm.counting.tables.array_passes import history_blocks
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import UsageError
 from seqlm.models.ngram.table import segment_sum
@@ -61,7 +61,7 @@ def _select(table: NGrams, kept: Tensor, kept_below: Tensor) -> NGrams:
     new_row = kept_below.cumsum(0, dtype=torch.int32) - 1  # (H,)
     sizes = torch.zeros(len(table.first) - 1, dtype=torch.int32, device=kept.device)
     pruned_count = torch.zeros(len(sizes), dtype=torch.int64, device=kept.device)
-    for owners, grams in histories(table.first):
+    for owners, grams in history_blocks(table.first):
         bounds = table.first[owners.start : owners.stop + 1].long() - grams.start
         kept_part, counts = kept[grams], table.counts[grams]
         sizes[owners] = segment_sum(kept_part.long(), bounds).int()

@@ -25,7 +25,7 @@ from seqlm.counting.estimation.prepare_counts import PreparedCounts, prepare_cou
 from seqlm.counting.smoothing.interpolation_and_backoff import Histories
 from seqlm.counting.smoothing.smoothing_methods import Method, method_of
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
-from seqlm.counting.tables.arrays import blocks, histories
+from seqlm.counting.tables.array_passes import blocks, history_blocks
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, UsageError
@@ -193,7 +193,7 @@ def _smooth_order(
         memory.release_pages()
 
     backoff[:] = 1  # histories without n-grams may be in no block
-    parallel_map(smooth_block, histories(table.first), device)
+    parallel_map(smooth_block, history_blocks(table.first), device)
     return prob, backoff
 
 

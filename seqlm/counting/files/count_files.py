@@ -31,7 +31,7 @@ from seqlm.counting.files.count_lines import (
     refuse_bad_line,
     split_block,
 )
-from seqlm.counting.tables.arrays import histories
+from seqlm.counting.tables.array_passes import history_blocks
 from seqlm.counting.tables.from_rows import IncompleteNGram, from_rows
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, UsageError
@@ -100,7 +100,7 @@ def _lines_of_tables(
         rows = np.empty(len(words), np.int32)
         new_words = np.empty(len(words), np.int32)
         levels.append(NGramTable(torch.from_numpy(new_first), torch.from_numpy(new_words)))
-        for owners, grams in histories(torch.from_numpy(new_first)):
+        for owners, grams in history_blocks(torch.from_numpy(new_first)):
             progress(f"writing {k}-grams", grams.start / max(len(words), 1))
             sizes = np.diff(new_first[owners.start : owners.stop + 1])
             owner = np.arange(len(sizes)).repeat(sizes)

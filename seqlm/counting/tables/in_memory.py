@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.counting.tables.arrays import blocks, compact, sort_values
+from seqlm.counting.tables.array_passes import blocks, compact, sort_values
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
 from seqlm.models.ngram.masks import indices

@@ -15,7 +15,7 @@ from seqlm.counting.estimation.counts_of_counts import (
     first_appearance,
     lmplz_corrections,
 )
-from seqlm.counting.tables import arrays
+from seqlm.counting.tables import array_passes
 from seqlm.text.vocabulary import EOS
 from tests.counting.oracle import Gram, adjusted_counts, array, stream
 
@@ -87,7 +87,7 @@ def test_blocks_of_any_size_say_the_same(block: int, monkeypatch: pytest.MonkeyP
     ids[-1] = EOS
     before = first_appearance(ids, 70), lmplz_corrections(ids, 70, 4)
     monkeypatch.setattr(counts_of_counts, "BLOCK", block)
-    monkeypatch.setattr(arrays, "BLOCK", block)
+    monkeypatch.setattr(array_passes, "BLOCK", block)
     assert np.array_equal(first_appearance(ids, 70), before[0])
     assert lmplz_corrections(ids, 70, 4) == before[1]
     counts = torch.from_numpy(ids)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seqlm.counting.estimation.adjust_counts import adjust_counts
 from seqlm.counting.estimation.cutoffs import apply_cutoffs, cutoffs_by_order
-from seqlm.counting.tables import arrays
+from seqlm.counting.tables import array_passes
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import UsageError
@@ -61,7 +61,7 @@ def test_small_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     noise = np.random.default_rng(0)
     lines = [noise.integers(2, V, noise.integers(0, 7)).tolist() for _ in range(100)]
     whole = cut(lines, "sentence", True, [0, 1, 2, 2])
-    monkeypatch.setattr(arrays, "BLOCK", 5)
+    monkeypatch.setattr(array_passes, "BLOCK", 5)
     for one, other in zip(whole, cut(lines, "sentence", True, [0, 1, 2, 2]), strict=True):
         for a, b in zip(one, other, strict=True):
             assert a is b is None or torch.equal(a, b)

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from seqlm.counting.files import count_lines
 from seqlm.counting.files.count_files import read_counts, write_counts
-from seqlm.counting.tables import arrays
+from seqlm.counting.tables import array_passes
 from seqlm.counting.tables.from_rows import to_rows
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, SeqlmError, UsageError
+from seqlm.models.ngram import table
 from seqlm.text import corpus, reading
 from seqlm.text.reading import read_blocks
 from seqlm.text.tokenizer import Tokenizer
@@ -60,8 +61,8 @@ def counted(text: Text, order: int, context: str, tokenizer: Tokenizer) -> list[
 def as_dictionary(tables: list[NGrams], types: list[bytes]) -> dict[Words, int]:
     """All n-grams; `</s>` as a first word is `<s>`, unigrams that do not occur are left out."""
     counts = {}
-    for k, table in enumerate(tables, 1):
-        for ids, n in zip(to_rows(tables, len(types), k).tolist(), table.counts.tolist()):
+    for k, ngrams in enumerate(tables, 1):
+        for ids, n in zip(to_rows(tables, len(types), k).tolist(), ngrams.counts.tolist()):
             start = [b"<s>"] if k > 1 and ids[0] == EOS else [types[ids[0]]]
             counts[(*start, *(types[id] for id in ids[1:]))] = n
     return {ngram: n for ngram, n in counts.items() if n}
@@ -160,7 +161,8 @@ def test_blocks_as_short_as_lines_change_nothing(
     write_counts(count_file, tables, tokenizer, "carried")
     whole = count_file.read_bytes()
     short = (
-        (arrays, "BLOCK"),
+        (array_passes, "BLOCK"),
+        (table, "BLOCK"),
         (corpus, "CHUNK_SIZE"),
         (count_lines, "PIECE"),
         (reading, "BLOCK_SIZE"),

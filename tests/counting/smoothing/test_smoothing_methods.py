@@ -13,7 +13,7 @@ from seqlm.counting.counting_settings import CountingSettings
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.counting.smoothing.smoothing_methods import METHODS, method_of
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
-from seqlm.counting.tables import arrays
+from seqlm.counting.tables import array_passes
 from seqlm.errors import DataError, UsageError
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.settings import settings_of
@@ -148,7 +148,7 @@ def test_a_zipfian_text(
     zipf: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(arrays, "BLOCK", 100)
+    monkeypatch.setattr(array_passes, "BLOCK", 100)
     model, oracle = model_and_formula(form, zipf, MANY, 4, context, cutoffs=cutoffs)
     for k, grams in enumerate(spelled(model), 1):
         expected = [oracle.probs(gram[:-1])[gram[-1]] for gram in grams]

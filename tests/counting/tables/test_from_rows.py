@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.counting.tables import arrays
 from seqlm.counting.tables import from_rows as from_rows_module
 from seqlm.counting.tables.from_rows import IncompleteNGram, find_rows, from_rows, to_rows
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
+from seqlm.models.ngram import table
 from seqlm.text.vocabulary import EOS
 from tests.counting import oracle
 from tests.counting.oracle import Gram, array, raw_counts, stream
@@ -79,7 +79,7 @@ def test_short_stretches_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPat
     whole = count_ngrams(ids, 50, 5, "carried")
     rows = [(to_rows(whole, 50, k), whole[k - 1].counts.long().numpy()) for k in range(1, 6)]
     monkeypatch.setattr(from_rows_module, "STRETCH", 100)
-    monkeypatch.setattr(arrays, "BLOCK", 7)
+    monkeypatch.setattr(table, "BLOCK", 7)
     assert_equal(from_rows(rows, 50), whole)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.counting.estimation.adjust_counts import adjust_counts
-from seqlm.counting.tables import arrays
+from seqlm.counting.tables import array_passes
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
@@ -66,7 +66,7 @@ def test_narrow_keys_and_short_blocks_change_nothing(
     ids = noise.integers(0, 50, 1500).astype(np.int32)
     ids[-1] = EOS
     whole = count_ngrams(ids, 50, 5, context)
-    monkeypatch.setattr(arrays, "BLOCK", 7)
+    monkeypatch.setattr(array_passes, "BLOCK", 7)
     places, words = 11, 6
     cut = count_ngrams(ids, 50, 5, context, key_bits=places + words + row_bits)
     for one, other in zip(whole, cut, strict=True):
@@ -79,7 +79,7 @@ def test_threads_change_nothing(context: str, monkeypatch: pytest.MonkeyPatch) -
     ids[-1] = EOS
     whole = count_ngrams(ids, 50, 4, context)
     adjust_counts(whole)
-    monkeypatch.setattr(arrays, "BLOCK", 50)
+    monkeypatch.setattr(array_passes, "BLOCK", 50)
     torch.set_num_threads(4)
     try:
         cut = count_ngrams(ids, 50, 4, context)

@@ -13,9 +13,9 @@ from seqlm.counting.estimation.counts_of_counts import lmplz_corrections
 from seqlm.counting.estimation.estimate import estimate, estimate_from_counts
 from seqlm.counting.estimation.prepare_counts import prepare_counts
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
-from seqlm.counting.tables import in_pieces
+from seqlm.counting.tables import merge_tables
 from seqlm.counting.tables.in_memory import count_ngrams
-from seqlm.counting.tables.in_pieces import count_in_pieces, pieces
+from seqlm.counting.tables.in_pieces import count_in_pieces, split_text
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.memory import Memory
 from seqlm.text.vocabulary import EOS
@@ -42,14 +42,14 @@ def test_pieces_make_the_tables_of_the_whole(
 ) -> None:
     ids = np.array([*words, EOS], np.int32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(in_pieces, "BLOCK", block)
+        patch.setattr(merge_tables, "BLOCK", block)
         found = count_in_pieces(ids, 7, order, context, Memory(PLENTY), tokens=tokens)
     same(found, count_ngrams(ids, 7, order, context))
 
 
 def test_pieces_are_whole_lines_or_one_long_one() -> None:
     ids = np.array([5, EOS, 5, 5, EOS, *[5] * 9, EOS, EOS], np.int32)
-    found = [piece.tolist() for piece, _ in pieces(ids, 6, 3, "sentence")]
+    found = [piece.tolist() for piece, _ in split_text(ids, 6, 3, "sentence")]
     assert [id for piece in found for id in piece] == ids.tolist()
     assert all(piece[-1] == EOS for piece in found)
     assert [len(piece) for piece in found] == [5, 10, 1]
@@ -57,8 +57,8 @@ def test_pieces_are_whole_lines_or_one_long_one() -> None:
 
 def test_a_carried_piece_knows_the_words_before_it() -> None:
     ids = np.arange(2, 12, dtype=np.int32)
-    assert [before for _, before in pieces(ids, 4, 3, "carried")] == [[EOS], [4, 5], [8, 9]]
-    assert [before for _, before in pieces(ids, 1, 4, "carried")][:3] == [
+    assert [before for _, before in split_text(ids, 4, 3, "carried")] == [[EOS], [4, 5], [8, 9]]
+    assert [before for _, before in split_text(ids, 1, 4, "carried")][:3] == [
         [EOS],
         [EOS, 2],
         [EOS, 2, 3],

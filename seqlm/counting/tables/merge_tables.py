@@ -1,0 +1,152 @@
+"""The tables of the pieces of a text -> the tables of the whole text.
+
+Each order is merged after the one below. Rows of a piece get the numbers they have in the whole,
+and since both are sorted in the same way, by (row of the context, word), the numbers only rise:
+
+    row(u) in piece s  ->  row(u) in the whole        rising in u, for every order
+
+So the n-grams of a range of contexts are neighbors in every piece, and an order is merged by going
+through the ranges once: read the range of each piece, sort, and add up the counts of equal n-grams.
+
+    piece 1   the cat 2, the dog 1
+    piece 2   the cat 1, the frog 1       ->   the cat 3, the dog 1, the frog 1
+
+    S pieces · U_s n-grams of an order in piece s, H_s of the order below · U, H those of the whole
+    M n-grams of all pieces in a range
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqlm.counting.tables.array_passes import blocks
+from seqlm.counting.tables.ngrams import NGrams
+from seqlm.errors import DataError
+from seqlm.memory import Memory
+from seqlm.models.ngram.table import first_of_equals, pack_keys, unpack_keys
+
+BLOCK = 1 << 20  # n-grams merged at a time
+
+
+class PieceTable(NamedTuple):
+    """The table of one order of one piece."""
+
+    words: Tensor  # (U_s,) int32, scrambled
+    first: Tensor  # (H_s + 1,) int32
+    suffix: Tensor  # (U_s,) int32, rows of the piece
+    counts: Tensor  # (U_s,) int32
+    merged_rows: Tensor  # (U_s,) int32, the rows in the whole, once they are known
+
+    @classmethod
+    def of(cls, table: NGrams, memory: Memory) -> PieceTable:
+        """The table in the files of `memory`."""
+        words, first, suffix, counts = (memory.copy(column.cpu()) for column in table[:4])
+        memory.release_pages()
+        return cls(words, first, suffix, counts, memory.empty(len(counts), torch.int32))
+
+
+def merge_unigrams(tables: list[PieceTable], counts_dtype: torch.dtype) -> NGrams:
+    """The table of order 1, whose rows are the ids, in every piece."""
+    counts = torch.zeros(len(tables[0].counts), dtype=counts_dtype)
+    for table in tables:
+        counts += table.counts
+        table.merged_rows.copy_(table.words)
+    words, first, suffix = tables[0][:3]
+    return NGrams(words, first, suffix, counts)
+
+
+def merge_ngrams(
+    contexts: list[PieceTable],
+    tables: list[PieceTable],
+    size: int,
+    counts_dtype: torch.dtype,
+    memory: Memory,
+    progress: Callable[[float], None],
+) -> NGrams:
+    """The table of an order from the `tables` of the pieces, whose `merged_rows` are filled in.
+
+    `contexts` are the pieces' tables of the order below, of which the whole has `size`, H.
+    Errors: DataError if there are more n-grams than 31 bits number.
+    """
+    for below, table in zip(contexts, tables):
+        for block in blocks(table.suffix):
+            table.suffix[block] = below.merged_rows.index_select(0, table.suffix[block])
+            memory.release_pages()
+    most = sum(len(table.counts) for table in tables)
+    words, suffix = memory.empty(most, torch.int32), memory.empty(most, torch.int32)
+    counts = memory.empty(most, counts_dtype)
+    first = memory.zeros(size + 1, torch.int32)
+    done = 0
+    for start, stop, parts in _ranges(contexts, tables, size):
+        of_pieces = list(zip(contexts, tables, parts, strict=True))
+        keys = np.concatenate([_keys(*piece, start) for piece in of_pieces])  # (M,)
+        order = np.argsort(keys, kind="stable")  # merges what is sorted already
+        keys = keys[order]
+        new = first_of_equals(keys)
+        begins = np.flatnonzero(new)
+        block = slice(done, done + len(begins))
+        if block.stop > 2**31 - 1:
+            raise DataError("more than 2^31 different n-grams of one order: use a lower `order`")
+        key_contexts, key_words = unpack_keys(keys[begins])
+        words[block] = torch.from_numpy(key_words.astype(np.int32))
+        suffixes = torch.cat([table.suffix[part.rows] for _, table, part in of_pieces])
+        suffix[block] = suffixes[order[begins]]
+        if len(begins):
+            piece_counts = torch.cat([table.counts[part.rows] for _, table, part in of_pieces])
+            sums = np.add.reduceat(piece_counts.numpy()[order], begins, dtype=np.int64)
+            counts[block] = torch.from_numpy(sums).to(counts_dtype)
+        sizes = np.bincount(key_contexts, minlength=stop - start)
+        first[start + 1 : stop + 1] = done + torch.from_numpy(sizes.cumsum())
+        merged_rows = torch.empty(len(keys), dtype=torch.int32)
+        merged_rows[order] = torch.from_numpy(np.cumsum(new, dtype=np.int32) + np.int32(done - 1))
+        lengths = [part.rows.stop - part.rows.start for part in parts]
+        for table, part, rows in zip(tables, parts, merged_rows.split(lengths)):
+            table.merged_rows[part.rows] = rows
+        done = block.stop
+        progress(stop / size)
+        memory.release_pages()
+    return NGrams(words[:done], first, suffix[:done], counts[:done])
+
+
+class _Part(NamedTuple):
+    """What one piece has in a range of contexts."""
+
+    contexts: slice
+    rows: slice
+
+
+def _ranges(
+    contexts: list[PieceTable], tables: list[PieceTable], size: int
+) -> Iterator[tuple[int, int, list[_Part]]]:
+    """Ranges start … stop of the contexts of the whole, with about BLOCK n-grams in all pieces."""
+    merged_rows = [below.merged_rows.numpy() for below in contexts]  # (H_s,)
+    firsts = [table.first.numpy() for table in tables]  # (H_s + 1,)
+    begins = [0] * len(tables)  # the first context of each piece in the range
+    start = 0
+    while start < size:
+        stop = size
+        for rows, first, begin in zip(merged_rows, firsts, begins):
+            full = int(first[begin]) + BLOCK // len(tables)
+            end = int(np.searchsorted(first, full, side="right")) - 1
+            if end < len(rows):
+                stop = min(stop, max(int(rows[end]), start + 1))
+        ends = [int(np.searchsorted(rows, stop)) for rows in merged_rows]
+        parts = [
+            _Part(slice(low, high), slice(int(first[low]), int(first[high])))
+            for low, high, first in zip(begins, ends, firsts)
+        ]
+        yield start, stop, parts
+        start, begins = stop, ends
+
+
+def _keys(below: PieceTable, table: PieceTable, part: _Part, start: int) -> np.ndarray:
+    """(U,) int64, what a piece has in a range: keys with contexts counted from `start`."""
+    contexts = below.merged_rows[part.contexts].long() - start
+    first = table.first[part.contexts.start : part.contexts.stop + 1]
+    contexts = contexts.repeat_interleave(first.diff())
+    return pack_keys(contexts, table.words[part.rows]).numpy()
