@@ -1,34 +1,25 @@
-"""seqlm: train, score, sample and compare language models from one command line.
+"""seqlm: train, score, sample and compare language models, from n-grams to Mamba.
 
-The names below are imported when they are asked for: `import seqlm` costs nothing.
+`seqlm.load`, `count`, `train`, `mix` and `resume` return a `Model`, which scores, samples and
+translates. `import seqlm` imports no torch: what needs it imports it.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import Any
+from seqlm.api import Evaluation, Model, count, load, mix, resume, train
+from seqlm.errors import DataError, ModelError, SeqlmError, UsageError
 
 __version__ = "0.1.0"
 
-PUBLIC = {
-    "RunFolder": "seqlm.runs.run_folder",
-    "locate": "seqlm.runs.locate",
-    "load_model": "seqlm.runs.load_model",
-    "read_corpus": "seqlm.text.corpus",
-    "Tokenizer": "seqlm.text.tokenizer",
-    "LanguageModel": "seqlm.models.base",
-    "model_class": "seqlm.models",
-    "estimate": "seqlm.counting.estimation.estimate",
-    "Scorer": "seqlm.evaluation.scoring",
-    "beam_search": "seqlm.decoding.beam_search",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in PUBLIC:
-        raise AttributeError(f"module 'seqlm' has no attribute {name!r}")
-    return getattr(import_module(PUBLIC[name]), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *PUBLIC]
+__all__ = [
+    "DataError",
+    "Evaluation",
+    "Model",
+    "ModelError",
+    "SeqlmError",
+    "UsageError",
+    "__version__",
+    "count",
+    "load",
+    "mix",
+    "resume",
+    "train",
+]

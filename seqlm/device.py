@@ -37,3 +37,14 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cpu":
         return f"cpu ({torch.get_num_threads()} threads)"
     return str(device)
+
+
+def set_up_device(name: str | None = None, float64: bool = False) -> torch.device:
+    """The device to compute on, one with `float64` where that is needed; prepares torch for it.
+
+    Errors: UsageError where the named device is not there.
+    """
+    torch.backends.cudnn.allow_tf32 = False  # so that a GPU computes what a CPU computes
+    torch.set_flush_denormal(True)  # numbers below 1e-38 would take a hundred times as long
+    device = choose_device(name)
+    return torch.device("cpu") if float64 and device.type == "mps" else device

@@ -21,11 +21,12 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from seqlm.errors import UsageError, did_you_mean, mark
 
 INF = float("inf")
+T = TypeVar("T")
 KEY = "seqlm.setting"
 """Where a field's metadata holds what `setting` was given."""
 
@@ -246,6 +247,21 @@ def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
         raise wrong_type(setting, value, name)
     check_range(setting, value, name)
     return value
+
+
+def make_settings(settings_class: type[T], given: Mapping[str, Any]) -> T:
+    """An instance of a dataclass of settings with the values `given` to some of them by name.
+
+    Errors: UsageError on a name that no setting has, with the nearest, or a value that does not
+    fit.
+    """
+    settings = settings_of(settings_class)
+    for name in given:
+        if name not in settings:
+            raise UsageError(f"no setting {name!r}{did_you_mean(name, settings)}")
+    return settings_class(
+        **{name: check_value(settings[name], value) for name, value in given.items()}
+    )
 
 
 def check_fields(settings: Any) -> None:

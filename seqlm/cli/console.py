@@ -175,15 +175,11 @@ def set_up_torch(device: str | None, threads: int | None, float64: bool = False)
     """Chooses the device, one with `float64` where that is needed, and says so."""
     import torch
 
-    from seqlm.device import choose_device, describe_device
+    from seqlm.device import describe_device, set_up_device
 
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = False  # a GPU says what a CPU says
-    torch.set_flush_denormal(True)  # numbers below 1e-38 cost a hundred times the rest
-    chosen = choose_device(device)
-    if float64 and chosen.type == "mps":
-        chosen = torch.device("cpu")
+    chosen = set_up_device(device, float64)
     say(f"device: {describe_device(chosen)}")
     return chosen
 

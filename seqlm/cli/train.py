@@ -89,6 +89,7 @@ def train(
     from seqlm.training import training_run
     from seqlm.training.config.recipe import read_recipe
     from seqlm.training.config.resolve import resolve
+    from seqlm.training.tasks.files_by_role import files_by_role
 
     if resume is not None:
         typed = console.typed(flags)  # variables are for new runs: this one has its settings
@@ -106,12 +107,11 @@ def train(
         except UsageError as error:
             blame_file(error, str(config), recipe.keys() - given.keys())
             raise
-        if chosen.task == "translation":
-            files = pairs(parallel, corpus, valid)
-        else:
-            files = stream(corpus, valid, parallel)
-        if valid and chosen.valid_fraction:
-            raise UsageError("`valid` and `valid_fraction` exclude each other")
+        texts = {"corpus": corpus, "valid": valid, **parallel}
+        named = {role: names or [] for role, names in texts.items()}
+        if chosen.task == "lm" and not any(parallel.values()):
+            named["corpus"] = console.inputs(corpus)
+        files = files_by_role(chosen, named)
     where = console.set_up_torch(device, num_threads)
     progress = Progress()
     try:
@@ -126,37 +126,6 @@ def train(
     finally:
         progress.close()
     print(done.path)
-
-
-def stream(
-    corpus: list[str] | None, valid: list[str] | None, parallel: dict[str, list[str] | None]
-) -> dict[str, list[str]]:
-    """The files of a language model, by their roles. Errors: UsageError."""
-    if any(parallel.values()):
-        raise UsageError("--source, --target and the like are for --task translation")
-    sources = console.inputs(corpus)
-    if "-" in sources and "-" in (valid or []):
-        raise UsageError("standard input is the corpus; --valid needs a file")
-    return {"corpus": sources, "valid": valid or []}
-
-
-def pairs(
-    parallel: dict[str, list[str] | None], corpus: list[str] | None, valid: list[str] | None
-) -> dict[str, list[str]]:
-    """The files of a translator, by their roles. Errors: UsageError."""
-    files = {role: names or [] for role, names in parallel.items()}
-    if corpus or valid:
-        raise UsageError(
-            "a translator learns from --source and --target, and is validated on --valid-source and"
-            " --valid-target: no CORPUS, no --valid"
-        )
-    if not (files["source"] and files["target"]):
-        raise UsageError("a translator learns from two texts: --source and --target")
-    if bool(files["valid_source"]) != bool(files["valid_target"]):
-        raise UsageError("--valid-source and --valid-target go together")
-    if sum(names.count("-") for names in files.values()) > 1:
-        raise UsageError("- stands for standard input, which can be read once")
-    return files
 
 
 class Progress:

@@ -16,6 +16,7 @@ are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Self, cast
 
 import numpy as np
@@ -119,6 +120,14 @@ class LoadedMixture(NamedTuple):
                 "`stride` is for static evaluation: an adapted network reads half a window at once"
             )
         return self._replace(stride=stride)
+
+    def line_by_line(self) -> LoadedMixture:
+        """The mixture in which every line starts afresh, whatever the contexts of the runs."""
+        models = [
+            loaded._replace(config=replace(loaded.config, context="sentence"))
+            for loaded in self.models
+        ]
+        return self._replace(models=models)
 
     # -- its properties
 

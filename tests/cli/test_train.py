@@ -191,7 +191,7 @@ def test_a_recipe_that_is_not_there_is_named(seqlm, toy):
         (["--seed", "99999999999999999999999"], "--seed is 9"),
         (["--patience", "0"], "--patience is 0"),
         (["--valid", "VALID", "--valid-fraction", "0.1"], "--valid-fraction exclude each other"),
-        (["--valid", "-", "-"], "standard input is the corpus"),
+        (["--valid", "-", "-"], "can be read once"),
         (["-", "-"], "which can be read once"),
         (["--device", "abacus"], "no device 'abacus'"),
         (["--lernrate", "3"], "No such option"),

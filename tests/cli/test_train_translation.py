@@ -168,8 +168,8 @@ def test_several_files_are_one_text(trained, pairs, workplace):
     [
         (["--source", "S"], "learns from two texts: --source and --target"),
         (["--task", "translation"], "learns from two texts: --source and --target"),
-        (["--source", "S", "--target", "T", "T"], "no CORPUS, no --valid"),
-        (["--source", "S", "--target", "T", "--valid", "T"], "no CORPUS, no --valid"),
+        (["--source", "S", "--target", "T", "T"], "no other corpus, and no --valid"),
+        (["--source", "S", "--target", "T", "--valid", "T"], "no other corpus, and no --valid"),
         (["--source", "S", "--target", "T", "--valid-source", "S"], "go together"),
         (["--source", "-", "--target", "-"], "which can be read once"),
         (["--task", "lm", "--source", "S", "--target", "T"], "are for --task translation"),
