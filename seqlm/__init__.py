@@ -6,8 +6,7 @@ translates. `import seqlm` imports no torch: what needs it imports it.
 
 from seqlm.api import Evaluation, Model, count, load, mix, resume, train
 from seqlm.errors import DataError, ModelError, SeqlmError, UsageError
-
-__version__ = "0.1.0"
+from seqlm.version import __version__
 
 __all__ = [
     "DataError",

@@ -15,11 +15,11 @@ from typing import Annotated, Any
 
 import typer
 
-from seqlm import __version__
 from seqlm.cli import console, count, eval, export, sample, train, translate
 from seqlm.cli.options.setting_options import SettingsCommand, takes
 from seqlm.cli.options.spelling import from_variable, spell_as_flags, variable_of
 from seqlm.errors import SeqlmError
+from seqlm.version import __version__
 
 app = typer.Typer(
     name="seqlm",

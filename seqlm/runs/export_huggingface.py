@@ -24,7 +24,6 @@ import tokenizers
 from tokenizers import decoders, processors
 from torch import Tensor
 
-from seqlm import __version__
 from seqlm.errors import ModelError, SeqlmError, UsageError
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
@@ -34,6 +33,7 @@ from seqlm.runs.durable_files import write_pieces, write_text
 from seqlm.runs.load_model import LoadedModel
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
+from seqlm.version import __version__
 
 NEWLINE = "\n"
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seqlm import __version__
 from seqlm.errors import ModelError, UsageError
 from seqlm.models.ngram.arpa_writer import arpa_text
 from seqlm.models.ngram.ngram_model import NGramModel
@@ -19,6 +18,7 @@ from seqlm.runs.load_model import LoadedModel
 from seqlm.runs.run_folder import RunFolder, now
 from seqlm.text.reading import absolute_path, short_name
 from seqlm.text.tokenizer import Tokenizer
+from seqlm.version import __version__
 
 
 def check_arpa_output(path: Path, source: Path) -> None:

@@ -21,9 +21,9 @@ from typing import Any, Self
 
 import yaml
 
-from seqlm import __version__
 from seqlm.errors import ModelError, nearest
 from seqlm.runs.durable_files import write_text
+from seqlm.version import __version__
 
 REQUIRED = ("seqlm", "task", "arch", "context", "model")
 """The keys without which a run cannot be loaded."""
