@@ -34,5 +34,5 @@ class FFNNConfig(NetworkConfig):
         """Errors: UsageError where there is no word before the predicted one."""
         if self.order < 2:
             raise UsageError(
-                f"order {self.order} reads no words; a feed-forward model needs at least 2"
+                f"`order={self.order}` reads no words; a feed-forward model needs at least 2"
             )

@@ -43,7 +43,9 @@ class S4DConfig(StateSpaceConfig):
     def __post_init__(self) -> None:
         """Errors: UsageError where N is not even."""
         if self.state_size < 2 or self.state_size % 2:
-            raise UsageError(f"S4D's states come in conjugate pairs; {self.state_size} is not even")
+            raise UsageError(
+                f"S4D's states come in conjugate pairs; `state_size={self.state_size}` is not even"
+            )
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Mamba2Config(SelectiveConfig):
         """Errors: UsageError where the heads do not share the channels evenly."""
         if self.inner_width % self.channels_per_head:
             raise UsageError(
-                f"{self.inner_width} inner channels cannot be cut into heads of {self.head_width}"
+                f"`head_width={self.head_width}` does not divide the {self.inner_width} inner"
+                " channels"
             )
 
     @property

@@ -51,14 +51,12 @@ class TransformerLayerConfig(HiddenDropout, AttentionDropout, NetworkConfig):
     def __post_init__(self) -> None:
         """Errors: UsageError where numbers do not fit together."""
         if self.width % self.heads:
-            raise UsageError(f"a width of {self.width} cannot be shared by {self.heads} heads")
+            raise UsageError(f"`heads={self.heads}` does not divide `width={self.width}`")
         if self.heads % self.num_kv_heads:
-            raise UsageError(
-                f"{self.heads} heads cannot share {self.num_kv_heads} of keys and values"
-            )
+            raise UsageError(f"`kv_heads={self.kv_heads}` does not divide `heads={self.heads}`")
         if self.positions == "rotary" and self.width // self.heads % 2:
             raise UsageError(
-                f"rotary positions need heads of even width; {self.width} / {self.heads} is odd"
+                f"`positions=rotary` needs heads of even width; {self.width} / {self.heads} is odd"
             )
 
     @property

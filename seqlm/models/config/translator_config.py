@@ -66,10 +66,11 @@ class RecurrentTranslatorConfig(HiddenDropout, AttentionDropout, TranslatorConfi
     def __post_init__(self) -> None:
         """Errors: UsageError where options do not fit together."""
         if self.bidirectional and self.width % 2:
-            raise UsageError(f"two directions cannot share a width of {self.width}, which is odd")
+            raise UsageError(f"`bidirectional` needs an even `width`; {self.width} is odd")
         if self.input_feeding and self.attention in ("none", "additive"):
             raise UsageError(
-                f"input_feeding needs attention dot, general or scaled-dot, not {self.attention}"
+                "`input_feeding` needs `attention=dot`, general or scaled-dot,"
+                f" not {self.attention}"
             )
 
     @property

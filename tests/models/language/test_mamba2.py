@@ -168,7 +168,7 @@ def test_what_decays_in_time_has_no_weight_decay():
 
 
 def test_heads_share_the_channels_evenly():
-    with pytest.raises(UsageError, match="20 inner channels cannot be cut into heads of 3"):
+    with pytest.raises(UsageError, match="head_width 3 does not divide the 20 inner channels"):
         Mamba2Config(vocab_size=11, width=10, head_width=3)
     channels = [
         Mamba2Config(vocab_size=11, width=width).channels_per_head for width in (256, 200, 48, 8)

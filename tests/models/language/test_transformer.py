@@ -188,9 +188,9 @@ def test_a_text_beyond_the_context_length_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": 10}, "a width of 10 cannot be shared by 4 heads"),
-        ({"kv_heads": 3}, "4 heads cannot share 3 of keys and values"),
-        ({"heads": 8, "positions": "rotary"}, "rotary positions need heads of even width"),
+        ({"width": 10}, "heads 4 does not divide width 10"),
+        ({"kv_heads": 3}, "kv_heads 3 does not divide heads 4"),
+        ({"heads": 8, "positions": "rotary"}, "positions rotary needs heads of even width"),
         ({"experts": 2, "experts_per_token": 3}, "experts_per_token 3 must be from 1 to experts 2"),
         ({"experts": 2, "experts_per_token": 0}, "experts_per_token 0 must be from 1 to"),
     ],

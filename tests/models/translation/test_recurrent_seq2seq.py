@@ -219,7 +219,7 @@ def test_all_of_a_tied_model_meet_in_one_matrix(arch: str) -> None:
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"width": 5}, "an odd|is odd"),
+        ({"width": 5}, "5 is odd"),
         ({"width": 4, "attention": "none", "input_feeding": True}, "input_feeding"),
         ({"width": 4, "attention": "additive", "input_feeding": True}, "input_feeding"),
     ],

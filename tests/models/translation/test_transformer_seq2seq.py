@@ -264,7 +264,7 @@ def test_a_sentence_beyond_the_context_length_is_refused():
 
 
 def test_numbers_that_do_not_fit_together_are_refused():
-    with pytest.raises(UsageError, match="a width of 10 cannot be shared by 4 heads"):
+    with pytest.raises(UsageError, match="heads 4 does not divide width 10"):
         build(width=10)
 
 
