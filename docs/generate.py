@@ -147,9 +147,18 @@ def row(*cells: str) -> str:
 
 
 def escape(cell: str) -> str:
-    """`cell` for a table: a | ends a cell even in code, and a < outside of code begins a tag."""
-    parts = cell.replace("|", "\\|").split("`")
-    return "`".join(p if at % 2 else p.replace("<", "&lt;") for at, p in enumerate(parts))
+    """`cell` for a table, in which a | ends the cell and a < outside of code begins a tag."""
+    parts = cell.split("`")
+    return "".join(code(part) if at % 2 else escape_html(part) for at, part in enumerate(parts))
+
+
+def code(text: str) -> str:
+    """A code span. With a | it is HTML, as mkdocs shows the backslash of an escaped one in code."""
+    return f"<code>{escape_html(text)}</code>" if "|" in text else f"`{text}`"
+
+
+def escape_html(text: str) -> str:
+    return text.replace("<", "&lt;").replace("|", "&#124;")
 
 
 def table(columns: Iterable[str], rows: Iterable[str]) -> str:
