@@ -27,28 +27,28 @@ PARAMETERS = in_sections(
 
 
 @takes(PARAMETERS)
-def evaluate(flags: typer.Context, **options: Any) -> None:
+def evaluate(flags: typer.Context, **values: Any) -> None:
     """Print the metrics of a language model, or of a mixture of several, on TEXT; or those of a
     translator on --source and --target.
 
     One metric prints its number alone, several a line each. The signature, on stderr, names what
     the figures depend on: only figures of equal signatures can be compared.
     """
-    common = make_group(EvalOptions, options)
+    common = make_group(EvalOptions, values)
     console.check_choice("errors", common.errors, ("strict", "replace"))
-    if choose_task(options, console.typed(flags)) == "translation":
-        eval_translation.evaluate(common, options)
+    if choose_task(values, console.typed(flags)) == "translation":
+        eval_translation.evaluate(common, values)
     else:
-        eval_language_model.evaluate(common, options)
+        eval_language_model.evaluate(common, values)
 
 
-def choose_task(options: dict[str, Any], typed: set[str]) -> str:
+def choose_task(values: dict[str, Any], typed: set[str]) -> str:
     """'translation' where a source or a target is named, else 'lm'.
 
     Errors: UsageError where one of them is missing, or an option that was `typed` is for the other
     task.
     """
-    if not options["source"] and not options["target"]:
+    if not values["source"] and not values["target"]:
         for parameter in eval_translation.PARAMETERS:
             if parameter.name in typed:
                 raise UsageError(
@@ -56,7 +56,7 @@ def choose_task(options: dict[str, Any], typed: set[str]) -> str:
                 )
         return "lm"
     for name in ("source", "target"):
-        if not options[name]:
+        if not values[name]:
             raise UsageError(f"a translator is evaluated on two texts: name `{name}` as well")
     for parameter in eval_language_model.PARAMETERS:
         if parameter.name in typed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,51 +57,37 @@ class LanguageModelOptions(MixtureOptions):
 PARAMETERS = [*parameters_of(LanguageModelOptions), *parameters_of(Adaptation)]
 
 
-def evaluate(common: EvalOptions, options: Mapping[str, Any]) -> None:
+def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     """Evaluates and prints. Errors: UsageError, DataError, ModelError."""
-    own = make_group(LanguageModelOptions, options)
-    files = console.inputs(own.text)
-    if own.per_token and (common.json or common.metric):
-        raise UsageError("`per_token` prints a table of its own: leave out `metric` and `json`")
-    request = mixture_options.request_mixture(common.model, own.mix, own.cache, own.cache_decay)
-    adaptation = make_group(Adaptation, options)
-    if own.tune is not None and request.weights:
-        raise UsageError("`tune` finds the weights that `mix` gives: leave out one of them")
-    if own.tune is not None and own.stride is not None:
-        raise UsageError(
-            "`tune` reads windows with a stride of half their length: leave out `stride`"
-        )
+    options, adaptation = make_group(LanguageModelOptions, values), make_group(Adaptation, values)
+    files = console.inputs(options.text)
+    request = mixture_options.request_mixture(common.model, options)
+    check_combination(common, options)
     device = console.set_up_torch(common.device, common.num_threads)
 
     from seqlm.evaluation.evaluate import evaluate_language_model
     from seqlm.evaluation.metrics import select_metrics
-    from seqlm.evaluation.tuning import check_held_out
     from seqlm.runs.load_model import load_model
     from seqlm.runs.locate import locate
 
     metrics = select_metrics(common.metric, "lm", common.oracle is not None)
-    for name, file in (
-        ("tune", own.tune),
-        ("dynamic_statistics", adaptation.dynamic_statistics),
-    ):
-        if file is not None:
-            check_held_out(file, files, name)
+    check_held_out_files(files, options, adaptation)
     models = adaptation_options.adapt(request.load(device), adaptation, common.errors)
-    if own.stride is not None:
-        models = models.in_windows(own.stride)
+    if options.stride is not None:
+        models = models.in_windows(options.stride)
     oracle = None
     if common.oracle is not None:
         oracle = load_model(locate(common.oracle, "lm"), device, console.Stages())
-    check_probabilities(models, own.per_token)
-    held_out = {}
+    check_probabilities(models, options.per_token)
+    held_out = {}  # the digest of a text, and the setting that names it
     if models.adaptation.statistics_digest:
         held_out[models.adaptation.statistics_digest] = "dynamic_statistics"
-    if own.tune is not None:
-        models, digest = tune(models, own.tune, common)
+    if options.tune is not None:
+        models, digest = tune(models, options.tune, common)
         held_out[digest] = "tune"
     else:
         mixture_options.say_equal_weights(request, models, "; --tune finds better ones")
-    if own.per_token:
+    if options.per_token:
         print_surprisals(models, files, common, held_out)
         return
     evaluation = evaluate_language_model(
@@ -112,6 +98,30 @@ def evaluate(common: EvalOptions, options: Mapping[str, Any]) -> None:
     else:
         console.show(evaluation.values)
     say_figures(evaluation.values, evaluation.tally, evaluation.signature)
+
+
+def check_combination(common: EvalOptions, options: LanguageModelOptions) -> None:
+    """Errors: UsageError where options do not go together."""
+    if options.per_token and (common.json or common.metric):
+        raise UsageError("`per_token` prints a table of its own: leave out `metric` and `json`")
+    if options.tune is not None and options.mix is not None:
+        raise UsageError("`tune` finds the weights that `mix` gives: leave out one of them")
+    if options.tune is not None and options.stride is not None:
+        raise UsageError(
+            "`tune` reads windows with a stride of half their length: leave out `stride`"
+        )
+
+
+def check_held_out_files(
+    files: Sequence[str], options: LanguageModelOptions, adaptation: Adaptation
+) -> None:
+    """Errors: UsageError where a text is evaluated that constants come from."""
+    from seqlm.evaluation.tuning import check_held_out
+
+    sources = {"tune": options.tune, "dynamic_statistics": adaptation.dynamic_statistics}
+    for setting_name, file in sources.items():
+        if file is not None:
+            check_held_out(file, files, setting_name)
 
 
 def tune(models: LoadedMixture, file: str, common: EvalOptions) -> tuple[LoadedMixture, str]:

@@ -53,11 +53,11 @@ PARAMETERS = [
 ]
 
 
-def evaluate(common: EvalOptions, options: Mapping[str, Any]) -> None:
+def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     """Translates, scores and prints. Errors: UsageError, DataError, ModelError."""
-    own = make_group(TranslatorOptions, options)
-    settings = make_group(TranslationSettings, {name: options[name] for name in SEARCH})
-    sources, targets = own.source or [], own.target or []
+    options = make_group(TranslatorOptions, values)
+    settings = make_group(TranslationSettings, {name: values[name] for name in SEARCH})
+    sources, targets = options.source or [], options.target or []
     console.inputs([*sources, *targets])
     device = console.set_up_torch(common.device, common.num_threads, float64=True)
 

@@ -48,19 +48,19 @@ PARAMETERS = in_sections(
 
 
 @takes(PARAMETERS)
-def sample(flags: typer.Context, **options: Any) -> None:
+def sample(flags: typer.Context, **values: Any) -> None:
     """Print samples of a language model, or of a mixture of several, one a line, as they are
     generated. With --beam, print the likeliest continuations instead."""
-    own = make_group(SampleOptions, options)
-    check_combination(options, console.typed(flags))
-    settings = make_group(GenerationSettings, options)
-    request = mixture_options.request_mixture(own.model, own.mix, own.cache, own.cache_decay)
-    if own.prompt == "-" and sys.stdin.isatty():
+    options = make_group(SampleOptions, values)
+    check_combination(values, console.typed(flags))
+    settings = make_group(GenerationSettings, values)
+    request = mixture_options.request_mixture(options.model, options)
+    if options.prompt == "-" and sys.stdin.isatty():
         console.say("prompts, one a line; Ctrl-D ends")
     draws = settings.beam is None and settings.temperature > 0
-    if draws and options["seed"] is None:
+    if draws and values["seed"] is None:
         console.say(f"seed: {settings.seed} (the default; --seed draws others)")
-    device = console.set_up_torch(own.device, own.num_threads, float64=True)  # to draw and rank in
+    device = console.set_up_torch(options.device, options.num_threads, float64=True)
 
     from seqlm.text.reading import read_lines
 
@@ -68,18 +68,18 @@ def sample(flags: typer.Context, **options: Any) -> None:
     mixture_options.say_equal_weights(request, models)
     model, tokenizer = models.as_language_model(), models.tokenizer
     prompts: Iterable[str] = (
-        read_lines(["-"], errors="replace") if own.prompt == "-" else [own.prompt]
+        read_lines(["-"], errors="replace") if options.prompt == "-" else [options.prompt]
     )
     if settings.beam is not None:
-        print_continuations(model, tokenizer, prompts, settings, own.json)
+        print_continuations(model, tokenizer, prompts, settings, options.json)
     else:
-        print_samples(model, tokenizer, prompts, settings, own.json)
+        print_samples(model, tokenizer, prompts, settings, options.json)
 
 
-def check_combination(options: Mapping[str, Any], typed: set[str]) -> None:
+def check_combination(values: Mapping[str, Any], typed: set[str]) -> None:
     """Errors: UsageError where an option that was `typed` is for sampling beside a search, or for a
     search beside sampling."""
-    searches = options["beam"] is not None
+    searches = values["beam"] is not None
     for name, option in SETTINGS.items():
         if name in typed and searches and option.section == "Sampling":
             raise UsageError(f"`beam` searches and does not draw: leave out `{name}`")
@@ -115,7 +115,7 @@ def print_continuations(
     from seqlm.decoding.sampling import search_continuations
 
     ranked = search_continuations(model, tokenizer, prompts, settings)
-    continuations = (continuation for each in ranked for continuation in each)
+    continuations = (continuation for nbest in ranked for continuation in nbest)
     if json:
         print_json({"found": [continuation._asdict() for continuation in continuations]})
         return

@@ -80,63 +80,64 @@ PARAMETERS = in_sections(
 
 
 @takes(PARAMETERS)
-def translate(flags: typer.Context, **options: Any) -> None:
+def translate(flags: typer.Context, **values: Any) -> None:
     """Translate SOURCE, or standard input: one line out per line in, in order.
 
     Translations are found by a beam and ranked by log p / |Y|^length-penalty. Lines are read ahead
     and sorted by length, so that a slow pipe waits for its answers; on a terminal, and with
     --batch-size 1, each line is answered at once.
     """
-    own = make_group(TranslateOptions, options)
-    console.check_choice("errors", own.errors, ("strict", "replace"))
-    check_combination(options, console.typed(flags))
-    sources = own.source or ["-"]
-    files = sources if own.score_target is None else [*sources, own.score_target]
+    options = make_group(TranslateOptions, values)
+    console.check_choice("errors", options.errors, ("strict", "replace"))
+    check_combination(values, console.typed(flags))
+    sources = options.source or ["-"]
+    files = sources if options.score_target is None else [*sources, options.score_target]
     console.check_stdin(files)
-    align = bool(options["align"])
-    settings = make_group(TranslationSettings, {**options, "align": align or own.plot is not None})
-    if own.plot not in (None, "-"):
+    align = bool(values["align"])
+    needs_attention = align or options.plot is not None
+    settings = make_group(TranslationSettings, {**values, "align": needs_attention})
+    if options.plot not in (None, "-"):
         from seqlm.decoding.attention_plot import check_plot_path
 
-        check_plot_path(own.plot)
+        check_plot_path(options.plot)
     from seqlm.text import reading
 
     reading.check_files(files)
-    paths = console.locate_models(own.model, "translation")
-    device = console.set_up_torch(own.device, own.num_threads, float64=True)  # scores are ranked
+    paths = console.locate_models(options.model, "translation")
+    device = console.set_up_torch(options.device, options.num_threads, float64=True)
 
     from seqlm.runs.load_model import load_translators
 
     translator = load_translators(paths, device)
-    buffer = own.buffer
+    buffer = options.buffer
     if "-" in sources and sys.stdin.isatty():
         console.say("a sentence a line; Ctrl-D ends")
         buffer = buffer or 1
-    lines = reading.read_lines(sources, own.errors)
-    if own.score_target is not None:
-        targets = reading.read_lines([own.score_target], own.errors)
-        pairs = pair_lines(lines, targets, own.score_target)
-        records = score_records(translator, pairs, own, settings, buffer, align)
+    lines = reading.read_lines(sources, options.errors)
+    if options.score_target is not None:
+        targets = reading.read_lines([options.score_target], options.errors)
+        pairs = pair_lines(lines, targets, options.score_target)
+        records = score_records(translator, pairs, options, settings, buffer, align)
     else:
-        nbest = options["nbest"] is not None
-        records = translation_records(translator, lines, own, settings, buffer, align, nbest)
+        nbest = values["nbest"] is not None
+        records = translation_records(translator, lines, options, settings, buffer, align, nbest)
     for record in records:
         sys.stdout.write(record + "\n")
         sys.stdout.flush()
 
 
-def check_combination(options: Mapping[str, Any], typed: set[str]) -> None:
+def check_combination(values: Mapping[str, Any], typed: set[str]) -> None:
     """Errors: UsageError where options that were `typed` do not go together."""
     for name, option in SETTINGS.items():
         if name == "sample" or name not in typed:
             continue
-        if options["sample"] and option.section == "Search":
+        if values["sample"] and option.section == "Search":
             raise UsageError(f"`{name}` is for a search: leave it out, or `sample`")
-        if not options["sample"] and option.section == "Sampling":
+        if not values["sample"] and option.section == "Sampling":
             raise UsageError(f"`{name}` is for samples: it needs `sample`")
-    if options["scores"] and (options["json"] or options["nbest"] is not None):
+    if values["scores"] and (values["json"] or values["nbest"] is not None):
         raise UsageError("`json` and `nbest` print scores in any case: leave out `scores`")
-    if options["score_target"] is not None:
+    if values["score_target"] is not None:
         for name in (*SETTINGS, "scores", "plot"):
             if name in typed and name not in ("align", "max_input_length"):
                 raise UsageError(f"`score_target` translates nothing: leave out `{name}`")
@@ -162,7 +163,7 @@ def pair_lines(
 def score_records(
     translator: LoadedTranslator,
     pairs: Iterable[tuple[str, str]],
-    own: TranslateOptions,
+    options: TranslateOptions,
     settings: TranslationSettings,
     buffer: int | None,
     align: bool,
@@ -171,15 +172,15 @@ def score_records(
     from seqlm.decoding.forced_decoding import score_targets
 
     scored = score_targets(
-        *translator, pairs, own.batch_size, align, buffer, settings.max_input_length
+        *translator, pairs, options.batch_size, align, buffer, settings.max_input_length
     )
-    return (translation_output.format_scored_pair(pair, align, own.json) for pair in scored)
+    return (translation_output.format_scored_pair(pair, align, options.json) for pair in scored)
 
 
 def translation_records(
     translator: LoadedTranslator,
     lines: Iterable[str],
-    own: TranslateOptions,
+    options: TranslateOptions,
     settings: TranslationSettings,
     buffer: int | None,
     align: bool,
@@ -188,11 +189,15 @@ def translation_records(
     """The lines to print for translations."""
     from seqlm.decoding import translation_search
 
-    translated = translation_search.translate(*translator, lines, settings, own.batch_size, buffer)
-    if own.plot is not None:
-        translated = with_plot(translated, own.plot)
+    translated = translation_search.translate(
+        *translator, lines, settings, options.batch_size, buffer
+    )
+    if options.plot is not None:
+        translated = with_plot(translated, options.plot)
     for number, line in enumerate(with_report(translated)):
-        yield from translation_output.format_line(number, line, nbest, own.scores, align, own.json)
+        yield from translation_output.format_line(
+            number, line, nbest, options.scores, align, options.json
+        )
 
 
 def with_report(translated: Iterable[TranslatedLine]) -> Iterator[TranslatedLine]:

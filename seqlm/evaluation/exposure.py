@@ -81,9 +81,9 @@ def measure_exposure(
     for rows in split_rows(len(starts), len(types)):
         true, real = (torch.from_numpy(x) for x in pad_rows(ids, starts[rows], lengths[rows]))
         states = model.start(len(rows)), judge.start(len(rows))
-        own = sample_stretches(model, states[0], rows, seed, LENGTH)
-        masks = real, up_to_eos(own) if by_line else own >= 0
-        sums += compare((model, judge), states, (true, own), masks, types)
+        sampled = sample_stretches(model, states[0], rows, seed, LENGTH)
+        masks = real, up_to_eos(sampled) if by_line else sampled >= 0
+        sums += compare((model, judge), states, (true, sampled), masks, types)
     return exposure_figures(sums)
 
 
@@ -116,9 +116,9 @@ def measure_translator_exposure(
         )
         written = [targets[number][:length] for number in numbers]
         true, lengths = pad_sentences(written, torch.device("cpu"))
-        own = sample_stretches(model, states[0], numbers, seed, length)
-        masks = padding_mask(lengths, true.shape[1]), up_to_eos(own)
-        sums += compare((model, oracle), states, (true, own), masks, types)
+        sampled = sample_stretches(model, states[0], numbers, seed, length)
+        masks = padding_mask(lengths, true.shape[1]), up_to_eos(sampled)
+        sums += compare((model, oracle), states, (true, sampled), masks, types)
     return exposure_figures(sums)
 
 

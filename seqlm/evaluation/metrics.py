@@ -100,22 +100,21 @@ DEFAULTS = {"lm": ("ppl",), "translation": ("bleu", "chrf")}
 
 
 def select_metrics(names: Iterable[str] | None, task: str, has_oracle: bool) -> list[Metric]:
-    """The metrics that `names` ask for, each with commas or not, or the default of a task.
+    """The metrics that `names`, which may hold commas, ask for, or the default of a task.
 
     Errors: UsageError, with the nearest name, where the task has no such metric; where an oracle is
     missing, or has no use.
     """
     if names is None:
-        wanted = list(DEFAULTS[task])
-    else:
-        wanted = [name.strip() for given in names for name in given.split(",") if name.strip()]
-    known = [metric.name for metric in METRICS.values() if task in metric.tasks]
-    for name in wanted:
-        if name not in known:
-            raise UsageError(f"no metric {name!r}{suggestion(name, known)}")
-    if not wanted:
-        raise UsageError(f"no metric named; there are {', '.join(known)}")
-    metrics = [METRICS[name] for name in dict.fromkeys(wanted)]
+        names = DEFAULTS[task]
+    requested = [name.strip() for part in names for name in part.split(",") if name.strip()]
+    available = [metric.name for metric in METRICS.values() if task in metric.tasks]
+    for name in requested:
+        if name not in available:
+            raise UsageError(f"no metric {name!r}{suggestion(name, available)}")
+    if not requested:
+        raise UsageError(f"no metric named; there are {', '.join(available)}")
+    metrics = [METRICS[name] for name in dict.fromkeys(requested)]
     of_oracle = [metric.name for metric in metrics if metric.needs_oracle]
     if of_oracle and not has_oracle:
         raise UsageError(
@@ -126,9 +125,9 @@ def select_metrics(names: Iterable[str] | None, task: str, has_oracle: bool) -> 
     return metrics
 
 
-def suggestion(name: str, known: Sequence[str]) -> str:
+def suggestion(name: str, available: Sequence[str]) -> str:
     """'; did you mean X?' for a synonym or a misspelling, or '; there are A, B, C'."""
     for metric in METRICS.values():
-        if name.lower() in metric.synonyms and metric.name in known:
+        if name.lower() in metric.synonyms and metric.name in available:
             return f"; did you mean {metric.name!r}?"
-    return did_you_mean(name.lower(), known)
+    return did_you_mean(name.lower(), available)

@@ -244,8 +244,10 @@ class MixtureScorer:
 
     def score_by_model(self, ids: np.ndarray) -> np.ndarray:
         """`ids` (N,) -> (N, M) float64 log-probabilities under every model."""
-        scores = [scorer(type_ids[ids]) for scorer, type_ids in zip(self.scorers, self.ids)]
-        return np.stack([each.log_probs for each in scores], 1)
+        log_probs = [
+            scorer(type_ids[ids]).log_probs for scorer, type_ids in zip(self.scorers, self.ids)
+        ]
+        return np.stack(log_probs, 1)
 
     def score_text(self, blocks: Iterable[Block]) -> Iterator[ScoredBlock]:
         """Scores the blocks of one text, which starts afresh."""

@@ -107,10 +107,11 @@ def tune(
                 loaded, type_ids[ids], constants, candidates, rms_gradients, batch_size
             )
         )
-    possible = np.isfinite(np.stack([each.log_probs[:, 0] for each in columns])).any(0)
+    first_columns = [model_columns.log_probs[:, 0] for model_columns in columns]
+    possible = np.isfinite(np.stack(first_columns)).any(0)
     if not possible.any():
         raise DataError(f"no model gives any token of {held_out.name} a probability above 0")
-    columns = [each.at(possible) for each in columns]
+    columns = [model_columns.at(possible) for model_columns in columns]
     best, temperature, chosen_cache = search_candidates(columns, adaptation.neural_cache_weight)
     if has_network(models):
         adaptation = replace(adaptation, softmax_temperature=candidates.temperatures[temperature])
@@ -140,7 +141,7 @@ def has_network(models: LoadedMixture) -> bool:
 def tune_dynamic(models: LoadedMixture, ids: np.ndarray, progress: Progress = silent) -> Adaptation:
     """The adaptation with the learning rate and the decay, where they are not given, that make
     `ids` (N,) most probable."""
-    given, start = models.adaptation, models.adaptation.with_defaults()
+    adaptation, start = models.adaptation, models.adaptation.with_defaults()
 
     @cache
     def loss(lr: float, decay: float) -> float:
@@ -155,11 +156,11 @@ def tune_dynamic(models: LoadedMixture, ids: np.ndarray, progress: Progress = si
         return total if math.isfinite(total) else math.inf
 
     lr, decay = require(start.dynamic_lr), require(start.dynamic_decay)
-    if given.dynamic_lr is None:
+    if adaptation.dynamic_lr is None:
         lr = hill_climb(lr, lambda value: loss(value, decay))
-    if given.dynamic_decay is None:
+    if adaptation.dynamic_decay is None:
         decay = hill_climb(decay, lambda value: loss(lr, value))
-    return replace(given, dynamic_lr=lr, dynamic_decay=decay)
+    return replace(adaptation, dynamic_lr=lr, dynamic_decay=decay)
 
 
 def hill_climb(value: float, loss: Callable[[float], float]) -> float:
@@ -188,8 +189,8 @@ def search_candidates(
     def log_prob(temperature: int, cache: int) -> float:
         return fit(columns, temperature, cache, cache_share, CANDIDATE_STEPS).log_prob
 
-    temperatures = range(max(each.log_probs.shape[1] for each in columns))
-    caches = range(max(each.cache_probs.shape[1] for each in columns))
+    temperatures = range(max(x.log_probs.shape[1] for x in columns))
+    caches = range(max(x.cache_probs.shape[1] for x in columns))
     best, before = (len(temperatures) // 2, 0), None
     while best != before:
         before = best
@@ -206,8 +207,8 @@ def fit(
     steps: int = STEPS,
 ) -> Fit:
     """The weights for one temperature and one cache, by their indices."""
-    models = [each.log_probs[:, min(temperature, each.log_probs.shape[1] - 1)] for each in columns]
-    with_cache = [m for m, each in enumerate(columns) if each.cache_probs.shape[1]]
+    models = [x.log_probs[:, min(temperature, x.log_probs.shape[1] - 1)] for x in columns]
+    with_cache = [m for m, x in enumerate(columns) if x.cache_probs.shape[1]]
     with np.errstate(divide="ignore"):
         caches = [np.log(columns[m].cache_probs[:, cache]) for m in with_cache]
     # Where nothing has been read, the cache of a network has the network's own distribution.

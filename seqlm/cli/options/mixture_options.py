@@ -73,14 +73,15 @@ class MixtureRequest(NamedTuple):
         )
 
 
-def request_mixture(
-    models: list[str] | None, mix: str | None, cache: int | None, cache_decay: float | None
-) -> MixtureRequest:
-    """Locates the models. Errors: ModelError, UsageError."""
-    if cache_decay is not None and cache is None:
+def request_mixture(models: list[str] | None, options: MixtureOptions) -> MixtureRequest:
+    """The mixture of the named models, which are located. Errors: ModelError, UsageError."""
+    if options.cache_decay is not None and options.cache is None:
         raise UsageError("`cache_decay` has no effect without `cache`")
-    request = MixtureRequest(console.locate_models(models, "lm"), None, cache, cache_decay)
-    return request if mix is None else request._replace(weights=parse_weights(mix, request.size))
+    paths = console.locate_models(models, "lm")
+    request = MixtureRequest(paths, None, options.cache, options.cache_decay)
+    if options.mix is None:
+        return request
+    return request._replace(weights=parse_weights(options.mix, request.size))
 
 
 def parse_weights(mix: str, models: int) -> list[float]:

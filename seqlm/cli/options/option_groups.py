@@ -1,8 +1,8 @@
 """Options in groups: the fields of a dataclass become the parameters of a command.
 
 A field that is a setting (`seqlm.settings`) makes its own option, and any other field has an
-`Annotated` type that holds one, as Typer reads it. The command takes the options of all its groups
-as **options, and makes each group from the values that were given.
+`Annotated` type that holds one, as Typer reads it. The command takes the values of all
+its options as **values, and makes each group from them.
 """
 
 from __future__ import annotations
@@ -61,11 +61,10 @@ def in_sections(parameters: Iterable[inspect.Parameter]) -> list[inspect.Paramet
     return sorted(parameters, key=section)
 
 
-def make_group(group: type[T], options: Mapping[str, Any], **more: Any) -> T:
-    """The group from the options of a command and `more`; what is None has its default.
+def make_group(group: type[T], values: Mapping[str, Any]) -> T:
+    """The group from the values of a command's options; where a value is None it has its default.
 
     Errors: UsageError where a group does not allow a value.
     """
     names = {field.name for field in fields(group)}  # type: ignore[arg-type]
-    given = {name: options[name] for name in names & options.keys() if options[name] is not None}
-    return group(**given, **more)
+    return group(**{name: x for name, x in values.items() if name in names and x is not None})

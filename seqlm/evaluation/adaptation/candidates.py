@@ -81,8 +81,8 @@ def score_candidates(
         return Columns(log_probs[:, None], np.empty((len(ids), 0)))
     if context == "sentence":  # lines have no one order to be read in
         networks = [with_temperature(model, T) for T in candidates.temperatures]
-        scores = [Scorer(network, context, batch_size)(ids) for network in networks]
-        log_probs = np.stack([each.log_probs for each in scores], 1)
+        columns = [Scorer(network, context, batch_size)(ids).log_probs for network in networks]
+        log_probs = np.stack(columns, 1)
         return Columns(log_probs, np.empty((len(ids), 0)))
     reader = FeatureReader(model, update_rule(constants, rms_gradients))
     return read_columns(reader, ids, candidates)

@@ -68,8 +68,8 @@ class UpdateRule(NamedTuple):
         """r + ε, which the gradient of each parameter is divided by, and λ R, the share of the way
         back to θ_0."""
         if self.rms_gradients is None:
-            one = parameters[0].new_ones(())
-            return [one] * len(parameters), [self.decay * one] * len(parameters)
+            unit = parameters[0].new_ones(())
+            return [unit] * len(parameters), [self.decay * unit] * len(parameters)
         rms = self.rms_gradients
         mean = sum(r.sum() for r in rms) / sum(r.numel() for r in rms)
         return [r + mean for r in rms], [(self.decay * r / mean).clamp(max=1) for r in rms]
