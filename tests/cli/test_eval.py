@@ -31,8 +31,8 @@ def figures(seqlm: Callable[..., Result]) -> Callable[..., dict]:
             "eval", "-m", model, "--json", "--metric", ",".join(METRICS), *arguments, **options
         )
         assert result.code == 0, result.err
-        found = json.loads(result.out)
-        return {name: value for name, value in found.items() if not isinstance(value, str)}
+        record = json.loads(result.out)
+        return {name: value for name, value in record.items() if not isinstance(value, str)}
 
     return measure
 
@@ -49,7 +49,7 @@ def test_one_metric_is_a_number_and_nothing_else(lstm, toy, seqlm):
     assert 1 < float(number) < 1000
 
 
-def test_the_signature_says_what_was_measured(lstm, toy, seqlm):
+def test_the_signature_names_unit_vocabulary_context_and_model(lstm, toy, seqlm):
     result = seqlm("eval", "-m", lstm, toy.test)
     signature = result.err.splitlines()[-1]
     for part in ("unit:word", "context:carried", "arch:lstm", "oov:as-unk", "weights:", "seqlm:"):
@@ -70,28 +70,28 @@ def test_several_metrics_come_in_the_order_asked(names, lstm, toy, seqlm):
 
 def test_json_is_one_object(lstm, toy, seqlm):
     result = seqlm("eval", "-m", lstm, toy.test, "--json", "--metric", "ppl,bits-per-byte")
-    found = json.loads(result.out)
+    record = json.loads(result.out)
     assert result.out.count("\n") == 1
-    assert list(found)[:2] == ["ppl", "bits-per-byte"]
-    assert found["lines"] == 60
-    assert found["bytes"] == len(
+    assert list(record)[:2] == ["ppl", "bits-per-byte"]
+    assert record["lines"] == 60
+    assert record["bytes"] == len(
         b"\n".join(b" ".join(x.split()) for x in toy.test.read_bytes().split(b"\n"))
     )
-    assert found["signature"] in result.err
+    assert record["signature"] in result.err
 
 
 def test_the_figures_agree_with_each_other(family, toy, figures):
-    found = figures(family, toy.test)
-    nats = found["cross-entropy"]
-    assert found["ppl"] == pytest.approx(math.exp(nats))
-    assert found["bits-per-token"] == pytest.approx(nats / math.log(2))
-    assert found["log_prob"] == pytest.approx(-nats * found["tokens"])
-    bits = found["tokens"] * found["bits-per-token"]
-    if not found["oov"]:
-        assert found["bits-per-byte"] == pytest.approx(bits / found["bytes"])
-        assert found["bits-per-char"] == pytest.approx(bits / found["characters"])
-    else:  # what the unknown words are must be spelt out
-        assert found["bits-per-byte"] > bits / found["bytes"]
+    record = figures(family, toy.test)
+    nats = record["cross-entropy"]
+    assert record["ppl"] == pytest.approx(math.exp(nats))
+    assert record["bits-per-token"] == pytest.approx(nats / math.log(2))
+    assert record["log_prob"] == pytest.approx(-nats * record["tokens"])
+    bits = record["tokens"] * record["bits-per-token"]
+    if not record["oov"]:
+        assert record["bits-per-byte"] == pytest.approx(bits / record["bytes"])
+        assert record["bits-per-char"] == pytest.approx(bits / record["characters"])
+    else:  # what the unknown words are must be spelled out
+        assert record["bits-per-byte"] > bits / record["bytes"]
 
 
 # ---------------------------------------------------------------------------------------- per token
@@ -110,14 +110,14 @@ def test_surprisals_sum_to_tokens_times_entropy(family, toy, seqlm, figures):
         "end",
         "order",
     ]
-    found = figures(family, toy.test)
-    assert len(rows) == found["tokens"]
+    record = figures(family, toy.test)
+    assert len(rows) == record["tokens"]
     total = math.fsum(float(row[3]) for row in rows)
-    assert total == pytest.approx(found["tokens"] * found["bits-per-token"], rel=1e-6)
-    assert sum(int(row[4]) for row in rows) == found["oov"]
+    assert total == pytest.approx(record["tokens"] * record["bits-per-token"], rel=1e-6)
+    assert sum(int(row[4]) for row in rows) == record["oov"]
 
 
-def test_rows_say_where_their_token_stands(family, toy, seqlm):
+def test_offsets_of_a_row_are_those_of_its_token(family, toy, seqlm):
     result = seqlm("eval", "-m", family, "--per-token", toy.test)
     lines = toy.test.read_text(encoding="utf-8").split("\n")
     sentences: dict[int, int] = {}
@@ -189,21 +189,21 @@ def test_each_text_of_a_carried_model_starts_afresh(lstm, toy, figures):
 # ------------------------------------------------------------------------------------ unknown words
 
 
-def test_unknown_words_are_told_from_literal_ones(ngram, seqlm, figures):
-    found = figures(ngram, stdin=b"the <unk> sees a zyzzyva .\n")
-    assert (found["oov"], found["literal_unk"], found["tokens"]) == (1, 1, 7)
-    assert found["lower_bound"]
+def test_unknown_words_and_literal_unk_are_counted_apart(ngram, seqlm, figures):
+    record = figures(ngram, stdin=b"the <unk> sees a zyzzyva .\n")
+    assert (record["oov"], record["literal_unk"], record["tokens"]) == (1, 1, 7)
+    assert record["lower_bound"]
     result = seqlm("eval", "-m", ngram, "--metric", "bits-per-byte", stdin=b"the <unk> .\n")
     assert result.warnings == ["1 literal <unk> in the text: rates are lower bounds"]
 
 
-def test_a_zero_probability_is_an_infinite_perplexity_and_said(toy, seqlm):
+def test_a_zero_probability_is_an_infinite_perplexity_with_a_warning(toy, seqlm):
     assert seqlm("count", toy.train, "--smoothing", "mle", "-o", "mle").code == 0
     result = seqlm("eval", "-m", "mle", stdin=b"otter otter otter\n")
     assert (result.code, result.out) == (0, "inf\n")
     assert "probability 0" in result.warnings[0]
-    found = json.loads(seqlm("eval", "-m", "mle", "--json", stdin=b"otter otter otter\n").out)
-    assert found["ppl"] is None
+    record = json.loads(seqlm("eval", "-m", "mle", "--json", stdin=b"otter otter otter\n").out)
+    assert record["ppl"] is None
 
 
 # --------------------------------------------------------------------------------------- adaptation
@@ -217,24 +217,24 @@ ADAPTED = [
 
 
 @pytest.mark.parametrize("flags", ADAPTED, ids=" ".join)
-def test_adapted_figures_are_marked_and_depend_on_nothing_else(
+def test_adapted_figures_are_marked_and_do_not_depend_on_the_batch(
     flags, lstm, toy, figures, seqlm, monkeypatch
 ):
     static = json.loads(seqlm("eval", "-m", lstm, "--json", toy.test).out)
-    found = json.loads(seqlm("eval", "-m", lstm, "--json", *flags, toy.test).out)
+    record = json.loads(seqlm("eval", "-m", lstm, "--json", *flags, toy.test).out)
     mode = "static" if flags[0] == "--softmax-temperature" else "adaptive"
-    assert (static["mode"], found["mode"]) == ("static", mode)
-    assert f"|mode:{mode}|constants:" in found["signature"]
+    assert (static["mode"], record["mode"]) == ("static", mode)
+    assert f"|mode:{mode}|constants:" in record["signature"]
     assert "constants" not in static
     assert "|mode:static|arch:" in static["signature"]
-    assert found["ppl"] != pytest.approx(static["ppl"], rel=1e-4)
-    assert found["constants"].get("window") == (50 if "--neural-cache" in flags else None)
+    assert record["ppl"] != pytest.approx(static["ppl"], rel=1e-4)
+    assert record["constants"].get("window") == (50 if "--neural-cache" in flags else None)
     monkeypatch.setattr(reading, "BLOCK_SIZE", 50)
     again = figures(lstm, *flags, toy.test, "--batch-size", 7)
-    assert again["ppl"] == pytest.approx(found["ppl"], rel=1e-6)
+    assert again["ppl"] == pytest.approx(record["ppl"], rel=1e-6)
 
 
-def test_other_constants_are_another_digest(lstm, toy, seqlm):
+def test_other_constants_have_another_digest(lstm, toy, seqlm):
     def constants(*flags: str) -> str:
         signature = json.loads(seqlm("eval", "-m", lstm, "--json", *flags, toy.test).out)[
             "signature"
@@ -252,7 +252,7 @@ def test_other_constants_are_another_digest(lstm, toy, seqlm):
     assert constants("--neural-cache", "50", "--neural-cache-weight", "0.1") == some[0]
 
 
-def test_what_is_tuned_can_be_given_again_and_is_no_worse(lstm, toy, seqlm, monkeypatch):
+def test_tuned_constants_can_be_given_again_and_are_no_worse(lstm, toy, seqlm, monkeypatch):
     monkeypatch.setattr("seqlm.evaluation.tuning.HILL_CLIMBING_TOKENS", 200)
     flags = ["--neural-cache", "80", "--dynamic", "20", "--dynamic-statistics", toy.train]
     result = seqlm("eval", "-m", lstm, "--json", *flags, "--tune", toy.valid, toy.test)
@@ -262,9 +262,9 @@ def test_what_is_tuned_can_be_given_again_and_is_no_worse(lstm, toy, seqlm, monk
     every_flag = {flag_of(name) for name in settings_of(Adaptation)}
     assert {word for word in given if word.startswith("--")} == every_flag
     again = json.loads(seqlm("eval", "-m", lstm, "--json", *given, toy.test).out)
-    found = json.loads(result.out)
-    assert again["ppl"] == pytest.approx(found["ppl"], rel=1e-6)
-    assert again["signature"] == found["signature"]
+    record = json.loads(result.out)
+    assert again["ppl"] == pytest.approx(record["ppl"], rel=1e-6)
+    assert again["signature"] == record["signature"]
     tuned, plain = (
         json.loads(seqlm("eval", "-m", lstm, "--json", *some, toy.valid).out)["ppl"]
         for some in (given, flags)
@@ -294,13 +294,13 @@ def test_what_is_tuned_can_be_given_again_and_is_no_worse(lstm, toy, seqlm, monk
         (["--metric", "exposure"], "--metric exposure is measured against an --oracle"),
     ],
 )
-def test_adaptation_that_means_nothing(flags, message, lstm, toy, seqlm):
+def test_adaptation_that_has_no_effect_is_refused(flags, message, lstm, toy, seqlm):
     result = seqlm("eval", "-m", lstm, *flags, toy.test)
     assert (result.code, result.out) == (2, "")
     assert message in result.error
 
 
-def test_what_cannot_adapt_is_named(ngram, models, toy, seqlm):
+def test_a_model_that_cannot_be_adapted_is_named(ngram, models, toy, seqlm):
     for model, flag, message in (
         (ngram, "--neural-cache", "is no network: it has no temperature, cache or gradient"),
         (models("gru-word-sentence"), "--dynamic", "starts every line afresh"),
@@ -332,13 +332,13 @@ def test_exposure_is_measured_against_an_oracle(lstm, toy, seqlm):
         "--metric",
         "exposure,ppl,kl-true-prefix,kl-own-prefix",
     ]
-    found = json.loads(seqlm("eval", "-m", lstm, *flags, toy.test).out)
-    assert list(found)[:2] == ["exposure", "ppl"]
-    own, true = found["kl-own-prefix"], found["kl-true-prefix"]
+    record = json.loads(seqlm("eval", "-m", lstm, *flags, toy.test).out)
+    assert list(record)[:2] == ["exposure", "ppl"]
+    own, true = record["kl-own-prefix"], record["kl-true-prefix"]
     assert min(own, true) > 0
-    assert found["exposure"] == pytest.approx(100 * (own / true - 1))
-    assert "|oracle:ngram." in found["signature"]
-    assert json.loads(seqlm("eval", "-m", lstm, *flags, toy.test).out) == found
+    assert record["exposure"] == pytest.approx(100 * (own / true - 1))
+    assert "|oracle:ngram." in record["signature"]
+    assert json.loads(seqlm("eval", "-m", lstm, *flags, toy.test).out) == record
     other = json.loads(seqlm("eval", "-m", lstm, *flags, "--seed", "2", toy.test).out)
     assert other["kl-own-prefix"] != own
     assert other["kl-true-prefix"] == true
@@ -350,14 +350,14 @@ def test_exposure_is_measured_against_an_oracle(lstm, toy, seqlm):
 # ----------------------------------------------------------------------------------------- choosing
 
 
-def test_the_latest_run_is_the_default_and_is_said_in_the_signature(toy, seqlm):
+def test_the_latest_run_is_the_default(toy, seqlm):
     quick = ["--steps", "2", "--width", "4"]
     for name in ("one", "two"):
         assert seqlm("train", toy.train, *quick, "-o", f"checkpoints/{name}").code == 0
-    found = json.loads(seqlm("eval", toy.test, "--json").out)
-    assert found["model"] == "checkpoints/two"
-    found = json.loads(seqlm("eval", toy.test, "--json", env={"SEQLM_MODEL": "one"}).out)
-    assert found["model"] == "checkpoints/one"
+    record = json.loads(seqlm("eval", toy.test, "--json").out)
+    assert record["model"] == "checkpoints/two"
+    record = json.loads(seqlm("eval", toy.test, "--json", env={"SEQLM_MODEL": "one"}).out)
+    assert record["model"] == "checkpoints/one"
 
 
 def test_a_checkpoint_of_a_run_can_be_evaluated(lstm, toy, seqlm):
@@ -398,7 +398,7 @@ def test_every_metric_has_its_name_in_the_help(seqlm):
     assert all(name in out for name in METRICS_BY_NAME)
 
 
-def test_no_text_is_a_fault_of_the_data(lstm, seqlm):
+def test_an_empty_text_is_bad_data(lstm, seqlm):
     result = seqlm("eval", "-m", lstm, stdin=b"")
     assert (result.code, result.out) == (3, "")
     assert "no text to evaluate" in result.error
@@ -407,7 +407,7 @@ def test_no_text_is_a_fault_of_the_data(lstm, seqlm):
 # ------------------------------------------------------------------------------------------ windows
 
 
-def test_windows_overlap_by_what_stride_leaves(seqlm, models, toy):
+def test_windows_overlap_by_their_length_less_the_stride(seqlm, models, toy):
     """By default by half; wider overlaps give each token more to go by, cold blocks least."""
     run = models("transformer-char")
     figures, signatures = {}, {}
@@ -430,7 +430,7 @@ def test_windows_overlap_by_what_stride_leaves(seqlm, models, toy):
         ("transformer-char", ["--stride", "8", "--neural-cache", "9"], "is for static evaluation"),
     ],
 )
-def test_a_stride_that_means_nothing_is_refused(seqlm, models, toy, family, flags, message):
+def test_a_stride_that_has_no_effect_is_refused(seqlm, models, toy, family, flags, message):
     result = seqlm("eval", "-m", models(family), *flags, toy.test)
     assert result.code == 2
     assert message in result.error

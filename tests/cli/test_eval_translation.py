@@ -55,47 +55,47 @@ def run(texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture
-def judged(
+def evaluated(
     run: Path, texts: tuple[Path, Path], seqlm: Callable[..., Result]
 ) -> Callable[..., Result]:
-    def judge(*arguments: object, **options: object) -> Result:
+    def evaluate_run(*arguments: object, **options: object) -> Result:
         source, target = texts
         return seqlm(
             "eval", "-m", run, "--source", source, "--target", target, *arguments, **options
         )
 
-    return judge
+    return evaluate_run
 
 
-def test_one_metric_is_a_number_and_nothing_else(judged):
-    result = judged("--metric", "bleu", "-q")
+def test_one_metric_is_a_number_and_nothing_else(evaluated):
+    result = evaluated("--metric", "bleu", "-q")
     assert result.code == 0, result.err
     assert result.err == ""
     assert result.out.endswith("\n")
     assert 0 <= float(result.out) < 100
 
 
-def test_several_metrics_come_in_the_order_asked(judged):
-    found = {}
+def test_several_metrics_come_in_the_order_asked(evaluated):
+    record = {}
     for names in ("bleu,chrf,ppl", "ppl,bleu,chrf"):
-        result = judged("--metric", names)
+        result = evaluated("--metric", names)
         assert result.code == 0, result.err
         rows = [line.split("\t") for line in result.out.splitlines()]
         assert ",".join(name for name, _ in rows) == names
-        found[names] = sorted(rows)
-    first, second = found.values()
+        record[names] = sorted(rows)
+    first, second = record.values()
     assert first == second
 
 
-def test_bleu_and_chrf_are_the_default(judged):
-    rows = judged().out.splitlines()
+def test_bleu_and_chrf_are_the_default(evaluated):
+    rows = evaluated().out.splitlines()
     assert [row.split("\t")[0] for row in rows] == ["bleu", "chrf"]
 
 
-def test_what_was_measured_is_said_on_stderr(judged):
-    said = judged("--metric", "bleu,ppl", "--beam", "2").err
-    assert "4 lines; 14 tokens of the source (0 out of vocabulary), 14 of the target" in said
-    bleu, ppl = said.splitlines()[-2:]
+def test_counts_and_signatures_are_printed_on_stderr(evaluated):
+    messages = evaluated("--metric", "bleu,ppl", "--beam", "2").err
+    assert "4 lines; 14 tokens of the source (0 out of vocabulary), 14 of the target" in messages
+    bleu, ppl = messages.splitlines()[-2:]
     assert bleu.startswith("bleu: nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     assert "|beam:2|length:simple.1|" in bleu
     assert ppl.startswith("ppl: unit:word|vocab:")
@@ -104,21 +104,21 @@ def test_what_was_measured_is_said_on_stderr(judged):
     assert "weights:" in ppl
 
 
-def test_json_is_one_object(judged, run):
-    result = judged("--metric", "ppl,chrf", "--json", "-q")
+def test_json_is_one_object(evaluated, run):
+    result = evaluated("--metric", "ppl,chrf", "--json", "-q")
     assert result.out.count("\n") == 1
-    found = json.loads(result.out)
-    assert list(found)[:2] == ["ppl", "chrf"]
-    assert (found["lines"], found["tokens"], found["source_tokens"]) == (4, 14, 14)
-    assert found["model"] == str(run)
-    assert set(found["signatures"]) == {"ppl", "chrf"}
-    one_by_one = json.loads(judged("--metric", "ppl,chrf", "--json", "--batch-size", "1").out)
-    assert one_by_one.pop("signatures") == found.pop("signatures")
-    assert one_by_one.pop("model") == found.pop("model")
-    assert one_by_one == pytest.approx(found, rel=1e-6)
+    record = json.loads(result.out)
+    assert list(record)[:2] == ["ppl", "chrf"]
+    assert (record["lines"], record["tokens"], record["source_tokens"]) == (4, 14, 14)
+    assert record["model"] == str(run)
+    assert set(record["signatures"]) == {"ppl", "chrf"}
+    one_by_one = json.loads(evaluated("--metric", "ppl,chrf", "--json", "--batch-size", "1").out)
+    assert one_by_one.pop("signatures") == record.pop("signatures")
+    assert one_by_one.pop("model") == record.pop("model")
+    assert one_by_one == pytest.approx(record, rel=1e-6)
 
 
-def test_the_flags_of_the_search_arrive(judged, monkeypatch):
+def test_the_flags_of_the_search_arrive(evaluated, monkeypatch):
     asked = []
     measured = evaluate.evaluate_translator
 
@@ -131,18 +131,18 @@ def test_the_flags_of_the_search_arrive(judged, monkeypatch):
         "--beam 3 --length-penalty 0.6 --normalization gnmt --coverage-penalty 0.2"
         " --max-length-ratio 3"
     )
-    assert judged(*flags.split()).code == 0
-    assert judged().code == 0
+    assert evaluated(*flags.split()).code == 0
+    assert evaluated().code == 0
     given, default = asked
     assert (given.beam, given.length_penalty, given.normalization) == (3, 0.6, "gnmt")
     assert (given.coverage_penalty, given.max_length_ratio) == (0.2, 3)
     assert (default.beam, default.length_penalty, default.normalization) == (5, 1, "simple")
 
 
-def test_a_side_may_come_from_a_pipe(judged, run, texts, seqlm):
+def test_a_side_may_come_from_a_pipe(evaluated, run, texts, seqlm):
     source, target = texts
     piped = seqlm("eval", "-m", run, "--source", "-", "--target", target, stdin=source.read_bytes())
-    assert piped.out == judged().out
+    assert piped.out == evaluated().out
 
 
 # ------------------------------------------------------------------------------------- refusals
@@ -170,8 +170,8 @@ def test_sides_of_unequal_length_are_bad_data(run, texts, tmp_path, seqlm):
         ("--normalization simpel", "did you mean 'simple'"),
     ],
 )
-def test_what_means_nothing_is_refused_in_one_line(flags, fault, judged):
-    result = judged(*flags.split())
+def test_options_that_do_not_fit_are_refused_in_one_line(flags, fault, evaluated):
+    result = evaluated(*flags.split())
     assert result.code == 2
     assert fault in result.error
 
@@ -182,7 +182,7 @@ def test_one_side_is_not_enough(run, texts, seqlm):
     assert "name --target as well" in result.error
 
 
-def test_a_search_is_nothing_for_a_language_model(lstm, toy, seqlm):
+def test_options_of_translation_are_refused_for_a_language_model(lstm, toy, seqlm):
     result = seqlm("eval", "-m", lstm, toy.test, "--beam", "5")
     assert result.code == 2
     assert "--beam is for translators: it needs --source and --target" in result.error
@@ -194,9 +194,9 @@ def test_a_language_model_translates_nothing(lstm, texts, seqlm):
     assert "is a language model, and this needs a translator" in result.error
 
 
-def test_without_sacrebleu_one_line_says_what_to_install(judged, monkeypatch):
+def test_without_sacrebleu_one_line_says_what_to_install(evaluated, monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
-    result = judged("--metric", "bleu")
+    result = evaluated("--metric", "bleu")
     assert result.code == 2
     assert "pip install 'seqlm[translate]'" in result.error
-    assert judged("--metric", "ppl").code == 0
+    assert evaluated("--metric", "ppl").code == 0

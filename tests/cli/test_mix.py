@@ -81,7 +81,7 @@ def named(*models: Path) -> list[object]:
 # ------------------------------------------------------------------------------------------ figures
 
 
-def test_a_mixture_adds_up_what_each_says_in_its_own_context(runs, toy, log_probs, figures):
+def test_a_mixture_adds_up_the_models_each_in_its_own_context(runs, toy, log_probs, figures):
     each = [log_probs("-m", model, toy.test) for model in runs]
     weights = [0.4, 0.3, 0.2, 0.1]
     slow = [math.log(sum(w * math.exp(x) for w, x in zip(weights, row))) for row in zip(*each)]
@@ -137,14 +137,14 @@ def test_tuned_weights_can_be_given_again_and_are_better_than_others(runs, toy, 
     models = [*named(runs.ngram, runs.gru), "--cache", 100]
     result = seqlm("eval", "--json", *models, "--tune", toy.valid, toy.test)
     (line,) = [line for line in result.err.splitlines() if line.startswith("tuned on ")]
-    found = json.loads(result.out)
+    record = json.loads(result.out)
     *constants, mix, weights = line.split(": ", 1)[1].split()
     assert constants[::2] == ["--softmax-temperature"]
     assert mix == "--mix"
-    assert [float(weight) for weight in weights.split(",")] == found["weights"]
+    assert [float(weight) for weight in weights.split(",")] == record["weights"]
     again = figures(*models, *constants, "--mix", weights, toy.test)
-    assert again["ppl"] == pytest.approx(found["ppl"], rel=1e-12)
-    assert again["signature"] == found["signature"]
+    assert again["ppl"] == pytest.approx(record["ppl"], rel=1e-12)
+    assert again["signature"] == record["signature"]
 
     held_out = figures(*models, *constants, "--mix", weights, toy.valid)["ppl"]
     for other in ("0.5,0.3,0.2", "0.9,0.05,0.05", "0.2,0.7,0.1", "1,0,0", "0,1,0"):
@@ -178,11 +178,11 @@ def test_a_held_out_text_may_be_piped_in(runs, toy, figures):
 
 def test_the_signature_names_models_and_weights(runs, toy, figures):
     models = [*named(runs.ngram, runs.lstm), "--cache", 60]
-    found = figures(*models, "--mix", "0.5,0.3,0.2", toy.test)
-    assert found["models"] == [str(runs.ngram), str(runs.lstm), "cache"]
-    assert found["weights"] == [0.5, 0.3, 0.2]
-    assert "model" not in found
-    parts = dict(part.split(":", 1) for part in found["signature"].split("|"))
+    record = figures(*models, "--mix", "0.5,0.3,0.2", toy.test)
+    assert record["models"] == [str(runs.ngram), str(runs.lstm), "cache"]
+    assert record["weights"] == [0.5, 0.3, 0.2]
+    assert "model" not in record
+    parts = dict(part.split(":", 1) for part in record["signature"].split("|"))
     ngram, lstm, cache = (each.split("*") for each in parts["mix"].split("+"))
     assert (ngram[0], lstm[0], cache[0]) == ("0.5", "0.3", "0.2")
     assert ngram[1].startswith("ngram.sentence.")
@@ -212,7 +212,7 @@ def test_the_signature_names_models_and_weights(runs, toy, figures):
     ],
 )
 @pytest.mark.parametrize("command", ["eval", "sample"])
-def test_weights_that_mean_nothing(command, flags, message, runs, toy, seqlm):
+def test_weights_that_do_not_fit_are_refused(command, flags, message, runs, toy, seqlm):
     text = [toy.test] if command == "eval" else []
     result = seqlm(command, *named(runs.ngram, runs.other), *flags, *text)
     assert (result.code, result.out) == (2, "")
@@ -233,8 +233,8 @@ def test_any_weights_are_a_distribution_or_one_error(mix, models):
 
 
 def test_weights_may_miss_one_by_a_rounding_error(runs, toy, figures):
-    found = figures(*named(*runs[:3]), "--mix", "0.333,0.333,0.333", toy.test)
-    assert found["weights"] == pytest.approx([1 / 3] * 3)
+    record = figures(*named(*runs[:3]), "--mix", "0.333,0.333,0.333", toy.test)
+    assert record["weights"] == pytest.approx([1 / 3] * 3)
 
 
 @pytest.mark.parametrize("flags", [["--mix", "1"], ["--tune", "valid"]])
@@ -264,7 +264,7 @@ def test_models_of_other_vocabularies_are_refused(runs, lstm, models, toy, seqlm
         assert "tokens of one are of kind word, of the other char" in result.error
 
 
-def test_a_model_that_is_not_there_is_named_before_anything_is_loaded(runs, toy, seqlm):
+def test_a_missing_model_is_named_before_anything_is_loaded(runs, toy, seqlm):
     result = seqlm("eval", *named(runs.ngram, Path("nowhere")), toy.test)
     assert (result.code, result.out) == (4, "")
     assert result.err == "seqlm: error: no model nowhere\n"
@@ -319,14 +319,15 @@ def arpa(workplace: Path) -> Path:
 def test_a_file_is_an_arpa_model(arpa, figures):
     text = b"frog heron\nheron frog toad\n"
     log10s = [-0.3, -0.5, -0.7, -0.1 - 0.6, -0.4, -0.2 - 1.0, -0.7]
-    found = figures("-m", arpa, stdin=text)
-    assert found["log_prob"] == pytest.approx(math.log(10) * sum(log10s))
-    assert found["model"] == str(arpa)
+    record = figures("-m", arpa, stdin=text)
+    assert record["log_prob"] == pytest.approx(math.log(10) * sum(log10s))
+    assert record["model"] == str(arpa)
     digest = hashlib.sha256(arpa.read_bytes()).hexdigest()[:12]
     assert (
-        f"context:sentence|eos:scored|mode:static|arch:ngram|weights:{digest}" in found["signature"]
+        f"context:sentence|eos:scored|mode:static|arch:ngram|weights:{digest}"
+        in record["signature"]
     )
-    assert figures(stdin=text, env={"SEQLM_MODEL": str(arpa)}) == found
+    assert figures(stdin=text, env={"SEQLM_MODEL": str(arpa)}) == record
 
 
 def test_an_arpa_model_is_mixed_and_sampled_like_a_run(arpa, seqlm, figures):
@@ -375,11 +376,11 @@ def test_samples_come_from_the_mixture(runs, seqlm):
     assert sample(*cached, "--prompt", "the frog", "-n", 2).startswith("the frog")
 
 
-def test_a_beam_score_is_what_eval_says(runs, seqlm, figures):
+def test_the_score_of_a_beam_is_that_of_eval(runs, seqlm, figures):
     models = [*named(runs.ngram, runs.gru), "--mix", "0.3,0.7"]
     out = seqlm("sample", *models, "--beam", 12, "--nbest", 6, "--json").out
-    lines = [found for found in json.loads(out)["found"] if found["text"].strip()]
+    lines = [record for record in json.loads(out)["found"] if record["text"].strip()]
     assert len(lines) >= 3
     for line in lines:
-        found = figures(*models, stdin=line["text"].encode())
-        assert found["log_prob"] == pytest.approx(line["log_prob"], abs=1e-5)
+        record = figures(*models, stdin=line["text"].encode())
+        assert record["log_prob"] == pytest.approx(line["log_prob"], abs=1e-5)

@@ -66,7 +66,7 @@ def test_a_default_seed_is_said(lstm, seqlm):
         assert "seed" not in seqlm("sample", "-m", lstm, *flags).err
 
 
-def test_more_samples_begin_with_the_fewer(family, sample):
+def test_the_first_of_many_samples_are_the_few(family, sample):
     few, many = sample(family, "-n", 3), sample(family, "-n", 12)
     assert many.startswith(few)
 
@@ -111,7 +111,7 @@ def test_a_prompt_of_stdin_is_that_of_the_flag(lstm, sample):
     )
 
 
-def test_no_prompts_no_samples(lstm, sample):
+def test_without_prompts_there_are_no_samples(lstm, sample):
     assert sample(lstm, "--prompt", "-", stdin=b"") == ""
 
 
@@ -178,7 +178,7 @@ def test_no_ngram_occurs_twice_in_a_text_and_its_prompt(flags, lstm, sample):
         assert ("the", "frog") not in after[1:]
 
 
-def test_a_penalty_leaves_fewer_words_that_come_again(lstm, sample):
+def test_a_repetition_penalty_leaves_fewer_repeated_words(lstm, sample):
     def repeated(*flags: object) -> int:
         lines = sample(lstm, "--stop", "none", "-n", 1, "--max-tokens", 300, *flags)
         return len(lines.split()) - len(set(lines.split()))
@@ -206,7 +206,7 @@ def test_a_length_penalty_means_what_it_means_in_translate(normalization, ngram,
     assert (out == sample(ngram, *flags)) == (normalization == "simple")
 
 
-def test_a_beam_tells_the_probability_of_the_model_whatever_was_held_against_it(ngram, sample):
+def test_a_repetition_penalty_changes_the_score_and_not_the_log_probability(ngram, sample):
     flags = ["--beam", 6, "--nbest", 6, "--prompt", "the frog sees", "--json"]
     plain, found = (
         {one["text"]: one for one in json.loads(sample(ngram, *flags, *more))["found"]}
@@ -249,7 +249,7 @@ def test_a_beam_tells_the_probability_of_the_model_whatever_was_held_against_it(
         (["--num-threads", "0"], "--num-threads"),
     ],
 )
-def test_what_means_nothing_is_a_mistake_of_usage(flags, message, lstm, seqlm):
+def test_options_that_do_not_fit_are_refused(flags, message, lstm, seqlm):
     result = seqlm("sample", "-m", lstm, *flags)
     assert (result.code, result.out) == (2, "")
     assert message in result.error

@@ -113,7 +113,7 @@ def test_there_is_a_line_for_every_line(flags, run, bpe, translate):
 
 
 @pytest.mark.parametrize("flags", [["--batch-size", 1], ["--batch-size", 2], ["-q"]], ids=str)
-def test_how_they_are_batched_changes_nothing(flags, run, translate):
+def test_the_batch_size_changes_no_translation(flags, run, translate):
     assert translate(run, *flags) == translate(run)
 
 
@@ -138,7 +138,7 @@ def test_invalid_text_is_refused_or_replaced(run, seqlm):
         assert (replaced.code, replaced.out.count("\n")) == (0, 2)
 
 
-def test_files_are_there_before_the_first_is_translated(run, seqlm, workplace):
+def test_a_missing_file_is_reported_before_the_first_line_is_translated(run, seqlm, workplace):
     (workplace / "one").write_text(TEXT)
     for files in (["one", "two"], ["one", "--score-target", "two"]):
         result = seqlm("translate", "-m", run, *files)
@@ -146,7 +146,7 @@ def test_files_are_there_before_the_first_is_translated(run, seqlm, workplace):
         assert "no file two" in result.error
 
 
-def test_line_by_line_means_what_it_means_in_blocks(run, seqlm):
+def test_lines_are_read_alike_one_by_one_and_in_blocks(run, seqlm):
     text = b"\xef\xbb\xbfthe frog\r\r\nthe pike\r\n\r\na heron\r"
     for data in (text, gzip.compress(text)):
         flags = (["--batch-size", 1], ["--buffer", 1], [], ["--buffer", 2, "--json"])
@@ -181,7 +181,7 @@ def test_a_line_without_end_is_cut(run, seqlm):
     assert (result.code, result.out) == (0, short.out)
 
 
-def test_what_has_no_end_is_told(run, seqlm):
+def test_translations_cut_at_their_limit_are_counted(run, seqlm):
     result = seqlm(
         "translate", "-m", run, "--max-length-ratio", 0.1, "--sample", "-t", 5, stdin=b"the\n"
     )
@@ -292,7 +292,7 @@ def test_given_targets_are_scored(run, pond, seqlm, workplace):
 # ---------------------------------------------------------------------------------------- pictures
 
 
-def test_the_first_sentence_is_drawn(run, seqlm, workplace):
+def test_the_attention_of_the_first_sentence_is_plotted(run, seqlm, workplace):
     result = seqlm(
         "translate", "-m", run, "-q", "--plot", "-", stdin=b"\nthe frog sleeps\na pike\n"
     )
@@ -308,7 +308,7 @@ def test_the_first_sentence_is_drawn(run, seqlm, workplace):
 # ----------------------------------------------------------------------------------- several models
 
 
-def test_a_model_twice_is_the_model(run, seqlm, translate):
+def test_an_ensemble_of_a_model_with_itself_is_the_model(run, seqlm, translate):
     result = seqlm("translate", "-m", run, "-m", run, stdin=TEXT.encode())
     assert (result.code, result.out) == (0, translate(run))
 
@@ -322,7 +322,7 @@ def test_models_of_other_vocabularies_cannot_translate_together(run, bpe, seqlm)
 # ------------------------------------------------------------------------------- the wrong model
 
 
-def test_a_model_that_does_something_else_is_refused(run, lstm, seqlm):
+def test_a_model_of_another_task_is_refused(run, lstm, seqlm):
     result = seqlm("translate", "-m", lstm)
     assert (result.code, result.out) == (4, "")
     assert result.error == f"{lstm} is a language model, and this needs a translator"
@@ -332,7 +332,9 @@ def test_a_model_that_does_something_else_is_refused(run, lstm, seqlm):
         assert result.error == f"{run} is a translator, and this needs a language model"
 
 
-def test_the_latest_run_must_do_and_the_newest_that_does_is_named(run, lstm, seqlm, workplace):
+def test_a_latest_run_of_another_task_is_refused_and_the_newest_that_fits_is_named(
+    run, lstm, seqlm, workplace
+):
     for name, model, when in [("old", run, "2026-01-01"), ("new", lstm, "2026-01-02")]:
         copy = RunFolder(Path(shutil.copytree(model, workplace / "checkpoints" / name)))
         copy.write_config(replace(copy.read_config(), finished=when))
@@ -384,7 +386,7 @@ def test_a_model_without_attention_aligns_nothing(runs, seqlm):
     ],
     ids=str,
 )
-def test_what_means_nothing_is_a_mistake_of_usage(flags, message, run, seqlm):
+def test_options_that_do_not_fit_are_refused(flags, message, run, seqlm):
     result = seqlm("translate", "-m", run, *flags, stdin=b"the frog\n")
     assert (result.code, result.out) == (2, "")
     assert message in result.error
@@ -400,7 +402,7 @@ def process(run: Path, *flags: object, **streams: Any) -> subprocess.Popen[bytes
     )  # fmt: skip
 
 
-def test_a_reader_that_has_enough_is_no_error(run, tmp_path):
+def test_a_closed_pipe_is_no_error(run, tmp_path):
     (tmp_path / "text").write_text("the frog sees the pike\n" * 600)
     pipe = subprocess.PIPE
     with process(

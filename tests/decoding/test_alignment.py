@@ -54,7 +54,7 @@ def test_the_words_of_the_pieces_are_those_of_the_line(
 
 
 @pytest.mark.parametrize("tokenizer", tokenizers(), ids=lambda one: one.kind)
-def test_what_is_written_is_what_was_read(tokenizer: Tokenizer) -> None:
+def test_pieces_of_ids_are_those_of_the_block_they_encode(tokenizer: Tokenizer) -> None:
     block = Block("a bé bb\n".encode(), "text", 1)
     ids = tokenizer.encode(block)
     pieces = pieces_of_ids(tokenizer, ids.tolist())
@@ -62,7 +62,7 @@ def test_what_is_written_is_what_was_read(tokenizer: Tokenizer) -> None:
     assert b"".join(pieces) + b"\n" == block.data
 
 
-def test_a_word_looks_where_its_tokens_look_together() -> None:
+def test_the_attention_of_a_word_is_that_of_all_its_tokens() -> None:
     source = [b"ha", b"us", b" the", b""]  # two words and the end
     target = [b"the", b" ho", b"use", b""]
     attention = torch.tensor(

@@ -15,7 +15,7 @@ ATTENTION = torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0]])
 SOURCE, TARGET = ["das", "$Haus", "</s>"], ["the", "maison", "</s>"]
 
 
-def test_tokens_are_named_by_their_text() -> None:
+def test_labels_are_the_text_of_tokens() -> None:
     assert attention_plot.token_labels([b"the", b" ho", b"use", b" ", b"\xff", b""]) == [
         "the", "ho", "use", "·", "\ufffd", "</s>",
     ]  # fmt: skip
@@ -63,7 +63,7 @@ def test_characters_are_darker_where_there_is_more() -> None:
     )
 
 
-def test_a_terminal_with_colours_is_painted() -> None:
+def test_a_terminal_with_colors_is_painted() -> None:
     painted = attention_plot.text_plot(ATTENTION, SOURCE, TARGET, color=True)
     assert painted.splitlines()[-1] == "</s>   " + 2 * square(232) + square(255)
     assert painted.splitlines()[-3] == "the    " + square(255) + 2 * square(232)

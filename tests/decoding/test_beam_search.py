@@ -42,8 +42,8 @@ def score(
     return value + b * coverage.clamp(max=1).log().sum().item()
 
 
-def order(found: list[Plain]) -> list[Plain]:
-    return sorted(found, key=lambda one: (one[0][-1:] == (EOS,), one[2]), reverse=True)
+def order(finished: list[Plain]) -> list[Plain]:
+    return sorted(finished, key=lambda one: (one[0][-1:] == (EOS,), one[2]), reverse=True)
 
 
 def plain_beam(
@@ -56,7 +56,7 @@ def plain_beam(
     how: str = "simple",
 ) -> list[Plain]:
     alive: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
-    found: list[Plain] = []
+    finished: list[Plain] = []
     for _ in range(steps):
         candidates = []
         for tokens, log_prob in alive:
@@ -64,27 +64,27 @@ def plain_beam(
             for token, more in enumerate(model.log_probs(state)[0].tolist()):
                 candidates.append(((*tokens, token), log_prob + more))
         candidates.sort(key=lambda one: -one[1])  # stable: by rank, then by token
-        found += [
+        finished += [
             (tokens, log_prob, score(model, start, tokens, log_prob, alpha, beta, how))
             for tokens, log_prob in candidates[:width]
             if tokens[-1] == EOS and log_prob > -math.inf
         ]
         alive = [one for one in candidates if one[0][-1] != EOS and one[1] > -math.inf][:width]
-    found += [(y, p, score(model, start, y, p, alpha, beta, how)) for y, p in alive]
-    return order(found)[:width]
+    finished += [(y, p, score(model, start, y, p, alpha, beta, how)) for y, p in alive]
+    return order(finished)[:width]
 
 
 def enumerated(model: Tabular, steps: int, alpha: float) -> list[Plain]:
     """Every sequence that ends within `steps`, or is that long and has not ended."""
-    found = []
+    finished = []
     for length in range(1, steps + 1):
         for y in itertools.product(range(len(model.table)), repeat=length):
             if EOS in y[:-1] or (y[-1] != EOS and length < steps):
                 continue
             log_prob = model.score(model.start(1), torch.tensor([y]))[0].sum().item()
             if log_prob > -math.inf:
-                found.append((y, log_prob, score(model, model.start(1), y, log_prob, alpha, 0)))
-    return order(found)
+                finished.append((y, log_prob, score(model, model.start(1), y, log_prob, alpha, 0)))
+    return order(finished)
 
 
 def plain(hypotheses: list[Hypothesis]) -> list[Plain]:
@@ -92,9 +92,9 @@ def plain(hypotheses: list[Hypothesis]) -> list[Plain]:
 
 
 def assert_same(hypotheses: list[Hypothesis], expected: list[Plain]) -> None:
-    found = plain(hypotheses)
-    assert [one[0] for one in found] == [one[0] for one in expected]
-    for a, b in zip(found, expected):
+    finished = plain(hypotheses)
+    assert [one[0] for one in finished] == [one[0] for one in expected]
+    for a, b in zip(finished, expected):
         assert a[1:] == pytest.approx(b[1:], abs=1e-9)
 
 
@@ -117,7 +117,7 @@ normalizations = st.sampled_from(get_args(Normalization))
     alphas,
     normalizations,
 )
-def test_the_search_is_the_plain_one(
+def test_beam_search_equals_a_plain_implementation(
     table: Tensor, width: int, steps: list[int], alpha: float, how: Normalization
 ) -> None:
     """In a batch, each source with its own limit; with ties, zeros and beams wider than V."""
@@ -125,8 +125,10 @@ def test_the_search_is_the_plain_one(
     firsts = torch.arange(len(steps))[:, None] % table.shape[0]
     state = model.advance(model.start(len(steps)), firsts)
     limits = torch.tensor(steps)
-    found = beam_search(model, state, width, limits, EOS, length_penalty=alpha, normalization=how)
-    for hypotheses, first, limit in zip(found, firsts, steps, strict=True):
+    finished = beam_search(
+        model, state, width, limits, EOS, length_penalty=alpha, normalization=how
+    )
+    for hypotheses, first, limit in zip(finished, firsts, steps, strict=True):
         start = model.advance(model.start(1), first[None])
         assert_same(hypotheses, plain_beam(model, start, width, limit, alpha, 0, how))
 
@@ -146,7 +148,7 @@ def test_coverage_counts_real_positions_only(
     gaze = torch.randn(4, 3, generator=noise) * 2
     model = Attending(random_table(2, 4, seed), gaze)
     source, lengths = torch.randn(3, 3, generator=noise), torch.tensor([3, 1, 2])
-    found = beam_search(
+    finished = beam_search(
         model,
         model.read(source, lengths),
         width,
@@ -156,7 +158,7 @@ def test_coverage_counts_real_positions_only(
         coverage_penalty=beta,
         source_lengths=lengths,
     )
-    for row, hypotheses in enumerate(found):
+    for row, hypotheses in enumerate(finished):
         alone = slice(row, row + 1)
         start = model.read(source[alone, : lengths[row]], lengths[alone])
         assert_same(hypotheses, plain_beam(model, start, width, steps, alpha, beta))
@@ -173,9 +175,9 @@ def test_a_wide_beam_is_enumeration(table: Tensor, steps: int, alpha: float) -> 
     model = Tabular(table)
     everything = enumerated(model, steps, alpha)
     width = len(table) ** steps
-    [found] = beam_search(model, model.start(1), width, steps, EOS, length_penalty=alpha)
-    assert [one[2] for one in plain(found)] == pytest.approx([one[2] for one in everything])
-    assert {one[0] for one in plain(found)} == {one[0] for one in everything}
+    [finished] = beam_search(model, model.start(1), width, steps, EOS, length_penalty=alpha)
+    assert [one[2] for one in plain(finished)] == pytest.approx([one[2] for one in everything])
+    assert {one[0] for one in plain(finished)} == {one[0] for one in everything}
 
 
 @settings(deadline=None, max_examples=60)
@@ -192,7 +194,7 @@ def test_width_one_is_greedy(table: Tensor, steps: int) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(tables, st.integers(2, 6), st.integers(0, 6), alphas, normalizations)
-def test_fewer_wanted_are_the_first_of_more(
+def test_a_smaller_nbest_is_the_head_of_a_larger_one(
     table: Tensor, width: int, steps: int, alpha: float, how: Normalization
 ) -> None:
     model = Tabular(table)
@@ -218,7 +220,7 @@ def test_a_finished_source_costs_no_more_calls(monkeypatch: pytest.MonkeyPatch) 
     assert calls == [3, 3]  # one for the shape, one step
 
 
-def test_the_coverage_penalty_prefers_the_hypothesis_that_read_everything() -> None:
+def test_the_coverage_penalty_prefers_attention_on_every_position() -> None:
     table = torch.full((4, 4), -math.inf, dtype=torch.float64)
     table[EOS, 2], table[EOS, 3] = math.log(0.6), math.log(0.4)
     table[2, EOS] = table[3, EOS] = 0.0

@@ -26,37 +26,41 @@ def model(request: pytest.FixtureRequest) -> Translator:
 def test_given_targets_are_scored_token_by_token(model: Translator, batch_size: int) -> None:
     pairs = [*zip(LINES, reversed(LINES))]
     scored = [*score_targets(model, WORDS, WORDS, iter(pairs), batch_size, align=True)]
-    assert [(one.source.text, one.target.text) for one in scored] == pairs
-    for one in scored:
-        line = Block(f"{one.source.text}\n".encode(), "", 1)
+    assert [(scored_pair.source.text, scored_pair.target.text) for scored_pair in scored] == pairs
+    for scored_pair in scored:
+        line = Block(f"{scored_pair.source.text}\n".encode(), "", 1)
         source = torch.tensor([WORDS.encode(line).tolist()])
         with torch.no_grad():
             state = model.start(source, torch.tensor([source.shape[1]]))
-            for at, token in enumerate(one.target.tokens):
+            for at, token in enumerate(scored_pair.target.tokens):
                 log_prob = model.log_probs(state)[0, token].item()
-                assert one.log_probs[at] == pytest.approx(log_prob, abs=1e-12)
-                behind = model.alignment(state)
-                assert behind is not None
-                assert one.alignment is not None
-                torch.testing.assert_close(one.alignment[at], behind[0])
+                assert scored_pair.log_probs[at] == pytest.approx(log_prob, abs=1e-12)
+                attention = model.alignment(state)
+                assert attention is not None
+                assert scored_pair.alignment is not None
+                torch.testing.assert_close(scored_pair.alignment[at], attention[0])
                 state = model.advance(state, torch.tensor([[token]]))
-        assert one.target.tokens[-1] == EOS
-        assert len(one.log_probs) == one.target.length == len(one.target.pieces)
+        assert scored_pair.target.tokens[-1] == EOS
+        assert (
+            len(scored_pair.log_probs)
+            == scored_pair.target.length
+            == len(scored_pair.target.pieces)
+        )
 
 
-def test_what_a_search_found_is_scored_as_it_was_found(model: Translator) -> None:
+def test_a_translation_is_scored_as_by_the_search_that_found_it(model: Translator) -> None:
     assert isinstance(model, TranslationNetwork)
     model.output_layer.get_parameter("bias").data[EOS] += 3
-    found = [*translate(model, WORDS, WORDS, LINES, TranslationSettings(max_length_ratio=0.5))]
-    ended = [each for each in found if each.best.tokens[-1:] == [EOS]]
+    translated = [*translate(model, WORDS, WORDS, LINES, TranslationSettings(max_length_ratio=0.5))]
+    ended = [line for line in translated if line.best.tokens[-1:] == [EOS]]
     scored = score_targets(
-        model, WORDS, WORDS, [(each.source.text, each.best.text) for each in ended]
+        model, WORDS, WORDS, [(line.source.text, line.best.text) for line in ended]
     )
     assert ended
-    for each, one in zip(ended, scored, strict=True):
-        if UNK not in one.target.tokens:
-            assert one.target.tokens == each.best.tokens
-            assert sum(one.log_probs) == pytest.approx(each.best.log_prob)
+    for line, scored_pair in zip(ended, scored, strict=True):
+        if UNK not in scored_pair.target.tokens:
+            assert scored_pair.target.tokens == line.best.tokens
+            assert sum(scored_pair.log_probs) == pytest.approx(line.best.log_prob)
 
 
 @pytest.mark.parametrize("batch_size", [1, 64])

@@ -31,7 +31,7 @@ def test_tokens_come_one_step_at_a_time() -> None:
     assert rest[:4] == [4, EOS, 2, 3]
 
 
-def test_a_row_that_ended_yields_end_until_all_have() -> None:
+def test_a_row_that_ended_yields_end_until_all_rows_have_ended() -> None:
     model = cycle(2, 3, 4, 5)
     state = model.advance(model.start(3), torch.tensor([[4], [2], [5]]))
     tokens = torch.stack(list(generate(model, state, GREEDY, 50, end=EOS)), 1)

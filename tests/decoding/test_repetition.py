@@ -53,7 +53,7 @@ def batches(draw: st.DrawFn) -> list[list[int]]:
 
 
 @given(batches(), texts, penalties, ngrams, st.integers(0, 9))
-def test_it_is_the_definition(
+def test_the_adjustment_equals_its_definition(
     history: list[list[int]], prompt: list[int], penalty: float, n: int | None, seed: int
 ) -> None:
     """With ties and impossible tokens among the probabilities, a prompt and a history."""
@@ -68,11 +68,11 @@ def test_a_penalty_never_makes_a_token_more_probable() -> None:
     log_probs = torch.randn(3, 9, generator=torch.manual_seed(1)).log_softmax(1)
     after = penalize_tokens(log_probs, torch.tensor([[2, 2, 5]] * 3), 1.3)
     assert (after[:, [2, 5]] < log_probs[:, [2, 5]]).all()
-    kept = [0, 1, 3, 4, 6, 7, 8]
-    assert torch.equal(after[:, kept], log_probs[:, kept])
+    others = [0, 1, 3, 4, 6, 7, 8]
+    assert torch.equal(after[:, others], log_probs[:, others])
 
 
-def test_what_is_left_nothing_is_left_as_it_was() -> None:
+def test_a_row_without_remaining_tokens_is_not_changed() -> None:
     log_probs = torch.tensor([[0.5, 0.5, 0.0], [0.4, 0.3, 0.3]]).log()
     history = torch.tensor([[0, 1], [0, 1]])
     after = forbid_repeats(log_probs, history, 1)
@@ -138,7 +138,7 @@ def plain_beam(
 
 
 @given(texts, penalties, ngrams, st.integers(1, 4), st.integers(0, 10**6))
-def test_a_beam_searches_what_is_left(
+def test_a_beam_searches_the_adjusted_log_probs(
     prompt: list[int], penalty: float, n: int | None, width: int, seed: int
 ) -> None:
     model = Tabular(random_table(2, V, seed))

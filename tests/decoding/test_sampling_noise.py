@@ -34,7 +34,7 @@ def test_a_draw_depends_on_nothing_but_seed_number_and_position(
     assert alone.dtype == torch.float64
 
 
-def test_before_counts_the_tokens_of_the_prompt() -> None:
+def test_the_offset_counts_the_tokens_of_the_prompt() -> None:
     numbers = range(5)
     assert torch.equal(Noise.of(3, numbers, 4).uniform(2), Noise.of(3, numbers).uniform(6))
 

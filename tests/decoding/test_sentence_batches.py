@@ -11,7 +11,7 @@ from seqlm.text.reading import Block
 from tests.decoding.translators import KINDS
 
 
-def test_white_space_is_what_it_is_in_training() -> None:
+def test_blank_lines_are_those_that_training_leaves_out() -> None:
     lines = ["", " \t\v\f\r", "\xa0", "\u2028", "\x1c", "\x85", "\u3000 ", "the", " e "]
     ids = KINDS["bpe"].encode(Block("".join(f"{line}\n" for line in lines).encode(), "", 1))
     assert [*map(is_blank, lines)] == blank_lines(ids, KINDS["bpe"]).tolist()

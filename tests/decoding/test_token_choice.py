@@ -41,7 +41,7 @@ def survivors(row: Tensor) -> set[int]:
 
 
 @given(distributions(), st.data())
-def test_highest_is_the_head_of_a_stable_sort(log_probs: Tensor, data: st.DataObject) -> None:
+def test_top_ids_are_the_head_of_a_stable_sort(log_probs: Tensor, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, log_probs.shape[1]))
     assert top_ids(log_probs, k).tolist() == [ranked(row)[:k] for row in log_probs]
 

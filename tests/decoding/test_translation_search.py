@@ -1,4 +1,4 @@
-"""Translation of lines: as many out as in, each as if it were alone."""
+"""Translation of lines: as many out as in, and each as if it were alone."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def test_whatever_the_text_there_is_a_line_for_every_line(
     tokenizer = KINDS[kind]
     model = random_model("gru", len(tokenizer), width=4)
     search = TranslationSettings(beam=2, max_length_ratio=0.3)
-    found = [*translate(model, tokenizer, tokenizer, lines, search, batch_size, buffer)]
-    assert [each.source.text for each in found] == lines
-    for each in found:
-        assert "\n" not in each.best.text
-        assert each.source.text.strip(" \t\r\v\f") or each.best.text == ""
+    translated = [*translate(model, tokenizer, tokenizer, lines, search, batch_size, buffer)]
+    assert [line.source.text for line in translated] == lines
+    for line in translated:
+        assert "\n" not in line.best.text
+        assert line.source.text.strip(" \t\r\v\f") or line.best.text == ""
 
 
-def test_a_blank_line_is_not_the_models_business(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blank_line_is_not_handed_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model("gru", len(WORDS), width=4)
     monkeypatch.setattr(model, "start", None)
     assert texts(translate(model, WORDS, WORDS, ["", "  ", "\t\v\f\r"])) == [""] * 3
@@ -70,10 +70,15 @@ def test_a_reserved_word_is_read_as_unknown_with_a_warning() -> None:
     lines = ["it", "the <s> </s> frog", "", "<s>it </s", "</s>"]
     for batch_size in (1, 64):
         with pytest.warns(UserWarning, match="are reserved, and read as <unk>") as seen:
-            found = [*translate(Copier(len(WORDS)), WORDS, WORDS, lines, batch_size=batch_size)]
-        assert [str(one.message).split(":")[0] for one in seen] == ["line 2", "line 5"]
-        assert [each.source.text for each in found] == lines
-        assert texts(iter(found)) == ["it", "the <unk> <unk> frog", "", "<unk> <unk>", "<unk>"]
+            translated = [
+                *translate(Copier(len(WORDS)), WORDS, WORDS, lines, batch_size=batch_size)
+            ]
+        assert [str(x.message).split(":")[0] for x in seen] == [
+            "line 2",
+            "line 5",
+        ]
+        assert [line.source.text for line in translated] == lines
+        assert texts(iter(translated)) == ["it", "the <unk> <unk> frog", "", "<unk> <unk>", "<unk>"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = random_model("gru", len(KINDS["char"]), width=4)
@@ -113,79 +118,79 @@ def test_no_batch_and_no_buffer_changes_anything(
     model: Translator, search: TranslationSettings
 ) -> None:
     alone = [*translate(model, WORDS, WORDS, LINES, search, 1)]
-    assert len({one.text for each in alone for one in each.translations}) > 3
+    assert len({x.text for line in alone for x in line.translations}) > 3
     for batch_size, buffer in [(2, 3), (64, None), (3, 100)]:
         together = translate(model, WORDS, WORDS, LINES, search, batch_size, buffer)
         for a, b in zip(alone, together, strict=True):
-            assert [one.tokens for one in a.translations] == [one.tokens for one in b.translations]
-            for one, other in zip(a.translations, b.translations):
-                assert one.score == pytest.approx(other.score, abs=1e-12)
-                if one.alignment is not None or other.alignment is not None:
-                    torch.testing.assert_close(one.alignment, other.alignment, atol=1e-12, rtol=0)
+            assert [x.tokens for x in a.translations] == [
+                translation.tokens for translation in b.translations
+            ]
+            for translation, other in zip(a.translations, b.translations):
+                assert translation.score == pytest.approx(other.score, abs=1e-12)
+                if translation.alignment is not None or other.alignment is not None:
+                    torch.testing.assert_close(
+                        translation.alignment, other.alignment, atol=1e-12, rtol=0
+                    )
 
 
 def test_translations_are_those_of_a_plain_beam(model: Translator) -> None:
     search = TranslationSettings(beam=3, nbest=3, max_length_ratio=0.5)
-    found = translate(model, WORDS, WORDS, LINES, search)
-    for each in found:
-        if not each.source.text.strip():
+    translated = translate(model, WORDS, WORDS, LINES, search)
+    for line in translated:
+        if not line.source.text.strip():
             continue
-        length = each.source.length
+        length = line.source.length
         with torch.no_grad():
-            start = model.start(torch.tensor([each.source.tokens]), torch.tensor([length]))
+            start = model.start(torch.tensor([line.source.tokens]), torch.tensor([length]))
             expected = plain_beam(model, start, 3, length // 2 + EXTRA_TOKENS, 1.0, 0.0, "simple")
-        assert [tuple(one.tokens) for one in each.translations] == [one[0] for one in expected]
-        assert [one.score for one in each.translations] == pytest.approx(
-            [one[2] for one in expected]
-        )
-        assert [one.log_prob for one in each.translations] == pytest.approx(
-            [one[1] for one in expected]
-        )
+        assert [tuple(x.tokens) for x in line.translations] == [x[0] for x in expected]
+        assert [x.score for x in line.translations] == pytest.approx([x[2] for x in expected])
+        assert [x.log_prob for x in line.translations] == pytest.approx([x[1] for x in expected])
 
 
 def test_a_sample_is_drawn_by_seed_and_line() -> None:
     model = random_model("gru", len(WORDS), width=8)
-    found = [
+    translated = [
         *translate(
             model, WORDS, WORDS, LINES, TranslationSettings(sample=True, temperature=0.9, seed=4)
         )
     ]
-    for number, each in enumerate(found):
-        if not each.source.text.strip():
+    for number, line in enumerate(translated):
+        if not line.source.text.strip():
             continue
         choose = make_chooser(0.9, noise=Noise.of(4, [number]))
         tokens, log_prob = torch.empty(1, 0).long(), 0.0
-        length = torch.tensor([each.source.length])
+        length = torch.tensor([line.source.length])
         with torch.no_grad():
-            state = model.start(torch.tensor([each.source.tokens]), length)
+            state = model.start(torch.tensor([line.source.tokens]), length)
             while tokens.shape[1] < 2 * length + EXTRA_TOKENS and EOS not in tokens:
                 log_probs = model.log_probs(state)
                 token = choose(log_probs, tokens)[:, None]
                 log_prob += log_probs.gather(1, token).item()
                 tokens = torch.cat([tokens, token], 1)
                 state = model.advance(state, token)
-        assert each.best.tokens == tokens[0].tolist()
-        assert each.best.log_prob == pytest.approx(log_prob)
+        assert line.best.tokens == tokens[0].tolist()
+        assert line.best.log_prob == pytest.approx(log_prob)
     other = translate(
         model, WORDS, WORDS, LINES, TranslationSettings(sample=True, temperature=0.9, seed=5)
     )
-    assert texts(iter(found)) != texts(other)
+    assert texts(iter(translated)) != texts(other)
 
 
-def test_the_limit_is_that_of_the_own_source() -> None:
+def test_each_sentence_has_a_limit_by_its_source() -> None:
     model = Copier(len(WORDS), ends=False)
     for limited in (
         TranslationSettings(max_length_ratio=1.5),
         TranslationSettings(max_length_ratio=1.5, sample=True, temperature=0),
     ):
-        found = translate(model, WORDS, WORDS, LINES, limited)
-        for each in found:
-            if each.source.text.strip():
-                limit = int(1.5 * each.source.length) + EXTRA_TOKENS
-                assert len(each.best.tokens) == limit
+        translated = translate(model, WORDS, WORDS, LINES, limited)
+        for line in translated:
+            if line.source.text.strip():
+                limit = int(1.5 * line.source.length) + EXTRA_TOKENS
+                assert len(line.best.tokens) == limit
 
 
-def test_attention_that_a_model_has_not_is_refused() -> None:
+def test_attention_of_a_model_without_it_is_refused() -> None:
     model = random_model("gru", len(WORDS), width=4, attention="none")
     for search in (TranslationSettings(align=True), TranslationSettings(replace_unk=True)):
         with pytest.raises(ModelError, match="no attention"):
@@ -204,63 +209,66 @@ def test_a_model_of_nothing_but_nan_is_refused() -> None:
 # -------------------------------------------------------------------------------------- attention
 
 
-def test_unknown_words_are_copied_from_where_the_model_looks() -> None:
+def test_unknown_words_are_replaced_by_the_source_word_with_most_attention() -> None:
     model = Copier(len(WORDS))
     lines = ["the pike sees it", "", "Ärger  sees the otter"]
     assert texts(translate(model, WORDS, WORDS, lines)) == [
         "the <unk> sees it", "", "<unk> sees the <unk>",
     ]  # fmt: skip
-    found = [*translate(model, WORDS, WORDS, lines, TranslationSettings(replace_unk=True))]
-    assert texts(iter(found)) == ["the pike sees it", "", "Ärger sees the otter"]
-    assert UNK in found[0].best.tokens
-    assert found[0].best.alignment is None  # not asked for
+    translated = [*translate(model, WORDS, WORDS, lines, TranslationSettings(replace_unk=True))]
+    assert texts(iter(translated)) == ["the pike sees it", "", "Ärger sees the otter"]
+    assert UNK in translated[0].best.tokens
+    assert translated[0].best.alignment is None  # not asked for
 
 
 def test_every_hypothesis_has_the_attention_behind_its_own_tokens(model: Translator) -> None:
-    for each in translate(
+    for line in translate(
         model, WORDS, WORDS, LINES, TranslationSettings(align=True, nbest=4, max_length_ratio=0.5)
     ):
-        if not each.source.text.strip():
-            assert each.best.alignment is None
+        if not line.source.text.strip():
+            assert line.best.alignment is None
             continue
-        source = torch.tensor([each.source.tokens])
-        for one in each.translations:
+        source = torch.tensor([line.source.tokens])
+        for translation in line.translations:
             with torch.no_grad():
                 state = model.start(source, torch.tensor([source.shape[1]]))
                 rows = []
-                for token in one.tokens:
+                for token in translation.tokens:
                     rows.append(model.alignment(state))
                     state = model.advance(state, torch.tensor([[token]]))
             expected = torch.cat([row for row in rows if row is not None])
-            torch.testing.assert_close(one.alignment, expected)
+            torch.testing.assert_close(translation.alignment, expected)
 
 
 # ------------------------------------------------------------------------------------------- greedy
 
 
-class Told(Translator):
-    """Says what a table says, whatever the source; its answers are counted."""
+class TableTranslator(Translator):
+    """Has the distributions of a table, whatever the source; calls are counted."""
 
     from_settings = Tabular.from_settings
 
     def __init__(self, table: Tensor) -> None:
         super().__init__(None)
-        self.table, self.answers = Tabular(table), 0
+        self.table, self.calls = Tabular(table), 0
 
     def start(self, source: Tensor, lengths: Tensor) -> Tensor:
         return self.table.start(len(source))
 
     def log_probs(self, state: Tensor) -> Tensor:
-        self.answers += 1
+        self.calls += 1
         return self.table.log_probs(state)
 
     def advance(self, state: Tensor, tokens: Tensor) -> Tensor:
         return self.table.advance(state, tokens)
 
 
-def greedily(model: Translator, steps: int) -> list[int]:
+def greedy_tokens(model: Translator, steps: int) -> list[int]:
     start = model.start(torch.tensor([[2, EOS]]), torch.tensor([2]))
-    return [int(one) for one in generate(model, start, make_chooser(temperature=0), steps, end=EOS)]
+    return [
+        int(translation)
+        for translation in generate(model, start, make_chooser(temperature=0), steps, end=EOS)
+    ]
 
 
 def test_a_beam_of_one_ends_where_greedy_does() -> None:
@@ -268,25 +276,25 @@ def test_a_beam_of_one_ends_where_greedy_does() -> None:
     table = torch.full((4, 4), 0.02, dtype=torch.float64)
     table[EOS] = torch.tensor([0.05, 0.5, 0.4, 0.05])
     table[2] = torch.tensor([0.0, 0.06, 0.94, 0.0])
-    model = Told(table.log())
+    model = TableTranslator(table.log())
     for options in ({}, {"normalization": "gnmt", "length_penalty": 3.0}):
-        model.answers = 0
-        [each] = translate(model, WORDS, WORDS, ["the"], TranslationSettings(beam=1, **options))
-        searched, model.answers = model.answers, 0
-        assert each.best.tokens == greedily(model, 14) == [EOS]
-        assert each.best.score == each.best.log_prob == pytest.approx(math.log(0.5))
-        assert searched == model.answers == 2  # one for the shape
-    [each] = translate(model, WORDS, WORDS, ["the"], TranslationSettings(beam=2))
-    assert len(each.best.tokens) > 1
+        model.calls = 0
+        [line] = translate(model, WORDS, WORDS, ["the"], TranslationSettings(beam=1, **options))
+        searched, model.calls = model.calls, 0
+        assert line.best.tokens == greedy_tokens(model, 14) == [EOS]
+        assert line.best.score == line.best.log_prob == pytest.approx(math.log(0.5))
+        assert searched == model.calls == 2  # one for the shape
+    [line] = translate(model, WORDS, WORDS, ["the"], TranslationSettings(beam=2))
+    assert len(line.best.tokens) > 1
 
 
 @given(st.integers(2, 6), st.integers(0, 10**6), st.sampled_from([None, 3]))
 def test_a_beam_of_one_costs_what_greedy_does(vocab: int, seed: int, levels: int | None) -> None:
-    model = Told(random_table(2, vocab, seed, levels))
-    [each] = translate(model, WORDS, WORDS, ["the"], TranslationSettings(beam=1))
-    searched, model.answers = model.answers, 0
-    assert each.best.tokens == greedily(model, 14)
-    assert searched == model.answers
+    model = TableTranslator(random_table(2, vocab, seed, levels))
+    [line] = translate(model, WORDS, WORDS, ["the"], TranslationSettings(beam=1))
+    searched, model.calls = model.calls, 0
+    assert line.best.tokens == greedy_tokens(model, 14)
+    assert searched == model.calls
 
 
 # -------------------------------------------------------------------------------- context lengths
@@ -296,33 +304,35 @@ def test_a_line_beyond_the_context_length_is_cut_with_a_warning() -> None:
     model = Copier(len(WORDS), context_length=4)
     lines = ["the frog", "", "the old frog sees it", "it sees it"]
     with pytest.warns(UserWarning, match=r"line 3 is cut: it has 6 tokens, .* reads 4") as seen:
-        found = [*translate(model, WORDS, WORDS, lines)]
+        translated = [*translate(model, WORDS, WORDS, lines)]
     assert len(seen) == 1
-    assert texts(iter(found)) == ["the frog", "", "the old frog", "it sees it"]
-    assert found[2].source.text == lines[2]
+    assert texts(iter(translated)) == ["the frog", "", "the old frog", "it sees it"]
+    assert translated[2].source.text == lines[2]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert texts(translate(Copier(len(WORDS)), WORDS, WORDS, lines))[2] == lines[2]
 
 
-def test_a_model_with_a_context_length_is_never_asked_beyond_it() -> None:
+def test_a_model_never_reads_beyond_its_context_length() -> None:
     model = random_model(
         "transformer", len(WORDS), width=8, positions="learned", context_length=5, layers=1
     )
     with pytest.warns(UserWarning, match="is cut"):
-        found = [*translate(model, WORDS, WORDS, LINES, TranslationSettings(max_length_ratio=9.0))]
-    assert max(len(each.best.tokens) for each in found) <= 5
+        translated = [
+            *translate(model, WORDS, WORDS, LINES, TranslationSettings(max_length_ratio=9.0))
+        ]
+    assert max(len(line.best.tokens) for line in translated) <= 5
     with pytest.warns(UserWarning, match="is cut"), pytest.raises(DataError, match="line 1: the"):
         list(score_targets(model, WORDS, WORDS, zip(LINES, LINES)))
 
 
-def test_as_much_as_the_context_length_is_said_and_scored() -> None:
+def test_targets_as_long_as_the_context_length_are_sampled_and_scored() -> None:
     model = random_model(
         "transformer", len(WORDS), width=8, positions="learned", context_length=5, layers=1
     )
     sampling = TranslationSettings(sample=True, max_length_ratio=9.0, align=True)
-    found = [*translate(model, WORDS, WORDS, ["the old frog it"] * 20, sampling)]
-    assert max(len(each.best.tokens) for each in found) == 5
+    translated = [*translate(model, WORDS, WORDS, ["the old frog it"] * 20, sampling)]
+    assert max(len(line.best.tokens) for line in translated) == 5
     pairs = [("it", "the old frog it"), ("it", "")]
     [whole, short] = score_targets(model, WORDS, WORDS, pairs, align=True)
     assert len(whole.log_probs) == 5
@@ -335,7 +345,7 @@ def test_as_much_as_the_context_length_is_said_and_scored() -> None:
     assert whole.log_probs[:4] == pytest.approx(scores[0].tolist(), abs=1e-12)
 
 
-def test_no_more_is_read_of_a_line_than_is_asked_for() -> None:
+def test_a_source_is_cut_at_the_maximum_input_length() -> None:
     model = Copier(len(WORDS))
     lines = ["the old frog sees it", "the frog"]
     asked = r"line 1 is cut: it has 6 tokens, and the model reads 3 \(`max_input_length`\)"
@@ -346,15 +356,15 @@ def test_no_more_is_read_of_a_line_than_is_asked_for() -> None:
         with pytest.warns(UserWarning, match=asked):
             assert texts(translate(model, WORDS, WORDS, lines, search)) == ["the old", "the frog"]
     with pytest.warns(UserWarning, match=asked):
-        [one, _] = score_targets(model, WORDS, WORDS, zip(lines, lines), max_input_length=3)
-    assert one.source.text == lines[0]
-    assert len(one.source.pieces) == 3
+        [translation, _] = score_targets(model, WORDS, WORDS, zip(lines, lines), max_input_length=3)
+    assert translation.source.text == lines[0]
+    assert len(translation.source.pieces) == 3
     with pytest.warns(UserWarning, match="the model reads 1000"):
-        [one] = translate(model, WORDS, WORDS, ["frog " * 1000])
-    assert len(one.best.tokens) == 1000
+        [translation] = translate(model, WORDS, WORDS, ["frog " * 1000])
+    assert len(translation.best.tokens) == 1000
 
 
-def test_coverage_is_of_the_own_source_alone() -> None:
+def test_padding_does_not_count_in_the_coverage() -> None:
     """Beside a longer line, padding would count as words nobody looked at."""
     model = random_model("gru", len(WORDS), width=8)
     search = TranslationSettings(

@@ -41,7 +41,7 @@ def evaluated(
 # ------------------------------------------------------------------------------- a translator
 
 
-class Parrot(Translator):
+class Copier(Translator):
     """Repeats its source: each token of it has probability 0.8, every other what is left."""
 
     def __init__(self, types: int) -> None:
@@ -71,43 +71,45 @@ SOURCE = ["a cat sees a bird", "", "the old house", "we sing", "we sing and sing
 
 
 @pytest.fixture
-def parrot(tmp_path) -> tuple[LoadedModel, Side]:
+def copier(tmp_path) -> tuple[LoadedModel, Side]:
     text = side(tmp_path, "source", SOURCE)
     tokenizer = learn_tokenizer([text], "word")
-    return loaded(Parrot(len(tokenizer)), tokenizer), text
+    return loaded(Copier(len(tokenizer)), tokenizer), text
 
 
-def test_a_parrot_is_right_where_nothing_is_to_be_translated(parrot):
-    model, text = parrot
-    found = evaluated([model], text, text, ["bleu", "chrf", "ppl"])
-    scores = {name: score.value for name, score in found.scores.items()}
+def test_a_copier_is_right_where_source_and_target_are_equal(copier):
+    model, text = copier
+    evaluation = evaluated([model], text, text, ["bleu", "chrf", "ppl"])
+    scores = {name: score.value for name, score in evaluation.scores.items()}
     assert scores == pytest.approx({"bleu": 100, "chrf": 100, "ppl": 1 / 0.8})
     assert (
-        found.tally.tokens == found.source_tally.tokens == sum(len(x.split()) + 1 for x in SOURCE)
+        evaluation.tally.tokens
+        == evaluation.source_tally.tokens
+        == sum(len(x.split()) + 1 for x in SOURCE)
     )
-    assert found.tally.lines == len(SOURCE)
+    assert evaluation.tally.lines == len(SOURCE)
 
 
-def test_what_the_parrot_gets_wrong_costs(parrot, tmp_path):
-    model, text = parrot
+def test_a_wrong_token_costs_its_probability(copier, tmp_path):
+    model, text = copier
     target = side(tmp_path, "target", [*SOURCE[:-1], "we sing and see"])
-    found = evaluated(
+    evaluation = evaluated(
         [model],
         text,
         target,
         ["ppl", "bits-per-token", "bleu"],
     )
     types = len(model.tokenizer)
-    right, wrong = found.tally.tokens - 1, math.log(0.2 / (types - 1))
-    assert found.tally.oov == 1
+    right, wrong = evaluation.tally.tokens - 1, math.log(0.2 / (types - 1))
+    assert evaluation.tally.oov == 1
     nats = -(right * math.log(0.8) + wrong) / (right + 1)
-    assert found.scores["ppl"].value == pytest.approx(math.exp(nats))
-    assert found.scores["bits-per-token"].value == pytest.approx(nats / math.log(2))
-    assert 50 < found.scores["bleu"].value < 100
+    assert evaluation.scores["ppl"].value == pytest.approx(math.exp(nats))
+    assert evaluation.scores["bits-per-token"].value == pytest.approx(nats / math.log(2))
+    assert 50 < evaluation.scores["bleu"].value < 100
 
 
-def test_signatures_tell_units_search_and_model(parrot):
-    model, text = parrot
+def test_signatures_tell_units_search_and_model(copier):
+    model, text = copier
     search = TranslationSettings(
         beam=3, normalization="gnmt", length_penalty=0.6, coverage_penalty=0.2
     )
@@ -121,11 +123,11 @@ def test_signatures_tell_units_search_and_model(parrot):
         assert part in figures["ppl"].signature
     assert "tok:13a" in figures["bleu"].signature
     assert "|beam:3|length:gnmt.0.6|coverage:0.2|max-ratio:2|" in figures["bleu"].signature
-    assert all("arch:parrot|weights:0123456789ab" in one.signature for one in figures.values())
+    assert all("arch:copier|weights:0123456789ab" in one.signature for one in figures.values())
 
 
-def test_sides_of_unequal_length_are_refused(parrot, tmp_path):
-    model, text = parrot
+def test_sides_of_unequal_length_are_refused(copier, tmp_path):
+    model, text = copier
     with pytest.raises(DataError, match=r"source has 5 lines, .*target has 4: line n"):
         evaluated(
             [model],
@@ -135,8 +137,8 @@ def test_sides_of_unequal_length_are_refused(parrot, tmp_path):
         )
 
 
-def test_nothing_but_empty_lines_is_no_text(parrot, tmp_path):
-    model, text = parrot
+def test_nothing_but_empty_lines_is_no_text(copier, tmp_path):
+    model, text = copier
     with pytest.raises(DataError, match=r"no text .*target: nothing"):
         evaluated([model], text, side(tmp_path, "target", [""] * 5), ["ppl"])
 
@@ -181,7 +183,7 @@ def ids(tokenizer: Tokenizer, line: str) -> list[int]:
     return [tokenizer.id_of_type[character.encode()] for character in line] + [EOS]
 
 
-def test_perplexity_is_that_of_one_token_after_another(gru, sides):
+def test_perplexity_equals_that_of_a_loop_over_tokens(gru, sides):
     """Pair by pair and step by step, with no batch, no padding and no call to `score`."""
     nats, tokens = 0.0, 0
     with torch.no_grad():
@@ -192,9 +194,9 @@ def test_perplexity_is_that_of_one_token_after_another(gru, sides):
                 nats -= gru.model.log_probs(state)[0, token].item()
                 tokens += 1
                 state = gru.model.advance(state, torch.tensor([[token]]))
-    found = figures(gru, sides, 64)
-    assert found.tally.tokens == tokens
-    assert found.scores["ppl"].value == pytest.approx(math.exp(nats / tokens), rel=1e-12)
+    evaluation = figures(gru, sides, 64)
+    assert evaluation.tally.tokens == tokens
+    assert evaluation.scores["ppl"].value == pytest.approx(math.exp(nats / tokens), rel=1e-12)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
@@ -208,10 +210,10 @@ def test_no_figure_depends_on_the_batch_size(batch_size, gru, sides):
 # ---------------------------------------------------------------------------------- exposure bias
 
 
-def test_exposure_is_the_mean_divergence_behind_true_and_own_prefixes(gru, sides):
-    """One pair after the other, with no padding; the model's own are the samples of `translate`."""
+def test_exposure_is_the_mean_divergence_after_true_and_sampled_prefixes(gru, sides):
+    """Pair by pair, with no padding; the own prefixes are the samples of `translate`."""
     oracle = random_gru(sides, seed=2)._replace(weights_digest="oracle")
-    found = evaluated([gru], *sides, ["exposure", "kl-true-prefix"], oracle=oracle, seed=3)
+    evaluation = evaluated([gru], *sides, ["exposure", "kl-true-prefix"], oracle=oracle, seed=3)
     pairs = [(x, y) for x, y in zip(*(side.lines for side in sides), strict=True) if x.strip()]
     lines, texts = zip(*pairs)
     drawn = TranslationSettings(sample=True, seed=3, max_length_ratio=1000.0)
@@ -225,10 +227,10 @@ def test_exposure_is_the_mean_divergence_behind_true_and_own_prefixes(gru, sides
             nats += divergences(gru.model, oracle.model, read, target)
         means.append(sum(nats) / len(nats))
     behind_true, behind_own = means
-    assert found.scores["kl-true-prefix"].value == pytest.approx(behind_true, rel=1e-9)
+    assert evaluation.scores["kl-true-prefix"].value == pytest.approx(behind_true, rel=1e-9)
     excess = 100 * (behind_own / behind_true - 1)
-    assert found.scores["exposure"].value == pytest.approx(excess, rel=1e-9)
-    assert found.scores["exposure"].signature.endswith("|oracle:grutranslator.oracle|seed:3")
+    assert evaluation.scores["exposure"].value == pytest.approx(excess, rel=1e-9)
+    assert evaluation.scores["exposure"].signature.endswith("|oracle:grutranslator.oracle|seed:3")
 
 
 @torch.no_grad()
@@ -244,6 +246,6 @@ def divergences(model: Translator, oracle: Translator, read: Tensor, ids: list[i
     return nats
 
 
-def test_exposure_needs_an_oracle_of_the_same_vocabulary(gru, parrot, sides):
+def test_exposure_needs_an_oracle_of_the_same_vocabulary(gru, copier, sides):
     with pytest.raises(ModelError, match="not have the same vocabularies"):
-        evaluated([gru], *sides, ["exposure"], oracle=parrot[0])
+        evaluated([gru], *sides, ["exposure"], oracle=copier[0])

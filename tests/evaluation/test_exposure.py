@@ -50,24 +50,24 @@ def chain(seed: int, name: str, context: str = "carried") -> tuple[np.ndarray, L
     return table, one._replace(weights_digest=name)
 
 
-MODEL, OURS = chain(1, "ours")
-ORACLE, THEIRS = chain(2, "theirs")
+MODEL, LOADED_MODEL = chain(1, "model")
+ORACLE, LOADED_ORACLE = chain(2, "oracle")
 KL = (ORACLE * np.log(ORACLE / MODEL)).sum(1)  # (V,), behind each token
 IDS = np.random.default_rng(3).integers(0, V, 900).astype(np.int32)
 
 
-def test_behind_true_prefixes_it_is_the_mean_over_the_text():
-    figures = measure_exposure(LoadedMixture.of([OURS]), THEIRS, IDS)
+def test_divergence_after_true_prefixes_is_the_mean_over_the_text():
+    figures = measure_exposure(LoadedMixture.of([LOADED_MODEL]), LOADED_ORACLE, IDS)
     starts, lengths = choose_stretches(IDS, by_line=False)
     places = np.concatenate([np.arange(s, s + n - 1) for s, n in zip(starts, lengths)])
     assert figures["kl-true-prefix"] == pytest.approx(KL[IDS[places]].mean())
 
 
-def test_behind_its_own_it_is_the_mean_over_what_it_says(monkeypatch):
+def test_divergence_after_sampled_prefixes_is_the_mean_over_the_samples(monkeypatch):
     monkeypatch.setattr(exposure, "STRETCHES", 10**4)
     monkeypatch.setattr(exposure, "LENGTH", 6)
     ids = np.tile(np.array([2, EOS], np.int32), 4000)
-    figures = measure_exposure(LoadedMixture.of([OURS]), THEIRS, ids)
+    figures = measure_exposure(LoadedMixture.of([LOADED_MODEL]), LOADED_ORACLE, ids)
     at, expected = np.eye(V)[EOS], []
     for _ in range(5):
         at = at @ MODEL
@@ -77,13 +77,13 @@ def test_behind_its_own_it_is_the_mean_over_what_it_says(monkeypatch):
     assert figures["exposure"] == pytest.approx(100 * (own / true - 1))
 
 
-def test_lines_end_where_they_end(monkeypatch):
+def test_nothing_after_the_end_of_a_line_counts(monkeypatch):
     """Sampled ones too: nothing behind the first `</s>` counts."""
     monkeypatch.setattr(exposure, "STRETCHES", 10**4)
     monkeypatch.setattr(exposure, "LENGTH", 6)
-    _, ours = chain(1, "ours", "sentence")
+    _, model = chain(1, "model", "sentence")
     ids = np.tile(np.array([2, 3, EOS, 4, EOS], np.int32), 2000)
-    figures = measure_exposure(LoadedMixture.of([ours]), THEIRS, ids)
+    figures = measure_exposure(LoadedMixture.of([model]), LOADED_ORACLE, ids)
     assert figures["kl-true-prefix"] == pytest.approx((KL[2] + KL[3] + KL[4]) / 3)
     alive, nats, places = np.eye(V)[EOS], 0.0, 0.0
     for _ in range(5):
@@ -93,13 +93,16 @@ def test_lines_end_where_they_end(monkeypatch):
     assert figures["kl-own-prefix"] == pytest.approx(nats / places, rel=0.03)
 
 
-def test_rows_together_seeds_and_numbers_of_types(monkeypatch):
-    mix = LoadedMixture.of([OURS])
-    figures = measure_exposure(mix, THEIRS, IDS, seed=3)
-    assert measure_exposure(mix, THEIRS, IDS, seed=3) == figures
-    assert measure_exposure(mix, THEIRS, IDS, seed=4)["kl-own-prefix"] != figures["kl-own-prefix"]
+def test_the_batch_and_the_numbering_of_types_change_nothing_and_the_seed_does(monkeypatch):
+    mix = LoadedMixture.of([LOADED_MODEL])
+    figures = measure_exposure(mix, LOADED_ORACLE, IDS, seed=3)
+    assert measure_exposure(mix, LOADED_ORACLE, IDS, seed=3) == figures
+    assert (
+        measure_exposure(mix, LOADED_ORACLE, IDS, seed=4)["kl-own-prefix"]
+        != figures["kl-own-prefix"]
+    )
     monkeypatch.setattr(exposure, "PROBABILITIES_AT_ONCE", 3 * V)
-    assert measure_exposure(mix, THEIRS, IDS, seed=3) == pytest.approx(figures)
+    assert measure_exposure(mix, LOADED_ORACLE, IDS, seed=3) == pytest.approx(figures)
     turned = Tokenizer("word", [*RESERVED, b"c", b"b", b"a"])
     order = [0, 1, 4, 3, 2]
     other = loaded(Chain(ORACLE[order][:, order].copy()), turned, name="turned")
@@ -108,7 +111,7 @@ def test_rows_together_seeds_and_numbers_of_types(monkeypatch):
 
 def test_a_model_as_good_as_the_oracle_has_no_excess():
     twin = loaded(Chain(ORACLE), WORDS, name="twin")
-    figures = measure_exposure(LoadedMixture.of([twin]), THEIRS, IDS)
+    figures = measure_exposure(LoadedMixture.of([twin]), LOADED_ORACLE, IDS)
     assert figures["kl-true-prefix"] == pytest.approx(0, abs=1e-9)
     assert figures["kl-own-prefix"] == pytest.approx(0, abs=1e-9)
 
@@ -122,7 +125,7 @@ def translator(arch: str, **options: object) -> Translator:
     return model.double().eval()
 
 
-def test_translators_are_never_asked_beyond_a_horizon(monkeypatch):
+def test_translators_never_read_beyond_a_context_length(monkeypatch):
     """Of either: what they could not read is left out of sources and targets alike."""
     short = translator("transformer", positions="learned", context_length=6, layers=1)
     other = translator("gru")
@@ -138,11 +141,11 @@ def test_translators_are_never_asked_beyond_a_horizon(monkeypatch):
 
 
 def test_what_cannot_be_measured_is_refused():
-    mix = LoadedMixture.of([OURS])
-    with pytest.raises(UsageError, match="ours is the model itself"):
-        measure_exposure(mix, OURS, IDS)
+    mix = LoadedMixture.of([LOADED_MODEL])
+    with pytest.raises(UsageError, match="model is the model itself"):
+        measure_exposure(mix, LOADED_MODEL, IDS)
     with pytest.raises(UsageError, match="leave out neural_cache and dynamic"):
-        measure_exposure(mix._replace(adaptation=Adaptation(neural_cache=5)), THEIRS, IDS)
+        measure_exposure(mix._replace(adaptation=Adaptation(neural_cache=5)), LOADED_ORACLE, IDS)
     _, lines = chain(2, "lines", "sentence")
     with pytest.raises(DataError, match="nothing but empty lines"):
         measure_exposure(mix, lines, np.full(5, EOS, np.int32))

@@ -133,7 +133,7 @@ def test_scores_do_not_depend_on_how_the_text_is_cut(arch, context, monkeypatch)
     np.testing.assert_allclose(whole, expected, atol=1e-5)
 
 
-def test_validation_inside_training_leaves_no_trace():
+def test_validation_inside_training_changes_neither_mode_nor_random_state():
     torch.manual_seed(1)
     model = model_class("lm", "lstm").from_settings(
         {"vocab_size": 9, "width": 5, "dropout_output": 0.5}

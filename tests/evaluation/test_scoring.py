@@ -53,14 +53,14 @@ def test_scores_are_those_of_windows_however_the_text_is_cut(model, context, str
         np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
 
 
-def test_a_stride_beyond_the_horizon_is_refused(model):
+def test_a_stride_beyond_the_context_length_is_refused(model):
     with pytest.raises(UsageError, match="1 to 8 do"):
         Scorer(model, "window", stride=9)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("length", [5, 10 * W, 10 * W + 3])
-def test_validation_asks_for_cold_blocks_and_for_every_token(model, length):
+def test_validation_scores_every_token_in_blocks_that_do_not_overlap(model, length):
     ids = torch.from_numpy(text(length).astype(np.int64))
     stream = torch.cat([torch.tensor([EOS]), ids])
     total = 0.0
@@ -72,7 +72,7 @@ def test_validation_asks_for_cold_blocks_and_for_every_token(model, length):
     assert loss == pytest.approx(total / length, abs=1e-5)
 
 
-def test_validation_leaves_no_trace(model):
+def test_validation_changes_neither_mode_nor_random_state(model):
     ids = text(100)
     quiet = validation_loss(model, ids, "window", rows=4)
     before = torch.get_rng_state()

@@ -59,7 +59,7 @@ def test_bleu_is_its_equation():
     assert score == pytest.approx(bleu_by_hand(HYPOTHESES, REFERENCES))
 
 
-def test_short_translations_are_penalised():
+def test_short_translations_are_penalized():
     short = [line.rsplit(" ", 1)[0] for line in REFERENCES]
     assert bleu(short, REFERENCES).value == pytest.approx(bleu_by_hand(short, REFERENCES))
     assert bleu(short, REFERENCES).value == pytest.approx(100 * math.exp(1 - 17 / 14))
@@ -85,7 +85,7 @@ def test_signatures_are_those_of_sacrebleu():
     )
 
 
-def test_text_that_is_cut_into_tokens_is_nothing_to_remark_on(capfd):
+def test_tokenized_text_raises_no_warning_of_sacrebleu(capfd):
     bleu(["he sleeps ."] * 200, ["he sleeps ."] * 200)
     assert capfd.readouterr().err == ""
 

@@ -89,7 +89,7 @@ def test_no_weights_of_a_grid_are_better(models, seed):
     np.testing.assert_allclose(weights, best, atol=0.02)
 
 
-def test_a_model_that_is_always_worse_gets_nothing():
+def test_a_model_that_is_always_worse_gets_weight_zero():
     better = np.random.default_rng(1).uniform(0.1, 1, 50)
     weights, _ = fit_weights(np.stack([better, better / 2], 1))
     np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
@@ -103,7 +103,7 @@ def test_equal_models_stay_equal_and_scale_does_not_matter():
 
 
 @given(arrays(float, st.integers(1, 6), elements=st.floats(1e-9, 1)))
-def test_what_is_printed_sums_to_one(weights):
+def test_rounded_weights_sum_to_one(weights):
     short = round_weights(weights / weights.sum())
     assert math.fsum(short) == pytest.approx(1, abs=1e-12)
     assert [float(f"{weight:.6g}") for weight in short] == short
@@ -113,13 +113,13 @@ def test_what_is_printed_sums_to_one(weights):
 # ------------------------------------------------------------------------------------------- a text
 
 WORDS = Tokenizer("word", [*RESERVED, b"a", b"b"])
-TURNED = Tokenizer("word", [*RESERVED, b"b", b"a"])
+REVERSED = Tokenizer("word", [*RESERVED, b"b", b"a"])
 MODELS = [
     loaded(Fixed([0.1, 0.2, 0.6, 0.1]), WORDS, name="first"),
-    loaded(Fixed([0.1, 0.3, 0.5, 0.1]), TURNED, "sentence", name="second"),
+    loaded(Fixed([0.1, 0.3, 0.5, 0.1]), REVERSED, "sentence", name="second"),
 ]
 P = {"a": (0.6, 0.1), "b": (0.1, 0.5), "\n": (0.2, 0.3), "?": (0.1, 0.1)}
-"""What the two say of each token, whatever its id."""
+"""The probabilities that the two models give each token, whatever its id."""
 
 
 def held_out(text: Path) -> HeldOutText:
@@ -133,7 +133,7 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_text_is_scored_by_both_whatever_their_ids_and_contexts(text):
+def test_models_of_other_ids_and_contexts_score_the_same_tokens(text):
     scorer, tokens = MixtureScorer(LoadedMixture.of(MODELS, [0.25, 0.75])), "aab?\nab\n\na\n"
     ids = np.array(["?\nab".index(token) for token in tokens], np.int32)
     expected = np.array([P[token] for token in tokens])
@@ -151,7 +151,7 @@ def test_a_weight_of_one_is_that_model_exactly(text):
     assert np.array_equal(MixtureScorer(LoadedMixture.of(MODELS, [1.0, 0.0]))(ids).log_probs, alone)
 
 
-def test_tuning_takes_the_text_as_it_is_read(text):
+def test_tuned_weights_are_those_of_the_probabilities(text):
     source = held_out(text)
     tuned = tune(LoadedMixture.of(MODELS), source)
     expected = np.array([P[token] for token in "aab?\nab\n\na\n"])
@@ -160,7 +160,7 @@ def test_tuning_takes_the_text_as_it_is_read(text):
     assert source.digest == hashlib.sha256(text.read_bytes()).hexdigest()
 
 
-def test_a_token_that_no_model_allows_tells_nothing_about_weights(text):
+def test_a_token_of_probability_zero_changes_no_weight(text):
     impossible = [loaded(Fixed([0, *p]), WORDS) for p in ([0.2, 0.7, 0.1], [0.3, 0.1, 0.6])]
     some = tune(LoadedMixture.of(impossible), held_out(text)).weights
     text.write_bytes(text.read_bytes().replace(b" ?", b""))
@@ -170,7 +170,7 @@ def test_a_token_that_no_model_allows_tells_nothing_about_weights(text):
 @pytest.mark.parametrize(("data", "message"), [
     (b"\n\n", "no text to learn from in .*held-out.txt"), (b"? ?\n", "gives any token"),
 ])  # fmt: skip
-def test_a_text_that_tells_nothing_is_refused(data, message, text):
+def test_a_held_out_text_without_possible_tokens_is_refused(data, message, text):
     text.write_bytes(data)
     models = [loaded(Fixed([0, 0, 0.5, 0.5]), WORDS)] * 2
     with pytest.raises(DataError, match=message):
@@ -211,22 +211,22 @@ IDS = np.random.default_rng(5).integers(0, 4, 300).astype(np.int32)
 
 
 @pytest.mark.parametrize("rule", [None, UpdateRule(7, 0.1, 0.05)])
-def test_every_column_is_what_its_constants_say(rule):
+def test_every_column_is_that_of_a_scorer_with_its_constants(rule):
     """One reading with all candidates, and a scorer of its own for each."""
     model = network()
-    caches = [NeuralCacheConfig(window, 0.0, flatness) for window in (5, 40) for flatness in (0, 2)]
-    spoken, recalled = read_columns(
+    caches = [NeuralCacheConfig(window, 0.0, theta) for window in (5, 40) for theta in (0, 2)]
+    log_probs, cache_probs = read_columns(
         FeatureReader(model, rule), IDS, Candidates((0.5, 1.0, 2.0), caches)
     )
-    for column, temperature in zip(spoken.T, (0.5, 1.0, 2.0)):
+    for column, temperature in zip(log_probs.T, (0.5, 1.0, 2.0)):
         expected = AdaptiveScorer(with_temperature(model, temperature), rule)(IDS).log_probs
         np.testing.assert_allclose(column, expected, rtol=1e-9)
-    for column, cache in zip(recalled.T, caches):
+    for column, cache in zip(cache_probs.T, caches):
         half = NeuralCacheConfig(cache.window, 0.5, cache.theta)
         expected = AdaptiveScorer(model, rule, half)(IDS).log_probs
-        mixed = np.log(0.5 * np.exp(spoken[1:, 1]) + 0.5 * column[1:])
+        mixed = np.log(0.5 * np.exp(log_probs[1:, 1]) + 0.5 * column[1:])
         np.testing.assert_allclose(mixed, expected[1:], rtol=1e-9)
-    assert np.isnan(recalled[0]).all()
+    assert np.isnan(cache_probs[0]).all()
 
 
 def columns_of(rng: np.random.Generator, tokens: int, caches: int) -> Columns:
@@ -262,22 +262,22 @@ def test_no_weights_and_no_share_of_a_grid_are_better(share):
 
 def test_the_search_finds_the_best_of_all_candidates():
     found = [columns_of(np.random.default_rng(seed), 200, 4) for seed in (1, 2)]
-    best, temperature, recalled = search_candidates(found)
+    best, temperature, cache_probs = search_candidates(found)
     every = {(t, c): fit(found, t, c).log_prob for t in range(3) for c in range(4)}
     # One after the other may miss the best pair, and never stands where one change is better.
     for t in range(3):
-        assert every[t, recalled] <= best.log_prob + 1e-3
+        assert every[t, cache_probs] <= best.log_prob + 1e-3
     for c in range(4):
         assert every[temperature, c] <= best.log_prob + 1e-3
 
 
 @pytest.mark.parametrize("best", [0.003, 0.02, 0.1, 0.7])
-def test_climbing_ends_within_a_factor_of_the_best(best):
+def test_hill_climbing_ends_within_a_factor_of_the_best(best):
     found = hill_climb(0.02, lambda value: math.log(value / best) ** 2)
     assert best / 1.5 < found < best * 1.5
 
 
-def test_a_network_is_tuned_alone_and_what_is_given_stays(text):
+def test_a_single_network_is_tuned_and_given_constants_stay(text):
     mix = LoadedMixture.of([loaded(network(), WORDS)])
     source = held_out(text)
     plain = tune(mix, source)
@@ -299,7 +299,7 @@ def test_a_network_is_tuned_alone_and_what_is_given_stays(text):
         tune(mix.adapted(found), source)
 
 
-def test_lines_have_a_temperature_too(text):
+def test_a_network_of_sentence_context_has_a_tuned_temperature(text):
     models = LoadedMixture.of([loaded(network(), WORDS, "sentence"), MODELS[0]])
     by_line = tune(models, held_out(text))
     assert by_line.adaptation.softmax_temperature in TEMPERATURES
@@ -310,7 +310,7 @@ def test_lines_have_a_temperature_too(text):
 # -------------------------------------------------------------------------------- what can be mixed
 
 
-def test_other_types_are_one_error_with_sizes_and_examples():
+def test_models_of_other_types_are_refused_with_sizes_and_examples():
     more = Tokenizer("word", [*RESERVED, *(b"a", b"x", b"y", b"z", b"\xc3\xa9")])
     other = loaded(Fixed([1 / 7] * 7), more, name="other")
     with pytest.raises(ModelError) as error:
@@ -324,7 +324,7 @@ def test_other_types_are_one_error_with_sizes_and_examples():
         LoadedMixture.of([loaded(Fixed([1 / 3] * 3), subset), MODELS[0]])
 
 
-def test_other_tokens_are_an_error():
+def test_models_of_other_tokens_are_refused():
     characters = Tokenizer("char", [*RESERVED, b"a", b"b"])
     with pytest.raises(ModelError, match="of one are of kind word, of the other char"):
         LoadedMixture.of([MODELS[0], loaded(Fixed([0.25] * 4), characters)])

@@ -12,7 +12,7 @@ from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 BOTH = Adaptation(neural_cache=500, dynamic=20, dynamic_statistics="a text", statistics_digest="d")
 
 
-def test_what_is_on_has_defaults():
+def test_what_is_switched_on_has_defaults():
     constants = BOTH.with_defaults()
     assert constants.with_defaults() == constants
     assert None not in constants.given().values()
@@ -37,7 +37,7 @@ def test_a_digest_tells_constants_apart():
     assert len({each.with_defaults().digest() for each in others}) == 4
 
 
-def test_the_names_in_a_signature_stay():
+def test_the_names_in_a_signature_are_those_of_earlier_versions():
     """Signatures of earlier versions can be compared."""
     constants = Adaptation(neural_cache=50, dynamic=10).with_defaults()
     assert constants.active() == {

@@ -102,7 +102,7 @@ def test_scores_are_those_of_the_equations(arch, segment, scaled, ids):
 @pytest.mark.parametrize(
     "settings", [{"softmax": "adaptive", "softmax_cutoffs": (3, 6)}, {"tied": False}]
 )
-def test_other_output_layers_learn_alike(settings, ids):
+def test_other_output_layers_have_the_same_equations(settings, ids):
     network, rule = build("lstm", **settings), UpdateRule(5, 0.3, 0.1)
     scores = AdaptiveScorer(network, rule)(ids).log_probs
     # The layers' own gradients, in the fast path; the same without by what autograd finds.
@@ -131,7 +131,7 @@ def test_the_statistics_are_the_root_of_the_mean_of_squares(monkeypatch):
 
 
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
-def test_how_the_text_is_cut_changes_nothing_and_the_network_stays_as_it_was(arch, ids):
+def test_how_the_text_is_cut_changes_no_score_and_the_network_is_not_changed(arch, ids):
     network = build(arch, heads=2, context_length=20) if arch == "transformer" else build(arch)
     before = copy.deepcopy(network.state_dict())
     for rule in (None, UpdateRule(8, 0.3, 0.05, random_rms_gradients(network))):
@@ -149,7 +149,7 @@ def test_how_the_text_is_cut_changes_nothing_and_the_network_stays_as_it_was(arc
     assert all(p.grad is None for p in network.parameters())
 
 
-def test_what_does_not_move_is_static(ids):
+def test_without_updates_the_scores_are_static(ids):
     network = build()
     static = Scorer(network, "carried")(ids).log_probs
     np.testing.assert_allclose(AdaptiveScorer(network)(ids).log_probs, static, rtol=1e-9)
@@ -169,7 +169,7 @@ def test_windows_are_those_of_a_static_transformer(segment, ids):
     np.testing.assert_allclose(still, static, rtol=1e-9)
 
 
-def test_a_cache_goes_on_top(ids):
+def test_a_neural_cache_is_mixed_with_the_updated_network(ids):
     """Whether the network moves or not, and without a say in how it moves."""
     network, config = build(), NeuralCacheConfig(13, 0.4, 0.8)
     static = Scorer(NeuralCache(network, config), "carried")(ids).log_probs
@@ -188,14 +188,14 @@ def test_a_cache_goes_on_top(ids):
     np.testing.assert_allclose(both[1:], expected, rtol=1e-9)
 
 
-def test_temperature_changes_what_is_said_and_not_what_is_learnt(ids):
+def test_temperature_changes_the_scores_and_not_the_updates(ids):
     network, rule = build(), UpdateRule(6, 0.2, 0.1)
     plain = [h for h, _ in FeatureReader(network, rule)(ids)]
     hot = [h for h, _ in FeatureReader(with_temperature(network, 3.0), rule)(ids)]
     torch.testing.assert_close(torch.cat(hot, 1), torch.cat(plain, 1), rtol=0, atol=0)
 
 
-def test_it_learns_a_text_that_repeats_itself():
+def test_a_text_that_repeats_itself_becomes_more_probable():
     ids = np.tile(np.random.default_rng(3).integers(2, VOCAB, 12), 30).astype(np.int32)
     scores = AdaptiveScorer(build(), UpdateRule(4, 1.0, 0.001))(ids).log_probs
     assert scores[-24:].mean() > scores[:24].mean() + 0.2
@@ -206,7 +206,7 @@ def test_it_learns_a_text_that_repeats_itself():
 WORDS = Tokenizer("word", [*RESERVED, *(b"abcdefg"[i : i + 1] for i in range(7))])
 
 
-def test_what_adapts_and_what_does_not_are_mixed(ids):
+def test_an_adapted_network_and_a_static_model_are_mixed(ids):
     """A learning network with a cache, and beside it a model that stays and knows lines only."""
     network, p = build(), np.random.default_rng(4).dirichlet(np.ones(VOCAB))
     models = [loaded(network, WORDS), loaded(Fixed(p.tolist()), WORDS, "sentence")]
@@ -221,7 +221,7 @@ def test_what_adapts_and_what_does_not_are_mixed(ids):
     assert not LoadedMixture.of(models).adapted(Adaptation(1.2)).is_adaptive
 
 
-def test_what_makes_no_sense_is_refused():
+def test_models_that_cannot_be_adapted_are_refused():
     carried, by_line = loaded(build(), WORDS), loaded(build(), WORDS, "sentence", name="lines")
     short = loaded(build("transformer", heads=2, context_length=20), WORDS, "window", name="short")
     fixed = loaded(Fixed([1 / VOCAB] * VOCAB), WORDS, name="fixed")
