@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmarks.commands import lines_of
 from seqlm.decoding.decoding_settings import TranslationSettings
-from seqlm.decoding.translation_search import translate
+from seqlm.decoding.translation.translation_search import translate
 from seqlm.evaluation.translation_quality import bleu
 from seqlm.models.layers import linear
 from seqlm.runs.load_model import LoadedTranslator, load_translators

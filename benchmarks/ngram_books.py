@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from seqlm.evaluation.evaluate import score_files
-from seqlm.evaluation.mixture_scoring import LoadedMixture
+from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.perplexity import Tally
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.runs.load_model import LoadedModel, load_model

@@ -24,7 +24,7 @@ from seqlm.counting.estimation.prepare_counts import prepare_counts
 from seqlm.counting.smoothing.smoothing_methods import method_of, tune_smoothing
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.in_memory import count_ngrams
-from seqlm.evaluation.mixture_weights import fit_weights
+from seqlm.evaluation.mixtures.mixture_weights import fit_weights
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.wrappers.unigram_cache import UnigramCache, UnigramCacheConfig
 from seqlm.text.corpus import Corpus, read_corpus

@@ -21,8 +21,8 @@ import torch
 
 from benchmarks.commands import lines_of
 from seqlm.decoding.decoding_settings import TranslationSettings
-from seqlm.decoding.sentence_batches import encode_lines
-from seqlm.decoding.translation_search import EXTRA_TOKENS, translate
+from seqlm.decoding.translation.sentence_batches import encode_lines
+from seqlm.decoding.translation.translation_search import EXTRA_TOKENS, translate
 from seqlm.device import choose_device, describe_device
 from seqlm.models.base import TranslationNetwork
 from seqlm.models.tree import select

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from seqlm.decoding.next_token import NextToken
     from seqlm.decoding.sampling import Continuation
-    from seqlm.decoding.translation_search import TranslatedLine
-    from seqlm.evaluation.mixture_scoring import LoadedMixture
+    from seqlm.decoding.translation.translation_search import TranslatedLine
+    from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.evaluation.surprisal import TokenSurprisal
     from seqlm.models.base import SequenceModel
     from seqlm.progress import Progress
@@ -88,8 +88,8 @@ def mix(
         if weights is not None or tune is not None or cache is not None:
             raise UsageError("an ensemble of translators has equal weights")
         return Model(loaded)
-    from seqlm.evaluation import tuning
-    from seqlm.evaluation.mixture_scoring import LoadedMixture
+    from seqlm.evaluation.mixtures import tuning
+    from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.runs.load_model import unigram_cache
 
     if weights is not None and tune is not None:
@@ -291,7 +291,7 @@ class Model:
         if self.task != "lm":
             raise ModelError(f"{self.path} is a translator, and this needs a language model")
         if self._mixture is None:
-            from seqlm.evaluation.mixture_scoring import LoadedMixture
+            from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 
             self._mixture = LoadedMixture.of(self.loaded)
         return self._mixture
@@ -327,7 +327,7 @@ class Model:
         The end of a line is part of it, and every line starts afresh.
         Errors: DataError on a literal `<s>` or `</s>` among words.
         """
-        from seqlm.evaluation.mixture_scoring import score_lines
+        from seqlm.evaluation.mixtures.mixture_scoring import score_lines
 
         texts = [text] if isinstance(text, str) else list(text)
         lines = [each.removesuffix("\n").split("\n") for each in texts]
@@ -452,7 +452,7 @@ class Model:
         Errors: as `translate`.
         """
         from seqlm.decoding.decoding_settings import TranslationSettings
-        from seqlm.decoding.translation_search import translate
+        from seqlm.decoding.translation.translation_search import translate
         from seqlm.settings import make_settings
 
         chosen = make_settings(TranslationSettings, settings)

@@ -22,7 +22,7 @@ from seqlm.settings import setting
 
 if TYPE_CHECKING:
     from seqlm.evaluation.evaluate import LanguageModelEvaluation
-    from seqlm.evaluation.mixture_scoring import LoadedMixture
+    from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.evaluation.perplexity import Tally
 
 
@@ -116,7 +116,7 @@ def check_held_out_files(
     files: Sequence[str], options: LanguageModelOptions, adaptation: Adaptation
 ) -> None:
     """Errors: UsageError where a text is evaluated that constants come from."""
-    from seqlm.evaluation.tuning import check_held_out
+    from seqlm.evaluation.mixtures.tuning import check_held_out
 
     sources = {"tune": options.tune, "dynamic_statistics": adaptation.dynamic_statistics}
     for setting_name, file in sources.items():
@@ -126,7 +126,7 @@ def check_held_out_files(
 
 def tune(models: LoadedMixture, file: str, common: EvalOptions) -> tuple[LoadedMixture, str]:
     """The tuned models, and the SHA-256 of the text in `file`."""
-    from seqlm.evaluation import tuning
+    from seqlm.evaluation.mixtures import tuning
 
     tuning.check_tunable(models)
     text = tuning.read_held_out(models.tokenizer, file, common.errors)

@@ -20,7 +20,7 @@ from seqlm.errors import DataError, UsageError
 from seqlm.settings import setting, settings_of
 
 if TYPE_CHECKING:
-    from seqlm.decoding.translation_search import TranslatedLine
+    from seqlm.decoding.translation.translation_search import TranslatedLine
     from seqlm.runs.load_model import LoadedTranslator
 
 
@@ -97,7 +97,7 @@ def translate(flags: typer.Context, **values: Any) -> None:
     needs_attention = align or options.plot is not None
     settings = make_group(TranslationSettings, {**values, "align": needs_attention})
     if options.plot not in (None, "-"):
-        from seqlm.decoding.attention_plot import check_plot_path
+        from seqlm.decoding.translation.attention_plot import check_plot_path
 
         check_plot_path(options.plot)
     from seqlm.text import reading
@@ -169,7 +169,7 @@ def score_records(
     align: bool,
 ) -> Iterator[str]:
     """The lines to print for given translations."""
-    from seqlm.decoding.forced_decoding import score_targets
+    from seqlm.decoding.translation.forced_decoding import score_targets
 
     scored = score_targets(
         *translator, pairs, options.batch_size, align, buffer, settings.max_input_length
@@ -187,7 +187,7 @@ def translation_records(
     nbest: bool,
 ) -> Iterator[str]:
     """The lines to print for translations."""
-    from seqlm.decoding import translation_search
+    from seqlm.decoding.translation import translation_search
 
     translated = translation_search.translate(
         *translator, lines, settings, options.batch_size, buffer
@@ -215,7 +215,7 @@ def with_report(translated: Iterable[TranslatedLine]) -> Iterator[TranslatedLine
 
 def with_plot(translated: Iterable[TranslatedLine], path: str) -> Iterator[TranslatedLine]:
     """Passes translations through; plots the attention of the first line that is not blank."""
-    from seqlm.decoding.attention_plot import text_plot, token_labels, write_plot
+    from seqlm.decoding.translation.attention_plot import text_plot, token_labels, write_plot
 
     plotted = False
     for line in translated:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seqlm.decoding.forced_decoding import ScoredPair
-    from seqlm.decoding.translation_search import TranslatedLine, Translation
+    from seqlm.decoding.translation.forced_decoding import ScoredPair
+    from seqlm.decoding.translation.translation_search import TranslatedLine, Translation
 
 
 def format_line(
@@ -68,7 +68,7 @@ def alignment_of(line: TranslatedLine, translation: Translation) -> str:
 def pharaoh(attention: Tensor | None, source: list[bytes], target: list[bytes]) -> str:
     """A word alignment in the format of Pharaoh, '0-0 1-2': word of the source, word of the
     target."""
-    from seqlm.decoding.alignment import align_words
+    from seqlm.decoding.translation.alignment import align_words
 
     if attention is None:
         return ""

@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.decoding.decoding_settings import TranslationSettings
-from seqlm.decoding.forced_decoding import score_targets
-from seqlm.decoding.sentence_batches import is_blank
-from seqlm.decoding.translation_search import translate
+from seqlm.decoding.translation.forced_decoding import score_targets
+from seqlm.decoding.translation.sentence_batches import is_blank
+from seqlm.decoding.translation.translation_search import translate
 from seqlm.errors import DataError
 from seqlm.evaluation.exposure import measure_exposure, measure_translator_exposure
 from seqlm.evaluation.metrics import Metric
-from seqlm.evaluation.mixture_scoring import LoadedMixture, MixtureScorer, ScoredBlock
+from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, MixtureScorer, ScoredBlock
+from seqlm.evaluation.mixtures.tuning import not_held_out
 from seqlm.evaluation.perplexity import Tally, tally_text
 from seqlm.evaluation.signature import (
     conditional_units,
@@ -32,7 +33,6 @@ from seqlm.evaluation.signature import (
     search_part,
 )
 from seqlm.evaluation.translation_quality import Score
-from seqlm.evaluation.tuning import not_held_out
 from seqlm.progress import Progress, silent
 from seqlm.runs.load_model import LoadedModel, LoadedTranslator, combine_translators
 from seqlm.text.bitext import Side, check_line_counts

@@ -36,10 +36,10 @@ from torch import Tensor
 
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.sentence_batches import keep_ends, pad_sentences
 from seqlm.decoding.token_choice import make_chooser
+from seqlm.decoding.translation.sentence_batches import keep_ends, pad_sentences
 from seqlm.errors import DataError, UsageError
-from seqlm.evaluation.mixture_scoring import LoadedMixture
+from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.models.base import LanguageModel, SequenceModel, State, Translator
 from seqlm.models.translation.encoder_memory import padding_mask
 from seqlm.models.wrappers.sliding_window import with_sliding_window

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqlm.evaluation.mixture_scoring import LoadedMixture, MixtureScorer, ScoredBlock
+from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, MixtureScorer, ScoredBlock
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK

@@ -253,7 +253,7 @@ def test_other_constants_have_another_digest(lstm, toy, seqlm):
 
 
 def test_tuned_constants_can_be_given_again_and_are_no_worse(lstm, toy, seqlm, monkeypatch):
-    monkeypatch.setattr("seqlm.evaluation.tuning.HILL_CLIMBING_TOKENS", 200)
+    monkeypatch.setattr("seqlm.evaluation.mixtures.tuning.HILL_CLIMBING_TOKENS", 200)
     flags = ["--neural-cache", "80", "--dynamic", "20", "--dynamic-statistics", toy.train]
     result = seqlm("eval", "-m", lstm, "--json", *flags, "--tune", toy.valid, toy.test)
     assert result.code == 0, result.err

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqlm.decoding.translation_search import TranslatedLine
+from seqlm.decoding.translation.translation_search import TranslatedLine
 from seqlm.models import model_class
 from seqlm.models.base import Translator
 from seqlm.text.corpus import learn_bpe

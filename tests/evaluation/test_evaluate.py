@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqlm.decoding.decoding_settings import TranslationSettings
-from seqlm.decoding.translation_search import translate
+from seqlm.decoding.translation.translation_search import translate
 from seqlm.errors import DataError, ModelError
 from seqlm.evaluation.evaluate import TranslatorEvaluation, evaluate_translator
 from seqlm.evaluation.metrics import METRICS

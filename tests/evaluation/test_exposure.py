@@ -15,7 +15,7 @@ from seqlm.evaluation.exposure import (
     measure_exposure,
     measure_translator_exposure,
 )
-from seqlm.evaluation.mixture_scoring import LoadedMixture
+from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.models import model_class
 from seqlm.models.base import LanguageModel, Translator
 from seqlm.runs.load_model import LoadedModel

@@ -13,7 +13,7 @@ from seqlm.errors import DataError
 from seqlm.evaluation import perplexity
 from seqlm.evaluation.evaluate import score_files
 from seqlm.evaluation.metrics import METRICS
-from seqlm.evaluation.mixture_scoring import LoadedMixture
+from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.perplexity import Tally
 from seqlm.evaluation.scoring import Scorer, validation_loss
 from seqlm.evaluation.surprisal import token_surprisals

@@ -13,7 +13,7 @@ from seqlm.cli.options.spelling import flag_of
 
 if TYPE_CHECKING:
     from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
-    from seqlm.evaluation.mixture_scoring import LoadedMixture
+    from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 
 
 def adapt(models: LoadedMixture, adaptation: Adaptation, errors: str) -> LoadedMixture:
@@ -21,7 +21,7 @@ def adapt(models: LoadedMixture, adaptation: Adaptation, errors: str) -> LoadedM
     adapted = models.adapted(adaptation)  # refuses before anything is read
     if adaptation.dynamic_statistics is None:
         return adapted
-    from seqlm.evaluation.tuning import read_held_out
+    from seqlm.evaluation.mixtures.tuning import read_held_out
 
     text = read_held_out(models.tokenizer, adaptation.dynamic_statistics, errors)
     console.say(f"gradient statistics of {text.name}")

@@ -13,7 +13,7 @@ from seqlm.settings import setting
 if TYPE_CHECKING:
     import torch
 
-    from seqlm.evaluation.mixture_scoring import LoadedMixture
+    from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.runs.locate import ModelPath
 
 
@@ -66,7 +66,7 @@ class MixtureRequest(NamedTuple):
 
     def load(self, device: torch.device) -> LoadedMixture:
         """Errors: ModelError, DataError."""
-        from seqlm.evaluation.mixture_scoring import load_mixture
+        from seqlm.evaluation.mixtures.mixture_scoring import load_mixture
 
         return load_mixture(
             self.models, self.weights, self.cache, self.cache_decay, device, console.Stages()
@@ -86,7 +86,7 @@ def request_mixture(models: list[str] | None, options: MixtureOptions) -> Mixtur
 
 def parse_weights(mix: str, models: int) -> list[float]:
     """The weights that --mix gives so many models. Errors: UsageError where they do not fit."""
-    from seqlm.evaluation.mixture_weights import check_weights
+    from seqlm.evaluation.mixtures.mixture_weights import check_weights
 
     try:
         weights = [float(weight) for weight in mix.split(",")]

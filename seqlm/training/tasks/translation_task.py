@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from seqlm.decoding.decoding_settings import TranslationSettings
-from seqlm.decoding.translation_search import translate
+from seqlm.decoding.translation.translation_search import translate
 from seqlm.errors import UsageError
 from seqlm.evaluation.metrics import METRICS
 from seqlm.models.base import Network, TranslationNetwork

@@ -20,7 +20,7 @@ from seqlm.evaluation.adaptation.dynamic_evaluation import (
     check_adaptable,
     measure_rms_gradients,
 )
-from seqlm.evaluation.mixture_scoring import LoadedMixture, MixtureScorer
+from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, MixtureScorer
 from seqlm.evaluation.scoring import Scorer
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork

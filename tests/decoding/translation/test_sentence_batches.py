@@ -5,7 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.decoding.sentence_batches import POSITIONS_PER_ROW, batches_by_length, is_blank
+from seqlm.decoding.translation.sentence_batches import (
+    POSITIONS_PER_ROW,
+    batches_by_length,
+    is_blank,
+)
 from seqlm.text.bitext import blank_lines
 from seqlm.text.reading import Block
 from tests.decoding.translators import KINDS

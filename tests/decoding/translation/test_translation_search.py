@@ -14,11 +14,11 @@ from torch import Tensor
 
 from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.decoding_settings import TranslationSettings
-from seqlm.decoding.forced_decoding import score_targets
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_choice import make_chooser
-from seqlm.decoding.translation_search import (
+from seqlm.decoding.translation.forced_decoding import score_targets
+from seqlm.decoding.translation.translation_search import (
     EXTRA_TOKENS,
     translate,
 )

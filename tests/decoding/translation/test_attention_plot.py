@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqlm.decoding import attention_plot
+from seqlm.decoding.translation import attention_plot
 from seqlm.errors import SeqlmError, UsageError
 
 ATTENTION = torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0]])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from seqlm.decoding.alignment import pieces_of_block
+from seqlm.decoding.translation.alignment import pieces_of_block
 from seqlm.errors import DataError
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import SENTINEL, Tokenizer

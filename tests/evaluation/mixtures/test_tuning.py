@@ -26,11 +26,9 @@ from seqlm.evaluation.adaptation.candidates import (
 )
 from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, FeatureReader, UpdateRule
 from seqlm.evaluation.evaluate import score_files
-from seqlm.evaluation.mixture_scoring import LoadedMixture, MixtureScorer
-from seqlm.evaluation.mixture_weights import em_step, fit_weights, round_weights
-from seqlm.evaluation.perplexity import Tally, perplexity
-from seqlm.evaluation.scoring import Scorer
-from seqlm.evaluation.tuning import (
+from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, MixtureScorer
+from seqlm.evaluation.mixtures.mixture_weights import em_step, fit_weights, round_weights
+from seqlm.evaluation.mixtures.tuning import (
     HeldOutText,
     check_held_out,
     fit,
@@ -39,6 +37,8 @@ from seqlm.evaluation.tuning import (
     search_candidates,
     tune,
 )
+from seqlm.evaluation.perplexity import Tally, perplexity
+from seqlm.evaluation.scoring import Scorer
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.wrappers.neural_cache import NeuralCacheConfig

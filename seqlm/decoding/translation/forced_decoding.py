@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlm.decoding.decoding_settings import MAX_INPUT_LENGTH
-from seqlm.decoding.sentence_batches import (
+from seqlm.decoding.translation.sentence_batches import (
     Sentence,
     batches_by_length,
     buffer_size,

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from seqlm.decoding.decoding_settings import TranslationSettings
-from seqlm.decoding.forced_decoding import score_targets
-from seqlm.decoding.sentence_batches import POSITIONS_PER_ROW
-from seqlm.decoding.translation_search import translate
+from seqlm.decoding.translation.forced_decoding import score_targets
+from seqlm.decoding.translation.sentence_batches import POSITIONS_PER_ROW
+from seqlm.decoding.translation.translation_search import translate
 from seqlm.errors import DataError
 from seqlm.models.base import TranslationNetwork, Translator
 from seqlm.text.reading import Block

@@ -31,7 +31,7 @@ from seqlm.evaluation.adaptation.dynamic_evaluation import (
     measure_rms_gradients,
     require,
 )
-from seqlm.evaluation.mixture_weights import check_weights
+from seqlm.evaluation.mixtures.mixture_weights import check_weights
 from seqlm.evaluation.scoring import Scores
 from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.wrappers.mixture import Mixture

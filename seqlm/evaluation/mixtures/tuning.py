@@ -27,8 +27,8 @@ from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.evaluation.adaptation.candidates import Columns, make_candidates, score_candidates
 from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, require, update_rule
-from seqlm.evaluation.mixture_scoring import LoadedMixture
-from seqlm.evaluation.mixture_weights import DIGITS, STEPS, fit_weights, round_weights
+from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
+from seqlm.evaluation.mixtures.mixture_weights import DIGITS, STEPS, fit_weights, round_weights
 from seqlm.models.base import LanguageNetwork
 from seqlm.progress import Progress, silent
 from seqlm.text.reading import STDIN, read_blocks

@@ -22,13 +22,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqlm.decoding.alignment import pieces_of_ids
 from seqlm.decoding.beam_search import Hypothesis, beam_search
 from seqlm.decoding.decoding_settings import TranslationSettings
-from seqlm.decoding.forced_decoding import check_attention, forced_attention
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.sentence_batches import (
+from seqlm.decoding.token_choice import Chooser, make_chooser
+from seqlm.decoding.translation.alignment import pieces_of_ids
+from seqlm.decoding.translation.forced_decoding import check_attention, forced_attention
+from seqlm.decoding.translation.sentence_batches import (
     Sentence,
     batches_by_length,
     buffer_size,
@@ -39,7 +40,6 @@ from seqlm.decoding.sentence_batches import (
     split_into_groups,
     truncate,
 )
-from seqlm.decoding.token_choice import Chooser, make_chooser
 from seqlm.errors import ModelError
 from seqlm.models.base import State, Translator
 from seqlm.text.tokenizer import Tokenizer

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from seqlm.errors import UsageError
-from seqlm.evaluation.mixture_scoring import (
+from seqlm.evaluation.mixtures.mixture_scoring import (
     LoadedMixture,
     MixtureScorer,
     score_lines,
     sum_lines,
 )
-from seqlm.evaluation.mixture_weights import check_weights
+from seqlm.evaluation.mixtures.mixture_weights import check_weights
 from seqlm.evaluation.surprisal import line_surprisals
 from seqlm.models import model_class
 from seqlm.text.reading import Block

@@ -6,7 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.decoding.alignment import align_words, pieces_of_block, pieces_of_ids, word_numbers
+from seqlm.decoding.translation.alignment import (
+    align_words,
+    pieces_of_block,
+    pieces_of_ids,
+    word_numbers,
+)
 from seqlm.text.corpus import learn_bpe
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer

@@ -1,0 +1,1 @@
+"""Decoding of translators: lines in, translations out, with alignments."""
