@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqlm.errors import ModelError
-from seqlm.text.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.load_model import LoadedModel
+from seqlm.text.tokenizer import have_equal_ids
 
 
 def common_ids(models: Sequence[LoadedModel]) -> np.ndarray:
@@ -43,12 +40,6 @@ def corresponding_ids(model: LoadedModel, other: LoadedModel) -> np.ndarray:
     if tokenizer.merges != other_tokenizer.merges:
         raise ModelError(f"{refused}: they have the same types, but merge them in another order")
     return np.array([other_tokenizer.id_of_type[type_] for type_ in tokenizer.types])
-
-
-def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
-    """Whether both give equal ids to equal text."""
-    same_types = tokenizer.types == other.types and tokenizer.merges == other.merges
-    return same_types and tokenizer.kind == other.kind
 
 
 def types_lacking(model: LoadedModel, other: LoadedModel) -> str:

@@ -17,11 +17,10 @@ from seqlm.models.wrappers.ensemble import Ensemble
 from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import digest, find_checkpoint, pointer, read_manifest, read_tensors
-from seqlm.runs.common_vocabulary import have_equal_ids
 from seqlm.runs.locate import ModelPath, wrong_task
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
-from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.tokenizer import Tokenizer, have_equal_ids
 
 
 class LoadedModel(NamedTuple):

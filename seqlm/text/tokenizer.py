@@ -167,6 +167,12 @@ class Tokenizer:
         return hashlib.sha256(b"\n".join([self.kind.encode(), *self.types])).hexdigest()[:12]
 
 
+def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
+    """Whether both give equal ids to equal text."""
+    same_types = tokenizer.types == other.types and tokenizer.merges == other.merges
+    return same_types and tokenizer.kind == other.kind
+
+
 def read_types(path: Path, kind: TokenizerKind) -> list[bytes]:
     """A vocabulary from a file with one type per line, in which the reserved ones may be missing.
 

@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -41,7 +41,6 @@ from seqlm.training.optimization.optimizer import (
 from seqlm.training.optimization.precision import Precision
 from seqlm.training.optimization.scheduled_sampling import teacher_forcing_rate
 from seqlm.training.optimization.schedules import PLATEAU_FACTOR, cycled_beta1, schedule_factor
-from seqlm.training.watchers import Watcher
 
 LOSS_CHECK_INTERVAL = 50
 """Steps between two readings of the loss on a GPU, as each waits for the device. A CPU reads every
@@ -78,6 +77,27 @@ StepFigures = dict[str, Tensor]
 
 ValidationFunction = Callable[[], Mapping[str, float]]
 """Measures a network on held-out text: its `loss` in nats per token, and metrics if it has any."""
+
+
+class Watcher(Protocol):
+    """Callbacks of a training run. A subclass of `SilentWatcher` defines only those it needs."""
+
+    def on_message(self, message: str) -> None:
+        """Called with a line for people, such as the size of the corpus or of the model."""
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        """Called after an update with the loss of its tokens, in nats per token.
+
+        On a GPU that is not every update: reading a loss waits for the device.
+        """
+
+    def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
+        """Called after each validation, before its checkpoint is written.
+
+        `figures` is what `metrics.jsonl` records: `step`, `epoch`, `train_loss`, `lr`, `tokens`,
+        `seconds`, and `valid_loss` where there is validation text. `is_best` says whether these
+        weights are the best so far.
+        """
 
 
 class Trainer:

@@ -35,8 +35,8 @@ from seqlm.training.tasks.language_modeling import LanguageModelingTask
 from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.tasks.translation_task import TranslationTask
 from seqlm.training.tensorboard import TensorBoardWatcher, check_tensorboard
-from seqlm.training.trainer import Trainer
-from seqlm.training.watchers import MetricsRecorder, SilentWatcher, Watcher, WatcherList
+from seqlm.training.trainer import Trainer, Watcher
+from seqlm.training.watchers import MetricsRecorder, SilentWatcher, WatcherList
 
 TASKS: dict[str, type[TrainingTask]] = {
     "lm": LanguageModelingTask,

@@ -3,33 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from seqlm.runs.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from seqlm.training.trainer import Trainer
-
-
-class Watcher(Protocol):
-    """Callbacks of a training run. A subclass of `SilentWatcher` defines only those it needs."""
-
-    def on_message(self, message: str) -> None:
-        """Called with a line for people, such as the size of the corpus or of the model."""
-
-    def on_step(self, trainer: Trainer, loss: float) -> None:
-        """Called after an update with the loss of its tokens, in nats per token.
-
-        On a GPU that is not every update: reading a loss waits for the device.
-        """
-
-    def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
-        """Called after each validation, before its checkpoint is written.
-
-        `figures` is what `metrics.jsonl` records: `step`, `epoch`, `train_loss`, `lr`, `tokens`,
-        `seconds`, and `valid_loss` where there is validation text. `is_best` says whether these
-        weights are the best so far.
-        """
+from seqlm.training.trainer import Trainer, Watcher
 
 
 class SilentWatcher:
