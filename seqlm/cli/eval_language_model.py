@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LanguageModelOptions(MixtureOptions):
+    """The options that are for language models only."""
+
     text: Annotated[
         list[str] | None,
         typer.Argument(
@@ -183,6 +185,7 @@ def say_figures(values: Mapping[str, float], tally: Tally, signature: str) -> No
 
 
 def as_object(evaluation: LanguageModelEvaluation, models: LoadedMixture) -> dict[str, Any]:
+    """The object of --json."""
     values, tally, signature = evaluation
     paths = [str(loaded.path) for loaded in models.models]
     constants = models.adaptation.with_defaults().active()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TranslatorOptions:
+    """The options that are for translators only, beside those of the search."""
+
     source: Annotated[
         list[str] | None,
         flag(
@@ -105,7 +107,7 @@ def as_object(
     models: Sequence[LoadedModel],
     scored: bool,
 ) -> dict[str, Any]:
-    """`scored` says whether the targets were scored, so that there is a log-probability."""
+    """The object of --json; it has a log-probability where the targets were `scored`."""
     tally, source_tally = evaluation.tally, evaluation.source_tally
     paths = [str(loaded.path) for loaded in models]
     return {

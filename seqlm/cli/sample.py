@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SampleOptions(MixtureOptions):
+    """The options beside those of GenerationSettings."""
+
     model: Annotated[list[str] | None, MODELS] = None
     prompt: str = setting(
         "", "Text to continue; - reads prompts from standard input, one a line.",

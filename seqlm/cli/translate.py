@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TranslateOptions:
+    """The options beside those of TranslationSettings."""
+
     source: Annotated[
         list[str] | None,
         typer.Argument(

@@ -34,6 +34,7 @@ def format_line(
 
 
 def as_object(line: TranslatedLine, translation: Translation, align: bool) -> dict[str, Any]:
+    """A translation in the object of --json."""
     links = {"align": alignment_of(line, translation)} if align else {}
     return {
         "text": translation.text,
@@ -62,6 +63,7 @@ def format_scored_pair(pair: ScoredPair, align: bool, json: bool) -> str:
 
 
 def alignment_of(line: TranslatedLine, translation: Translation) -> str:
+    """The word alignment of a translation with its source."""
     return pharaoh(translation.alignment, line.source.pieces, translation.pieces)
 
 

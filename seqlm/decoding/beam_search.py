@@ -40,6 +40,8 @@ from seqlm.models.tree import S, select, tree_map
 
 
 class Hypothesis(NamedTuple):
+    """A finished hypothesis of t tokens; S is the number of positions of its source."""
+
     tokens: Tensor  # (t,), the last one `end` unless the search was cut at its limit
     log_prob: float  # natural log, as the model has it
     score: float
@@ -219,6 +221,7 @@ class Ranking(NamedTuple):
         return scores + self.beta * logs.sum(2)
 
     def bound(self, q: Tensor, limit: Tensor) -> Tensor:
+        """(A,) float64, above the score of whatever prefixes of `q` (A,) can lead to."""
         return q / self.lp(limit)
 
     def lp(self, tokens: Tensor) -> Tensor:

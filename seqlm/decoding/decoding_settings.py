@@ -158,6 +158,7 @@ class TranslationSettings:
 
     @property
     def greedy(self) -> bool:
+        """Whether the one prefix of the beam has no rival, so that penalties have no effect."""
         return self.beam == 1
 
     @property

@@ -32,9 +32,10 @@ Adjustment = Callable[[Tensor, Tensor], Tensor]
 def repetition_adjustment(
     penalty: float = 1.0, ngram: int | None = None, prompt: Tensor | None = None
 ) -> Adjustment:
-    """Both measures together. A `penalty` of 1 and an `ngram` of None change nothing; the tokens of
-    `prompt` (P,) belong to the text so far.
+    """The repetition penalty and the ban on repeated n-grams together.
 
+    A `penalty` of 1 and an `ngram` of None change nothing; the tokens of `prompt` (P,) belong to
+    the text so far.
     Errors: UsageError for a value outside its range.
     """
     GenerationSettings(repetition_penalty=penalty, no_repeat_ngram=ngram)  # checks their ranges

@@ -133,6 +133,8 @@ def stream_rows(
 
 
 class Continuation(NamedTuple):
+    """A continuation of a prompt that a beam has found."""
+
     text: str  # with its prompt
     log_prob: float  # natural, of what follows the prompt
     score: float  # what continuations are ranked by

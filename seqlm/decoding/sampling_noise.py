@@ -34,6 +34,7 @@ class Noise(NamedTuple):
 
     @classmethod
     def of(cls, seed: int, numbers: Sequence[int], offset: int = 0) -> Noise:
+        """The noise of the samples `numbers`."""
         return cls(seed, torch.tensor(numbers, dtype=torch.long), offset)
 
     def uniform(self, position: int) -> Tensor:

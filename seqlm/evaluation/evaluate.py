@@ -46,6 +46,8 @@ NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 
 
 class LanguageModelEvaluation(NamedTuple):
+    """The metrics of a language model on a text, and the signature of them all."""
+
     values: dict[str, float]  # by metric
     tally: Tally
     signature: str
@@ -115,6 +117,8 @@ def score_files(
 
 
 class TranslatorEvaluation(NamedTuple):
+    """The metrics of a translator on pairs of lines, each with its signature."""
+
     scores: dict[str, Score]  # by metric
     tally: Tally  # of the target
     source_tally: Tally  # without scores: the source is not predicted

@@ -48,7 +48,8 @@ class Tally:
     def add_text(
         self, tokenizer: Tokenizer, block: Block, ids: np.ndarray, spans: TokenSpans
     ) -> None:
-        """Adds what depends on no model. `ids` (N,) and `spans` are the encoding of `block`."""
+        """Adds the counts of a block, which depend on no model; `ids` (N,) and `spans` are its
+        encoding."""
         data = np.frombuffer(block.data, np.uint8)
         ends = ids == EOS
         unknown = np.flatnonzero(ids == UNK)
@@ -60,13 +61,13 @@ class Tally:
             )
             self.literal_unk += literal
             self.spelling += 8.0 * float((lengths + 1).sum() - 6 * literal)
-            # A line of k words takes k - 1 spaces and a newline; an empty one its newline.
+            # A line of k words has k - 1 spaces and a newline; an empty line has its newline.
             empty = ends & np.concatenate([[True], ends[:-1]])
-            joints = int(np.count_nonzero(~ends) + np.count_nonzero(empty))
+            separators = int(np.count_nonzero(~ends) + np.count_nonzero(empty))
             word_bytes = int(spans.length[~ends].sum())
             continuing = int(np.count_nonzero(data & 0xC0 == 0x80))  # never white space
-            self.bytes += word_bytes + joints
-            self.characters += word_bytes - continuing + joints
+            self.bytes += word_bytes + separators
+            self.characters += word_bytes - continuing + separators
         else:
             self.spelling += 8.0 * float(lengths.sum())
             self.bytes += len(data)
@@ -105,29 +106,35 @@ def tally_text(tokenizer: Tokenizer, blocks: Iterable[Block]) -> tuple[Tally, np
 
 
 def perplexity(tally: Tally) -> float:
+    """exp H."""
     return exp(-tally.log_prob / tally.tokens)
 
 
 def perplexity_excluding_unknown(tally: Tally) -> float:
+    """exp H over the tokens not scored as `<unk>`."""
     return exp(-tally.known_log_prob / max(1, tally.tokens - tally.unknown))
 
 
 def cross_entropy(tally: Tally) -> float:
-    """Nats a token."""
+    """H, in nats a token."""
     return -tally.log_prob / tally.tokens
 
 
 def bits_per_token(tally: Tally) -> float:
+    """H / ln 2, the mean surprisal."""
     return -tally.log_prob / math.log(2) / tally.tokens
 
 
 def bits_per_character(tally: Tally) -> float:
+    """The bits of the text, spelling included, for each character."""
     return tally.bits / tally.characters
 
 
 def bits_per_byte(tally: Tally) -> float:
+    """The bits of the text, spelling included, for each byte."""
     return tally.bits / tally.bytes
 
 
 def exp(nats: float) -> float:
+    """e^nats, infinite where a float cannot hold it."""
     return math.exp(nats) if nats < 700 else math.inf

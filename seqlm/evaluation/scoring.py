@@ -21,6 +21,8 @@ from seqlm.text.vocabulary import EOS
 
 
 class Scores(NamedTuple):
+    """The scores of N tokens."""
+
     log_probs: np.ndarray  # (N,) float64, natural
     ngram_lengths: np.ndarray | None  # (N,) of the n-gram used, where the model has one
 

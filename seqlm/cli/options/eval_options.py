@@ -13,6 +13,8 @@ from seqlm.settings import setting
 
 @dataclass(frozen=True)
 class EvalOptions:
+    """The options of `eval` for every task."""
+
     model: Annotated[
         list[str] | None,
         model_option(

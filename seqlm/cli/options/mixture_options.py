@@ -34,6 +34,8 @@ MODELS = model_option("a run, a checkpoint of it, or an ARPA file. Several are m
 
 @dataclass(frozen=True)
 class MixtureOptions:
+    """The options that mix several models."""
+
     mix: str | None = setting(
         None, "Weights of the models, e.g. 0.4,0.6.", none="equal", metavar="X,X", section="Mixture"
     )
@@ -65,7 +67,7 @@ class MixtureRequest(NamedTuple):
         return self.size > 1 and self.weights is None
 
     def load(self, device: torch.device) -> LoadedMixture:
-        """Errors: ModelError, DataError."""
+        """Loads the models. Errors: ModelError, DataError."""
         from seqlm.evaluation.mixtures.mixture_scoring import load_mixture
 
         return load_mixture(
@@ -96,6 +98,7 @@ def parse_weights(mix: str, models: int) -> list[float]:
 
 
 def say_equal_weights(request: MixtureRequest, models: LoadedMixture, remedy: str = "") -> None:
+    """Prints the weights on stderr where none were given."""
     if request.has_default_weights:
         console.say(f"equal weights: --mix {weights_text(models)}{remedy}")
 

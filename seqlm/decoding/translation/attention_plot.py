@@ -69,7 +69,7 @@ def write_plot(path: str, attention: Tensor, source: Sequence[str], target: Sequ
 
 
 def escape_dollars(label: str) -> str:
-    """The label for matplotlib, in which a dollar sign would begin a formula."""
+    """The label as matplotlib needs it, which takes a dollar sign for the start of a formula."""
     return label.replace("$", r"\$")
 
 

@@ -82,6 +82,7 @@ def score_targets(
 def score_batch(
     model: Translator, pairs: list[tuple[Sentence, Sentence]], align: bool
 ) -> list[ScoredPair]:
+    """The scores of a batch of pairs of sentences."""
     state = model.start(*pad_sentences([source.tokens for source, _ in pairs], model.device))
     tokens, _ = pad_sentences([target.tokens for _, target in pairs], model.device)  # (B, T)
     if align:

@@ -51,6 +51,8 @@ EXTRA_TOKENS = 10
 
 
 class Translation(NamedTuple):
+    """A translation of t tokens; S is the number of tokens of its source."""
+
     text: str
     pieces: list[bytes]  # (t,) the text each token adds
     tokens: list[int]  # (t,), the last one `</s>`, unless they were cut at their limit
@@ -188,6 +190,7 @@ def sample_batch(
 def to_translation(
     tokenizer: Tokenizer, sentence: Sentence, hypothesis: Hypothesis, settings: TranslationSettings
 ) -> Translation:
+    """The text of a hypothesis, with what the settings ask to be kept or replaced."""
     tokens = hypothesis.tokens.tolist()
     pieces = pieces_of_ids(tokenizer, tokens)
     attention = hypothesis.alignment
@@ -205,8 +208,8 @@ def replace_unknown(
 ) -> list[bytes]:
     """The pieces with, for each `<unk>`, the source token it attends to most, which is no `</s>`.
 
-    The method of Luong et al. 2015, "Addressing the rare word problem in neural machine
-    translation", with attention in place of their alignments.
+    As in Jean et al. 2015, "On using very large target vocabulary for neural machine translation",
+    section 3.3.
     """
     most_attended = attention[:, :-1].argmax(1).tolist()  # (t,)
     return [

@@ -36,6 +36,8 @@ THETAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 
 
 class Candidates(NamedTuple):
+    """The constants that are tried."""
+
     temperatures: Sequence[float]  # (G_T,)
     caches: Sequence[NeuralCacheConfig]  # (G_c,)
 

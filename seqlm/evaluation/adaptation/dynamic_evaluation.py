@@ -209,7 +209,7 @@ def make_scorer(
 
 
 def update_rule(constants: Adaptation, rms_gradients: RMSGradients | None) -> UpdateRule | None:
-    """None without dynamic evaluation."""
+    """The update rule of dynamic evaluation, None where that is off."""
     if constants.dynamic is None:
         return None
     lr, decay = require(constants.dynamic_lr), require(constants.dynamic_decay)
@@ -217,7 +217,7 @@ def update_rule(constants: Adaptation, rms_gradients: RMSGradients | None) -> Up
 
 
 def neural_cache_config(constants: Adaptation) -> NeuralCacheConfig | None:
-    """None without a neural cache."""
+    """The configuration of the neural cache, None where that is off."""
     if constants.neural_cache is None:
         return None
     weight, theta = require(constants.neural_cache_weight), require(constants.neural_cache_theta)
@@ -225,6 +225,7 @@ def neural_cache_config(constants: Adaptation) -> NeuralCacheConfig | None:
 
 
 def require(constant: float | None) -> float:
+    """The constant, which `Adaptation.with_defaults` has given a value."""
     assert constant is not None, "this constant needs a default first (Adaptation.with_defaults)"
     return constant
 
@@ -263,6 +264,7 @@ def trainable_copy(network: LanguageNetwork) -> LanguageNetwork:
 
 
 def gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The gradient of `loss` by each parameter, 0 where the loss does not depend on it."""
     return torch.autograd.grad(loss, parameters, materialize_grads=True)
 
 

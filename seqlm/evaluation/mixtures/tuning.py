@@ -47,9 +47,11 @@ MIN_GAIN = 1e-4
 
 
 class HeldOutText(NamedTuple):
+    """A text that constants and weights are tuned on."""
+
     name: str
     ids: np.ndarray  # (N,)
-    digest: str
+    digest: str = ""
     """SHA-256 of the clean text."""
 
 
@@ -78,6 +80,7 @@ def check_held_out(held_out: str, files: Sequence[str], setting: str = "tune") -
 
 
 def not_held_out(file: str, setting: str) -> UsageError:
+    """The error where a text is evaluated that `setting` names."""
     return UsageError(f"{file} is the text of `{setting}`, which has to be another, held-out one")
 
 
@@ -120,6 +123,7 @@ def tune(
         adaptation = replace(
             adaptation,
             neural_cache=config.window,
+            # It is below 1, as a weight that is given has to be.
             neural_cache_weight=min(round(float(best.cache_share), DIGITS), 1 - 10**-DIGITS),
             neural_cache_theta=config.theta,
         )
@@ -172,6 +176,8 @@ def hill_climb(value: float, loss: Callable[[float], float]) -> float:
 
 
 class Fit(NamedTuple):
+    """The weights under which a text is most probable."""
+
     log_prob: float
     """The log-probability of the text."""
     weights: np.ndarray  # (M,) of the models, each with its cache
