@@ -1,4 +1,4 @@
-"""Every smoothing on the Penn Treebank: the table of docs/ngrams.md.
+"""Every smoothing on the Penn Treebank: the table of docs/explanation/smoothing.md.
 
     python benchmarks/ngram_ptb.py FOLDER        with train.txt, valid.txt and test.txt
 
