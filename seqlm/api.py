@@ -45,11 +45,16 @@ valid_loss, seconds, …"""
 class Evaluation(NamedTuple):
     """Figures of a model on a text, and what they depend on."""
 
-    figures: dict[str, float]  # by metric
-    signature: str  # only figures of equal signatures can be compared
-    tokens: int  # `</s>` included
+    figures: dict[str, float]
+    """The value of each metric."""
+    signature: str
+    """What the figures depend on: only those of equal signatures can be compared."""
+    tokens: int
+    """The number of tokens, `</s>` included."""
     lines: int
-    oov: int  # tokens outside the vocabulary
+    """The number of lines."""
+    oov: int
+    """The number of tokens outside the vocabulary."""
 
 
 # ----------------------------------------------------------------------------------- making models
@@ -190,7 +195,7 @@ def train(
 def resume(
     name: StrPath, *, device: str | None = None, callback: Callback | None = None, **settings: Any
 ) -> Model:
-    """Goes on with a training that was interrupted, or on with new `settings` such as `epochs`.
+    """Resumes a training that was interrupted, or goes beyond its end with more `epochs` or `steps`.
 
     Errors: those of `train`; UsageError where a setting cannot change.
     """
@@ -232,15 +237,15 @@ def make_watcher(callback: Callback | None) -> Any:
 
 
 class Model:
-    """A model ready to be asked: a language model, a mixture of several, or a translator.
+    """A language model, a mixture of several, or a translator, ready for use.
 
-    Made by `load`, `count`, `train` and `mix`. A method that the model does not have, as the
-    translation of a language model, raises ModelError.
+    Made by `load`, `count`, `train` and `mix`. A method that the model does not have, such as
+    `translate` of a language model, raises ModelError.
     """
 
     def __init__(self, loaded: Sequence[LoadedModel], mixture: LoadedMixture | None = None) -> None:
         self.loaded = list(loaded)
-        """The models it consists of: one, or those of a mixture or ensemble."""
+        """The models that it consists of: one, or those of a mixture or an ensemble."""
         self._mixture = mixture
 
     def __repr__(self) -> str:
@@ -255,7 +260,7 @@ class Model:
 
     @property
     def arch(self) -> str:
-        """The architecture, as 'ngram' or 'lstm'; that of the first one of a mixture."""
+        """The architecture, such as 'ngram' or 'lstm'; of a mixture, that of the first model."""
         return self.loaded[0].config.arch
 
     @property
@@ -265,12 +270,12 @@ class Model:
 
     @property
     def path(self) -> Path:
-        """The run folder or the ARPA file, of the first one of a mixture."""
+        """The run folder or the ARPA file; of a mixture, that of the first model."""
         return self.loaded[0].path
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Text <-> ids; of a translator's target."""
+        """Text <-> ids; of a translator, that of the target."""
         return self.loaded[0].tokenizer
 
     @property
@@ -287,7 +292,7 @@ class Model:
 
     @property
     def mixture(self) -> LoadedMixture:
-        """The language model as the evaluation takes it. Errors: ModelError of a translator."""
+        """The language model as `seqlm.evaluation` takes it. Errors: ModelError of a translator."""
         if self.task != "lm":
             raise ModelError(f"{self.path} is a translator, and this needs a language model")
         if self._mixture is None:
@@ -348,7 +353,7 @@ class Model:
         return list(line_surprisals(self.line_by_line(), lines))
 
     def line_by_line(self) -> LoadedMixture:
-        """The same models where every line starts afresh."""
+        """The models with every line starting afresh, whatever the context of their runs."""
         return self.mixture.line_by_line()
 
     def perplexity(self, files: StrPath | Sequence[StrPath]) -> float:
