@@ -195,7 +195,7 @@ def train(
 def resume(
     name: StrPath, *, device: str | None = None, callback: Callback | None = None, **settings: Any
 ) -> Model:
-    """Resumes a training that was interrupted, or goes beyond its end with more `epochs` or `steps`.
+    """Resumes a training that was interrupted, or trains on with more `epochs` or `steps`.
 
     Errors: those of `train`; UsageError where a setting cannot change.
     """
