@@ -1,6 +1,7 @@
-"""The command `seqlm`: its verbs, and what an error becomes.
+"""The command `seqlm`: its commands, and what an error becomes.
 
-Heavy modules are imported inside the commands' bodies, so that `seqlm --help` stays quick.
+A command's module is imported when the command is called, and heavy modules inside its body, so
+that `seqlm --help` stays quick.
 """
 
 from __future__ import annotations
@@ -10,32 +11,89 @@ import signal
 import sys
 import traceback
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from seqlm.cli import console, count, eval, export, sample, train, translate
-from seqlm.cli.options.setting_options import SettingsCommand, takes
+from seqlm.cli import console
+from seqlm.cli.help import CONTEXT, Commands, Example, epilog
 from seqlm.cli.options.spelling import from_variable, spell_as_flags, variable_of
 from seqlm.errors import SeqlmError
 from seqlm.version import __version__
 
+COMMANDS = {
+    "Make a model": {
+        "count": "Count the n-grams of a text and smooth them into a language model.",
+        "train": "Train a neural language model on a text, or a translator.",
+    },
+    "Use a model": {
+        "eval": "Print the perplexity of a text, or BLEU and chrF of translations.",
+        "sample": "Generate text, or find the most probable continuations.",
+        "translate": "Translate a text line by line.",
+    },
+    "Convert a model": {
+        "export": "Write a model as an ARPA file, a run, or a Hugging Face folder.",
+    },
+}
+"""The commands by section of the page of `seqlm`, each with its summary there. The module of a
+command has its function, which `make` returns, and its `EXAMPLES`."""
+
+HELP = """Train, score, sample and compare language models, from n-grams to Mamba, and translators.
+
+Start with `seqlm count` or `seqlm train`, which make a model of a text and save it in a run folder.
+The other commands use the model that -m names, or else the latest run in ./checkpoints.
+`seqlm COMMAND --help` lists the options of a command.
+"""
+
+EXAMPLES = [
+    Example(
+        "Count a trigram model of a text",
+        "seqlm count --order 3 corpora/prose.train.txt -o trigram",
+    ),
+    Example(
+        "Print its perplexity on another text",
+        "seqlm eval -m trigram corpora/prose.test.txt",
+    ),
+    Example("Print three samples of it", "seqlm sample -m trigram -n 3"),
+]
+
+
+class LazyCommand(TyperCommand):
+    """A command that is imported when it is called: no other needs its options."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> Any:
+        return load_command(self.name).make_context(info_name, args, *rest, **more)
+
+
+def load_command(name: str | None) -> Any:
+    """The command, with its options and its examples."""
+    from seqlm.cli.options.setting_options import SettingsCommand
+
+    module = import_module(f"seqlm.cli.{name}")
+    command_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    register = command_app.command(name, cls=SettingsCommand, epilog=epilog(module.EXAMPLES))
+    register(module.make_command())
+    return typer.main.get_command(command_app)
+
+
 app = typer.Typer(
     name="seqlm",
-    help="Train, score, sample and compare language models: n-grams and neural networks alike.",
+    cls=Commands,
+    help=HELP,
+    epilog=epilog(EXAMPLES),
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT,
 )
-app.command("count", cls=SettingsCommand)(count.count)
-app.command("train", cls=train.TrainCommand)(takes([])(train.train))
-app.command("eval", cls=SettingsCommand)(eval.evaluate)
-app.command("sample", cls=SettingsCommand)(sample.sample)
-app.command("translate", cls=SettingsCommand)(translate.translate)
-app.command("export", cls=SettingsCommand)(export.export)
+for section, summaries in COMMANDS.items():
+    for command, summary in summaries.items():
+        app.command(command, cls=LazyCommand, short_help=summary, rich_help_panel=section)(
+            lambda: None
+        )
 
 
 def show_version(value: bool) -> None:
@@ -47,7 +105,7 @@ def show_version(value: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="The version.")
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass
@@ -102,7 +160,7 @@ def abandon_stdout() -> None:
 def other(error: Exception) -> int:
     """Errors of the libraries below: Click's usage errors, a full device, and our mistakes."""
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(error, file=sys.stderr)
+        typer.echo(error, err=True)
         return 2
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         blame_variable(error)
@@ -114,7 +172,10 @@ def other(error: Exception) -> int:
     if isinstance(error, OSError) and error.strerror:
         named = f"{error.filename}: " if error.filename else ""
         return fail(f"{named}{error.strerror}", 1)
-    return fail(f"a mistake of seqlm's own, {error!r}; --debug shows where", 1)
+    fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return fail(
+        f"internal error (please report): {fault}; rerun with --debug for the traceback", 1
+    )
 
 
 def blame_variable(error: Any) -> None:

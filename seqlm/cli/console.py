@@ -75,17 +75,32 @@ THREADS = flag(
 )
 ERRORS = flag(
     "--errors",
-    help="Invalid UTF-8: refuse it (strict), or read it as U+FFFD (replace). [default: strict]",
+    help="Invalid UTF-8 is an error (strict), or becomes U+FFFD (replace). [default: strict]",
     metavar="strict|replace",
     rich_help_panel="Input",
 )
-MODEL = flag(
-    "-m", "--model", help="A run, a checkpoint of it, or an ARPA file. [default: latest run]"
+def input_flag(name: str, help: str) -> Any:
+    """A flag that names a file to read."""
+    return flag(name, help=help, metavar="FILE", rich_help_panel="Input")
+
+
+SOURCE = input_flag("--source", "Source text of a translator, one sentence a line.")
+TARGET = input_flag("--target", "Translation of the source text, line by line.")
+CORPUS = typer.Argument(
+    help="Text files to learn from, compressed or not; - is standard input.",
+    metavar="CORPUS",
+    rich_help_panel="Input",
 )
-OUTPUT = flag("-o", "--output", help="The run folder to write. [default: new, in ./checkpoints]")
-OVERWRITE = flag("--overwrite", help="Replace the run at --output.")
-PRUNE = flag("--prune", help="Leave out n-grams that change the perplexity by less, as 1e-8.")
-PRUNE_TO = flag("--prune-to", help="Keep this many n-grams, those worth most.", min=1)
+OUTPUT = flag(
+    "-o",
+    "--output",
+    help="Run folder to write. [default: a new one in ./checkpoints]",
+    metavar="FOLDER",
+    rich_help_panel="Output",
+)
+OVERWRITE = flag(
+    "--overwrite", help="Replace what is at --output.", rich_help_panel="Output"
+)
 JSON = flag("--json", help="Print one JSON object.", rich_help_panel="Output")
 
 

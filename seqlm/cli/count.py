@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from seqlm.cli import console
+from seqlm.cli.help import Example
 from seqlm.cli.options.setting_options import parameter_of, takes
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.settings import settings_of
@@ -20,11 +20,28 @@ FLAGS = [
 ]
 
 
-@takes(FLAGS)
+EXAMPLES = [
+    Example(
+        "Count a trigram model of a text",
+        "seqlm count --order 3 corpora/prose.train.txt -o trigram",
+    ),
+    Example(
+        "Count 5-grams, prune them, and write an ARPA file beside the run",
+        "seqlm count --prune 1e-6 --arpa pruned.arpa corpora/prose.train.txt -o pruned",
+    ),
+    Example(
+        "Count n-grams of characters from a pipe",
+        "head -n 3000 corpora/prose.train.txt | seqlm count --tokenizer char --order 6 -o chars",
+    ),
+]
+
+
+def make_command() -> Callable[..., Any]:
+    return takes(FLAGS)(count)
+
+
 def count(
-    corpus: Annotated[
-        list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
-    ] = None,
+    corpus: Annotated[list[str] | None, console.CORPUS] = None,
     output: Annotated[Path | None, console.OUTPUT] = None,
     overwrite: Annotated[bool, console.OVERWRITE] = False,
     device: Annotated[str | None, console.DEVICE] = None,
@@ -33,10 +50,8 @@ def count(
     debug: Annotated[bool, console.DEBUG] = False,
     **flags: Any,
 ) -> None:
-    """Count the n-grams of CORPUS and smooth them into a language model.
-
-    Prints the run's folder.
-    """
+    """Count the n-grams of CORPUS, or of standard input, and smooth them into a language model.
+    Print the run folder that holds the model."""
     settings = CountingSettings(**{name: v for name, v in flags.items() if v is not None})
     sources = console.inputs(corpus)
     chosen_device = console.set_up_torch(device, num_threads)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqlm.cli import console
-from seqlm.cli.console import flag
-from seqlm.cli.options.setting_options import SettingsCommand, takes
+from seqlm.cli.console import flag, input_flag
+from seqlm.cli.help import Example
+from seqlm.cli.options.setting_options import takes
 from seqlm.cli.options.spelling import blame_file
 from seqlm.cli.options.training_options import training_parameters
 from seqlm.errors import UsageError
@@ -28,45 +29,58 @@ WITH_RESUME = {"resume", "device", "num_threads", "quiet", "debug"}
 """Parameters that `--resume` takes, beside settings."""
 
 
-class TrainCommand(SettingsCommand):
-    """`seqlm train`, whose settings become flags when it is called: no other command needs them,
-    and those of another package may be slow to load."""
+EXAMPLES = [
+    Example(
+        "Train an LSTM and validate it after each epoch",
+        "seqlm train corpora/prose.train.txt --valid corpora/prose.valid.txt --epochs 5 -o lstm",
+    ),
+    Example(
+        "Train a Transformer on byte pair encodings",
+        "seqlm train corpora/prose.train.txt --arch transformer --tokenizer bpe -o transformer",
+    ),
+    Example(
+        "Train a translator, a GRU with attention",
+        "seqlm train --source corpora/courtyard.train.en --target corpora/courtyard.train.fr"
+        " --arch gru --tokenizer word -o french",
+    ),
+]
 
-    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> Any:
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        register = app.command(self.name, cls=SettingsCommand, epilog=self.epilog)
-        register(takes(training_parameters())(train))
-        command: Any = typer.main.get_command(app)
-        return command.make_context(info_name, args, *rest, **more)
+
+def make_command() -> Callable[..., Any]:
+    return takes(training_parameters())(train)
 
 
 def train(
     flags: typer.Context,
-    corpus: Annotated[
-        list[str] | None, typer.Argument(help="Text files, compressed or not; - is stdin.")
+    corpus: Annotated[list[str] | None, console.CORPUS] = None,
+    valid: Annotated[
+        list[str] | None, input_flag("--valid", "Text to validate a language model on.")
     ] = None,
-    valid: Annotated[list[str] | None, flag("--valid", help="Text to validate on.")] = None,
-    source: Annotated[
-        list[str] | None, flag("--source", help="Text to translate from, instead of CORPUS.")
-    ] = None,
-    target: Annotated[
-        list[str] | None, flag("--target", help="Its translation, line by line.")
-    ] = None,
+    source: Annotated[list[str] | None, console.SOURCE] = None,
+    target: Annotated[list[str] | None, console.TARGET] = None,
     valid_source: Annotated[
-        list[str] | None, flag("--valid-source", help="Text to validate a translator on.")
+        list[str] | None, input_flag("--valid-source", "Source text to validate a translator on.")
     ] = None,
     valid_target: Annotated[
-        list[str] | None, flag("--valid-target", help="Its translation.")
+        list[str] | None,
+        input_flag("--valid-target", "Translation of the source text to validate on."),
     ] = None,
     config: Annotated[
         str | None,
-        flag("--config", help="YAML of settings, or a recipe, as ptb-lstm."),
+        input_flag("--config", "YAML file of settings, or the name of a recipe, e.g. ptb-lstm."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        flag(
+            "--resume",
+            help="Run to continue, with its text and its settings.",
+            metavar="RUN",
+            autocompletion=console.run_names,
+            rich_help_panel="Input",
+        ),
     ] = None,
     output: Annotated[Path | None, console.OUTPUT] = None,
     overwrite: Annotated[bool, console.OVERWRITE] = False,
-    resume: Annotated[
-        str | None, flag("--resume", help="Go on with this run, with its corpus and settings.")
-    ] = None,
     errors: Annotated[str, console.ERRORS] = "strict",
     device: Annotated[str | None, console.DEVICE] = None,
     num_threads: Annotated[int | None, console.THREADS] = None,
@@ -74,9 +88,10 @@ def train(
     debug: Annotated[bool, console.DEBUG] = False,
     **settings: Any,
 ) -> None:
-    """Train a neural language model on CORPUS, or a translator on --source and --target.
+    """Train a neural language model on CORPUS, or a translator on --source and --target. Print the
+    run folder that holds the model. Ctrl-C saves a checkpoint and says how to resume.
 
-    Prints the run's folder. Ctrl-C saves and says how to resume.
+    Several --valid, --source or other texts are read one after the other.
     """
     parallel = {
         "source": source, "target": target,

@@ -16,7 +16,8 @@ import typer
 from typer.core import TyperCommand
 
 from seqlm.cli.console import flag
-from seqlm.cli.options.spelling import flag_of, spell_error, spell_help, written_as
+from seqlm.cli.help import write_page
+from seqlm.cli.options.spelling import flag_of, spell_error, written_as
 from seqlm.errors import SeqlmError
 from seqlm.settings import Setting, check_value, parse_value
 
@@ -109,14 +110,5 @@ class SettingsCommand(TyperCommand):
             spell_error(error, ctx)
             raise
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        rows: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            section = getattr(parameter, "rich_help_panel", None) or usual
-            if record := parameter.get_help_record(ctx):
-                flags, help = record
-                rows.setdefault(section, []).append((flags, spell_help(help, self)))
-        for section, records in rows.items():
-            with formatter.section(section):
-                formatter.write_dl(records)
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        write_page(self, ctx, formatter)
