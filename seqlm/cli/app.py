@@ -26,7 +26,7 @@ from seqlm.version import __version__
 
 COMMANDS = {
     "Make a model": {
-        "count": "Count the n-grams of a text and smooth them into a language model.",
+        "count": "Count n-grams and smooth them into a language model.",
         "train": "Train a neural language model on a text, or a translator.",
     },
     "Use a model": {
@@ -39,13 +39,13 @@ COMMANDS = {
     },
 }
 """The commands by section of the page of `seqlm`, each with its summary there. The module of a
-command has its function, which `make` returns, and its `EXAMPLES`."""
+command has its `EXAMPLES` and `make_command`, which gives the function that Typer calls."""
 
 HELP = """Train, score, sample and compare language models, from n-grams to Mamba, and translators.
 
-Start with `seqlm count` or `seqlm train`, which make a model of a text and save it in a run folder.
-The other commands use the model that -m names, or else the latest run in ./checkpoints.
-`seqlm COMMAND --help` lists the options of a command.
+Start with count or train: each learns a model from a text and writes it to a run folder. The other
+commands use the model that -m names, or else the latest run in ./checkpoints. For the options of a
+command, ask seqlm COMMAND --help.
 """
 
 EXAMPLES = [
@@ -105,7 +105,10 @@ def show_version(value: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -173,9 +176,7 @@ def other(error: Exception) -> int:
         named = f"{error.filename}: " if error.filename else ""
         return fail(f"{named}{error.strerror}", 1)
     fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return fail(
-        f"internal error (please report): {fault}; rerun with --debug for the traceback", 1
-    )
+    return fail(f"internal error (please report): {fault}; rerun with --debug for the traceback", 1)
 
 
 def blame_variable(error: Any) -> None:

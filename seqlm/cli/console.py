@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -79,6 +80,27 @@ ERRORS = flag(
     metavar="strict|replace",
     rich_help_panel="Input",
 )
+
+
+def run_names() -> list[str]:
+    """The runs in the current folder and in ./checkpoints, to complete the name of one."""
+    from seqlm.runs.run_folder import RUNS, RunFolder
+
+    folders = [folder for folder in (Path(), RUNS) if folder.is_dir()]
+    paths = [path for folder in folders for path in folder.iterdir()]
+    return sorted({path.name for path in paths if RunFolder(path).exists()})
+
+
+MODEL = flag(
+    "-m",
+    "--model",
+    help="Model to use: a run, a checkpoint of it, or an ARPA file. [default: the latest run]",
+    metavar="RUN",
+    autocompletion=run_names,
+    rich_help_panel="Model",
+)
+
+
 def input_flag(name: str, help: str) -> Any:
     """A flag that names a file to read."""
     return flag(name, help=help, metavar="FILE", rich_help_panel="Input")
@@ -98,9 +120,7 @@ OUTPUT = flag(
     metavar="FOLDER",
     rich_help_panel="Output",
 )
-OVERWRITE = flag(
-    "--overwrite", help="Replace what is at --output.", rich_help_panel="Output"
-)
+OVERWRITE = flag("--overwrite", help="Replace what is at --output.", rich_help_panel="Output")
 JSON = flag("--json", help="Print one JSON object.", rich_help_panel="Output")
 
 

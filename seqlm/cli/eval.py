@@ -7,11 +7,13 @@ file has it, and the options of `EvalOptions` belong to both.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import typer
 
 from seqlm.cli import console, eval_language_model, eval_translation
+from seqlm.cli.help import Example
 from seqlm.cli.options.eval_options import EvalOptions
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
 from seqlm.cli.options.setting_options import takes
@@ -26,13 +28,37 @@ PARAMETERS = in_sections(
 )
 
 
-@takes(PARAMETERS)
-def evaluate(flags: typer.Context, **values: Any) -> None:
-    """Print the metrics of a language model, or of a mixture of several, on TEXT; or those of a
-    translator on --source and --target.
+EXAMPLES = [
+    Example(
+        "Print the perplexity of a text",
+        "seqlm eval -m trigram corpora/prose.test.txt",
+    ),
+    Example(
+        "Mix the model with a cache, with weights that are tuned on held-out text",
+        "seqlm eval -m trigram --cache 500 --tune corpora/prose.valid.txt corpora/prose.test.txt",
+    ),
+    Example(
+        "Print the surprisal of each token of a sentence",
+        "echo 'the old man came in .' | seqlm eval -m trigram --per-token",
+    ),
+    Example(
+        "Print BLEU and chrF of a translator",
+        "seqlm eval -m french --source corpora/courtyard.test.en --target"
+        " corpora/courtyard.test.fr",
+    ),
+]
 
-    One metric prints its number alone, several a line each. The signature, on stderr, names what
-    the figures depend on: only figures of equal signatures can be compared.
+
+def make_command() -> Callable[..., Any]:
+    return takes(PARAMETERS)(evaluate)
+
+
+def evaluate(flags: typer.Context, **values: Any) -> None:
+    """Print the metrics of a language model, or of a mixture of several, on TEXT or standard input;
+    with --source and --target, print those of a translator, or of an ensemble.
+
+    One metric is printed as a number alone, and several with a line for each. A signature on stderr
+    says what the figures depend on: only figures of equal signatures can be compared.
     """
     common = make_group(EvalOptions, values)
     console.check_choice("errors", common.errors, ("strict", "replace"))

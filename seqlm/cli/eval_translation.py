@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from seqlm.cli import console
-from seqlm.cli.console import flag
 from seqlm.cli.options.eval_options import EvalOptions
 from seqlm.cli.options.option_groups import make_group, parameters_of
 from seqlm.decoding.decoding_settings import TranslationSettings
@@ -24,24 +23,8 @@ if TYPE_CHECKING:
 class TranslatorOptions:
     """The options that are for translators only, beside those of the search."""
 
-    source: Annotated[
-        list[str] | None,
-        flag(
-            "--source",
-            help="Text to translate, one sentence a line.",
-            metavar="FILE",
-            rich_help_panel="Input",
-        ),
-    ] = None
-    target: Annotated[
-        list[str] | None,
-        flag(
-            "--target",
-            help="Reference translation of the source, line by line.",
-            metavar="FILE",
-            rich_help_panel="Input",
-        ),
-    ] = None
+    source: Annotated[list[str] | None, console.SOURCE] = None
+    target: Annotated[list[str] | None, console.TARGET] = None
 
 
 SEARCH = [

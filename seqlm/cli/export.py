@@ -3,46 +3,86 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
+from seqlm.cli.help import Example
+from seqlm.cli.options.setting_options import parameter_of, takes
+from seqlm.counting.counting_settings import CountingSettings
 from seqlm.errors import UsageError
+from seqlm.settings import settings_of
 
 if TYPE_CHECKING:
     from seqlm.runs.locate import ModelPath
 
 
+FORMATS = ("arpa", "run", "hf")
+PRUNING = [parameter_of(settings_of(CountingSettings)[name]) for name in ("prune", "prune_to")]
+EXAMPLES = [
+    Example(
+        "Write a model as an ARPA file", "seqlm export -m trigram --to arpa -o trigram.arpa.gz"
+    ),
+    Example(
+        "Prune the model on the way",
+        "seqlm export -m trigram --to arpa --prune 1e-6 -o small.arpa",
+    ),
+    Example(
+        "Turn an ARPA file into a run, which opens faster",
+        "seqlm export -m small.arpa --to run -o small",
+    ),
+    Example(
+        "Write a Transformer for the package transformers of Hugging Face",
+        "seqlm export -m transformer --to hf -o transformer-hf",
+    ),
+]
+
+
+def make_command() -> Callable[..., Any]:
+    return takes(PRUNING)(export)
+
+
 def export(
+    *,
     to: Annotated[
-        str, flag("--to", help="arpa; run: a folder that opens at once; hf: for transformers.")
+        str,
+        flag(
+            "--to",
+            help="Form to write: an ARPA file (arpa), a run folder (run), or a folder for the"
+            " package transformers of Hugging Face (hf).",
+            metavar="|".join(FORMATS),
+            autocompletion=lambda: list(FORMATS),
+            rich_help_panel="Output",
+        ),
     ],
     model: Annotated[str | None, console.MODEL] = None,
-    prune: Annotated[float | None, console.PRUNE] = None,
-    prune_to: Annotated[int | None, console.PRUNE_TO] = None,
     output: Annotated[
         str | None,
         flag(
             "-o",
             "--output",
-            help="The ARPA file (.gz compresses), - for stdout, or the folder to write."
-            " [default: stdout; a new run, in ./checkpoints; none for hf]",
+            help="ARPA file (.gz compresses it; - is standard output) or folder to write."
+            " [default: standard output; for a run, a new one in ./checkpoints]",
+            metavar="FILE|FOLDER",
+            rich_help_panel="Output",
         ),
     ] = None,
     overwrite: Annotated[bool, console.OVERWRITE] = False,
     num_threads: Annotated[int | None, console.THREADS] = None,
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
+    **pruning: Any,
 ) -> None:
-    """Write a model in another form.
+    """Write a model in another form, and print the name of the file or folder.
 
-    An n-gram model: a run as ARPA, ARPA as a run, or either pruned. A Transformer: as a GPT-2 or
-    Llama folder (config.json, model.safetensors, tokenizer.json), where it has the shape of one.
-
-    Prints what was written, unless that goes to stdout.
+    An n-gram model is written as an ARPA file or as a run, pruned or whole. A Transformer that has
+    the shape of GPT-2 or Llama is written as a folder with config.json, model.safetensors and
+    tokenizer.json.
     """
-    console.check_choice("to", to, ("arpa", "run", "hf"))
+    prune, prune_to = pruning["prune"], pruning["prune_to"]
+    console.check_choice("to", to, FORMATS)
     path = None if output in (None, "-") else Path(str(output))
     if to == "run" and output == "-":
         raise UsageError("a run is a folder: -o names one")

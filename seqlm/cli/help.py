@@ -63,13 +63,13 @@ def write_page(command: Any, context: Any, formatter: Any) -> None:
     command.format_usage(context, formatter)
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         formatter.write("\n" + fill(paragraph, min(width, MAX_PROSE), indent=2) + "\n")
-    tables = command_sections(command, context) | option_sections(command, context)
-    names = [row.names for rows in tables.values() for row in rows]
-    column = max(len(name) for name in names if len(name) <= MAX_NAMES)
-    for title, rows in tables.items():
-        formatter.write(f"\n{heading(title)}\n")
-        for row in rows:
-            formatter.write(format_row(row.names, spell_help(row.help, command), column, width))
+    for sections in (command_sections(command), option_sections(command, context)):
+        names = [row.names for rows in sections.values() for row in rows]
+        column = max((len(name) for name in names if len(name) <= MAX_NAMES), default=0)
+        for title, rows in sections.items():
+            formatter.write(f"\n{heading(title)}\n")
+            for row in rows:
+                formatter.write(format_row(row.names, spell_help(row.help, command), column, width))
     if command.epilog:
         formatter.write(f"\n{heading('Examples')}\n")
         for line in command.epilog.splitlines():
@@ -82,7 +82,7 @@ def write_page(command: Any, context: Any, formatter: Any) -> None:
 # ---------------------------------------------------------------------------------------- contents
 
 
-def command_sections(group: Any, context: Any) -> dict[str, list[Row]]:
+def command_sections(group: Any) -> dict[str, list[Row]]:
     """The commands of a group and their summaries, by section."""
     sections: dict[str, list[Row]] = {}
     for command in getattr(group, "commands", {}).values():

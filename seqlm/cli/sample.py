@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqlm.cli import console
+from seqlm.cli.help import Example
 from seqlm.cli.options import mixture_options
 from seqlm.cli.options.mixture_options import MODELS, MixtureOptions
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
@@ -49,10 +50,27 @@ PARAMETERS = in_sections(
 )
 
 
-@takes(PARAMETERS)
+EXAMPLES = [
+    Example("Print three samples of a model", "seqlm sample -m trigram -n 3 --temperature 0.8"),
+    Example(
+        "Continue a text, with the likeliest tokens only",
+        "seqlm sample -m lstm --prompt 'the old' --top-p 0.9",
+    ),
+    Example(
+        "Find the three most probable continuations",
+        "seqlm sample -m lstm --prompt 'the old' --beam 8 --nbest 3",
+    ),
+]
+
+
+def make_command() -> Callable[..., Any]:
+    return takes(PARAMETERS)(sample)
+
+
 def sample(flags: typer.Context, **values: Any) -> None:
     """Print samples of a language model, or of a mixture of several, one a line, as they are
-    generated. With --beam, print the likeliest continuations instead."""
+    generated. With --beam, search for the most probable continuations instead.
+    """
     options = make_group(SampleOptions, values)
     check_combination(values, console.typed(flags))
     settings = make_group(GenerationSettings, values)

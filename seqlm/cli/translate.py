@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 
 from seqlm.cli import console, translation_output
 from seqlm.cli.console import flag
+from seqlm.cli.help import Example
 from seqlm.cli.options.mixture_options import model_option
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
 from seqlm.cli.options.setting_options import takes
@@ -81,13 +82,33 @@ PARAMETERS = in_sections(
 )
 
 
-@takes(PARAMETERS)
-def translate(flags: typer.Context, **values: Any) -> None:
-    """Translate SOURCE, or standard input: one line out per line in, in order.
+EXAMPLES = [
+    Example(
+        "Translate the lines of a pipe",
+        "head -n 3 corpora/courtyard.test.en | seqlm translate -m french",
+    ),
+    Example(
+        "Print the five best translations of a sentence, with their scores",
+        "echo 'the green mouse sleeps .' | seqlm translate -m french --nbest 5",
+    ),
+    Example(
+        "Score given translations",
+        "seqlm translate -m french corpora/courtyard.test.en --score-target"
+        " corpora/courtyard.test.fr",
+    ),
+]
 
-    Translations are found by a beam and ranked by log p / |Y|^length-penalty. Lines are read ahead
-    and sorted by length, so that a slow pipe waits for its answers; on a terminal, and with
-    --batch-size 1, each line is answered at once.
+
+def make_command() -> Callable[..., Any]:
+    return takes(PARAMETERS)(translate)
+
+
+def translate(flags: typer.Context, **values: Any) -> None:
+    """Translate SOURCE, or standard input. Each line is translated to one line, in order.
+
+    A beam search finds the translation Y with the highest log p(Y) / |Y|^length-penalty. Lines are
+    read ahead and sorted by length, so that a slow pipe waits for its translations; on a terminal,
+    and with --batch-size 1, each line is translated at once.
     """
     options = make_group(TranslateOptions, values)
     console.check_choice("errors", options.errors, ("strict", "replace"))

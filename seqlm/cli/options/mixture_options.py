@@ -25,6 +25,7 @@ def model_option(several: str) -> Any:
         envvar=None,  # a list would be split at the spaces that the name in SEQLM_MODEL may have
         help=f"Model to use: {several} [default: the latest run]",
         metavar="RUN",
+        autocompletion=console.run_names,
         rich_help_panel="Model",
     )
 
