@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from seqlm.cli.app import app
+from seqlm.cli.options.help_page import Row, option_sections
 from seqlm.cli.options.spelling import spell_flag
 from seqlm.cli.options.training_options import training_flags
 from seqlm.counting.counting_settings import CountingSettings
@@ -118,25 +119,22 @@ def commands_page() -> str:
 def command_section(name: str, command: Any, context: Any) -> str:
     usage = " ".join(["seqlm", name, *command.collect_usage_pieces(context)])
     text = "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
-    sections: dict[str, list[str]] = {}
-    for parameter in command.params:
-        is_argument = parameter.param_type_name == "argument"
-        section = parameter.rich_help_panel or ("Arguments" if is_argument else "Options")
-        sections.setdefault(section, []).append(parameter_row(parameter, command, context))
-    parts = [f"\n## seqlm {name}\n\n    {usage}\n\n{text}\n"]
-    if command.epilog:
-        lines = [f"    {line.strip()}" for line in command.epilog.splitlines() if line.strip()]
-        parts.append("\n" + "\n".join(lines) + "\n")
-    parts += [f"\n### {title}\n\n{table(('', ''), rows)}" for title, rows in sections.items()]
+    examples = [
+        line if line.startswith("    ") else f"    # {line}" for line in command.epilog.splitlines()
+    ]
+    parts = [f"\n## seqlm {name}\n\n    {usage}\n\n{text}\n\n", "\n".join(examples), "\n"]
+    for title, rows in option_sections(command, context).items():
+        if title != "Options":  # which has only --help
+            cells = [option_row(each, command) for each in rows]
+            parts.append(f"\n### {title}\n\n{table(('', ''), cells)}")
     return "".join(parts)
 
 
-def parameter_row(parameter: Any, command: Any, context: Any) -> str:
+def option_row(option: Row, command: Any) -> str:
     def spell(name: str, value: str | None) -> str:
         return f"`{spell_flag(command, name, value)}`"
 
-    names, help = parameter.get_help_record(context)
-    return row(f"`{names}`", spell_settings(help, spell))
+    return row(f"`{option.names}`", spell_settings(option.help, spell))
 
 
 # ---------------------------------------------------------------------------------------- tables

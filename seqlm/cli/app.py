@@ -19,8 +19,8 @@ import typer
 from typer.core import TyperCommand
 
 from seqlm.cli import console
-from seqlm.cli.help import CONTEXT, Commands, Example, epilog
-from seqlm.cli.options.spelling import from_variable, spell_as_flags, variable_of
+from seqlm.cli.options.help_page import CONTEXT, Commands, Example, epilog, write_page
+from seqlm.cli.options.spelling import from_variable, spell_as_flags, spell_error, variable_of
 from seqlm.errors import SeqlmError
 from seqlm.version import __version__
 
@@ -61,6 +61,20 @@ EXAMPLES = [
 ]
 
 
+class Command(TyperCommand):
+    """A command whose page has sections, and whose errors name its flags."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SeqlmError as error:
+            spell_error(error, ctx)
+            raise
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        write_page(self, ctx, formatter)
+
+
 class LazyCommand(TyperCommand):
     """A command that is imported when it is called: no other needs its options."""
 
@@ -70,11 +84,9 @@ class LazyCommand(TyperCommand):
 
 def load_command(name: str | None) -> Any:
     """The command, with its options and its examples."""
-    from seqlm.cli.options.setting_options import SettingsCommand
-
     module = import_module(f"seqlm.cli.{name}")
     command_app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    register = command_app.command(name, cls=SettingsCommand, epilog=epilog(module.EXAMPLES))
+    register = command_app.command(name, cls=Command, epilog=epilog(module.EXAMPLES))
     register(module.make_command())
     return typer.main.get_command(command_app)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from seqlm.cli import console
-from seqlm.cli.help import Example
+from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.setting_options import parameter_of, takes
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.settings import settings_of

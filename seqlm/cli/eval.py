@@ -13,8 +13,8 @@ from typing import Any
 import typer
 
 from seqlm.cli import console, eval_language_model, eval_translation
-from seqlm.cli.help import Example
 from seqlm.cli.options.eval_options import EvalOptions
+from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
 from seqlm.cli.options.setting_options import takes
 from seqlm.errors import UsageError

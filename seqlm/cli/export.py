@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
-from seqlm.cli.help import Example
+from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.setting_options import parameter_of, takes
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.errors import UsageError

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqlm.cli import console
-from seqlm.cli.help import Example
 from seqlm.cli.options import mixture_options
+from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.mixture_options import MODELS, MixtureOptions
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
 from seqlm.cli.options.setting_options import takes

@@ -13,7 +13,7 @@ import typer
 
 from seqlm.cli import console
 from seqlm.cli.console import flag, input_flag
-from seqlm.cli.help import Example
+from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.setting_options import takes
 from seqlm.cli.options.spelling import blame_file
 from seqlm.cli.options.training_options import training_parameters

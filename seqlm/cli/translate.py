@@ -12,7 +12,7 @@ import typer
 
 from seqlm.cli import console, translation_output
 from seqlm.cli.console import flag
-from seqlm.cli.help import Example
+from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.mixture_options import model_option
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
 from seqlm.cli.options.setting_options import takes

@@ -13,12 +13,9 @@ from functools import wraps
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from seqlm.cli.console import flag
-from seqlm.cli.help import write_page
-from seqlm.cli.options.spelling import flag_of, spell_error, written_as
-from seqlm.errors import SeqlmError
+from seqlm.cli.options.spelling import flag_of, written_as
 from seqlm.settings import Setting, check_value, parse_value
 
 
@@ -98,17 +95,3 @@ def takes(parameters: Iterable[inspect.Parameter]) -> Callable[[Callable], Calla
         return wrapper
 
     return decorate
-
-
-class SettingsCommand(TyperCommand):
-    """A command whose help has its flags in sections, and whose errors name them."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SeqlmError as error:
-            spell_error(error, ctx)
-            raise
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        write_page(self, ctx, formatter)

@@ -128,7 +128,7 @@ def test_choices_are_those_of_all_architectures():
 def test_help_has_sections(seqlm):
     result = seqlm("train", "--help")
     text = " ".join(result.out.split())
-    for section in ("Arguments", "Options", *SECTIONS):
+    for section in ("Input", *SECTIONS, "Output", "Options"):
         assert f"\n{section}:\n" in result.out
     assert "--pre-norm / --post-norm" in result.out
     assert "--schedule constant|cosine|one-cycle|plateau|wsd" in text
