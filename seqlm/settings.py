@@ -33,32 +33,32 @@ KEY = "seqlm.setting"
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of one setting."""
+    """The definition of one setting."""
 
     name: str
     help: str
     kind: type
-    """bool, int, float, str (also for choices and paths), or tuple for several whole numbers."""
+    """bool, int, float, str (also for choices and paths), or tuple (of whole numbers)."""
     default: Any
     optional: bool = False
-    """None is a value."""
+    """Whether None is a value."""
     none: str = ""
     """What None stands for, as "never"."""
     default_help: str = ""
-    """What the default is where it is computed, as "the width of the layers"."""
+    """What the default is where it is computed, as "4 x `width`"."""
     choices: tuple[str, ...] = ()
     low: float = -INF
     high: float = INF
     above: float = -INF
-    """The value is above this number, not equal to it."""
+    """A number that the value exceeds."""
     below: float = INF
-    """The value is below this number, not equal to it."""
+    """A number that the value stays below."""
     section: str = ""
     """The heading of `--help` and of the reference page that it stands under."""
     needs: tuple[str, tuple[Any, ...]] | None = None
     """Another setting, and its values beside which this one has an effect."""
     instead: str = ""
-    """The setting that does about the same where this one has no effect."""
+    """The setting to use in its place where it has no effect."""
     negative: str | None = None
     """The name that switches it off, as "untied" does for "tied"."""
     metavar: str = ""
@@ -66,8 +66,8 @@ class Setting:
     by: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     """Other defaults beside values of other settings: {"task": {"translation": 15}}."""
     tuned_for: tuple[str, tuple[Any, ...]] | None = None
-    """Another setting, and its values for which the defaults by task and architecture are meant;
-    beside others the general default holds."""
+    """Another setting, and its values for which the defaults by task and architecture were chosen;
+    beside other values of it the general default holds."""
 
     def text_of(self, value: Any) -> str:
         """`value` as a person writes it: '0.5', 'wsd', '2000,6000', or what None stands for.
@@ -87,7 +87,8 @@ class Setting:
         return self.negative or f"no_{self.name}"
 
     def default_text(self) -> str:
-        """The default, and those beside other settings: '6; translation: 15'. '' where off."""
+        """The default, and those beside other settings: '6; translation: 15'. '' for a switch that
+        is off."""
         if self.default is False and not self.by:
             return ""
         usual = self.default_help or self.text_of(self.default)
@@ -113,9 +114,9 @@ class Setting:
         return "needs " + any_of([f"`{other}={first}`", *map(str, more)])
 
     def range_text(self, brief: bool = False) -> str:
-        """'at least 2', 'from 0 to 0.99', 'above 0'; '' where every number will do.
+        """'at least 2', 'from 0 to 0.99', 'above 0'; '' where every number is allowed.
 
-        `brief` leaves out bounds that nobody meets: large ones, and 0 or 1 alone.
+        `brief` leaves out bounds that go without saying: large ones, and 0 or 1 alone.
         """
         low, high = self.low, self.high
         if brief:
@@ -162,9 +163,11 @@ def settings_of(settings_class: type) -> dict[str, Setting]:
     """The settings that the fields of a dataclass define, by name, in their order."""
     hints = typing.get_type_hints(settings_class)
     return {
-        each.name: make_setting(each.name, hints[each.name], each.default, each.metadata[KEY])
-        for each in fields(settings_class)
-        if KEY in each.metadata
+        defined.name: make_setting(
+            defined.name, hints[defined.name], defined.default, defined.metadata[KEY]
+        )
+        for defined in fields(settings_class)
+        if KEY in defined.metadata
     }
 
 
@@ -186,16 +189,16 @@ def make_setting(name: str, hint: Any, default: Any, metadata: Mapping[str, Any]
     assert default is not MISSING, f"{name} has no default"
     kinds = typing.get_args(hint) if is_union(hint) else (hint,)
     optional = types.NoneType in kinds
-    (kind,) = (each for each in kinds if each is not types.NoneType)
+    (kind,) = (kind for kind in kinds if kind is not types.NoneType)
     choices: tuple[str, ...] = ()
     if typing.get_origin(kind) is Literal:
         kind, choices = str, typing.get_args(kind)
     kind = typing.get_origin(kind) or kind
     metavar = metadata["metavar"] or "|".join(choices) or METAVARS.get(kind, "")
-    more = {**metadata, "metavar": metavar}
     return Setting(
-        name=name, kind=kind, default=default, optional=optional, choices=choices, **more
-    )
+        name=name, kind=kind, default=default, optional=optional, choices=choices,
+        **{**metadata, "metavar": metavar},
+    )  # fmt: skip
 
 
 def is_union(hint: Any) -> bool:
@@ -206,7 +209,7 @@ def is_union(hint: Any) -> bool:
 
 
 def parse_value(setting: Setting, text: str, name: str | None = None) -> Any:
-    """The value that `text` writes, of a flag or a variable; its range is not looked at.
+    """The value that the `text` of a flag or a variable stands for; its range is not checked.
 
     `name` is what an error calls the setting. Errors: UsageError where the type does not fit.
     """
@@ -221,7 +224,7 @@ def parse_value(setting: Setting, text: str, name: str | None = None) -> Any:
 
 
 def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
-    """`value`, from a flag, a variable or YAML, as the setting has it.
+    """`value`, which is from a flag, a variable or YAML, in the type of the setting.
 
     `name` is what an error calls the setting. Errors: UsageError where the type does not fit, the
     value is no choice (with the nearest one), or lies out of range.
@@ -302,21 +305,24 @@ def wrong_type(setting: Setting, value: Any, name: str | None) -> UsageError:
     return UsageError(f"{name or mark(setting.name)} is {value!r}; it takes {WANTED[setting.kind]}")
 
 
-# ---------------------------------------------------------------------------------------- their use
+# --------------------------------------------------------------------- settings beside one another
 
 
 def check_needs(
     settings: Iterable[Setting], given: Mapping[str, Any], values: Mapping[str, Any]
 ) -> None:
-    """Errors: UsageError where one that is `given` has no effect beside all the `values`."""
+    """Errors: UsageError where a setting that is `given` has no effect beside the others.
+
+    `values` has all of them. A switch that is given as off asks for nothing.
+    """
     for setting in settings:
         value = given.get(setting.name)
         if value is None or value is False or has_effect(setting, values):
-            continue  # a switch that is off asks for nothing
+            continue
         instead = f"; here it is `{setting.instead}`" if setting.instead else ""
         raise UsageError(f"{mark(setting.name)} {setting.needs_text()}{instead}")
 
 
 def has_effect(setting: Setting, values: Mapping[str, Any]) -> bool:
-    """Whether what the setting `needs` holds among `values`."""
+    """Whether `values` has what the setting needs."""
     return setting.needs is None or values.get(setting.needs[0]) in setting.needs[1]

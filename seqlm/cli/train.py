@@ -146,53 +146,56 @@ def train(
 class Progress:
     """One live line on a terminal, plain lines elsewhere."""
 
-    every = 30.0  # seconds between plain lines
+    interval = 30.0  # seconds between plain lines
 
     def __init__(self) -> None:
         self.bar: tqdm[Any] | None = None
-        self.live = console.is_tty(sys.stderr) and not console.quiet
-        self.began: tuple[float, int, int] | None = None  # time, tokens and step at the first look
-        self.told = time.perf_counter()
+        self.is_live = console.is_tty(sys.stderr) and not console.quiet
+        self.start: tuple[float, int, int] | None = None  # time, tokens and steps at the first step
+        self.last_line = time.perf_counter()
 
     def on_message(self, message: str) -> None:
         console.say(message)
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
         progress, now = trainer.progress, time.perf_counter()
-        if self.began is None:
-            self.began = now, progress.tokens, progress.step
+        if self.start is None:
+            self.start = now, progress.tokens, progress.step
             return
-        start, tokens, step = self.began
-        speed = (progress.tokens - tokens) / (now - start)
-        if self.live:
+        time_before, tokens_before, steps_before = self.start
+        seconds, steps = now - time_before, progress.step - steps_before
+        speed = (progress.tokens - tokens_before) / seconds
+        if self.is_live:
             from tqdm import tqdm
 
             self.bar = self.bar or tqdm(
                 total=trainer.total_steps, initial=progress.step, dynamic_ncols=True,
                 bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} ETA {remaining}{postfix}",
             )  # fmt: skip
-            self.bar.set_postfix_str(f"{figures(loss)}, {speed:,.0f} tokens/s", refresh=False)
+            self.bar.set_postfix_str(f"{format_loss(loss)}, {speed:,.0f} tokens/s", refresh=False)
             self.bar.update(progress.step - self.bar.n)
-        elif now - self.told > self.every:
-            self.told = now
-            left = (now - start) / (progress.step - step) * (trainer.total_steps - progress.step)
+        elif now - self.last_line > self.interval:
+            self.last_line = now
+            remaining = seconds / steps * (trainer.total_steps - progress.step)
             console.say(
-                f"step {progress.step}/{trainer.total_steps}  {figures(loss)}"
-                f"  {speed:,.0f} tokens/s  ETA {console.duration(left)}"
+                f"step {progress.step}/{trainer.total_steps}  {format_loss(loss)}"
+                f"  {speed:,.0f} tokens/s  ETA {console.duration(remaining)}"
             )
 
-    def on_validation(self, trainer: Trainer, row: Mapping[str, Any], best: bool) -> None:
-        line = f"epoch {row['epoch']}  step {row['step']}  train {figures(row['train_loss'])}"
-        if "valid_loss" in row:
-            line += f"  valid {figures(row['valid_loss'])}"
-        if "valid_bleu" in row:
-            line += f", BLEU {row['valid_bleu']:.2f}, chrF {row['valid_chrf']:.2f}"
-        line += "  *" if best else ""
-        line += f"  {console.duration(row['seconds'])}"
+    def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
+        line = f"epoch {figures['epoch']}  step {figures['step']}"
+        line += f"  train {format_loss(figures['train_loss'])}"
+        if "valid_loss" in figures:
+            line += f"  valid {format_loss(figures['valid_loss'])}"
+        if "valid_bleu" in figures:
+            line += f", BLEU {figures['valid_bleu']:.2f}, chrF {figures['valid_chrf']:.2f}"
+        line += "  *" if is_best else ""
+        line += f"  {console.duration(figures['seconds'])}"
         progress = trainer.progress
         if progress.done and progress.step < trainer.total_steps:
-            line += f"\nno gain in {trainer.early_stopping.bad_evals} validations (--patience)"
-            line += f": it ends at step {progress.step:,} of {trainer.total_steps:,}"
+            line += f"\nno improvement in {trainer.early_stopping.bad_evals} validations"
+            line += f" (--patience): training ends at step {progress.step:,}"
+            line += f" of {trainer.total_steps:,}"
         if self.bar is not None:
             self.bar.write(line, file=sys.stderr)
         else:
@@ -203,6 +206,7 @@ class Progress:
             self.bar.close()
 
 
-def figures(loss: float) -> str:
+def format_loss(loss: float) -> str:
+    """The loss in nats per token, and the perplexity."""
     ppl = math.exp(min(loss, 700))
     return f"loss {loss:.4f}, ppl {ppl:.2f}" if ppl < 1e6 else f"loss {loss:.4g}, ppl {ppl:.3g}"

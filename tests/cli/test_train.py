@@ -318,7 +318,7 @@ def test_training_stops_when_validation_no_longer_gains(seqlm, toy, workplace):
     ]
     result = seqlm("train", toy.train, *flags, "-o", "run")
     assert result.code == 0
-    assert "no gain in 3 validations (--patience): it ends at step 8 of" in result.err
+    assert "no improvement in 3 validations (--patience): training ends at step 8 of" in result.err
     rows = (workplace / "run" / "metrics.jsonl").read_text().splitlines()
     assert len(rows) == 4
     assert (workplace / "run" / "best").read_text() == "00000002\n"

@@ -87,11 +87,11 @@ def takes(parameters: Iterable[inspect.Parameter]) -> Callable[[Callable], Calla
             return command(**values)
 
         signature = inspect.signature(command, eval_str=True)
-        written = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        all_ = [*written, *parameters]
-        changed: Any = wrapper
-        changed.__signature__ = signature.replace(parameters=all_)
-        changed.__annotations__ = {p.name: p.annotation for p in all_}
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        together = [*own, *parameters]
+        typed: Any = wrapper  # Typer reads the parameters of a command from these two
+        typed.__signature__ = signature.replace(parameters=together)
+        typed.__annotations__ = {p.name: p.annotation for p in together}
         return wrapper
 
     return decorate

@@ -1,7 +1,7 @@
 """How messages name a setting on the command line: as the user wrote it, or can write it.
 
 The library marks the names of settings in its messages (`seqlm.errors`). Here a mark becomes the
-flag of the command, or the variable where the value came from one.
+flag of the command, or the environment variable where the value is from there.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def written_as(name: str, context: Any) -> str:
 def spell_flag(command: Any, name: str, value: str | None) -> str:
     """The flag of `command` for a setting, and its value. Without such a flag, the name alone."""
     flag = flag_of(name)
-    if any(flag in each.secondary_opts for each in command.params):  # the negative of a switch
-        return flag
-    parameter = next((each for each in command.params if each.name == name), None)
+    if any(flag in parameter.secondary_opts for parameter in command.params):
+        return flag  # it switches a setting off
+    parameter = next((one for one in command.params if one.name == name), None)
     if parameter is None or parameter.param_type_name != "option":
         return spell_plainly(name, value)
     if value == "False" and parameter.secondary_opts:
@@ -50,8 +50,8 @@ def spell_flag(command: Any, name: str, value: str | None) -> str:
 
 def spell_as_written(context: Any, name: str, value: str | None) -> str:
     """As `spell_flag`, but the variable where the command has the value from one."""
-    known = any(each.name == name for each in context.command.params)
-    if known and from_variable(name, context):
+    has_parameter = any(parameter.name == name for parameter in context.command.params)
+    if has_parameter and from_variable(name, context):
         return variable_of(name) if value is None else f"{variable_of(name)}={value}"
     return spell_flag(context.command, name, value)
 
@@ -62,7 +62,7 @@ def spell_error(error: SeqlmError, context: Any) -> None:
 
 
 def blame_file(error: SeqlmError, file: str, keys: Set[str]) -> None:
-    """Names `file` in the message where it marks settings that are from there, its `keys`."""
+    """Names `file` in a message that marks settings which are from there, its `keys`."""
 
     def spell(name: str, value: str | None) -> str:
         return spell_plainly(name, value) if name in keys else mark(name, value)

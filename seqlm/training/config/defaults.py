@@ -1,8 +1,13 @@
-"""What holds where no setting is given: by task, by architecture, and beside other settings."""
+"""The defaults of training: in general, of a task, of an architecture, beside other settings.
+
+The general ones are those of the dataclasses. Those of a task and beside other settings are in the
+definition of a setting (`by`), and those of an architecture in its configuration
+(`training_defaults`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from seqlm.models import config_class
@@ -14,7 +19,7 @@ TRAINING = settings_of(TrainingSettings)
 
 
 def options_of(task: str, arch: str) -> dict[str, Setting]:
-    """The options of an architecture by name, its vocabulary aside. Errors: UsageError."""
+    """The options of an architecture by name, without its vocabulary. Errors: UsageError."""
     return settings_of(config_class(task, arch))
 
 
@@ -24,10 +29,12 @@ def default_arch(task: str) -> str:
 
 
 def special_defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults of an architecture of `task`, where they differ from the general ones, beside
-    what is `given`. Those of other settings go before the architecture's, and these before the
-    task's."""
+    """The defaults that differ from the general ones, beside what is `given`.
+
+    Those beside other settings go before the architecture's, and these before the task's.
+    """
     settings = [*TRAINING.values(), *options_of(task, arch).values()]
+    general = {setting.name: setting.default for setting in settings}
     defaults = {
         setting.name: setting.by["task"][task]
         for setting in settings
@@ -36,7 +43,7 @@ def special_defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str
     defaults |= {"arch": arch, **getattr(config_class(task, arch), "training_defaults", {})}
 
     def value(name: str) -> Any:
-        return given.get(name, defaults.get(name, general_default(name, settings)))
+        return given.get(name, defaults.get(name, general.get(name)))
 
     for setting in settings:
         for other, by_value in setting.by.items():
@@ -47,7 +54,3 @@ def special_defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str
         if setting.tuned_for and value(setting.tuned_for[0]) not in setting.tuned_for[1]:
             defaults.pop(setting.name, None)
     return defaults
-
-
-def general_default(name: str, settings: Iterable[Setting]) -> Any:
-    return next((setting.default for setting in settings if setting.name == name), None)

@@ -7,18 +7,19 @@ The defaults depend on the task and the architecture (`defaults.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-from seqlm.errors import UsageError, did_you_mean
+from seqlm.errors import ModelError, UsageError, did_you_mean
 from seqlm.models import architectures
-from seqlm.settings import check_needs, check_value
+from seqlm.settings import Setting, check_needs, check_value
 from seqlm.training.config.defaults import TRAINING, default_arch, options_of, special_defaults
 from seqlm.training.config.training_settings import DROPOUT, DROPOUTS, TrainingSettings
 
-SGD = [("lm", arch) for arch in ("rnn", "lstm", "gru")]
-"""The architectures that SGD's default learning rate is for."""
+HAVE_SGD_LR = [("lm", arch) for arch in ("rnn", "lstm", "gru")]
+"""The networks that the default learning rate of SGD suits."""
 
 
 def resolve(
@@ -35,34 +36,46 @@ def resolve(
     task = check_value(TRAINING["task"], merged.get("task", TrainingSettings.task))
     arch = check_value(TRAINING["arch"], merged.get("arch", default_arch(task)))
     options = trainable_options(task, arch)
+    given = merge_layers(layers, options)
+    values: dict[str, Any] = {}
+    for name, value in (special_defaults(task, arch, given) | given).items():
+        if name not in TRAINING and name not in options:
+            raise unknown_setting(name, task, arch)
+        values[name] = check_value(TRAINING.get(name) or options[name], value)
+    settings = TrainingSettings(**{name: values[name] for name in values if name in TRAINING})
+    model = {name: value for name, value in values.items() if name not in TRAINING}
+    if not allow_unused:
+        option_defaults = {name: option.default for name, option in options.items()}
+        all_values = option_defaults | asdict(settings) | model
+        check_needs([*TRAINING.values(), *options.values()], given, all_values)
+    if settings.optimizer == "sgd" and settings.lr is None and (task, arch) not in HAVE_SGD_LR:
+        raise UsageError(
+            f"`optimizer=sgd` has no default learning rate for `arch={arch}`: set `lr`"
+        )
+    return fit_lengths(settings, model, given)
+
+
+def merge_layers(
+    layers: Iterable[Mapping[str, Any]], options: Mapping[str, Setting]
+) -> dict[str, Any]:
+    """What is given, with `dropout` spread over those of DROPOUTS that the model has.
+
+    Errors: UsageError where `dropout` does not fit.
+    """
     given: dict[str, Any] = {}
     for layer in layers:
         if "dropout" in layer:
             dropout = check_value(DROPOUT, layer["dropout"])
             given |= {name: dropout for name in DROPOUTS if name in options}
         given |= {name: value for name, value in layer.items() if name != "dropout"}
-    values: dict[str, Any] = {}
-    for name, value in (special_defaults(task, arch, given) | given).items():
-        if name not in TRAINING and name not in options:
-            raise unknown(name, task, arch)
-        values[name] = check_value(TRAINING.get(name) or options[name], value)
-    settings = TrainingSettings(**{name: values[name] for name in values if name in TRAINING})
-    model = {name: value for name, value in values.items() if name not in TRAINING}
-    if not allow_unused:
-        defaults = {name: option.default for name, option in options.items()}
-        all_values = defaults | asdict(settings) | model
-        check_needs([*TRAINING.values(), *options.values()], given, all_values)
-    if settings.optimizer == "sgd" and settings.lr is None and (task, arch) not in SGD:
-        raise UsageError(f"`optimizer=sgd` has no usual rate for `arch={arch}`: `lr` gives one")
-    return fit_lengths(settings, model, given)
+    return given
 
 
 def fit_lengths(
     settings: TrainingSettings, model: dict[str, Any], given: Mapping[str, Any]
 ) -> tuple[TrainingSettings, dict[str, Any]]:
-    """Holds a segment (`seq_length`) or a sentence (`max_length`) to what its reader takes at most.
-
-    It is shortened where it is not `given`. Errors: UsageError where it is, and longer.
+    """Makes a segment (`seq_length`) or a sentence (`max_length`) as short as the batch and the
+    model require, unless its length is `given`. Errors: UsageError where that is too long.
     """
     name = "seq_length" if settings.task == "lm" else "max_length"
     length = getattr(settings, name)
@@ -85,24 +98,29 @@ def fit_lengths(
     return replace(settings, **{name: length}), model
 
 
-def unknown(name: str, task: str, arch: str) -> UsageError:
-    """What is wrong with a setting that an architecture of `task` does not have."""
-    owners = {each: owners_of(name, each) for each in ("lm", "translation")}
-    if owners[task]:
-        return UsageError(f"`{name}` is an option of {', '.join(owners[task])}, not of {arch}")
-    for other, archs in owners.items():
-        if archs:
-            return UsageError(f"`{name}` needs `task={other}`")
+def unknown_setting(name: str, task: str, arch: str) -> UsageError:
+    """The error for a setting that the architecture does not have."""
+    owners = owners_of(name, task)
+    if owners:
+        return UsageError(f"`{name}` is an option of {', '.join(owners)}, not of {arch}")
+    for other_task in TRAINING["task"].choices:
+        if owners_of(name, other_task):
+            return UsageError(f"`{name}` needs `task={other_task}`")
     names = [*TRAINING, *options_of(task, arch)]
     return UsageError(f"`{name}` is no setting of {arch}{did_you_mean(name, names)}")
 
 
 def owners_of(name: str, task: str) -> list[str]:
     """The architectures of `task` that have an option of this name."""
-    return [arch for arch in trainable(task) if name in options_of(task, arch)]
+    owners = []
+    for arch in trainable(task):
+        with suppress(ModelError):  # another package's, which cannot be loaded
+            if name in options_of(task, arch):
+                owners.append(arch)
+    return owners
 
 
-def trainable_options(task: str, arch: str) -> Any:
+def trainable_options(task: str, arch: str) -> dict[str, Setting]:
     """The options of an architecture that can be trained. Errors: UsageError."""
     if arch == "ngram":
         raise UsageError("an n-gram model is counted, not trained: seqlm count")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from seqlm.settings import Setting, number, setting
 
@@ -26,7 +26,7 @@ DEFAULT_MIN_COUNT = {"word": 2}
 become `<unk>`, so that there is something to learn it from."""
 
 
-def by_name(values: Mapping[str, Any]) -> str:
+def list_by_name(values: Mapping[str, float]) -> str:
     """'adamw 0.005, sgd 20'."""
     return ", ".join(f"{name} {number(value)}" for name, value in values.items())
 
@@ -54,14 +54,14 @@ class TrainingSettings:
     )
     vocab: str | None = text(
         None, "Take the vocabulary of a run, or of a file with a type on each line.",
-        none="from the text", metavar="FILE",
+        none="from the text", metavar="RUN|FILE",
     )  # fmt: skip
     vocab_size: int | None = text(
         None, "Maximum vocabulary size.", none="all types; bpe: 4000", low=3, high=2**31
     )
     min_count: int | None = text(
         None, "Occurrences that a type needs to enter the vocabulary.",
-        none=f"{by_name(DEFAULT_MIN_COUNT)}, else or with <unk> in the text 1", low=1, high=2**31,
+        none=f"1; word: {DEFAULT_MIN_COUNT['word']} if the text has no <unk>", low=1, high=2**31,
     )  # fmt: skip
     separate_vocab: bool = setting(
         False, "A vocabulary for each language, or a joint one.",
@@ -115,16 +115,16 @@ class TrainingSettings:
     )
     lr: float | None = optimization(
         None, "Peak learning rate.",
-        none=by_name(DEFAULT_LR), low=0, high=10**6, tuned_for=ADAMW,
+        none=list_by_name(DEFAULT_LR), low=0, high=10**6, tuned_for=ADAMW,
     )  # fmt: skip
     beta1: float | None = optimization(
         None, "Adam's decay of the mean gradient.",
-        none=by_name({name: betas[0] for name, betas in DEFAULT_BETAS.items()}),
+        none=list_by_name({name: betas[0] for name, betas in DEFAULT_BETAS.items()}),
         low=0, high=0.9999, needs=ADAM,
     )  # fmt: skip
     beta2: float | None = optimization(
         None, "Adam's decay of the mean squared gradient.",
-        none=by_name({name: betas[1] for name, betas in DEFAULT_BETAS.items()}),
+        none=list_by_name({name: betas[1] for name, betas in DEFAULT_BETAS.items()}),
         low=0, high=0.999999, needs=ADAM, tuned_for=ADAMW,
     )  # fmt: skip
     beta1_min: float | None = optimization(
@@ -211,6 +211,7 @@ class TrainingSettings:
 
     @property
     def peak_lr(self) -> float:
+        """The peak learning rate, by default that of the optimizer."""
         return self.lr if self.lr is not None else DEFAULT_LR[self.optimizer]
 
 

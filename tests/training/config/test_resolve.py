@@ -95,7 +95,10 @@ def test_the_usual_architecture():
         ({"cooldown": 0.3}, "cooldown needs schedule wsd"),
         ({"softmax_cutoffs": "7"}, "softmax_cutoffs needs softmax adaptive"),
         ({"heads": 4}, "heads is an option of transformer, not of lstm"),
-        ({"arch": "transformer", "optimizer": "sgd"}, "has no usual rate for arch transformer"),
+        (
+            {"arch": "transformer", "optimizer": "sgd"},
+            "no default learning rate for arch transformer",
+        ),
         (
             {"arch": "transformer", "seq_length": 9, "context_length": 5},
             "seq_length 9 is longer than context_length 5",

@@ -241,7 +241,7 @@ def test_validation_leaves_out_pairs_beyond_the_learned_positions_with_a_warning
             {"positions": "learned", "context_length": 30, "max_length": 31},
             "max_length 31 is longer than context_length 30",
         ),
-        ({"optimizer": "sgd"}, "optimizer sgd has no usual rate"),
+        ({"optimizer": "sgd"}, "optimizer sgd has no default learning rate"),
     ],
 )
 def test_settings_of_another_task_are_refused(given, message) -> None:
