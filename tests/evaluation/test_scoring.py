@@ -1,4 +1,4 @@
-"""Models with a horizon, scored: streams and lines longer than they can read."""
+"""Models with a context length, scored: streams and lines longer than they can read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def model() -> Transformer:
 
 
 def text(length: int) -> np.ndarray:
-    """Lines of up to some forty tokens, beyond the horizon."""
+    """Lines of up to some forty tokens, beyond the context length."""
     p = [0.05, 0.1, *[0.85 / 7] * 7]
     return np.random.default_rng(1).choice(V, length, p=p).astype(np.int32)
 

@@ -27,8 +27,8 @@ class EvalOptions:
         flag(
             "--metric",
             help="Metrics to print, with commas between them: ppl, ppl-excluding, cross-entropy,"
-            " bits-per-token, bits-per-char, bits-per-byte; with `oracle` kl-true-prefix,"
-            " kl-own-prefix, exposure; of translations bleu, chrf."
+            " bits-per-token, bits-per-char, bits-per-byte; with `oracle`: kl-true-prefix,"
+            " kl-own-prefix, exposure; of translations: bleu, chrf."
             " [default: ppl; translation: bleu,chrf]",
             metavar="NAME,...",
             rich_help_panel="Metrics",
