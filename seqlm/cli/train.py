@@ -15,7 +15,7 @@ from seqlm.cli import console
 from seqlm.cli.console import flag, input_flag
 from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.setting_options import takes
-from seqlm.cli.options.spelling import blame_file
+from seqlm.cli.options.spelling import blame_file, spell_as_flags
 from seqlm.cli.options.training_options import training_parameters
 from seqlm.errors import UsageError
 from seqlm.training.config.training_settings import DROPOUT
@@ -155,7 +155,7 @@ class Progress:
         self.last_line = time.perf_counter()
 
     def on_message(self, message: str) -> None:
-        console.say(message)
+        console.say(spell_as_flags(message))
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
         progress, now = trainer.progress, time.perf_counter()

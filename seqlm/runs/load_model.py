@@ -44,7 +44,7 @@ def load_model(
     """The model at `path`: of a run, the named checkpoint, else the best, else the latest.
 
     A damaged checkpoint that nobody named is passed over, with a warning, for the newest sound one.
-    `progress` is told the stages of reading an ARPA file.
+    `progress` is called with the stages of reading an ARPA file.
     Errors: ModelError where nothing can be read, or the weights do not fit the configuration.
     """
     if path.run is None:

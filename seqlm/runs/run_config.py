@@ -1,4 +1,4 @@
-"""What config.yaml holds: everything a run was told, and what came of it.
+"""What config.yaml holds: how a run was made, and its result.
 
     seqlm      version of seqlm that wrote the run       command   the command line
     task       lm or translation                         torch     version of PyTorch

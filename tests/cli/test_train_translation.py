@@ -52,7 +52,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Pairs:
 
 @pytest.fixture
 def trained(seqlm: Callable[..., Result], pairs: Pairs) -> Callable[..., tuple[dict, str]]:
-    """Trains, and returns the configuration saved and what was told."""
+    """Trains, and returns the configuration saved and the messages on stderr."""
 
     def train(*flags: Any, texts: list[str] | None = None, **options: Any) -> tuple[dict, str]:
         named = pairs.flags if texts is None else texts
@@ -68,7 +68,7 @@ def trained(seqlm: Callable[..., Result], pairs: Pairs) -> Callable[..., tuple[d
 
 
 def test_a_run_has_all_its_parts(trained, pairs, workplace):
-    config, told = trained("--valid-metric", "bleu")
+    config, messages = trained("--valid-metric", "bleu")
     names = {path.name for path in (workplace / "run").iterdir()}
     assert names == {
         "config.yaml", "tokenizer.json", "metrics.jsonl", "README.md", "lock",
@@ -78,11 +78,11 @@ def test_a_run_has_all_its_parts(trained, pairs, workplace):
     assert config.settings["tokenizer"] == "bpe"
     data = config.data
     assert (data["lines"], data["pairs"], data["valid_pairs"]) == (48, 48, 12)
-    assert "corpus: 48 pairs of" in told
-    assert "12 to validate on; 280 types, 0.00% <unk>" in told
-    assert "left out" not in told
-    assert "BLEU" in told
-    assert "chrF" in told
+    assert "corpus: 48 pairs of" in messages
+    assert "12 to validate on; 280 types, 0.00% <unk>" in messages
+    assert "left out" not in messages
+    assert "BLEU" in messages
+    assert "chrF" in messages
     readme = (workplace / "run" / "README.md").read_text()
     for path, role in zip(pairs, Pairs._fields):
         assert str(path) in readme
@@ -121,12 +121,12 @@ def test_each_side_may_have_a_vocabulary_of_its_own(kind, trained, pairs, seqlm,
 
 
 def test_words_know_what_occurs_twice(trained):
-    config, told = trained("--tokenizer", "word", "--vocab-size", "9")
+    config, messages = trained("--tokenizer", "word", "--vocab-size", "9")
     assert config.model["vocab_size"] == 9
-    assert "0.00% <unk>" not in told
+    assert "0.00% <unk>" not in messages
 
 
-def test_what_is_left_out_is_told_and_kept(trained, pairs, workplace):
+def test_what_is_left_out_is_messages_and_kept(trained, pairs, workplace):
     texts = {role: path.read_text(encoding="utf-8") for role, path in pairs._asdict().items()}
     texts["source"] += "\nFrosch\n" + "Frosch " * 90 + "\n  \n"
     texts["target"] += "frog\n \nfrog\n\n"
@@ -136,10 +136,10 @@ def test_what_is_left_out_is_told_and_kept(trained, pairs, workplace):
     for role, text in texts.items():
         (workplace / role).write_text(text, encoding="utf-8")
         flags += [f"--{role.replace('_', '-')}", role]
-    config, told = trained("--max-length", "60", texts=flags)
-    assert "pairs left out, with a blank side: 3\n" in told
-    assert "pairs left out, with more than 60 tokens on a side (max_length): 1\n" in told
-    assert "pairs left out, of validation, with a blank side: 1\n" in told
+    config, messages = trained("--max-length", "60", texts=flags)
+    assert "pairs left out, with a blank side: 3\n" in messages
+    assert "pairs left out, with more than 60 tokens on a side (--max-length): 1\n" in messages
+    assert "pairs left out, of validation, with a blank side: 1\n" in messages
     data = config.data
     assert (data["lines"], data["pairs"]) == (52, 48)
     assert (data["left_out_blank"], data["left_out_long"]) == (3, 1)

@@ -51,8 +51,8 @@ def estimate(
     """An n-gram model of a stream of `ids` (N,) int32 that ends with `</s>`.
 
     `smoothing` names a method, and `parameters` are the other fields of `Smoothing`. `context` is
-    "sentence" (every line starts afresh) or "carried" (lines are one stream). `progress` is told
-    each stage.
+    "sentence" (every line starts afresh) or "carried" (lines are one stream). `progress` is
+    called with each stage.
 
     Errors: UsageError on an unknown smoothing or context, or an invalid order; DataError on an
     empty text, or one whose counts the smoothing cannot use.

@@ -85,7 +85,7 @@ def count_with_spark(
 
     The counts are returned as smoothing takes them. All of them are kept in the new folder
     `parquet`, a path or URL: `vocabulary` with the columns `id` and `word`, and for each order k
-    `order=k` with `w1` … `wk`, `count` and `adjusted`. `progress` is told each stage.
+    `order=k` with `w1` … `wk`, `count` and `adjusted`. `progress` is called with each stage.
 
     Errors: UsageError (no Java, no such master, a folder that exists), DataError (as for
     `read_corpus`), SeqlmError if the work fails.

@@ -156,7 +156,7 @@ class TranslationTask(TrainingTask):
         unknown = np.mean(np.concatenate([train.source, train.target]) == UNK)
         left_out = {
             "with a blank side": train.num_blank,
-            f"with more than {self.max_length} tokens on a side (max_length)": train.num_long,
+            f"with more than {self.max_length} tokens on a side (`max_length`)": train.num_long,
             "of validation, with a blank side": valid.num_blank if valid else 0,
         }
         lines = [f"\npairs left out, {reason}: {n:,}" for reason, n in left_out.items() if n]

@@ -127,7 +127,7 @@ def test_the_statistics_are_the_root_of_the_mean_of_squares(monkeypatch):
     torch.testing.assert_close(measure_rms_gradients(network, ids, 4), expected)
 
 
-# ------------------------------------------------------------------------------------------- laws
+# ------------------------------------------------------------------------------------ properties
 
 
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])

@@ -159,7 +159,7 @@ def test_sums_that_are_a_little_more_than_1_are_1(prose):
     assert max(prob for prob, _ in read_slowly(written(model, prose.tokenizer)).values()) == 0
 
 
-# --------------------------------------------------------------------------- what cannot be told
+# --------------------------------------------------------------------------- what ARPA cannot hold
 
 
 def test_what_arpa_cannot_tell_is_refused(prose):
