@@ -22,13 +22,16 @@ docs: .venv/docs
 # torch first and pinned: a looser request may bring gigabytes of GPU libraries with it.
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seqlm needs Python >= 3.11")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@echo "Setting up .venv, which is done once: PyTorch (about 200 MB) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@echo "Setting up .venv: seqlm and the packages of its tests (about 600 MB) ..."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 .venv/docs: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@echo "Setting up .venv: the packages of the documentation ..."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
 clean:

@@ -5,6 +5,7 @@ set -eu
 seqlm=$1
 runs=checkpoints/demo
 rm -rf "$runs"
+[ -t 2 ] || export SEQLM_QUIET=1 # progress is for people
 
 run() {
     printf '\n$'
@@ -44,3 +45,12 @@ printf '\n$ %s\n' "head -n 5 corpora/courtyard.test.en | seqlm translate -m $run
 head -n 5 corpora/courtyard.test.en | "$seqlm" translate -m "$runs/french" --align -q
 printf '\n$ %s\n' "echo 'the green mouse sleeps .' | seqlm translate -m $runs/french --plot - -q"
 echo 'the green mouse sleeps .' | "$seqlm" translate -m "$runs/french" --plot - -q
+
+cat <<END
+
+All models are in $runs. Try next, for example:
+
+    $seqlm sample -m $runs/lstm --prompt 'the young women' --temperature 0.7
+    echo 'a white dog runs .' | $seqlm translate -m $runs/french --nbest 3
+    $seqlm train corpora/prose.train.txt --arch transformer --valid corpora/prose.valid.txt
+END

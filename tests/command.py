@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -83,6 +84,48 @@ class Output(io.TextIOWrapper):
     def text(self) -> str:
         self.flush()
         return self.bytes.getvalue().decode()
+
+
+# ---------------------------------------------------------------------------------- lines of shell
+
+SHORT = {"SEQLM_STEPS": "4", "SEQLM_NUM_THREADS": "1"}
+"""Variables that make every training short."""
+TOOLS = ("cat", "echo", "head", "printf", "tail")
+
+
+def run_pipeline(command: str) -> None:
+    """Runs a line of shell, with its |, < and >: `seqlm` in this process, the tools of TOOLS in
+    theirs. Trainings are short."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars="|<>")
+    lexer.whitespace_split = True
+    words = list(lexer)
+    data, stage, output = b"", [], None
+    stages: list[list[str]] = []
+    position = 0
+    while position < len(words):
+        if words[position] == "|":
+            stages.append(stage)
+            stage = []
+        elif words[position] == "<":
+            position += 1
+            data = Path(words[position]).read_bytes()
+        elif words[position] == ">":
+            position += 1
+            output = Path(words[position])
+        else:
+            stage.append(words[position])
+        position += 1
+    for name, *arguments in [*stages, stage]:
+        if name == "seqlm":
+            result = seqlm_inside(*arguments, stdin=data, env=SHORT)
+            assert result.code == 0, f"{command}\n{result.err}"
+            data = result.out.encode()
+        else:
+            assert name in TOOLS, f"{command}: {name} is not a tool that every machine has"
+            done = subprocess.run([name, *arguments], input=data, capture_output=True, check=True)
+            data = done.stdout
+    if output is not None:
+        output.write_bytes(data)
 
 
 # ----------------------------------------------------------------------------- a process of its own

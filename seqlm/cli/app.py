@@ -21,7 +21,7 @@ from typer.core import TyperCommand
 from seqlm.cli import console
 from seqlm.cli.options.help_page import CONTEXT, Commands, Example, epilog, write_page
 from seqlm.cli.options.spelling import from_variable, spell_as_flags, spell_error, variable_of
-from seqlm.errors import SeqlmError
+from seqlm.errors import SeqlmError, nearest
 from seqlm.version import __version__
 
 COMMANDS = {
@@ -44,8 +44,9 @@ command has its `EXAMPLES` and `make_command`, which gives the function that Typ
 HELP = """Train, score, sample and compare language models, from n-grams to Mamba, and translators.
 
 Start with count or train: each learns a model from a text and writes it to a run folder. The other
-commands use the model that -m names, or else the latest run in ./checkpoints. For the options of a
-command, ask seqlm COMMAND --help.
+commands use the model that -m names, or else the latest run in ./checkpoints.
+
+For the options of a command, ask seqlm COMMAND --help.
 """
 
 EXAMPLES = [
@@ -140,8 +141,12 @@ def main() -> None:
     try:
         code: Any = app(prog_name="seqlm", standalone_mode=False) or 0
         sys.stdout.flush()
-    except (BrokenPipeError, SystemExit):  # `| head`; Typer, too, exits for a closed pipe alone
+    except BrokenPipeError:  # `| head`
         abandon_stdout()
+        code = 0
+    except SystemExit as end:  # Typer's: 0 after a completion, 1 for a closed pipe
+        if end.code:
+            abandon_stdout()
         code = 0
     except SeqlmError as error:
         code = fail(str(error), error.exit_code)
@@ -177,6 +182,9 @@ def other(error: Exception) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error, err=True)
         return 2
+    if type(error).__name__ == "NoSuchOption":
+        option, flags = error.option_name, error.possibilities or []  # type: ignore[attr-defined]
+        return fail(f"no option {option}{nearest(option, flags)}", 2)
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         blame_variable(error)
         return fail(error.format_message(), error.exit_code)

@@ -78,6 +78,7 @@ ERRORS = flag(
     "--errors",
     help="Invalid UTF-8 is an error (strict), or becomes U+FFFD (replace). [default: strict]",
     metavar="strict|replace",
+    autocompletion=lambda: ["strict", "replace"],
     rich_help_panel="Input",
 )
 

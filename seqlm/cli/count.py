@@ -30,8 +30,8 @@ EXAMPLES = [
         "seqlm count --prune 1e-6 --arpa pruned.arpa corpora/prose.train.txt -o pruned",
     ),
     Example(
-        "Count n-grams of characters from a pipe",
-        "head -n 3000 corpora/prose.train.txt | seqlm count --tokenizer char --order 6 -o chars",
+        "Count n-grams of characters",
+        "seqlm count --tokenizer char --order 6 corpora/prose.train.txt -o chars",
     ),
 ]
 

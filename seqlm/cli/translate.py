@@ -65,7 +65,7 @@ class TranslateOptions:
     quiet: Annotated[bool, console.QUIET] = False
     debug: Annotated[bool, console.DEBUG] = False
     batch_size: int = setting(
-        64, "Number of lines to translate together; it changes no translation.",
+        64, "Number of lines to compute together; it changes no result.",
         low=1, section="Machine",
     )  # fmt: skip
     buffer: int | None = setting(

@@ -41,12 +41,13 @@ class CountingSettings:
         None, "Occurrences that a type needs to enter the vocabulary.", none="1", low=1
     )
     context: Literal["sentence", "carried"] | None = text(
-        None, "n-grams stay within a line (sentence), or continue over lines (carried).",
+        None, "Whether n-grams stay within a line (sentence) or go on to the next (carried).",
         none="char: carried, else sentence",
     )  # fmt: skip
-    errors: Literal["strict", "replace"] = text(
-        "strict", "Invalid UTF-8 is an error (strict), or becomes U+FFFD (replace)."
-    )
+    errors: Literal["strict", "replace"] = setting(
+        "strict", "Invalid UTF-8 is an error (strict), or becomes U+FFFD (replace).",
+        section="Input",
+    )  # fmt: skip
     # ----------------------------------------------------------------------------------- the model
     order: int | None = model(
         None, "Order of the model: the length of its longest n-grams.",

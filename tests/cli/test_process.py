@@ -61,7 +61,7 @@ def test_no_command_is_shown_the_commands(seqlm):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "Did you mean 'train'?"),
+        (["trian"], "did you mean 'train'?"),
         (["train", "--epoch", "3"], "--epochs"),
         (["eval", "--batch-size", "many"], "--batch-size"),
         (["eval", "--batch-size", "0"], "--batch-size"),

@@ -6,14 +6,12 @@ not be an error. Pipelines, `<` and `>` are taken apart here, so that `seqlm` ru
 
 from __future__ import annotations
 
-import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.command import seqlm_inside
+from tests.command import run_pipeline
 from tests.conftest import REPOSITORY
 
 PAGES = [
@@ -21,9 +19,6 @@ PAGES = [
     REPOSITORY / "docs" / "quickstart.md",
     *sorted((REPOSITORY / "docs" / "howto").glob("*.md")),
 ]
-FEW = {"SEQLM_STEPS": "4", "SEQLM_NUM_THREADS": "1"}
-"""Variables that make every training short."""
-TOOLS = ("cat", "echo", "head", "printf", "tail")
 
 
 def commands(page: Path) -> Iterator[str]:
@@ -37,40 +32,6 @@ def commands(page: Path) -> Iterator[str]:
             yield command
 
 
-def run(command: str) -> None:
-    """Runs a pipeline. `seqlm` runs in this process, the tools of TOOLS in theirs."""
-    lexer = shlex.shlex(command, posix=True, punctuation_chars="|<>")
-    lexer.whitespace_split = True
-    words = list(lexer)
-    data, stage, output = b"", [], None
-    stages: list[list[str]] = []
-    position = 0
-    while position < len(words):
-        if words[position] == "|":
-            stages.append(stage)
-            stage = []
-        elif words[position] == "<":
-            position += 1
-            data = Path(words[position]).read_bytes()
-        elif words[position] == ">":
-            position += 1
-            output = Path(words[position])
-        else:
-            stage.append(words[position])
-        position += 1
-    for name, *arguments in [*stages, stage]:
-        if name == "seqlm":
-            result = seqlm_inside(*arguments, stdin=data, env=FEW)
-            assert result.code == 0, f"{command}\n{result.err}"
-            data = result.out.encode()
-        else:
-            assert name in TOOLS, f"{command}: {name} is not a tool that every machine has"
-            done = subprocess.run([name, *arguments], input=data, capture_output=True, check=True)
-            data = done.stdout
-    if output is not None:
-        output.write_bytes(data)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -78,7 +39,7 @@ def test_the_commands_of_a_page_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "corpora").symlink_to(REPOSITORY / "corpora")
     for command in commands(page):
-        run(command)
+        run_pipeline(command)
 
 
 def test_a_page_shows_its_commands() -> None:

@@ -11,6 +11,14 @@ from seqlm.cli.options.mixture_options import model_option
 from seqlm.settings import setting
 
 
+def complete_metrics(incomplete: str) -> list[str]:
+    """The lists of metrics that one more name makes of `incomplete`, as "ppl,bi"."""
+    from seqlm.evaluation.metrics import METRICS
+
+    head, comma, _ = incomplete.rpartition(",")
+    return [f"{head}{comma}{name}" for name in METRICS]
+
+
 @dataclass(frozen=True)
 class EvalOptions:
     """The options of `eval` for every task."""
@@ -31,6 +39,7 @@ class EvalOptions:
             " kl-own-prefix, exposure; of translations: bleu, chrf."
             " [default: ppl; translation: bleu,chrf]",
             metavar="NAME,...",
+            autocompletion=complete_metrics,
             rich_help_panel="Metrics",
         ),
     ] = None
@@ -46,7 +55,7 @@ class EvalOptions:
     quiet: Annotated[bool, console.QUIET] = False
     debug: Annotated[bool, console.DEBUG] = False
     batch_size: int = setting(
-        64, "Number of lines to score together; it changes no figure.", low=1, section="Machine"
+        64, "Number of lines to compute together; it changes no result.", low=1, section="Machine"
     )
     device: Annotated[str | None, console.DEVICE] = None
     num_threads: Annotated[int | None, console.THREADS] = None

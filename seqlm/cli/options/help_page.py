@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from seqlm.cli import console
 from seqlm.cli.options.spelling import spell_help
+from seqlm.errors import UsageError, did_you_mean
 
 MAX_WIDTH = 160
 """Columns of a page on a wider terminal; more are hard to read."""
@@ -42,7 +43,9 @@ class Row(NamedTuple):
 
 class Example(NamedTuple):
     purpose: str
+    """What the command does, without a period."""
     command: str
+    """A line of shell."""
 
 
 def epilog(examples: Sequence[Example]) -> str:
@@ -51,7 +54,13 @@ def epilog(examples: Sequence[Example]) -> str:
 
 
 class Commands(TyperGroup):
-    """A group of commands whose page shows their summaries whole."""
+    """A group of commands whose page shows their whole summaries."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Errors: UsageError where there is no such command, with the nearest one."""
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise UsageError(f"no command {args[0]}{did_you_mean(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         write_page(self, ctx, formatter)
@@ -60,7 +69,8 @@ class Commands(TyperGroup):
 def write_page(command: Any, context: Any, formatter: Any) -> None:
     """Writes the page of a command or group."""
     width = formatter.width
-    command.format_usage(context, formatter)
+    usage = [context.command_path, *command.collect_usage_pieces(context)]
+    formatter.write(f"{heading('Usage')} {' '.join(usage)}\n")
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         formatter.write("\n" + fill(paragraph, min(width, MAX_PROSE), indent=2) + "\n")
     for sections in (command_sections(command), option_sections(command, context)):

@@ -22,7 +22,7 @@ class FFNNConfig(NetworkConfig):
     training_defaults: ClassVar = {"dropout_input": 0.1, "dropout_output": 0.2}
 
     order: int = recurrent_option(
-        5, "n: a word is predicted from the n-1 words before it.", low=2, high=10**4
+        5, "Order n: a word is predicted from the n-1 words before it.", low=2, high=10**4
     )
     width: int = width_option()
     embedding: int | None = embedding_option()

@@ -31,8 +31,10 @@ class RecurrentConfig(HiddenDropout, NetworkConfig):
     layers: int = layers_option(2)
     embedding: int | None = embedding_option()
     dropout_weight: float = dropout("Share of each recurrent matrix dropped (weight-drop).")
-    ar: float = penalty("alpha: weight of the penalty on the size of the output (AWD-LSTM).")
-    tar: float = penalty("beta: weight of the penalty on its change from step to step (AWD-LSTM).")
+    ar: float = penalty("Weight alpha of the penalty on the size of the output (AWD-LSTM).")
+    tar: float = penalty(
+        "Weight beta of the penalty on the change of the output between steps (AWD-LSTM)."
+    )
 
     def sizes(self) -> list[int]:
         """The embedding's width, then each layer's."""
