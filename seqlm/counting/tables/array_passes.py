@@ -67,10 +67,10 @@ def compact(mask: Tensor, columns: Sequence[Tensor], threads: int | None = None)
     compacted = [column.new_empty(starts[-1]) for column in columns]
 
     def compact_part(number: int) -> None:
-        kept = indices(mask[parts[number]])
+        marked = indices(mask[parts[number]])
         for column, new in zip(columns, compacted):
             part = column[parts[number]]
-            torch.index_select(part, 0, kept, out=new[starts[number] : starts[number + 1]])
+            torch.index_select(part, 0, marked, out=new[starts[number] : starts[number + 1]])
 
     parallel_map(compact_part, range(len(parts)), device, threads)
     return compacted

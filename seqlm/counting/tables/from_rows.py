@@ -1,7 +1,7 @@
 """n-grams as rows of ids with their counts, in any order <-> the tables of `count_ngrams`.
 
     the cat  2                first   0 0 0 2 3       of <unk> </s> cat the, and the end
-    cat cat  1       <->      words   cat the cat     scrambled, each behind its context
+    cat cat  1       <->      words   cat the cat     scrambled, each after its context
     cat the  1                counts  1   1   2
 
 Such rows come from counts that were made elsewhere: read from files, or collected from a cluster.
@@ -11,7 +11,7 @@ first, takes one look-up more:
 
     row(s(w₁ … wₖ))  =  row( s(w₁ … wₖ₋₁), wₖ )
 
-    U n-grams of an order, k words each · V vocabulary · H n-grams of the order below · Q questions
+    U n-grams of an order, k words each · V vocabulary · H n-grams of the order below · Q queries
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ def _next_order(
     keys.sort()
     new = np.flatnonzero(first_of_equals(keys))
     counts = np.add.reduceat(counts[order], new) if len(new) else counts
-    keys, order = keys[new], order[new]
-    contexts, words = unpack_keys(keys)
-    suffix = np.empty(len(keys), np.int32)
-    for part in _stretches(len(keys)):
+    contexts, words = unpack_keys(keys[new])
+    order = order[new]
+    suffix = np.empty(len(words), np.int32)
+    for part in _stretches(len(words)):
         last_ids = ids[order[part], -1]
         suffix[part] = _find_suffixes(below, contexts[part], words[part], last_ids)
         if len(missing := np.flatnonzero(suffix[part] < 0)):
@@ -146,13 +146,13 @@ def _find_rows(tables: Sequence[NGrams], ids: np.ndarray, scrambled: np.ndarray)
     return rows
 
 
-def _find(table: NGrams, contexts: np.ndarray, words: np.ndarray) -> np.ndarray:
+def _find(ngrams: NGrams, contexts: np.ndarray, words: np.ndarray) -> np.ndarray:
     """(Q,) int64 rows of `contexts` (Q,), rows or -1, with the scrambled `words` (Q,), or -1."""
     keys = pack_keys(contexts.astype(np.int64), words)
     order = keys.argsort()
-    found_rows, found = table.table.find_sorted(keys[order])
+    sorted_rows, is_found = ngrams.table.find_sorted(keys[order])
     rows = np.empty(len(keys), np.int64)
-    rows[order] = np.where(found, found_rows, -1)
+    rows[order] = np.where(is_found, sorted_rows, -1)
     return rows
 
 

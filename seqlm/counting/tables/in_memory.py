@@ -92,7 +92,7 @@ def count_ngrams(
             frontier.drop_ended(words, lines_end=context == "sentence" and k > 2)
             keys = frontier.pack()
             if k == order:
-                del frontier.words, frontier.positions  # memory is at its height
+                del frontier.words, frontier.positions  # the most memory is in use here
             frontier.sort(keys)
             new = frontier.first_of_equals(keys)
             orders.append(frontier.ngrams(keys, new, contexts=len(words)))
@@ -203,7 +203,9 @@ class _Frontier:
         first = torch.zeros(contexts + 1, dtype=torch.int32, device=keys.device)
 
         def read(number: int) -> tuple[int, Tensor]:
-            """Fills in a part; its lowest context, and how many n-grams that and the next have."""
+            """Fills in a part. Returns its lowest context, and how many n-grams this and each later
+            context has.
+            """
             part, block = parts[number], slice(begin[number], begin[number + 1])
             start = indices(new[part])
             key = keys[part].index_select(0, start)

@@ -5,8 +5,9 @@ So the lines of an order are sorted word by word: by the first; then, within eac
 the second, which makes them rows of order 2; and so on. Keys that carry the number of the line
 (`TaggedKeys` of `table.py`) are sorted in place.
 
-A file may lack the context of an n-gram that it has: SRILM prunes so. The context is inserted, with
-backoff 1 and the probability that the rest of the model gives it, which changes no other one:
+A file may lack the context of an n-gram that it has, if SRILM has pruned it. The context is
+inserted, with backoff 1 and the probability that the rest of the model gives it. This changes no
+other probability:
 
     -0.3  the old frog            a file without `the old`
     ->  p(the old frog) as it is,  p(old | the) = β(the) p(old),  β(the old) = 1
@@ -108,8 +109,8 @@ class TableBuilder:
         """
         below, order = self.orders[k - 2 : k]
         table = NGramTable(torch.from_numpy(below.first), torch.from_numpy(order.words))
-        rows, found = table.find_sorted(keys)
-        missing = ~found
+        rows, is_found = table.find_sorted(keys)
+        missing = ~is_found
         if missing.any():
             self._insert(k, keys[missing], rows[missing])
             rows += np.cumsum(missing) - missing  # those inserted before each

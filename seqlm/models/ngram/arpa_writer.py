@@ -55,7 +55,7 @@ def arpa_text(
     Errors: ModelError, before the first piece, if the model has no ARPA form.
     """
     check_arpa_form(model, tokenizer)
-    return write_text(model, tokenizer.types, progress)
+    return text_blocks(model, tokenizer.types, progress)
 
 
 def check_arpa_form(model: NGramModel, tokenizer: Tokenizer) -> None:
@@ -80,16 +80,17 @@ def check_arpa_form(model: NGramModel, tokenizer: Tokenizer) -> None:
         raise ModelError("ARPA has no words that are <s>, or hold white space or NUL")
 
 
-def write_text(model: NGramModel, types: Sequence[bytes], progress: Progress) -> Iterator[bytes]:
-    orders = [unigrams(model), *(order_rows(model, k) for k in range(2, model.config.order + 1))]
-    sizes = [len(rows.log_prob) for rows in orders]
+def text_blocks(model: NGramModel, types: Sequence[bytes], progress: Progress) -> Iterator[bytes]:
+    longer = (order_numbers(model, k) for k in range(2, model.config.order + 1))
+    orders = [unigram_numbers(model), *longer]
+    sizes = [len(numbers.log_prob) for numbers in orders]
     tables = [table.cpu() for table in model.tables()]
     counts = "".join(f"ngram {k}={size}\n" for k, size in enumerate(sizes, 1))
     yield f"\\data\\\n{counts}".encode()
     pool = Pool(types)
-    for k, (rows, size) in enumerate(zip(orders, sizes), 1):
+    for k, (numbers, size) in enumerate(zip(orders, sizes), 1):
         yield f"\n\\{k}-grams:".encode()
-        write = partial(format_lines, rows, tables[: k - 1], pool)
+        write = partial(format_lines, numbers, tables[: k - 1], pool)
         for start, block in prefetch_map(write, range(0, size, BLOCK)):
             progress(f"writing {size:,} {k}-grams", start / size)
             yield block
@@ -97,32 +98,32 @@ def write_text(model: NGramModel, types: Sequence[bytes], progress: Progress) ->
     yield b"\n\\end\\\n"
 
 
-# ------------------------------------------------------------------------------------------- rows
+# ------------------------------------------------------------------------------ numbers of an order
 
 
-class Rows(NamedTuple):
-    """The numbers of the n-grams of one order as the file has them."""
+class OrderNumbers(NamedTuple):
+    """The numbers of one order as the file has them."""
 
     log_prob: np.ndarray  # (U,) float32, natural
     backoff: np.ndarray | None  # (U,) float32, natural; None in the highest order
     ids: np.ndarray | None = None  # (U,) of the unigrams, 0 … V
 
 
-def order_rows(model: NGramModel, k: int) -> Rows:
+def order_numbers(model: NGramModel, k: int) -> OrderNumbers:
     order, has_backoff = model.order(k), k < model.config.order
     backoff = order.backoff.cpu().numpy() if has_backoff else None
-    return Rows(order.log_prob.cpu().numpy(), backoff)
+    return OrderNumbers(order.log_prob.cpu().numpy(), backoff)
 
 
-def unigrams(model: NGramModel) -> Rows:
+def unigram_numbers(model: NGramModel) -> OrderNumbers:
     """Those of the model, with `<s>` as the second, after `<unk>`."""
-    log_prob, backoff, _ = order_rows(model, 1)
+    log_prob, backoff, _ = order_numbers(model, 1)
     ids = np.insert(np.arange(len(log_prob)), EOS, len(log_prob))
     log_prob = np.insert(log_prob, EOS, -np.inf)
     if backoff is not None:
         backoff = np.insert(backoff, EOS, backoff[EOS])
         backoff[EOS + 1] = 0  # of `</s>`, which is no context
-    return Rows(log_prob, backoff, ids)
+    return OrderNumbers(log_prob, backoff, ids)
 
 
 # ------------------------------------------------------------------------------------------- lines
@@ -169,23 +170,25 @@ class Pool:
         return self.bytes.take(index).tobytes()
 
 
-def format_lines(rows: Rows, tables: Sequence[NGramTable], pool: Pool, start: int) -> bytes:
-    """The lines of BLOCK `rows` from `start` on, each behind a newline.
+def format_lines(
+    numbers: OrderNumbers, tables: Sequence[NGramTable], pool: Pool, start: int
+) -> bytes:
+    """BLOCK lines from row `start` on, each after a newline, of an order with these `numbers`.
 
     `tables` are those of the orders 2 … k that spell them.
     """
-    stop = min(start + BLOCK, len(rows.log_prob))
-    log_prob = np.minimum(rows.log_prob[start:stop], 0)  # a sum may be 1 and a little
+    stop = min(start + BLOCK, len(numbers.log_prob))
+    log_prob = np.minimum(numbers.log_prob[start:stop], 0)  # in float32, p may be just above 1
     columns = number_pieces(log_prob, pool.line_starts, pool.digits)
-    if rows.ids is not None:
-        columns.append(pool.first_words.take(rows.ids[start:stop]))
+    if numbers.ids is not None:
+        columns.append(pool.first_words.take(numbers.ids[start:stop]))
     else:
         first, *words = spell(tables, start, stop)
         begin = len(pool.first_words.start) - 1  # `</s>` as a first word is the start of a line
         columns.append(pool.first_words.take(np.where(first == EOS, begin, first)))
         columns += [pool.words.take(word) for word in words]
-    if rows.backoff is not None:
-        backoff = rows.backoff[start:stop]
+    if numbers.backoff is not None:
+        backoff = numbers.backoff[start:stop]
         for piece in number_pieces(backoff, pool.field_starts, pool.digits):
             columns.append(piece._replace(length=np.where(backoff == 0, 0, piece.length)))
     starts, lengths = (np.stack(parts, 1).ravel() for parts in zip(*columns))  # (U·P,) each
@@ -206,10 +209,12 @@ def decimals_needed(exponent: int) -> int:
 
 
 PRECISION = np.array([decimals_needed(biased - 127) for biased in range(256)])
+"""Decimals by the exponent bits of a float32."""
 POWER_OF_TEN = np.array([10.0**n for n in range(DECIMALS + 1)])
 GROUP_LENGTHS = np.array(
     [[min(max(n - g, 0), GROUP) for g in range(0, DECIMALS, GROUP)] for n in range(DECIMALS + 1)]
-)  # of a number with n decimals
+)
+"""Digits of each group of a number with n decimals."""
 
 
 def number_pieces(values: np.ndarray, whole: Pieces, digits: Pieces) -> list[Pieces]:

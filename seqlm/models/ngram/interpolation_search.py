@@ -9,7 +9,7 @@ and what it finds narrows the stretch low … high and the bounds least … most
 values is found in about log log m probes, where halving takes log m. After a few probes a search
 that has guessed badly turns to halving, which bounds the worst case.
 
-    Q searches at a time
+    Q searches
 """
 
 from __future__ import annotations

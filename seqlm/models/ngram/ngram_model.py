@@ -7,7 +7,7 @@
                          into it, so that this one form serves them all)
     log β    `backoff`   of every n-gram as a context; 0 where it is not in the tables, or is none
 
-Where the rows of the tables are, and how they are found, is in `table.py`.
+How the rows of the tables are sorted and found is in `table.py`.
 
     V vocabulary · n order of the model · k order of a table · U its rows · Q tokens still to score
 """
@@ -30,7 +30,7 @@ from seqlm.models.ngram.table import Matches, NGramTable, start_rows, walk
 from seqlm.threads import one_thread, parallel_map
 
 CHUNK = 1 << 18
-"""Tokens scored at a time, enough that a step costs more than calling it."""
+"""Tokens scored at a time: enough that an operation takes longer than the call."""
 
 
 class NGramState(NamedTuple):
@@ -76,7 +76,7 @@ class NGramModel(LanguageModel):
         return cast(NGramOrder, self.orders[k - 1])
 
     def tables(self, k: int | None = None) -> list[NGramTable]:
-        """The tables of orders 2 … `k`, or of all."""
+        """The tables of orders 2 … `k`, by default of all orders."""
         orders = [self.order(j) for j in range(1, (k or self.config.order) + 1)]
         return [NGramTable(below.first, above.words) for below, above in pairwise(orders)]
 
@@ -114,10 +114,10 @@ class NGramModel(LanguageModel):
             log_prob = self.order(k).log_prob.index_select(0, row.index_select(0, hit))
             score.index_add_(0, pending.index_select(0, hit), log_prob)
             pending, context = pending.index_select(0, miss), context.index_select(0, miss)
-            # It is not: β, which is 1 if the context is in no table either.
-            known = indices(context >= 0)
-            backoff = self.order(k - 1).backoff.index_select(0, context.index_select(0, known))
-            score.index_add_(0, pending.index_select(0, known), backoff)
+            # It is not: β, which is 1 if the context is in no table.
+            seen = indices(context >= 0)
+            backoff = self.order(k - 1).backoff.index_select(0, context.index_select(0, seen))
+            score.index_add_(0, pending.index_select(0, seen), backoff)
         words = part.flatten().index_select(0, pending)
         score.index_add_(0, pending, self.order(1).log_prob.index_select(0, words))
         return score.view(part.shape)
@@ -138,12 +138,12 @@ class NGramModel(LanguageModel):
         log_probs = self.order(1).log_prob.repeat(len(state.rows), 1)  # (B, V)
         # Longer contexts overwrite shorter ones, so that the longest match remains.
         for k, table in enumerate(self.tables(), 2):
-            known = (state.rows[:, k - 2] >= 0).nonzero()[:, 0]  # (K,) of the B rows
-            contexts = state.rows[known, k - 2].long()
-            log_probs[known] += self.order(k - 1).backoff[contexts][:, None]
+            batch_rows = (state.rows[:, k - 2] >= 0).nonzero()[:, 0]  # (K,)
+            contexts = state.rows[batch_rows, k - 2].long()
+            log_probs[batch_rows] += self.order(k - 1).backoff[contexts][:, None]
             rows, sizes = table.continuations(contexts)  # (C,) and (K,)
             ids = unscramble_ids(table.words[rows], self.config.vocab_size)
-            log_probs[known.repeat_interleave(sizes), ids] = self.order(k).log_prob[rows]
+            log_probs[batch_rows.repeat_interleave(sizes), ids] = self.order(k).log_prob[rows]
         return log_probs
 
     def _walk(self, state: NGramState, tokens: Tensor) -> tuple[list[Matches], NGramState]:
@@ -154,8 +154,9 @@ class NGramModel(LanguageModel):
 
 
 def chunk_width(tokens: Tensor, threads: int = 1) -> int:
-    """How many tokens of each row of (B, T) make at most CHUNK, in as many parts as keep `threads`
-    equally busy.
+    """The width of the parts in which `tokens` (B, T) are scored.
+
+    A part has at most CHUNK tokens, and the number of parts keeps `threads` equally busy.
     """
     parts = -(-tokens.numel() // CHUNK)
     if tokens.numel() > CHUNK // 8:

@@ -1,4 +1,4 @@
-"""Entropy pruning (Stolcke, 1998): n-grams go whose loss changes the model least.
+"""Entropy pruning (Stolcke, 1998): removes the n-grams whose loss changes the model least.
 
 Without hw, p(w | h) comes from the shorter history, and the backoff weight of h grows from α to α':
 
@@ -31,7 +31,8 @@ from seqlm.models.ngram.table import row_contexts, segment_sum, spell
 from seqlm.progress import Progress, silent
 from seqlm.threads import one_thread
 
-BLOCK = 1 << 14  # n-grams looked up at a time
+BLOCK = 1 << 14
+"""N-grams looked up at a time."""
 
 
 def prune(
@@ -63,8 +64,8 @@ def prune_by_threshold(model: NGramModel, threshold: float) -> NGramModel:
 def prune_to_size(model: NGramModel, ngrams: int) -> NGramModel:
     """A model with the `ngrams` n-grams, of all orders, that change its perplexity most.
 
-    It has fewer where equals would be one too many. Errors: UsageError if the vocabulary alone is
-    larger.
+    It has fewer if some that change it equally would be too many. Errors: UsageError if the
+    vocabulary alone is larger.
     """
     vocab_size = model.config.vocab_size
     if ngrams < vocab_size:
@@ -80,7 +81,7 @@ def prune_to_size(model: NGramModel, ngrams: int) -> NGramModel:
 @one_thread()
 def perplexity_growth(model: NGramModel) -> list[Tensor]:
     """For orders 2 … n (U,) float64, the share exp(D) - 1 by which the perplexity grows without an
-    n-gram; for the context of longer n-grams at least the largest share of those.
+    n-gram. A context of longer n-grams gets at least the largest share of those.
     """
     history = model.order(1).log_prob.double()  # (H,) ln p(h)
     growths = []
@@ -131,22 +132,22 @@ def _remainder(p: Tensor, first: Tensor) -> Tensor:
 def _keep(model: NGramModel, marks: list[Tensor]) -> NGramModel:
     """The model of the n-grams marked (U,) in orders 2 … n, whose contexts are marked too."""
     vocabulary = torch.ones(model.config.vocab_size, dtype=torch.bool, device=model.device)
-    kept = [vocabulary, *marks]
-    rows = tuple(int(mask.sum()) for mask in kept)
+    masks = [vocabulary, *marks]
+    rows = tuple(int(mask.sum()) for mask in masks)
     tensors = {}
-    for k, (mask, count) in enumerate(zip(kept, rows)):
+    for k, (mask, count) in enumerate(zip(masks, rows)):
         order = model.order(k + 1)
         tensors[f"orders.{k}.log_prob"] = order.log_prob[mask]
         if k > 0:
             tensors[f"orders.{k}.words"] = order.words[mask]
-        if k < len(kept) - 1:
+        if k < len(masks) - 1:
             first = torch.zeros(count + 1, dtype=torch.int32, device=model.device)
-            first[1:] = segment_sum(kept[k + 1], order.first)[mask].cumsum(0)
+            first[1:] = segment_sum(masks[k + 1], order.first)[mask].cumsum(0)
             tensors[f"orders.{k}.first"] = first
             tensors[f"orders.{k}.backoff"] = torch.zeros(count, device=model.device)
     config = replace(model.config, rows=rows)
     pruned = NGramModel.from_tensors(asdict(config), tensors)
-    for k in range(2, config.order + 1):  # the shorter are right before the longer need them
+    for k in range(2, config.order + 1):  # longer n-grams need the weights of shorter ones
         below, above = pruned.order(k - 1), pruned.order(k)
         first = below.first.long()
         n = _remainder(above.log_prob.double().exp(), first)

@@ -18,7 +18,7 @@ A look-up is a walk, one table a word: row(w₁ … wₖ) is found among the con
 row(w₁ … wₖ₋₁). Contexts of neighbors are neighbors, so that rows are spelled a stretch at a time.
 
     V vocabulary size · n highest order · k order of a table · U its rows
-    H rows of the order below, the contexts · Q questions · B, T rows and columns of tokens
+    H rows of the order below, the contexts · Q queries · B, T rows and columns of tokens
 """
 
 from __future__ import annotations
@@ -38,216 +38,17 @@ from seqlm.text.vocabulary import EOS
 Array = TypeVar("Array", Tensor, np.ndarray)
 
 BLOCK = 1 << 17
-"""Rows that `find_sorted` looks at together."""
-
-
-# ---------------------------------------------------------------------------------- one order
-
-
-class NGramTable(NamedTuple):
-    """The n-grams of one order k ≥ 2, as continuations of those of the order below."""
-
-    first: Tensor  # (H + 1,) int32 or int64, where the rows of each context begin, and the end
-    words: Tensor  # (U,) int32, the last word of each row, scrambled
-
-    def cpu(self) -> NGramTable:
-        return NGramTable(self.first.cpu(), self.words.cpu())
-
-    def find(self, contexts: Tensor, words: Tensor, vocab_size: int) -> Tensor:
-        """(Q,) int32 rows of the n-grams of `contexts` (Q,) and scrambled `words` (Q,), or -1.
-
-        A context is a row of the order below, or -1, which nothing continues. All are int32.
-
-        >>> the, cat, sat = torch.tensor([[2], [3], [5]], dtype=torch.int32)
-        >>> BIGRAMS.find(the, cat, 6).item(), BIGRAMS.find(the, sat, 6).item()
-        (1, -1)
-        """
-        if len(self.words) == 0:
-            return torch.full_like(contexts, -1)
-        known = contexts.clamp(min=0)
-        low, high = self.first.index_select(0, known), self.first.index_select(0, known + 1)
-        size = (high - low) * (contexts >= 0)
-        return interpolation_search(self.words, low, size, words, vocab_size)
-
-    def find_sorted(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where `keys` (Q,), which rise, belong: the row (Q,) int64 that each has, or before which
-        it would be inserted, and whether (Q,) it is there. Negative keys are nowhere.
-
-        For many questions this is faster than `find`, as it goes through the table from end to end
-        and not to and fro. The table is on the CPU.
-
-        >>> keys = pack_keys(np.array([2, 2, 5]), np.array([4, 5, 1]))  # the dog, the sat, sat </s>
-        >>> [part.tolist() for part in BIGRAMS.find_sorted(keys)]
-        [[2, 3, 5], [True, False, True]]
-        """
-        rows, found = np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
-        first, words = self.first.numpy(), self.words.numpy()
-        for contexts, part in context_blocks(self.first, BLOCK):
-            ends = pack_keys(np.array([contexts.start, contexts.stop]), np.array(0))
-            low, high = np.searchsorted(keys, ends)
-            if low == high:
-                continue
-            sizes = np.diff(first[contexts.start : contexts.stop + 1])
-            owners = np.arange(contexts.start, contexts.stop).repeat(sizes)
-            table_keys = pack_keys(owners, words[part])
-            at = np.searchsorted(table_keys, keys[low:high])
-            rows[low:high] = part.start + at
-            if len(table_keys):
-                at = at.clip(max=len(table_keys) - 1)
-                found[low:high] = table_keys[at] == keys[low:high]
-        return rows, found
-
-    def contexts(self, rows: Tensor) -> Tensor:
-        """(Q,) int64, the context of each of `rows` (Q,).
-
-        >>> BIGRAMS.contexts(torch.tensor([1, 2, 5])).tolist()  # the cat, the dog, sat </s>
-        [2, 2, 5]
-        """
-        return torch.searchsorted(self.first, rows.to(self.first.dtype), right=True) - 1
-
-    def continuations(self, contexts: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows (C,) of all that continues `contexts` (Q,), and how many each has (Q,).
-
-        >>> rows, sizes = BIGRAMS.continuations(torch.tensor([5, 2]))  # of sat and the
-        >>> rows.tolist(), sizes.tolist()
-        ([5, 1, 2], [1, 2])
-        """
-        low = self.first[contexts]
-        size = self.first[contexts + 1] - low  # (Q,)
-        shift = torch.repeat_interleave(low - (size.cumsum(0) - size), size)  # (C,)
-        return shift + torch.arange(len(shift), device=shift.device), size
-
-
-def context_blocks(first: Tensor, rows: int) -> Iterator[tuple[slice, slice]]:
-    """A table in blocks of whole contexts with about so many `rows`: their contexts, their rows.
-
-    >>> list(context_blocks(torch.tensor([0, 0, 1, 3, 4, 5, 6]), 3))
-    [(slice(0, 3, None), slice(0, 3, None)), (slice(3, 6, None), slice(3, 6, None))]
-    """
-    targets = torch.arange(0, int(first[-1]), rows, dtype=first.dtype, device=first.device)
-    ends = torch.tensor([0, len(first) - 1], device=first.device)
-    cuts = torch.cat([torch.searchsorted(first, targets), ends]).unique()
-    bounds = zip(cuts.tolist(), first[cuts].tolist(), strict=True)
-    for (context, row), (next_context, next_row) in pairwise(bounds):
-        yield slice(context, next_context), slice(row, next_row)
-
-
-def row_contexts(first: Tensor) -> Tensor:
-    """(U,) int64, the context of every row of a table, from its `first` (H + 1,).
-
-    >>> row_contexts(torch.tensor([0, 0, 1, 3])).tolist()
-    [1, 2, 2]
-    """
-    return torch.arange(len(first) - 1, device=first.device).repeat_interleave(first.diff())
-
-
-def segment_sum(values: Tensor, first: Tensor, dtype: torch.dtype = torch.int64) -> Tensor:
-    """(H,) the sum of the `values` (U,) of each context's rows, which are first[h] … first[h+1].
-
-    >>> segment_sum(torch.tensor([1, 10, 100]), torch.tensor([0, 0, 1, 3])).tolist()
-    [0, 1, 110]
-    """
-    sums = torch.zeros(len(values) + 1, dtype=dtype, device=values.device)
-    torch.cumsum(values, 0, dtype=dtype, out=sums[1:])
-    return sums.index_select(0, first).diff()
-
-
-# ----------------------------------------------------------------------------------- all orders
-
-
-def spell(tables: Sequence[NGramTable], start: int, stop: int) -> list[np.ndarray]:
-    """The words of rows `start` to `stop` of order k, given the `tables` of orders 2 … k.
-
-    They are k columns (U,) int32: the ids of the first words, then the scrambled words. The tables
-    are on the CPU.
-
-    >>> [column.tolist() for column in spell([BIGRAMS], 1, 4)]  # the cat, the dog, cat sat
-    [[2, 2, 3], [3, 4, 5]]
-    """
-    columns: list[np.ndarray] = []
-    position: np.ndarray | None = None  # (U,) of each n-gram's row in start … stop, if they differ
-    for table in reversed(tables):
-        first, words = table.first.numpy(), table.words.numpy()[start:stop]
-        columns.append(words if position is None else words.take(position))
-        if start < stop:
-            # The contexts of a stretch are a stretch, each as often as it has rows in this one.
-            ends = np.array([start, stop - 1], first.dtype)  # of another type, `first` were copied
-            low, high = (np.searchsorted(first, ends, side="right") - 1).tolist()
-            sizes = np.diff(first[low : high + 2].clip(start, stop))
-            contexts = np.arange(high + 1 - low).repeat(sizes)
-            position = contexts if position is None else contexts.take(position)
-            start, stop = low, high + 1
-    if position is None:
-        position = np.arange(max(stop - start, 0))
-    return [(position + start).astype(np.int32), *reversed(columns)]
-
-
-def spell_rows(tables: Sequence[NGramTable], rows: Tensor) -> list[Tensor]:
-    """As `spell`, of any `rows` (U,) of order k, which takes a search for each context.
-
-    >>> [column.tolist() for column in spell_rows([BIGRAMS], torch.tensor([4, 1]))]
-    [[4, 2], [5, 3]]
-    """
-    columns: list[Tensor] = []
-    for table in reversed(tables):
-        columns.append(table.words[rows])
-        rows = table.contexts(rows)
-    return [rows.int(), *reversed(columns)]
-
-
-class Matches(NamedTuple):
-    """The n-grams of one order k that end with tokens (B, T)."""
-
-    contexts: Tensor  # (B, T) int32, row of the k-1 words before each token in order k-1, or -1
-    rows: Tensor  # (B, T) int32, row of these words and the token in order k, or -1
-
-
-def start_rows(batch_size: int, order: int, device: torch.device) -> Tensor:
-    """(B, n-1) int32, the state of `walk` at the start of a text: behind one `</s>`."""
-    rows = torch.full((batch_size, order - 1), -1, dtype=torch.int32, device=device)
-    rows[:, :1] = EOS
-    return rows
-
-
-def walk(
-    tables: Sequence[NGramTable],
-    rows: Tensor,
-    tokens: Tensor,
-    vocab_size: int,
-    resets_at_eos: bool,
-) -> tuple[list[Matches], Tensor]:
-    """The matches of orders 2 … n for `tokens` (B, T), and the state after them.
-
-    A state are the `rows` (B, n-1) of the last 1 … n-1 tokens in orders 1 … n-1, or -1, and
-    `tables` those of orders 2 … n. With `resets_at_eos` no n-gram reaches over `</s>`.
-
-    >>> rows, tokens = start_rows(1, 2, torch.device("cpu")), torch.tensor([[2, 4, 3]])
-    >>> matches, rows = walk([BIGRAMS], rows, tokens, 6, resets_at_eos=True)  # the dog cat
-    >>> matches[0].rows.tolist(), rows.tolist()
-    ([[0, 2, -1]], [[3]])
-    """
-    if tokens.shape[1] == 0:
-        return [], rows
-    words = scramble_ids(tokens, vocab_size)  # (B, T)
-    row = tokens.int()  # (B, T) of the k-gram that ends with each token
-    matches, last = [], []
-    for k, table in enumerate(tables, 2):
-        last.append(row[:, -1])
-        contexts = torch.cat([rows[:, k - 2 : k - 1], row[:, :-1]], 1)
-        row = table.find(contexts.flatten(), words.flatten(), vocab_size).view(tokens.shape)
-        matches.append(Matches(contexts, row))
-        if resets_at_eos:
-            row = row | (tokens == EOS).int().neg_()  # -1 has all bits
-    return matches, torch.stack(last, 1) if last else rows
+"""Rows that `find_sorted` reads at a time."""
 
 
 # -------------------------------------------------------------------------------------- sort keys
 
 
 KEY_BITS = 63
-"""Bits of a signed 64-bit integer that is not negative."""
+"""The bits of a signed 64-bit integer, without its sign."""
 WORD_BITS = 31
-"""The low bits of a key; the row of the context stands above them. Both are below 2³¹."""
+"""The low bits of a key, which hold the word; the row of the context is above them. Both are below
+2³¹."""
 
 
 def pack_keys(contexts: Array, words: Array) -> Array:
@@ -289,9 +90,10 @@ class TaggedKeys(NamedTuple):
     63                                                          0
      |  row of the context, its low bits  |  word  |  tag  |
 
-    Values are sorted in place and no index is moved along, which is several times as fast. The
-    whole row has no room beside a word and a tag. So these keys sort n-grams that are grouped by
-    context already: whole groups are cut into chunks in which the low bits of the row suffice.
+    Such keys are sorted in place, which is several times as fast as to sort an index along with
+    them. 63 bits do not hold a whole row beside a word and a tag, as those of `pack_keys` do.
+    Therefore tagged keys are for n-grams that are grouped by context already: `chunks` are whole
+    groups in which the low bits of the row are enough.
     """
 
     row_bits: int
@@ -300,7 +102,7 @@ class TaggedKeys(NamedTuple):
 
     @classmethod
     def of(cls, vocab_size: int, tags: int, key_bits: int | None = None) -> TaggedKeys:
-        """Keys for tags 0 … `tags` - 1, in `key_bits` or KEY_BITS; tests take fewer."""
+        """The layout for tags 0 … `tags` - 1, in KEY_BITS or in fewer `key_bits`, as in tests."""
         word_bits, tag_bits = (vocab_size - 1).bit_length(), (tags - 1).bit_length()
         row_bits = min((key_bits or KEY_BITS) - word_bits - tag_bits, 31)
         assert row_bits >= 0, "keys too narrow for a word and its tag"
@@ -326,8 +128,10 @@ class TaggedKeys(NamedTuple):
         return keys & ((1 << self.tag_bits) - 1)
 
     def chunks(self, contexts: Tensor) -> list[slice]:
-        """What is sorted at a time: n-grams whose `contexts` (U,) int32, which rise, agree above
-        the low bits; at least some sixteen where there are as many contexts.
+        """The parts that are sorted one by one, given the `contexts` (U,) int32 in rising order.
+
+        The contexts of a part agree above the low bits. There are at least about sixteen parts, for
+        as many threads, if there are as many contexts.
         """
         if len(contexts) == 0:
             return []
@@ -337,3 +141,204 @@ class TaggedKeys(NamedTuple):
         starts = starts.clamp_(max=2**31 - 1).int()
         cuts = torch.searchsorted(contexts, starts).unique().tolist()
         return [slice(*ends) for ends in pairwise(cuts)]
+
+
+# ---------------------------------------------------------------------------------- one order
+
+
+class NGramTable(NamedTuple):
+    """The n-grams of one order k ≥ 2, as continuations of those of the order below."""
+
+    first: Tensor  # (H + 1,) int32 or int64, where the rows of each context begin, and the end
+    words: Tensor  # (U,) int32, the last word of each row, scrambled
+
+    def cpu(self) -> NGramTable:
+        return NGramTable(self.first.cpu(), self.words.cpu())
+
+    def find(self, contexts: Tensor, words: Tensor, vocab_size: int) -> Tensor:
+        """(Q,) int32 rows of the n-grams of `contexts` (Q,) and scrambled `words` (Q,), or -1.
+
+        A context is a row of the order below, or -1, which nothing continues. All are int32.
+
+        >>> the, cat, sat = torch.tensor([[2], [3], [5]], dtype=torch.int32)
+        >>> BIGRAMS.find(the, cat, 6).item(), BIGRAMS.find(the, sat, 6).item()
+        (1, -1)
+        """
+        if len(self.words) == 0:
+            return torch.full_like(contexts, -1)
+        rows = contexts.clamp(min=0)
+        low, high = self.first.index_select(0, rows), self.first.index_select(0, rows + 1)
+        size = (high - low) * (contexts >= 0)
+        return interpolation_search(self.words, low, size, words, vocab_size)
+
+    def find_sorted(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where each of `keys` (Q,), in rising order, belongs in the table.
+
+        Returns its row (Q,) int64, or the row before which it would be inserted, and whether it is
+        in the table (Q,). Negative keys are in none. For many queries this is faster than `find`,
+        because it reads the table once from end to end. The table has to be on the CPU.
+
+        >>> keys = pack_keys(np.array([2, 2, 5]), np.array([4, 5, 1]))  # the dog, the sat, sat </s>
+        >>> [part.tolist() for part in BIGRAMS.find_sorted(keys)]
+        [[2, 3, 5], [True, False, True]]
+        """
+        rows, is_found = np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
+        first, words = self.first.numpy(), self.words.numpy()
+        for contexts, part in context_blocks(self.first, BLOCK):
+            ends = pack_keys(np.array([contexts.start, contexts.stop]), np.array(0))
+            low, high = np.searchsorted(keys, ends)
+            if low == high:
+                continue
+            sizes = np.diff(first[contexts.start : contexts.stop + 1])
+            owners = np.arange(contexts.start, contexts.stop).repeat(sizes)
+            table_keys = pack_keys(owners, words[part])
+            at = np.searchsorted(table_keys, keys[low:high])
+            rows[low:high] = part.start + at
+            if len(table_keys):
+                at = at.clip(max=len(table_keys) - 1)
+                is_found[low:high] = table_keys[at] == keys[low:high]
+        return rows, is_found
+
+    def contexts(self, rows: Tensor) -> Tensor:
+        """(Q,) int64, the context of each of `rows` (Q,).
+
+        >>> BIGRAMS.contexts(torch.tensor([1, 2, 5])).tolist()  # the cat, the dog, sat </s>
+        [2, 2, 5]
+        """
+        return torch.searchsorted(self.first, rows.to(self.first.dtype), right=True) - 1
+
+    def continuations(self, contexts: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows (C,) of all n-grams that continue `contexts` (Q,), and how many each has (Q,).
+
+        >>> rows, sizes = BIGRAMS.continuations(torch.tensor([5, 2]))  # of sat and the
+        >>> rows.tolist(), sizes.tolist()
+        ([5, 1, 2], [1, 2])
+        """
+        low = self.first[contexts]
+        size = self.first[contexts + 1] - low  # (Q,)
+        shift = torch.repeat_interleave(low - (size.cumsum(0) - size), size)  # (C,)
+        return shift + torch.arange(len(shift), device=shift.device), size
+
+
+def context_blocks(first: Tensor, rows: int) -> Iterator[tuple[slice, slice]]:
+    """A table in blocks of whole contexts that have about `rows` rows: (contexts, rows) each.
+
+    >>> list(context_blocks(torch.tensor([0, 0, 1, 3, 4, 5, 6]), 3))
+    [(slice(0, 3, None), slice(0, 3, None)), (slice(3, 6, None), slice(3, 6, None))]
+    """
+    targets = torch.arange(0, int(first[-1]), rows, dtype=first.dtype, device=first.device)
+    ends = torch.tensor([0, len(first) - 1], device=first.device)
+    cuts = torch.cat([torch.searchsorted(first, targets), ends]).unique()
+    bounds = zip(cuts.tolist(), first[cuts].tolist(), strict=True)
+    for (context, row), (next_context, next_row) in pairwise(bounds):
+        yield slice(context, next_context), slice(row, next_row)
+
+
+def row_contexts(first: Tensor) -> Tensor:
+    """(U,) int64, the context of every row of a table, from its `first` (H + 1,).
+
+    >>> row_contexts(torch.tensor([0, 0, 1, 3])).tolist()
+    [1, 2, 2]
+    """
+    return torch.arange(len(first) - 1, device=first.device).repeat_interleave(first.diff())
+
+
+def segment_sum(values: Tensor, first: Tensor, dtype: torch.dtype = torch.int64) -> Tensor:
+    """(H,) the sum of the `values` (U,) of each context's rows, which are first[h] … first[h+1].
+
+    >>> segment_sum(torch.tensor([1, 10, 100]), torch.tensor([0, 0, 1, 3])).tolist()
+    [0, 1, 110]
+    """
+    sums = torch.zeros(len(values) + 1, dtype=dtype, device=values.device)
+    torch.cumsum(values, 0, dtype=dtype, out=sums[1:])
+    return sums.index_select(0, first).diff()
+
+
+# ----------------------------------------------------------------------------------- all orders
+
+
+def spell(tables: Sequence[NGramTable], start: int, stop: int) -> list[np.ndarray]:
+    """The words of rows `start` to `stop` of order k, given the `tables` of orders 2 … k.
+
+    Returns k columns (U,) int32: the ids of the first words, then the scrambled words. The tables
+    have to be on the CPU.
+
+    >>> [column.tolist() for column in spell([BIGRAMS], 1, 4)]  # the cat, the dog, cat sat
+    [[2, 2, 3], [3, 4, 5]]
+    """
+    columns: list[np.ndarray] = []
+    position: np.ndarray | None = None  # (U,) of each n-gram's row in start … stop, if they differ
+    for table in reversed(tables):
+        first, words = table.first.numpy(), table.words.numpy()[start:stop]
+        columns.append(words if position is None else words.take(position))
+        if start < stop:
+            # The contexts of a stretch are a stretch, each as often as it has rows in this one.
+            ends = np.array([start, stop - 1], first.dtype)  # another type would copy `first`
+            low, high = (np.searchsorted(first, ends, side="right") - 1).tolist()
+            sizes = np.diff(first[low : high + 2].clip(start, stop))
+            contexts = np.arange(high + 1 - low).repeat(sizes)
+            position = contexts if position is None else contexts.take(position)
+            start, stop = low, high + 1
+    if position is None:
+        position = np.arange(max(stop - start, 0))
+    return [(position + start).astype(np.int32), *reversed(columns)]
+
+
+def spell_rows(tables: Sequence[NGramTable], rows: Tensor) -> list[Tensor]:
+    """The words of any `rows` (U,) of order k, as from `spell`, with a search for each context.
+
+    >>> [column.tolist() for column in spell_rows([BIGRAMS], torch.tensor([4, 1]))]
+    [[4, 2], [5, 3]]
+    """
+    columns: list[Tensor] = []
+    for table in reversed(tables):
+        columns.append(table.words[rows])
+        rows = table.contexts(rows)
+    return [rows.int(), *reversed(columns)]
+
+
+class Matches(NamedTuple):
+    """The n-grams of one order k that end with tokens (B, T)."""
+
+    contexts: Tensor  # (B, T) int32, row of the k-1 words before each token in order k-1, or -1
+    rows: Tensor  # (B, T) int32, row of these words and the token in order k, or -1
+
+
+def start_rows(batch_size: int, order: int, device: torch.device) -> Tensor:
+    """(B, n-1) int32, the state of `walk` at the start of a text: after one `</s>`."""
+    rows = torch.full((batch_size, order - 1), -1, dtype=torch.int32, device=device)
+    rows[:, :1] = EOS
+    return rows
+
+
+def walk(
+    tables: Sequence[NGramTable],
+    rows: Tensor,
+    tokens: Tensor,
+    vocab_size: int,
+    resets_at_eos: bool,
+) -> tuple[list[Matches], Tensor]:
+    """The matches of orders 2 … n for `tokens` (B, T), and the state after them.
+
+    The state is `rows` (B, n-1) int32: the row of the last k tokens in order k, or -1, for
+    k = 1 … n-1. `tables` are those of orders 2 … n. With `resets_at_eos` no n-gram contains `</s>`
+    but as its first or last word.
+
+    >>> rows, tokens = start_rows(1, 2, torch.device("cpu")), torch.tensor([[2, 4, 3]])
+    >>> matches, rows = walk([BIGRAMS], rows, tokens, 6, resets_at_eos=True)  # the dog cat
+    >>> matches[0].rows.tolist(), rows.tolist()
+    ([[0, 2, -1]], [[3]])
+    """
+    if tokens.shape[1] == 0:
+        return [], rows
+    words = scramble_ids(tokens, vocab_size)  # (B, T)
+    row = tokens.int()  # (B, T) of the k-gram that ends with each token
+    matches, last = [], []
+    for k, table in enumerate(tables, 2):
+        last.append(row[:, -1])
+        contexts = torch.cat([rows[:, k - 2 : k - 1], row[:, :-1]], 1)
+        row = table.find(contexts.flatten(), words.flatten(), vocab_size).view(tokens.shape)
+        matches.append(Matches(contexts, row))
+        if resets_at_eos:
+            row = row | (tokens == EOS).int().neg_()  # -1 has all bits
+    return matches, torch.stack(last, 1) if last else rows
