@@ -128,11 +128,11 @@ def options(
 
 
 class Terminated(BaseException):
-    """SIGTERM, where no command has said what to do with it."""
+    """SIGTERM arrived, and the command that runs does not handle it."""
 
 
 def main() -> None:
-    """Runs the command line; every way out ends here."""
+    """Runs the command line and exits with its status, whatever happens."""
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
@@ -157,28 +157,28 @@ def main() -> None:
     except MemoryError:
         code = fail("out of memory; a smaller --batch-size or --seq-length takes less", 1)
     except Exception as error:
-        code = other(error)
+        code = report(error)
     try:
         sys.stdout.flush()
-    except OSError:  # said already
+    except OSError:  # which was reported above
         abandon_stdout()
     sys.exit(code)
 
 
 def open_closed_streams() -> None:
-    """A stream the caller has closed (`<&-`, `>&-`) is None: give it nothing to read or write."""
+    """Opens the null device for each stream that the caller has closed (`<&-`, `>&-`)."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
 def abandon_stdout() -> None:
-    """What is left to write goes nowhere, instead of failing once more when Python ends."""
+    """Discards what is left to write, which would fail once more when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def other(error: Exception) -> int:
-    """Errors of the libraries below: Click's usage errors, a full device, and our mistakes."""
+def report(error: Exception) -> int:
+    """Prints an error that is not seqlm's own: one of Typer, the device or the system, or a bug."""
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error, err=True)
         return 2
@@ -200,13 +200,14 @@ def other(error: Exception) -> int:
 
 
 def blame_variable(error: Any) -> None:
-    """A value that Click refuses is blamed on the environment variable where it came from one."""
+    """Makes an error of Typer name the environment variable, where the value came from one."""
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     if context and parameter and from_variable(parameter.name, context):
         error.param_hint = f"'{parameter.envvar or variable_of(parameter.name)}'"
 
 
 def fail(message: str, code: int) -> int:
+    """Prints an error, with the traceback if --debug is given, and returns the exit status."""
     if console.debug:
         traceback.print_exc()
     print(f"seqlm: error: {message}", file=sys.stderr)

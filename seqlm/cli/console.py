@@ -23,17 +23,15 @@ quiet = False
 debug = False
 
 
-def flag(*names: str, **how: Any) -> Any:
+def flag(*names: str, **options: Any) -> Any:
     """A Typer option that the variable SEQLM_<NAME> can set too."""
     long = next(name for name in names if name.startswith("--")).split("/")[0]
-    how.setdefault("envvar", "SEQLM_" + long.lstrip("-").replace("-", "_").upper())
-    return typer.Option(
-        *names, show_envvar=False, show_default=how.pop("show_default", False), **how
-    )
+    options.setdefault("envvar", "SEQLM_" + long.lstrip("-").replace("-", "_").upper())
+    return typer.Option(*names, show_envvar=False, show_default=False, **options)
 
 
-def typed(context: typer.Context) -> set[str]:
-    """The parameters that stand on the command line, and not in a variable."""
+def typed_parameters(context: typer.Context) -> set[str]:
+    """The names of the parameters that are given on the command line, not by variables."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
@@ -47,6 +45,8 @@ def _set_debug(value: bool) -> None:
     global debug
     debug = value
 
+
+# ---------------------------------------------------------------------- options of several commands
 
 QUIET = flag(
     "-q",
@@ -125,26 +125,29 @@ OVERWRITE = flag("--overwrite", help="Replace what is at --output.", rich_help_p
 JSON = flag("--json", help="Print one JSON object.", rich_help_panel="Output")
 
 
+# ----------------------------------------------------------------------------------------- printing
+
+
 def say(message: str) -> None:
-    """A line for people, on stderr."""
+    """Prints a message on stderr, unless --quiet is given."""
     if not quiet:
-        tell(message)
+        print_on_stderr(message)
 
 
 def warn(message: str) -> None:
-    tell(f"seqlm: warning: {message}")
+    print_on_stderr(f"seqlm: warning: {message}")
 
 
-def tell(message: str) -> None:
-    """On stderr; that nobody reads it any more is no reason to stop the work."""
+def print_on_stderr(message: str) -> None:
+    """Prints on stderr. The work goes on when nobody reads that any more."""
     try:
         print(message, file=sys.stderr, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def show(values: dict[str, float]) -> None:
-    """A number alone, `metric<TAB>value` lines, or on a terminal a small table."""
+def print_figures(values: dict[str, float]) -> None:
+    """Prints a number alone, or `metric<TAB>value` lines; on a terminal, a small table."""
     if is_tty(sys.stdout):
         from rich.console import Console
         from rich.table import Table
@@ -165,7 +168,10 @@ def is_tty(stream: Any) -> bool:
     return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
 
 
-def inputs(files: Sequence[str] | None) -> list[str]:
+# ---------------------------------------------------------------------------- texts, models, device
+
+
+def files_or_stdin(files: Sequence[str] | None) -> list[str]:
     """The files named, or standard input. Errors: UsageError where that is a terminal."""
     if files:
         check_stdin(files)
@@ -189,7 +195,7 @@ def check_choice(name: str, value: str | None, choices: Sequence[str]) -> None:
 
 
 def locate_model(name: str | None, task: str | None = None) -> ModelPath:
-    """The model that -m names; without a name the latest run, which is said.
+    """The model that -m names; without a name the latest run, whose path is printed.
 
     Errors: those of `locate`.
     """
@@ -202,13 +208,14 @@ def locate_model(name: str | None, task: str | None = None) -> ModelPath:
 
 
 def locate_models(names: Sequence[str] | None, task: str) -> list[ModelPath]:
-    """Those that several -m name, or the latest run. Errors: those of `locate`."""
-    wanted: list[str | None] = [*names] if names else [None]
-    return [locate_model(name, task) for name in wanted]
+    """The models that several -m name, or the latest run. Errors: those of `locate`."""
+    if not names:
+        return [locate_model(None, task)]
+    return [locate_model(name, task) for name in names]
 
 
 def set_up_torch(device: str | None, threads: int | None, float64: bool = False) -> torch.device:
-    """Chooses the device, one with `float64` where that is needed, and says so."""
+    """Chooses the device, one with `float64` where that is needed, and prints its name."""
     import torch
 
     from seqlm.device import describe_device, set_up_device
@@ -220,9 +227,12 @@ def set_up_torch(device: str | None, threads: int | None, float64: bool = False)
     return chosen
 
 
+# ---------------------------------------------------------------------------------------- long work
+
+
 class Stages:
-    """Tells the stages of long work, each with the time since the first; on a terminal with how far
-    it is and how long it may take yet."""
+    """Prints the stages of long work, each with the time since the first; on a terminal also the
+    share that is done and the time that is left."""
 
     def __init__(self) -> None:
         self.started = self.begun = self.shown = time.perf_counter()

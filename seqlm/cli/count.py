@@ -53,7 +53,7 @@ def count(
     """Count the n-grams of CORPUS, or of standard input, and smooth them into a language model.
     Print the run folder that holds the model."""
     settings = CountingSettings(**{name: v for name, v in flags.items() if v is not None})
-    sources = console.inputs(corpus)
+    sources = console.files_or_stdin(corpus)
     chosen_device = console.set_up_torch(device, num_threads)
 
     from seqlm.counting.counting_run import count as count_corpus

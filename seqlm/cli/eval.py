@@ -62,7 +62,7 @@ def evaluate(flags: typer.Context, **values: Any) -> None:
     """
     common = make_group(EvalOptions, values)
     console.check_choice("errors", common.errors, ("strict", "replace"))
-    if choose_task(values, console.typed(flags)) == "translation":
+    if choose_task(values, console.typed_parameters(flags)) == "translation":
         eval_translation.evaluate(common, values)
     else:
         eval_language_model.evaluate(common, values)

@@ -62,7 +62,7 @@ PARAMETERS = [*parameters_of(LanguageModelOptions), *parameters_of(Adaptation)]
 def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     """Evaluates and prints. Errors: UsageError, DataError, ModelError."""
     options, adaptation = make_group(LanguageModelOptions, values), make_group(Adaptation, values)
-    files = console.inputs(options.text)
+    files = console.files_or_stdin(options.text)
     request = mixture_options.request_mixture(common.model, options)
     check_combination(common, options)
     device = console.set_up_torch(common.device, common.num_threads)
@@ -98,7 +98,7 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     if common.json:
         print(json_module.dumps(as_object(evaluation, models)))
     else:
-        console.show(evaluation.values)
+        console.print_figures(evaluation.values)
     say_figures(evaluation.values, evaluation.tally, evaluation.signature)
 
 

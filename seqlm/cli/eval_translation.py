@@ -43,7 +43,7 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     options = make_group(TranslatorOptions, values)
     settings = make_group(TranslationSettings, {name: values[name] for name in SEARCH})
     sources, targets = options.source or [], options.target or []
-    console.inputs([*sources, *targets])
+    console.files_or_stdin([*sources, *targets])
     device = console.set_up_torch(common.device, common.num_threads, float64=True)
 
     from seqlm.evaluation.evaluate import evaluate_translator
@@ -71,7 +71,7 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
         scored = any(metric.of_tally for metric in metrics)
         print(json_module.dumps(as_object(values, evaluation, models, scored)))
     else:
-        console.show(values)
+        console.print_figures(values)
     if any(math.isinf(value) for value in values.values()):
         console.warn("a token has probability 0 under this model")
     tally, source_tally = evaluation.tally, evaluation.source_tally

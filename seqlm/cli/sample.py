@@ -72,11 +72,11 @@ def sample(flags: typer.Context, **values: Any) -> None:
     generated. With --beam, search for the most probable continuations instead.
     """
     options = make_group(SampleOptions, values)
-    check_combination(values, console.typed(flags))
+    check_combination(values, console.typed_parameters(flags))
     settings = make_group(GenerationSettings, values)
     request = mixture_options.request_mixture(options.model, options)
     if options.prompt == "-" and sys.stdin.isatty():
-        console.say("prompts, one a line; Ctrl-D ends")
+        console.say("type one prompt per line; Ctrl-D ends")
     draws = settings.beam is None and settings.temperature > 0
     if draws and values["seed"] is None:
         console.say(f"seed: {settings.seed} (the default; --seed draws others)")

@@ -107,7 +107,7 @@ def train(
     from seqlm.training.tasks.files_by_role import files_by_role
 
     if resume is not None:
-        typed = console.typed(flags)  # variables are for new runs: this one has its settings
+        typed = console.typed_parameters(flags)  # and not by variables, which are for new runs
         if typed - WITH_RESUME - (settings.keys() - {DROPOUT.name}):
             raise UsageError("`resume` continues with the text and the settings of its run")
         given = {k: v for k, v in given.items() if k in typed}
@@ -125,7 +125,7 @@ def train(
         texts = {"corpus": corpus, "valid": valid, **parallel}
         named = {role: names or [] for role, names in texts.items()}
         if chosen.task == "lm" and not any(parallel.values()):
-            named["corpus"] = console.inputs(corpus)
+            named["corpus"] = console.files_or_stdin(corpus)
         files = files_by_role(chosen, named)
     where = console.set_up_torch(device, num_threads)
     progress = Progress()

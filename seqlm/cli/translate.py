@@ -112,7 +112,7 @@ def translate(flags: typer.Context, **values: Any) -> None:
     """
     options = make_group(TranslateOptions, values)
     console.check_choice("errors", options.errors, ("strict", "replace"))
-    check_combination(values, console.typed(flags))
+    check_combination(values, console.typed_parameters(flags))
     sources = options.source or ["-"]
     files = sources if options.score_target is None else [*sources, options.score_target]
     console.check_stdin(files)
@@ -134,7 +134,7 @@ def translate(flags: typer.Context, **values: Any) -> None:
     translator = load_translators(paths, device)
     buffer = options.buffer
     if "-" in sources and sys.stdin.isatty():
-        console.say("a sentence a line; Ctrl-D ends")
+        console.say("type one sentence per line; Ctrl-D ends")
         buffer = buffer or 1
     lines = reading.read_lines(sources, options.errors)
     if options.score_target is not None:
@@ -248,7 +248,7 @@ def with_plot(translated: Iterable[TranslatedLine], path: str) -> Iterator[Trans
             source, target = token_labels(line.source.pieces), token_labels(best.pieces)
             if path == "-":
                 color = console.is_tty(sys.stderr)
-                console.tell(text_plot(best.alignment, source, target, color=color))
+                console.print_on_stderr(text_plot(best.alignment, source, target, color=color))
             else:
                 write_plot(path, best.alignment, source, target)
                 console.say(f"{path}: {line.source.text}")
