@@ -41,8 +41,8 @@ SIZES: dict[str, dict[str, Any]] = {
 
 def build(arch: str, length: int, device: torch.device) -> LanguageNetwork:
     torch.manual_seed(1)
-    horizon = {"context_length": max(length, TOKENS) + 1} if arch == "transformer" else {}
-    model = model_class("lm", arch).from_settings({"vocab_size": V, **SIZES[arch], **horizon})
+    length_option = {"context_length": max(length, TOKENS) + 1} if arch == "transformer" else {}
+    model = model_class("lm", arch).from_settings({"vocab_size": V, **SIZES[arch], **length_option})
     assert isinstance(model, LanguageNetwork)
     return model.to(device).eval()
 

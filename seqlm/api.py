@@ -48,7 +48,7 @@ class Evaluation(NamedTuple):
     figures: dict[str, float]
     """The value of each metric."""
     signature: str
-    """What the figures depend on: only those of equal signatures can be compared."""
+    """What the figures depend on: two can be compared where all but the model agrees."""
     tokens: int
     """The number of tokens, `</s>` included."""
     lines: int

@@ -42,7 +42,7 @@ METRICS = {
         Metric(
             "ppl-excluding", "perplexity without the tokens scored as <unk>",
             of_tally=perplexity.perplexity_excluding_unknown,
-            synonyms=("ppl-excluding-unk", "ppl-no-unk", "ppl1"),
+            synonyms=("ppl-excluding-unk", "ppl-no-unk"),
         ),
         Metric(
             "cross-entropy", "nats a token",

@@ -1,4 +1,4 @@
-"""What a figure depends on besides the text: only figures of equal signatures can be compared.
+"""What a figure depends on besides the text: figures can be compared where all but the model agrees.
 
     unit:word|vocab:V.DIGEST|oov:as-unk|context:carried|eos:scored|mode:static|arch:lstm|weights:…
 
