@@ -1,4 +1,4 @@
-"""What a figure depends on besides the text: figures can be compared where all but the model agrees.
+"""What a figure depends on besides the text: two can be compared where all but the model agrees.
 
     unit:word|vocab:V.DIGEST|oov:as-unk|context:carried|eos:scored|mode:static|arch:lstm|weights:…
 
