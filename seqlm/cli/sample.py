@@ -79,7 +79,7 @@ def sample(flags: typer.Context, **values: Any) -> None:
         console.say("type one prompt per line; Ctrl-D ends")
     draws = settings.beam is None and settings.temperature > 0
     if draws and values["seed"] is None:
-        console.say(f"seed: {settings.seed} (the default; --seed draws others)")
+        console.say(f"seed: {settings.seed} (the default; use --seed for other samples)")
     device = console.set_up_torch(options.device, options.num_threads, float64=True)
 
     from seqlm.text.reading import read_lines

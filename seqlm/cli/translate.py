@@ -155,15 +155,15 @@ def check_combination(values: Mapping[str, Any], typed: set[str]) -> None:
         if name == "sample" or name not in typed:
             continue
         if values["sample"] and option.section == "Search":
-            raise UsageError(f"`{name}` is for a search: leave it out, or `sample`")
+            raise UsageError(f"`{name}` has no effect with `sample`; leave out one of the two")
         if not values["sample"] and option.section == "Sampling":
-            raise UsageError(f"`{name}` is for samples: it needs `sample`")
+            raise UsageError(f"`{name}` has no effect without `sample`")
     if values["scores"] and (values["json"] or values["nbest"] is not None):
         raise UsageError("`json` and `nbest` print scores in any case: leave out `scores`")
     if values["score_target"] is not None:
         for name in (*SETTINGS, "scores", "plot"):
             if name in typed and name not in ("align", "max_input_length"):
-                raise UsageError(f"`score_target` translates nothing: leave out `{name}`")
+                raise UsageError(f"`score_target` cannot be combined with `{name}`")
 
 
 def pair_lines(

@@ -52,7 +52,7 @@ def check_sources(settings: CountingSettings, sources: Sequence[str]) -> None:
     if settings.tune not in (None, STDIN) and not Path(settings.tune).exists():
         raise DataError(f"`tune`: there is no file {settings.tune}")
     if settings.vocab is not None and (settings.vocab_size or settings.min_count):
-        raise UsageError("`vocab` takes a vocabulary whole: no `vocab_size`, no `min_count`")
+        raise UsageError("`vocab_size` and `min_count` cannot be combined with `vocab`")
 
 
 def check_model(settings: CountingSettings) -> None:

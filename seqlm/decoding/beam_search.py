@@ -3,7 +3,7 @@
     X      the source, S positions (a language model has none)
     Y      a hypothesis, |Y| tokens
     q      log p(Y | X); where log-probabilities are adjusted against repetition, their sum
-    p_ij   attention on source position i behind token j
+    p_ij   attention on source position i when token j is predicted
 
     score(X, Y) = q(Y) / lp(Y) + cp(X, Y)                       Wu et al. 2016, equation 14
     lp(Y) = ((5 + |Y|) / 6)^alpha                               "gnmt"
@@ -96,10 +96,10 @@ def beam_search(
         Prefixes.empty(batch, device, attention if coverage_penalty else None),
     )
     finished: list[list[Hypothesis]] = [[] for _ in range(batch)]
-    attentions: list[Tensor] = []  # (A L, S) of each step, the attention behind its tokens
+    attentions: list[Tensor] = []  # (A L, S) of each step, for its tokens
     while True:
-        # Sources that are done leave the search; at its limit a source also gives up its prefixes,
-        # where fewer than n hypotheses have ended.
+        # Finished sources are removed. A source at its length limit outputs its unfinished prefixes
+        # if too few hypotheses ended.
         prefixes = search.prefixes
         at_limit = search.limit <= prefixes.tokens.shape[2]
         proven = search.best[:, -1] >= ranking.bound(prefixes.q[:, 0], search.limit)
@@ -107,7 +107,7 @@ def beam_search(
         if len(open_sources) < len(at_limit):
             unfinished = (at_limit & search.best[:, -1].isneginf())[:, None] & prefixes.q.isfinite()
             scores = ranking.scores(prefixes, search.source_length)
-            collect(finished, search.source, prefixes, scores, unfinished, attentions)
+            add_finished(finished, search.source, prefixes, scores, unfinished, attentions)
             if len(open_sources) == 0:
                 break
             search = select(search, open_sources)
@@ -138,11 +138,11 @@ def beam_search(
         possible[:, width:] = False
         scores = ranking.scores(longer, search.source_length).masked_fill(~possible, -math.inf)
         better = scores > search.best[:, -1:]
-        collect(finished, search.source, longer, scores, better, attentions)
+        add_finished(finished, search.source, longer, scores, better, attentions)
         best = torch.cat([search.best, scores], 1).topk(nbest).values
         size = min(width, rows.shape[1] * (vocab_size - 1))  # so many do not end
         alive = ended.int().argsort(dim=1, stable=True)[:, :size]
-        search = search._replace(best=best, prefixes=take(longer, alive))
+        search = search._replace(best=best, prefixes=select_prefixes(longer, alive))
 
     def rank(hypothesis: Hypothesis) -> tuple[bool, float]:
         return bool((hypothesis.tokens[-1:] == end).any()), hypothesis.score
@@ -157,7 +157,7 @@ class Prefixes(NamedTuple):
     q: Tensor  # (A, L) float64, what they compete by
     tokens: Tensor  # (A, L, t)
     rows: Tensor  # (A, L, 1 + t) the row of each step's state that the prefix went through
-    coverage: Tensor | None  # (A, L, S) float64, sum of the attention behind the tokens
+    coverage: Tensor | None  # (A, L, S) float64, sum of the attention over the tokens
 
     @classmethod
     def empty(cls, sources: int, device: torch.device, attention: Tensor | None) -> Prefixes:
@@ -176,13 +176,13 @@ class Prefixes(NamedTuple):
         """The prefixes at `ranks` (A, m), each with one of `tokens` (A, m) added.
 
         `added` (A, m) is the log-probability of the tokens, `q` (A, m) that of the longer prefixes,
-        and `attention` (A L, S) what stands behind the tokens.
+        and `attention` (A L, S) the attention with which the tokens were predicted.
         """
         (sources, width), coverage = self.q.shape, self.coverage
         if coverage is not None and attention is not None:
             coverage = coverage + attention.view_as(coverage)
         first_rows = torch.arange(0, sources * width, width, device=ranks.device)[:, None]
-        log_prob, history, rows, coverage = take(
+        log_prob, history, rows, coverage = select_prefixes(
             (self.log_prob, self.tokens, self.rows, coverage), ranks
         )
         history = torch.cat([history, tokens[..., None]], 2)
@@ -209,7 +209,7 @@ class Ranking(NamedTuple):
 
     def scores(self, prefixes: Prefixes, source_length: Tensor | None) -> Tensor:
         """(A, L) float64; `source_length` (A,) is the number of positions of each source."""
-        scores = prefixes.q / self.lp(torch.tensor(prefixes.tokens.shape[2]))
+        scores = prefixes.q / self.length_normalizer(torch.tensor(prefixes.tokens.shape[2]))
         if prefixes.coverage is None:
             return scores
         # A position without any attention costs much (log 1e-38), but not everything.
@@ -222,22 +222,22 @@ class Ranking(NamedTuple):
 
     def bound(self, q: Tensor, limit: Tensor) -> Tensor:
         """(A,) float64, above the score of whatever prefixes of `q` (A,) can lead to."""
-        return q / self.lp(limit)
+        return q / self.length_normalizer(limit)
 
-    def lp(self, tokens: Tensor) -> Tensor:
+    def length_normalizer(self, tokens: Tensor) -> Tensor:
         """lp(Y) for |Y| = `tokens`. An empty Y counts as one token: its q is 0 in any case."""
         length = tokens.double()
         simple = self.normalization == "simple"
         return (length.clamp(min=1) if simple else (5 + length) / 6) ** self.alpha
 
 
-def take(nest: S, ranks: Tensor) -> S:
+def select_prefixes(nest: S, ranks: Tensor) -> S:
     """The entries `ranks` (A, n) of tensors (A, L, ..): `select`, one axis further in."""
     sources = torch.arange(ranks.shape[0], device=ranks.device)[:, None]
     return tree_map(lambda tensor: tensor[sources, ranks], nest)
 
 
-def collect(
+def add_finished(
     finished: list[list[Hypothesis]],
     source: Tensor,
     prefixes: Prefixes,

@@ -62,8 +62,8 @@ def top_k_setting() -> Any:
 
 def top_p_setting() -> Any:
     return setting(
-        None, "Draw from the fewest likeliest tokens whose probabilities sum to P (nucleus"
-        " sampling).", above=0, high=1, metavar="P", section="Sampling",
+        None, "Draw from the smallest set of most likely tokens whose total probability reaches P"
+        " (nucleus sampling).", above=0, high=1, metavar="P", section="Sampling",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Exposure bias: what it costs a model to go on from its own text instead of a true one.
+"""Exposure bias: the extra divergence of a model that continues its own samples.
 
 Trained on true prefixes, a model generates after its own, and its errors may add up. Arora et al.
 2022 measure this against an oracle o, which knows what comes after any prefix, true or not:
@@ -14,14 +14,15 @@ own prefixes as after true ones has exposure 0. The oracle is any model of the s
 much better than p, such as a larger network, or one trained on far more text: an error it shares
 with p is not seen, and where it is no better than p the figures mean nothing.
 
-Both go through R stretches of the text, evenly spread and each from the start of a line, and then
-through R that p samples from its start. Where one of them starts every line afresh, a stretch ends
-with its line. The whole distributions are compared before every token but the first.
+Both models read R passages of the text, evenly spread, each from the start of a line, and then R
+passages that p samples. Where one of the models starts every line afresh, a passage ends with its
+line. All that comes before a token of a passage is a prefix: the whole distributions are compared
+before every token but the first.
 
-A translator's stretches are targets, each after its own source, which the oracle, a translator too,
-reads as well.
+A translator's passages are targets, each after its own source. The oracle is a translator too, and
+reads the same source.
 
-    R stretches · T tokens of each at most · V vocabulary · B stretches at once
+    R passages · T tokens of each at most · V vocabulary · B passages at once
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ from seqlm.runs.load_model import LoadedModel
 from seqlm.text.batches import pad_rows
 from seqlm.text.vocabulary import EOS
 
-STRETCHES, LENGTH = 256, 64
+PASSAGES, LENGTH = 256, 64
 """R and T."""
 PROBABILITIES_AT_ONCE = 1 << 22
-"""B V: the probabilities of B stretches that are gone through together."""
+"""B V: the probabilities of B passages that are read together."""
 
 
 @torch.inference_mode()
@@ -76,12 +77,12 @@ def measure_exposure(
     )
     model = models.as_language_model()
     judge = with_sliding_window(cast(LanguageModel, oracle.model))
-    starts, lengths = choose_stretches(ids, by_line)
+    starts, lengths = choose_passages(ids, by_line)
     sums = np.zeros((2, 2))
     for rows in split_rows(len(starts), len(types)):
         true, real = (torch.from_numpy(x) for x in pad_rows(ids, starts[rows], lengths[rows]))
         states = model.start(len(rows)), judge.start(len(rows))
-        sampled = sample_stretches(model, states[0], rows, seed, LENGTH)
+        sampled = sample_passages(model, states[0], rows, seed, LENGTH)
         masks = real, up_to_eos(sampled) if by_line else sampled >= 0
         sums += compare((model, judge), states, (true, sampled), masks, types)
     return exposure_figures(sums)
@@ -98,12 +99,12 @@ def measure_translator_exposure(
     """The three figures of a translator on pairs of sentences, ids with their `</s>`.
 
     Both translators have the same vocabularies. Where one of them has a context length, sources and
-    stretches are cut at it. Errors: DataError where no target has a prefix.
+    passages are cut at it. Errors: DataError where no target has a prefix.
     """
     context_lengths = [x.context_length for x in (model, oracle) if x.context_length is not None]
     length = min([LENGTH, *context_lengths])
     sources = [keep_ends(source, min(context_lengths, default=len(source))) for source in sources]
-    chosen = np.unique(np.linspace(0, len(sources) - 1, STRETCHES).astype(int))
+    chosen = np.unique(np.linspace(0, len(sources) - 1, PASSAGES).astype(int))
     first = model.start(*pad_sentences(sources[:1], model.device))
     types = torch.arange(model.log_probs(first).shape[1])
     sums = np.zeros((2, 2))
@@ -116,32 +117,32 @@ def measure_translator_exposure(
         )
         written = [targets[number][:length] for number in numbers]
         true, lengths = pad_sentences(written, torch.device("cpu"))
-        sampled = sample_stretches(model, states[0], numbers, seed, length)
+        sampled = sample_passages(model, states[0], numbers, seed, length)
         masks = padding_mask(lengths, true.shape[1]), up_to_eos(sampled)
         sums += compare((model, oracle), states, (true, sampled), masks, types)
     return exposure_figures(sums)
 
 
-# ------------------------------------------------------------------------------------ stretches
+# ------------------------------------------------------------------------------------- passages
 
 
-def choose_stretches(ids: np.ndarray, by_line: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(R,) the first index of each stretch of a text, and (R,) how many tokens it has, T at
+def choose_passages(ids: np.ndarray, by_line: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(R,) the first index of each passage of a text, and (R,) how many tokens it has, T at
     most."""
     ends = np.append(np.flatnonzero(ids[:-1] == EOS) + 1, len(ids))
     starts = np.append(0, ends[:-1])
-    chosen = np.unique(np.linspace(0, len(starts) - 1, STRETCHES).astype(int))
+    chosen = np.unique(np.linspace(0, len(starts) - 1, PASSAGES).astype(int))
     ends = ends[chosen] if by_line else np.full(len(chosen), len(ids))
     return starts[chosen], np.minimum(ends - starts[chosen], LENGTH)
 
 
-def split_rows(stretches: int, types: int) -> list[np.ndarray]:
-    """The numbers of the stretches that are gone through together, B in each array."""
-    batches = -(-stretches * types // PROBABILITIES_AT_ONCE)
-    return np.array_split(np.arange(stretches), batches)
+def split_rows(passages: int, types: int) -> list[np.ndarray]:
+    """The numbers of the passages that are read together, B in each array."""
+    batches = -(-passages * types // PROBABILITIES_AT_ONCE)
+    return np.array_split(np.arange(passages), batches)
 
 
-def sample_stretches(
+def sample_passages(
     model: SequenceModel, state: State, numbers: np.ndarray, seed: int, length: int
 ) -> Tensor:
     """(B, T) tokens, on the CPU, that the model goes on with: the samples `numbers` (B,), of

@@ -121,7 +121,7 @@ def select_metrics(names: Iterable[str] | None, task: str, has_oracle: bool) -> 
             f"`metric={of_oracle[0]}` is measured against an `oracle`, a model that knows more"
         )
     if has_oracle and not of_oracle:
-        raise UsageError("`oracle` is the model that `metric=exposure` is measured against")
+        raise UsageError("`oracle` has no effect without `metric=exposure`")
     return metrics
 
 

@@ -106,12 +106,12 @@ def tally_text(tokenizer: Tokenizer, blocks: Iterable[Block]) -> tuple[Tally, np
 
 
 def perplexity(tally: Tally) -> float:
-    """exp H."""
+    """exp H: the exponential of the cross-entropy."""
     return exp(-tally.log_prob / tally.tokens)
 
 
 def perplexity_excluding_unknown(tally: Tally) -> float:
-    """exp H over the tokens not scored as `<unk>`."""
+    """exp H of the tokens that are not scored as `<unk>`."""
     return exp(-tally.known_log_prob / max(1, tally.tokens - tally.unknown))
 
 

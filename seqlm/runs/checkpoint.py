@@ -66,7 +66,7 @@ def write_checkpoint(
     try:
         # A run that is interrupted after a validation has written this step before. A folder that
         # `latest` does not name may stem from another phase of training, and is written anew.
-        if pointer(run, "latest") == name and check_checkpoint(folder) is None:
+        if read_pointer(run, "latest") == name and check_checkpoint(folder) is None:
             update_pointers(run, name, best)
             return
         shutil.rmtree(draft, ignore_errors=True)
@@ -95,12 +95,12 @@ def update_pointers(run: RunFolder, name: str, best: bool) -> None:
     """Makes `latest` name a new checkpoint, and `best` too if it is, and deletes the unnamed ones.
 
     `best` is written first: a run killed between the two resumes from the checkpoint before, and
-    comes to name this one again.
+    writes this one again.
     """
     if best:
         write_text(run / "best", name + "\n")
     write_text(run / "latest", name + "\n")
-    named = {name, pointer(run, "best")}
+    named = {name, read_pointer(run, "best")}
     for folder in (run / STEPS).iterdir():
         if folder.name not in named:
             shutil.rmtree(folder, ignore_errors=True)
@@ -150,11 +150,11 @@ def digest(path: Path) -> str:
 
 
 def load_training(run: RunFolder) -> tuple[dict[str, Tensor], TrainingState]:
-    """The model's tensors and the training state of the latest sound checkpoint.
+    """The model's tensors and the training state of the latest intact checkpoint.
 
     Errors: ModelError where it has no training state, as a counted model has none.
     """
-    folder = find_checkpoint(run, pointer(run, "latest"))
+    folder = find_checkpoint(run, read_pointer(run, "latest"))
     if not (folder / "training.json").exists():
         raise ModelError(f"{run.path} holds nothing to resume")
     values = json.loads((folder / "training.json").read_text())
@@ -164,12 +164,12 @@ def load_training(run: RunFolder) -> tuple[dict[str, Tensor], TrainingState]:
 
 def load_best(run: RunFolder) -> tuple[dict[str, Tensor], int]:
     """The model's tensors at the best checkpoint, or at the latest where none is best; its step."""
-    folder = find_checkpoint(run, pointer(run, "best") or pointer(run, "latest"))
+    folder = find_checkpoint(run, read_pointer(run, "best") or read_pointer(run, "latest"))
     return read_tensors(folder / "model.safetensors"), int(folder.name)
 
 
 def find_checkpoint(run: RunFolder, wanted: str | None, exact: bool = False) -> Path:
-    """The folder of the wanted checkpoint, or of the newest sound one where that is damaged.
+    """The folder of the wanted checkpoint, or of the newest intact one where that is damaged.
 
     `exact` allows no other one. Errors: ModelError where there is none that can be read.
     """
@@ -185,15 +185,15 @@ def find_checkpoint(run: RunFolder, wanted: str | None, exact: bool = False) -> 
         raise ModelError(
             f"{run.path} holds no checkpoint yet; set `overwrite` to start its training again"
         )
-    first_fault = f"{steps / wanted} is missing" if wanted and wanted not in names else None
+    first_problem = f"{steps / wanted} is missing" if wanted and wanted not in names else None
     for name in names[:1] if exact else names:
-        fault = check_checkpoint(steps / name)
-        if fault is None:
-            if first_fault:
-                warnings.warn(f"{first_fault}; going back to checkpoint {name}", stacklevel=2)
+        problem = check_checkpoint(steps / name)
+        if problem is None:
+            if first_problem:
+                warnings.warn(f"{first_problem}; going back to checkpoint {name}", stacklevel=2)
             return steps / name
-        first_fault = first_fault or fault
-    raise ModelError(str(first_fault))
+        first_problem = first_problem or problem
+    raise ModelError(str(first_problem))
 
 
 def check_checkpoint(folder: Path) -> str | None:
@@ -225,7 +225,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} is not a safetensors file: {error}") from None
 
 
-def pointer(run: RunFolder, name: str) -> str | None:
+def read_pointer(run: RunFolder, name: str) -> str | None:
     """The checkpoint that the file `latest` or `best` names."""
     try:
         text = (run / name).read_text().strip()

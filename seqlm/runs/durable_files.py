@@ -1,4 +1,4 @@
-"""Files and folders that a crash leaves as they were, or as they were to become.
+"""Atomic, crash-safe writing of files and folders.
 
 A file is written beside its path, synced, and renamed over it; then its folder is synced, so that
 the new name too is on disk.

@@ -16,7 +16,7 @@ from seqlm.models.ngram.arpa_reader import read_arpa
 from seqlm.models.wrappers.ensemble import Ensemble
 from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
 from seqlm.progress import Progress, silent
-from seqlm.runs.checkpoint import digest, find_checkpoint, pointer, read_manifest, read_tensors
+from seqlm.runs.checkpoint import digest, find_checkpoint, read_manifest, read_pointer, read_tensors
 from seqlm.runs.locate import ModelPath, wrong_task
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
@@ -39,23 +39,23 @@ class LoadedModel(NamedTuple):
 
 
 def load_model(
-    path: ModelPath, device: torch.device | str = "cpu", progress: Progress = silent
+    location: ModelPath, device: torch.device | str = "cpu", progress: Progress = silent
 ) -> LoadedModel:
-    """The model at `path`: of a run, the named checkpoint, else the best, else the latest.
+    """The model at `location`: of a run, the named checkpoint, else the best, else the latest.
 
-    A damaged checkpoint that nobody named is passed over, with a warning, for the newest sound one.
+    If the default checkpoint is damaged, the newest intact one is loaded with a warning.
     `progress` is called with the stages of reading an ARPA file.
     Errors: ModelError where nothing can be read, or the weights do not fit the configuration.
     """
-    if path.run is None:
-        return load_arpa(path.path, device, progress)
-    return load_run(path.run, path.config, path.checkpoint, device)
+    if location.run is None:
+        return load_arpa(location.path, device, progress)
+    return load_run(location.run, location.config, location.checkpoint, device)
 
 
 def load_run(
     run: RunFolder, config: RunConfig, checkpoint: str | None, device: torch.device | str
 ) -> LoadedModel:
-    wanted = checkpoint or pointer(run, "best") or pointer(run, "latest")
+    wanted = checkpoint or read_pointer(run, "best") or read_pointer(run, "latest")
     tokenizer, source_tokenizer = run.tokenizer, run.source_tokenizer
     folder = find_checkpoint(run, wanted, exact=checkpoint is not None)
     tensors = read_tensors(folder / "model.safetensors")
@@ -64,12 +64,15 @@ def load_run(
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{folder}: the weights do not fit config.yaml: {reason}") from None
-    for name, of_side in (("vocab_size", tokenizer), ("source_vocab_size", source_tokenizer)):
+    for name, side_tokenizer in (
+        ("vocab_size", tokenizer),
+        ("source_vocab_size", source_tokenizer),
+    ):
         size = config.model.get(name)
-        if size != (len(of_side) if of_side else None):
+        if size != (len(side_tokenizer) if side_tokenizer else None):
             raise ModelError(
                 f"{run.path}: {name} is {size}, and the tokenizer has"
-                f" {len(of_side) if of_side else 'no'} types"
+                f" {len(side_tokenizer) if side_tokenizer else 'no'} types"
             )
     weights = read_manifest(folder)["model.safetensors"]["sha256"][:12]
     return LoadedModel(model.to(device), tokenizer, config, run.path, weights, source_tokenizer)
@@ -84,14 +87,14 @@ def load_arpa(path: Path, device: torch.device | str, progress: Progress = silen
     return LoadedModel(model.to(device), tokenizer, config, path, digest(path)[:12])
 
 
-def unigram_cache(beside: LoadedModel, size: int, decay: float | None = None) -> LoadedModel:
-    """A cache of the last `size` tokens over the vocabulary of another model; it has no file."""
+def unigram_cache(vocabulary_of: LoadedModel, size: int, decay: float | None = None) -> LoadedModel:
+    """A cache of the last `size` tokens over the vocabulary of another model. It has no file."""
     decay = DEFAULT_DECAY if decay is None else decay
-    options = UnigramCacheConfig(len(beside.tokenizer), size, decay)
+    options = UnigramCacheConfig(len(vocabulary_of.tokenizer), size, decay)
     model = UnigramCache(options).eval()
     config = RunConfig(task="lm", arch="cache", context="carried", model=model.settings())
     name = f"{size},{options.decay:g}"
-    return LoadedModel(model, beside.tokenizer, config, Path("cache"), name)
+    return LoadedModel(model, vocabulary_of.tokenizer, config, Path("cache"), name)
 
 
 # ------------------------------------------------------------------------------------- translators
@@ -106,30 +109,30 @@ class LoadedTranslator(NamedTuple):
 
 
 def load_translators(
-    paths: Sequence[ModelPath], device: torch.device | str = "cpu"
+    locations: Sequence[ModelPath], device: torch.device | str = "cpu"
 ) -> LoadedTranslator:
     """The translator of one run, or the ensemble of several. Errors: ModelError."""
-    return combine_translators([load_model(path, device) for path in paths])
+    return combine_translators([load_model(location, device) for location in locations])
 
 
-def combine_translators(runs: Sequence[LoadedModel]) -> LoadedTranslator:
+def combine_translators(models: Sequence[LoadedModel]) -> LoadedTranslator:
     """One translator as it is, or several as an ensemble.
 
     Errors: ModelError where one does not translate, or their vocabularies differ.
     """
-    first, translators = runs[0], []
-    for run in runs:
-        if not isinstance(run.model, Translator):
-            raise ModelError(f"{run.path} is {wrong_task(run.config.task, 'translation')}")
+    first, translators = models[0], []
+    for loaded in models:
+        if not isinstance(loaded.model, Translator):
+            raise ModelError(f"{loaded.path} is {wrong_task(loaded.config.task, 'translation')}")
         if not (
-            have_equal_ids(run.tokenizer, first.tokenizer)
-            and have_equal_ids(tokenizer_of_source(run), tokenizer_of_source(first))
+            have_equal_ids(loaded.tokenizer, first.tokenizer)
+            and have_equal_ids(tokenizer_of_source(loaded), tokenizer_of_source(first))
         ):
             raise ModelError(
-                f"{first.path} and {run.path} cannot translate together: they do not have the same"
-                f" vocabularies (a model trained with `vocab={first.path}` has those of the first)"
+                f"{first.path} and {loaded.path} cannot translate together: they do not have the"
+                f" same vocabularies (a model trained with `vocab={first.path}` has those of the first)"
             )
-        translators.append(run.model)
+        translators.append(loaded.model)
     if len(translators) == 1:
         model = translators[0]
     else:
@@ -137,5 +140,5 @@ def combine_translators(runs: Sequence[LoadedModel]) -> LoadedTranslator:
     return LoadedTranslator(model, tokenizer_of_source(first), first.tokenizer)
 
 
-def tokenizer_of_source(run: LoadedModel) -> Tokenizer:
-    return run.source_tokenizer or run.tokenizer
+def tokenizer_of_source(loaded: LoadedModel) -> Tokenizer:
+    return loaded.source_tokenizer or loaded.tokenizer

@@ -22,7 +22,7 @@ from seqlm.errors import ModelError, UsageError, nearest
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, STEPS, RunFolder
 
-TASK_NAMES = {"lm": "language model", "translation": "translator"}
+MODEL_KINDS = {"lm": "language model", "translation": "translator"}
 """What a model of each task is called in messages."""
 
 
@@ -67,11 +67,11 @@ def model_at(path: Path) -> ModelPath:
     """The model at `path`, or at that path in ./checkpoints. Errors: ModelError."""
     if path.is_file():
         return ModelPath(config=ARPA_CONFIG, arpa=path)
-    for place in (path, RUNS / path):
-        if (run := RunFolder(place)).exists():
+    for folder in (path, RUNS / path):
+        if (run := RunFolder(folder)).exists():
             return ModelPath(config=run.read_config(), run=run)
-        if place.parent.name == STEPS and (run := RunFolder(place.parent.parent)).exists():
-            return ModelPath(config=run.read_config(), run=run, checkpoint=place.name)
+        if folder.parent.name == STEPS and (run := RunFolder(folder.parent.parent)).exists():
+            return ModelPath(config=run.read_config(), run=run, checkpoint=folder.name)
     if not path.exists():
         raise ModelError(f"no model {path}{nearest(path.name, neighbors(path))}")
     return ModelPath(config=RunFolder(path).read_config())  # which fails, and says why
@@ -89,7 +89,7 @@ def neighbors(path: Path) -> Iterator[str]:
 
 def wrong_task(task: str, needed: str) -> str:
     """'a translator, and this needs a language model', the end of a message."""
-    return f"a {TASK_NAMES.get(task, task)}, and this needs a {TASK_NAMES.get(needed, needed)}"
+    return f"a {MODEL_KINDS.get(task, task)}, and this needs a {MODEL_KINDS.get(needed, needed)}"
 
 
 # ----------------------------------------------------------------------------------- ./checkpoints
@@ -107,7 +107,7 @@ def latest_run(task: str | None = None) -> ModelPath:
     if task in (None, latest.config.task):
         return latest
     others = [run for run in runs if run.config.task == task]
-    kind = TASK_NAMES.get(task, task)
+    kind = MODEL_KINDS.get(task, task)
     newest = f"the newest {kind} is {others[-1].path}" if others else f"no run there is a {kind}"
     raise UsageError(
         f"the latest run, {latest.path}, is {wrong_task(latest.config.task, task)}; {newest}"
@@ -117,7 +117,8 @@ def latest_run(task: str | None = None) -> ModelPath:
 def finished_runs() -> list[ModelPath]:
     """Those in ./checkpoints, in the order in which they finished.
 
-    A config.yaml that cannot be read is passed over with a warning, a run being written without.
+    A run whose config.yaml cannot be read is skipped with a warning; a run still being written is
+    skipped without one.
     """
     finished = []
     for path in RUNS.iterdir() if RUNS.is_dir() else ():
@@ -135,5 +136,5 @@ def finished_runs() -> list[ModelPath]:
 
 def run_named(name: str) -> RunFolder | None:
     """The run folder `name`, or the run of that name in ./checkpoints."""
-    runs = (RunFolder(place) for place in (Path(name), RUNS / name))
+    runs = (RunFolder(folder) for folder in (Path(name), RUNS / name))
     return next((run for run in runs if run.exists()), None)

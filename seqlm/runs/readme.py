@@ -27,27 +27,27 @@ def readme(config: RunConfig, path: Path) -> str:
 
 
 def sections(config: RunConfig, path: Path) -> Iterator[str]:
-    yield f"# {title(config)}, {origin(config)} by seqlm {config.seqlm}"
+    yield f"# {title(config)}, {how_it_was_made(config)} by seqlm {config.seqlm}"
     if config.command:
         yield f"    {config.command}"
     if config.result:
         yield measured_at(config)
-        yield items(figures(config))
+        yield bullet_list(figures(config))
     if config.arch == "ngram":
         rows = enumerate(config.model["rows"], 1)
-        yield items(f"{count:,} n-grams of order {order}" for order, count in rows)
+        yield bullet_list(f"{count:,} n-grams of order {order}" for order, count in rows)
     if config.exported:
         yield f"Exported from {config.exported}"
     if config.data:
         verb = "Counted from" if config.arch == "ngram" else "Trained on"
         yield f"{verb} {sizes(config)}:"
-        yield items(texts(config))
+        yield bullet_list(texts(config))
     if uses := USES.get(config.task):
         yield "\n".join(f"    {use.format(run=shlex.quote(str(path)))}" for use in uses)
     yield FILES
 
 
-def items(lines: Iterator[str]) -> str:
+def bullet_list(lines: Iterator[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -58,7 +58,7 @@ def title(config: RunConfig) -> str:
     return f"{config.arch} {'translator' if config.task == 'translation' else 'language model'}"
 
 
-def origin(config: RunConfig) -> str:
+def how_it_was_made(config: RunConfig) -> str:
     if config.exported:
         return "exported"
     return "counted" if config.arch == "ngram" else "trained"

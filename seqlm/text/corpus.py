@@ -67,7 +67,7 @@ def read_corpus(
     if not sources:
         raise DataError("no corpus: name a file, or - for standard input")
     if tokenizer is not None and (vocab_size is not None or min_count is not None):
-        raise UsageError("`vocab` takes a vocabulary as it is: no `vocab_size`, no `min_count`")
+        raise UsageError("`vocab_size` and `min_count` cannot be combined with `vocab`")
     if kind == "bpe":
         check_bpe_size(vocab_size)
     sha256 = hashlib.sha256()
@@ -290,10 +290,10 @@ def learn_bpe_from_stream(
 
     It is read twice, to learn merges and to encode it, and is stored on disk for that.
     """
-    with tempfile.NamedTemporaryFile(prefix="seqlm-") as spool:
+    with tempfile.NamedTemporaryFile(prefix="seqlm-") as copy:
         for block in text:
-            spool.write(block.data)
-        spool.flush()
-        tokenizer = learn_bpe(read_file_blocks(spool.name, "strict"), vocab_size, min_count)
-        encoded = map(tokenizer.encode, read_file_blocks(spool.name, "strict"))
+            copy.write(block.data)
+        copy.flush()
+        tokenizer = learn_bpe(read_file_blocks(copy.name, "strict"), vocab_size, min_count)
+        encoded = map(tokenizer.encode, read_file_blocks(copy.name, "strict"))
         return order_by_frequency(tokenizer, memory.concatenate(encoded))

@@ -60,11 +60,11 @@ class EarlyStopping:
         return self.patience is not None and self.bad_evals >= self.patience
 
     def reset_counts(self) -> None:
-        """Waits for `patience` validations again; what was best stays the best."""
+        """Resets the counters and keeps the best values."""
         self.bad_metric_evals = self.bad_evals = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values; what the settings say is not among them."""
+        """The state in plain values. Settings are not stored."""
         return {
             "costs": list(self.costs),
             "best_cost": self.best_cost,

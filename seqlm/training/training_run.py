@@ -183,13 +183,15 @@ def resume(
         if SCHEDULE & changed.keys():
             lr = float(changed.get("lr") or lr)
             if lr < settings.peak_lr / 100:
-                warnings.warn(f"the learning rate is down to {lr:g}; `lr` raises it", stacklevel=2)
+                warnings.warn(
+                    f"the learning rate is only {lr:g}; set `lr` to raise it", stacklevel=2
+                )
             trainer.begin_phase(lr)
             watcher.on_message(f"a new phase from step {trainer.progress.step}, from rate {lr:g}")
     step = trainer.progress.step
     nothing_left = trainer.progress.done or step >= trainer.total_steps
     if nothing_left and config.finished:
-        raise UsageError(f"{run.path} is finished; larger `epochs` or `steps` continue it")
+        raise UsageError(f"{run.path} is finished; give more `epochs` or `steps` to continue")
     run.truncate_metrics(step)
     config = replace(config, finished=None)
     run.write_config(config)

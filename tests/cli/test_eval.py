@@ -290,7 +290,7 @@ def test_tuned_constants_can_be_given_again_and_are_no_worse(lstm, toy, seqlm, m
         ),
         (["--softmax-temperature", "0"], "is 0.0; it must be above 0"),
         (["--softmax-temperature", "1", "--tune", "held-out"], "every constant is given"),
-        (["--oracle", "other"], "--oracle is the model that --metric exposure is measured against"),
+        (["--oracle", "other"], "--oracle has no effect without --metric exposure"),
         (["--metric", "exposure"], "--metric exposure is measured against an --oracle"),
     ],
 )

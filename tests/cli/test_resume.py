@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from seqlm.cli.train import Progress
-from seqlm.runs.checkpoint import pointer
+from seqlm.runs.checkpoint import read_pointer
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from tests.command import COMMAND, Result, environment, seqlm_inside
@@ -66,7 +66,7 @@ def outcome(path: Path) -> dict[str, Any]:
     run = RunFolder(path)
     result: dict[str, Any] = {}
     for name in ("best", "latest"):
-        result[name] = pointer(run, name)
+        result[name] = read_pointer(run, name)
         if result[name]:
             checkpoint = run / "steps" / result[name]
             result[f"{name} weights"] = (checkpoint / "model.safetensors").read_bytes()
@@ -249,7 +249,7 @@ def test_finetuning_averages_all_steps_from_the_best_weights(training, seqlm, wo
     flags = ["--average", "nt-asgd", "--average-patience", "1", "--lr", "5"]
     assert seqlm(*arguments, *flags, "-o", "run").code == 0
     run = RunFolder(workplace / "run")
-    best = pointer(run, "best")
+    best = read_pointer(run, "best")
     result = seqlm("train", "--resume", "run", "--average", "asgd", "--steps", "100")
     assert result.code == 0, result.err
     assert f"the weights are those of step {int(best)}, averaged by asgd" in result.err
@@ -267,7 +267,7 @@ def test_a_finished_run_is_not_resumed_without_more_to_do(training, seqlm):
     for flags in ([], ["--steps", "60"], ["--steps", "10"]):
         result = seqlm("train", "--resume", "run", *flags)
         assert result.code == 2
-        assert "run is finished; larger --epochs or --steps continue it" in result.error
+        assert "run is finished; give more --epochs or --steps to continue" in result.error
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_a_run_whose_best_was_before_it_stopped_is_finished(
     assert result.code == 0, result.err
     config = RunFolder(workplace / "run").read_config()
     assert config.result["valid_loss"] == 1.0
-    assert pointer(RunFolder(workplace / "run"), "best") == "00000020"
+    assert read_pointer(RunFolder(workplace / "run"), "best") == "00000020"
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x80\x04\x95 a pickle", None])

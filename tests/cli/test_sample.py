@@ -60,7 +60,7 @@ def test_a_seed_gives_the_same_samples_and_another_others(family, sample):
 
 
 def test_a_default_seed_is_said(lstm, seqlm):
-    said = "seed: 1 (the default; --seed draws others)"
+    said = "seed: 1 (the default; use --seed for other samples)"
     assert said in seqlm("sample", "-m", lstm, "-n", 1).err.splitlines()
     for flags in (["--seed", 1], ["-q"], ["--temperature", 0], ["--beam", 2]):
         assert "seed" not in seqlm("sample", "-m", lstm, *flags).err

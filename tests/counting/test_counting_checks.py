@@ -56,8 +56,14 @@ def test_requests_that_are_taken(settings: dict[str, Any]) -> None:
         ({"smoothing": "add-k", "tune": "nowhere"}, "no file nowhere"),
         ({"smoothing": "stupid-backoff", "prune_to": 9}, "stupid-backoff has none: use cutoffs"),
         ({"smoothing": "stupid-backoff", "arpa": "x"}, "stupid-backoff gives scores"),
-        ({"vocab": "words", "vocab_size": 5}, "vocab takes a vocabulary whole"),
-        ({"vocab": "words", "min_count": 2}, "vocab takes a vocabulary whole"),
+        (
+            {"vocab": "words", "vocab_size": 5},
+            "vocab_size and min_count cannot be combined with vocab",
+        ),
+        (
+            {"vocab": "words", "min_count": 2},
+            "vocab_size and min_count cannot be combined with vocab",
+        ),
         ({"tokenizer": "char", "arpa": "x"}, "arpa is for tokenizer word"),
         ({"context": "carried", "arpa": "x"}, "arpa is for tokenizer word and context sentence"),
         ({"arpa": "."}, "arpa . is a folder"),

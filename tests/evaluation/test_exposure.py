@@ -11,7 +11,7 @@ from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.evaluation import exposure
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.evaluation.exposure import (
-    choose_stretches,
+    choose_passages,
     measure_exposure,
     measure_translator_exposure,
 )
@@ -58,13 +58,13 @@ IDS = np.random.default_rng(3).integers(0, V, 900).astype(np.int32)
 
 def test_divergence_after_true_prefixes_is_the_mean_over_the_text():
     figures = measure_exposure(LoadedMixture.of([LOADED_MODEL]), LOADED_ORACLE, IDS)
-    starts, lengths = choose_stretches(IDS, by_line=False)
+    starts, lengths = choose_passages(IDS, by_line=False)
     places = np.concatenate([np.arange(s, s + n - 1) for s, n in zip(starts, lengths)])
     assert figures["kl-true-prefix"] == pytest.approx(KL[IDS[places]].mean())
 
 
 def test_divergence_after_sampled_prefixes_is_the_mean_over_the_samples(monkeypatch):
-    monkeypatch.setattr(exposure, "STRETCHES", 10**4)
+    monkeypatch.setattr(exposure, "PASSAGES", 10**4)
     monkeypatch.setattr(exposure, "LENGTH", 6)
     ids = np.tile(np.array([2, EOS], np.int32), 4000)
     figures = measure_exposure(LoadedMixture.of([LOADED_MODEL]), LOADED_ORACLE, ids)
@@ -79,7 +79,7 @@ def test_divergence_after_sampled_prefixes_is_the_mean_over_the_samples(monkeypa
 
 def test_nothing_after_the_end_of_a_line_counts(monkeypatch):
     """Sampled ones too: nothing behind the first `</s>` counts."""
-    monkeypatch.setattr(exposure, "STRETCHES", 10**4)
+    monkeypatch.setattr(exposure, "PASSAGES", 10**4)
     monkeypatch.setattr(exposure, "LENGTH", 6)
     _, model = chain(1, "model", "sentence")
     ids = np.tile(np.array([2, 3, EOS, 4, EOS], np.int32), 2000)

@@ -64,5 +64,5 @@ def test_exposure_and_an_oracle_need_each_other():
     assert names(["exposure", "ppl"], has_oracle=True) == ["exposure", "ppl"]
     with pytest.raises(UsageError, match="metric exposure is measured against an oracle"):
         names(["bleu", "exposure"], "translation")
-    with pytest.raises(UsageError, match="oracle is the model that metric exposure"):
+    with pytest.raises(UsageError, match="oracle has no effect without metric exposure"):
         names(["bleu"], "translation", has_oracle=True)

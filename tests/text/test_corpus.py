@@ -182,7 +182,7 @@ def test_a_given_vocabulary_is_not_changed(tmp_path) -> None:
     path.write_text("a b\n")
     tokenizer = read_corpus([str(path)]).tokenizer
     for more in ({"vocab_size": 5}, {"min_count": 2}):
-        with pytest.raises(UsageError, match="vocab takes a vocabulary as it is"):
+        with pytest.raises(UsageError, match="cannot be combined with vocab"):
             read_corpus([str(path)], tokenizer, **more)
     with pytest.raises(UsageError, match="256 bytes"):
         read_corpus([str(path)], kind="bpe", vocab_size=100)

@@ -44,7 +44,7 @@ class EvalOptions:
         ),
     ] = None
     oracle: str | None = setting(
-        None, "Model that knows more, against which exposure bias is measured.",
+        None, "Stronger reference model, which the exposure-bias metrics need.",
         metavar="RUN", section="Metrics",
     )  # fmt: skip
     seed: int = setting(

@@ -55,7 +55,7 @@ class Columns(NamedTuple):
 
 def make_candidates(constants: Adaptation, tokens: int) -> Candidates:
     """The candidates for what is on; a constant that is given has one. The windows are the given
-    one, its half and its quarter, as far as a text of so many `tokens` can tell them apart."""
+    one, and its half and quarter where these are shorter than the text, which has `tokens`."""
     temperature, window = constants.softmax_temperature, constants.neural_cache
     temperatures = TEMPERATURES if temperature is None else (temperature,)
     if window is None:

@@ -1,12 +1,15 @@
 """Constants and weights from held-out text.
 
-A network with a neural cache counts as two members of the mixture, whose weights
-(`mixture_weights.py`) are tied: a network of weight v has (1 - λ) v and its cache λ v, where λ is
-the share of the caches in what networks and caches together are responsible for. The other
-constants are candidates (`adaptation/candidates.py`): temperature and cache in turn take the best
-one, with the weights found anew for each, until nothing changes. Before that, the learning rate and
-decay of dynamic evaluation are found by hill climbing in factors of 2 on the first tokens of the
-text, for the networks alone.
+A network with a neural cache counts as two members of the mixture. Their weights
+(`mixture_weights.py`) are tied: a network of weight v has (1 - λ) v, and its cache λ v. One λ holds
+for all networks: the part of the responsibility of networks and caches that the caches have.
+
+Temperature and cache are chosen among candidates (`adaptation/candidates.py`) by coordinate search:
+each in turn takes its best candidate, until neither changes. The weights are fitted anew for each
+candidate.
+
+Before that, hill climbing finds the learning rate and the decay of dynamic evaluation, which it
+doubles and halves. It uses the first tokens of the text and the networks alone.
 
     N tokens · M models · C members, the models and then the caches
 """
@@ -168,7 +171,8 @@ def tune_dynamic(models: LoadedMixture, ids: np.ndarray, progress: Progress = si
 
 
 def hill_climb(value: float, loss: Callable[[float], float]) -> float:
-    """The value, short to print, from which no factor of 2 lessens the loss by MIN_GAIN."""
+    """Doubles or halves `value` until neither doubling nor halving lowers the loss by MIN_GAIN. The
+    result is rounded to six digits."""
     for factor in (2.0, 0.5):
         while loss(next_value := float(f"{value * factor:.6g}")) < loss(value) - MIN_GAIN:
             value = next_value

@@ -64,7 +64,7 @@ class TrainingSettings:
         none=f"1; word: {DEFAULT_MIN_COUNT['word']} if the text has no <unk>", low=1, high=2**31,
     )  # fmt: skip
     separate_vocab: bool = setting(
-        False, "A vocabulary for each language, or a joint one.",
+        False, "Use one vocabulary for each language instead of a joint one.",
         section="Translation", needs=TRANSLATION, negative="joint_vocab",
     )  # fmt: skip
     context: Literal["carried", "sentence", "window"] | None = text(
@@ -95,7 +95,7 @@ class TrainingSettings:
         section="Translation", low=2, high=10**9, needs=TRANSLATION, instead="batch_size",
     )  # fmt: skip
     seq_length: int = optimization(
-        35, "Tokens of a segment, through which gradients flow.",
+        35, "Tokens of a segment that gradients flow through (BPTT length).",
         low=1, high=10**7, needs=LANGUAGE_MODELING, instead="max_length",
     )  # fmt: skip
     max_length: int = setting(
@@ -128,7 +128,7 @@ class TrainingSettings:
         low=0, high=0.999999, needs=ADAM, tuned_for=ADAMW,
     )  # fmt: skip
     beta1_min: float | None = optimization(
-        None, "What `beta1` falls to at the peak of the learning rate, before it rises again.",
+        None, "Lowest `beta1`, reached where the learning rate peaks.",
         none="`beta1` stays", low=0, high=0.9999, needs=("optimizer", ("adam", "adamw")),
     )  # fmt: skip
     epsilon: float | None = optimization(
@@ -160,8 +160,8 @@ class TrainingSettings:
         tuned_for=("softmax", ("full",)),
     )  # fmt: skip
     scheduled_sampling: Literal["none", "linear", "exponential", "inverse-sigmoid"] = setting(
-        "none", "How the share of true words in the input falls, the model's own taking their"
-        " place (Bengio et al. 2015).",
+        "none", "Schedule by which true input tokens are replaced by the model's own samples"
+        " (Bengio et al. 2015).",
         section="Regularization",
     )  # fmt: skip
     teacher_forcing_end: float = setting(
@@ -197,7 +197,7 @@ class TrainingSettings:
         none="an epoch", section="Validation", low=1, high=10**12,
     )  # fmt: skip
     valid_metric: Literal["loss", "bleu", "chrf"] = setting(
-        "loss", "What selects the best weights and stops training.",
+        "loss", "Metric that chooses the best weights and decides early stopping.",
         section="Translation", needs=TRANSLATION,
     )  # fmt: skip
     patience: int | None = setting(

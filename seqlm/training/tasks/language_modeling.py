@@ -81,7 +81,8 @@ class LanguageModelingTask(TrainingTask):
         )
         if task.unk_share > 0.5 and run is None:
             warnings.warn(
-                "most of the corpus is <unk>; `min_count=1` keeps rare types", stacklevel=2
+                "most of the corpus is <unk>; set `min_count=1` to keep rare words",
+                stacklevel=2,
             )
         return task
 

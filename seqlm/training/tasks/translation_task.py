@@ -264,8 +264,7 @@ def make_tokenizers(
     if settings.vocab is not None:
         if settings.separate_vocab or size is not None or min_count is not None:
             raise UsageError(
-                "`vocab` takes a vocabulary as it is: no `separate_vocab`, `vocab_size` or"
-                " `min_count`"
+                "`vocab_size`, `min_count` and `separate_vocab` cannot be combined with `vocab`"
             )
         return borrowed_tokenizers(settings.vocab, kind)
 
