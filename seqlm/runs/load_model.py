@@ -130,7 +130,8 @@ def combine_translators(models: Sequence[LoadedModel]) -> LoadedTranslator:
         ):
             raise ModelError(
                 f"{first.path} and {loaded.path} cannot translate together: they do not have the"
-                f" same vocabularies (a model trained with `vocab={first.path}` has those of the first)"
+                f" same vocabularies (a model trained with `vocab={first.path}` has those of the"
+                " first)"
             )
         translators.append(loaded.model)
     if len(translators) == 1:

@@ -51,7 +51,7 @@ def test_requests_that_are_taken(settings: dict[str, Any]) -> None:
         ({"smoothing": "mle", "backoff": True}, "mle comes in one form"),
         ({"add_k": 1e200}, "add_k is 1e+200; it must be from 0 to 1e100"),
         ({"cutoffs": (1,)}, "cutoffs must begin with 0"),
-        ({"smoothing": "kneser-ney", "tune": "held-out"}, "tune is for smoothing add-k or jelinek"),
+        ({"smoothing": "kneser-ney", "tune": "held-out"}, "tune needs smoothing add-k or jelinek"),
         ({"smoothing": "jelinek-mercer"}, "it needs tune"),
         ({"smoothing": "add-k", "tune": "nowhere"}, "no file nowhere"),
         ({"smoothing": "stupid-backoff", "prune_to": 9}, "stupid-backoff has none: use cutoffs"),
