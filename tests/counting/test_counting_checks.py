@@ -91,7 +91,7 @@ def test_sources_that_are_refused() -> None:
 
 def test_spark_is_asked_for_what_it_can_do() -> None:
     assert "engine spark needs master" in refusal({"engine": "spark"})
-    assert "master is for engine spark" in refusal({"master": "local[2]"})
+    assert "master needs engine spark" in refusal({"master": "local[2]"})
     assert "no tune and no memory" in refusal({"memory": "1G", **SPARK})
     assert "needs context sentence" in refusal({"tokenizer": "char", **SPARK})
     assert "no errors replace" in refusal({"errors": "replace", **SPARK})
