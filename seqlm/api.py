@@ -70,8 +70,8 @@ def load(name: StrPath | None = None, *, device: str | None = None) -> Model:
     from seqlm.runs.load_model import load_model
     from seqlm.runs.locate import locate
 
-    path = locate(None if name is None else os.fspath(name))
-    return Model([load_model(path, prepare(device))])
+    model_path = locate(None if name is None else os.fspath(name))
+    return Model([load_model(model_path, set_up(device))])
 
 
 def mix(
@@ -88,7 +88,7 @@ def mix(
     Translators become an ensemble, whose weights are equal.
     Errors: ModelError where the vocabularies differ; UsageError; DataError.
     """
-    loaded = [each for model in models for each in model.loaded]
+    loaded = [loaded_model for model in models for loaded_model in model.loaded]
     if loaded and loaded[0].config.task == "translation":
         if weights is not None or tune is not None or cache is not None:
             raise UsageError("an ensemble of translators has equal weights")
@@ -133,7 +133,7 @@ def count(
         make_settings(CountingSettings, settings),
         output=None if output is None else Path(output),
         overwrite=overwrite,
-        device=prepare(device),
+        device=set_up(device),
         progress=progress or silent,
         command=["seqlm.count"],
     )
@@ -185,7 +185,7 @@ def train(
         output=None if output is None else Path(output),
         overwrite=overwrite,
         errors=errors,
-        device=prepare(device),
+        device=set_up(device),
         watcher=make_watcher(callback),
         command=["seqlm.train"],
     )
@@ -203,12 +203,12 @@ def resume(
     from seqlm.training.training_run import resume as resume_run
 
     run = resume_run(
-        locate(os.fspath(name)), settings, device=prepare(device), watcher=make_watcher(callback)
+        locate(os.fspath(name)), settings, device=set_up(device), watcher=make_watcher(callback)
     )
     return load(run.path, device=device)
 
 
-def prepare(device: str | None) -> torch.device:
+def set_up(device: str | None) -> torch.device:
     """The device that is named, or the best there is. Errors: UsageError where it is not there."""
     from seqlm.device import set_up_device
 
@@ -217,7 +217,7 @@ def prepare(device: str | None) -> torch.device:
 
 def paths(files: StrPath | Sequence[StrPath]) -> list[str]:
     return [
-        os.fspath(each) for each in ([files] if isinstance(files, str | os.PathLike) else files)
+        os.fspath(file) for file in ([files] if isinstance(files, str | os.PathLike) else files)
     ]
 
 
@@ -249,7 +249,7 @@ class Model:
         self._mixture = mixture
 
     def __repr__(self) -> str:
-        return f"seqlm.Model({', '.join(str(each.path) for each in self.loaded)})"
+        return f"seqlm.Model({', '.join(str(loaded.path) for loaded in self.loaded)})"
 
     # -- what it is
 
@@ -335,9 +335,11 @@ class Model:
         from seqlm.evaluation.mixtures.mixture_scoring import score_lines
 
         texts = [text] if isinstance(text, str) else list(text)
-        lines = [each.removesuffix("\n").split("\n") for each in texts]
-        scores = iter(score_lines(self.line_by_line(), (line for each in lines for line in each)))
-        sums = [sum(next(scores) for _ in each) for each in lines]
+        lines_of_texts = [text.removesuffix("\n").split("\n") for text in texts]
+        scores = iter(
+            score_lines(self.line_by_line(), (line for lines in lines_of_texts for line in lines))
+        )
+        sums = [sum(next(scores) for _ in lines) for lines in lines_of_texts]
         return sums[0] if isinstance(text, str) else sums
 
     def surprisal(self, texts: str | Iterable[str]) -> list[TokenSurprisal]:
@@ -375,9 +377,9 @@ class Model:
         from seqlm.evaluation.metrics import select_metrics
 
         chosen = select_metrics(metrics, "lm", has_oracle=False)
-        for each in self.mixture.models:
-            if not each.model.normalized:
-                raise ModelError(f"{each.path} gives scores, not probabilities")
+        for loaded in self.mixture.models:
+            if not loaded.model.normalized:
+                raise ModelError(f"{loaded.path} gives scores, not probabilities")
         result = evaluate_language_model(self.mixture, paths(files), chosen)
         tally = result.tally
         return Evaluation(result.values, result.signature, tally.tokens, tally.lines, tally.oov)
@@ -420,8 +422,11 @@ class Model:
         from seqlm.settings import make_settings
 
         chosen = make_settings(GenerationSettings, {"beam": beam, "nbest": nbest, **settings})
-        (found,) = search_continuations(self.decoder, self.tokenizer, [prompt], chosen)
-        return [each._replace(text=each.text.removesuffix("\n")) for each in found]
+        (continuations,) = search_continuations(self.decoder, self.tokenizer, [prompt], chosen)
+        return [
+            continuation._replace(text=continuation.text.removesuffix("\n"))
+            for continuation in continuations
+        ]
 
     def embed(self, text: str) -> np.ndarray:
         """(T, D) float32, the features of a network after each of the T tokens of `text`.
@@ -447,7 +452,7 @@ class Model:
         Errors: ModelError where this is a language model; UsageError.
         """
         lines = [text] if isinstance(text, str) else text
-        best = [each.best.text for each in self.translations(lines, **settings)]
+        best = [translated.best.text for translated in self.translations(lines, **settings)]
         return best[0] if isinstance(text, str) else best
 
     def translations(self, lines: Iterable[str], **settings: Any) -> Iterator[TranslatedLine]:

@@ -42,8 +42,8 @@ class Setting:
     default: Any
     optional: bool = False
     """Whether None is a value."""
-    none: str = ""
-    """What None stands for, as "never"."""
+    none_text: str = ""
+    """What None stands for, such as "never"."""
     default_help: str = ""
     """What the default is where it is computed, as "4 x `width`"."""
     choices: tuple[str, ...] = ()
@@ -56,14 +56,14 @@ class Setting:
     section: str = ""
     """The heading of `--help` and of the reference page that it stands under."""
     needs: tuple[str, tuple[Any, ...]] | None = None
-    """Another setting, and its values beside which this one has an effect."""
-    instead: str = ""
-    """The setting to use in its place where it has no effect."""
+    """Another setting, and its values with which this one has an effect."""
+    use_instead: str = ""
+    """The setting to use in its place where this one has no effect."""
     negative: str | None = None
     """The name that switches it off, as "untied" does for "tied"."""
     metavar: str = ""
     """What stands for the value in `--help`."""
-    by: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    default_by: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     """Other defaults beside values of other settings: {"task": {"translation": 15}}."""
     tuned_for: tuple[str, tuple[Any, ...]] | None = None
     """Another setting, and its values for which the defaults by task and architecture were chosen;
@@ -75,7 +75,7 @@ class Setting:
         A switch is the setting that turns it so, marked as errors.py marks settings: '`untied`'.
         """
         if value is None:
-            return self.none
+            return self.none_text
         if isinstance(value, bool):
             return f"`{self.name if value else self.negative_name}`"
         if isinstance(value, float):
@@ -89,11 +89,12 @@ class Setting:
     def default_text(self) -> str:
         """The default, and those beside other settings: '6; translation: 15'. '' for a switch that
         is off."""
-        if self.default is False and not self.by:
+        if self.default is False and not self.default_by:
             return ""
         usual = self.default_help or self.text_of(self.default)
         by_task = [
-            f"{task}: {self.text_of(value)}" for task, value in self.by.get("task", {}).items()
+            f"{task}: {self.text_of(value)}"
+            for task, value in self.default_by.get("task", {}).items()
         ]
         return "; ".join(filter(None, [usual, *by_task, *self.other_defaults()]))
 
@@ -101,7 +102,7 @@ class Setting:
         """The defaults beside settings other than the task: ['with `average=nt-asgd`: sgd']."""
         return [
             f"with `{other}={key}`: {self.text_of(value)}"
-            for other, defaults in self.by.items()
+            for other, defaults in self.default_by.items()
             if other != "task"
             for key, value in defaults.items()
         ]
@@ -135,7 +136,7 @@ def setting(
     default: Any,
     help: str,
     *,
-    none: str = "",
+    none_text: str = "",
     default_help: str = "",
     low: float = -INF,
     high: float = INF,
@@ -143,18 +144,18 @@ def setting(
     below: float = INF,
     section: str = "",
     needs: tuple[str, tuple[Any, ...]] | None = None,
-    instead: str = "",
+    use_instead: str = "",
     negative: str | None = None,
     metavar: str = "",
-    by: Mapping[str, Mapping[Any, Any]] | None = None,
+    default_by: Mapping[str, Mapping[Any, Any]] | None = None,
     tuned_for: tuple[str, tuple[Any, ...]] | None = None,
 ) -> Any:
     """A dataclass field that is a setting; the arguments are those of `Setting`."""
     metadata = {
-        "help": help, "none": none, "default_help": default_help,
+        "help": help, "none_text": none_text, "default_help": default_help,
         "low": low, "high": high, "above": above, "below": below,
-        "section": section, "needs": needs, "instead": instead, "negative": negative,
-        "metavar": metavar, "by": by or {}, "tuned_for": tuned_for,
+        "section": section, "needs": needs, "use_instead": use_instead, "negative": negative,
+        "metavar": metavar, "default_by": default_by or {}, "tuned_for": tuned_for,
     }  # fmt: skip
     return field(default=default, metadata={KEY: metadata})
 
@@ -319,7 +320,7 @@ def check_needs(
         value = given.get(setting.name)
         if value is None or value is False or has_effect(setting, values):
             continue
-        instead = f"; here it is `{setting.instead}`" if setting.instead else ""
+        instead = f"; here it is `{setting.use_instead}`" if setting.use_instead else ""
         raise UsageError(f"{mark(setting.name)} {setting.needs_text()}{instead}")
 
 

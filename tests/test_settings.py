@@ -14,12 +14,14 @@ from seqlm.settings import check_needs, check_value, parse_value, setting, setti
 
 @dataclass(frozen=True)
 class Toy:
-    order: int | None = setting(None, "Length.", none="as long as there are", low=2, high=9)
-    rate: float = setting(0.5, "Rate.", above=0, below=1, by={"task": {"translation": 0.25}})
+    order: int | None = setting(None, "Length.", none_text="as long as there are", low=2, high=9)
+    rate: float = setting(
+        0.5, "Rate.", above=0, below=1, default_by={"task": {"translation": 0.25}}
+    )
     unit: Literal["word", "char"] = setting("word", "Unit.", section="Text")
     tied: bool = setting(True, "Shared.", negative="untied")
     cutoffs: tuple[int, ...] | None = setting(None, "Ids.", low=1, needs=("unit", ("word",)))
-    peephole: bool = setting(False, "Peepholes.", needs=("unit", ("char",)), instead="tied")
+    peephole: bool = setting(False, "Peepholes.", needs=("unit", ("char",)), use_instead="tied")
     vocab: str | None = setting(None, "A file.", metavar="FILE")
     other: int = 3
     """No setting."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from seqlm.cli import console
 from seqlm.cli.options.help_page import Example
-from seqlm.cli.options.setting_options import parameter_of, takes
+from seqlm.cli.options.setting_options import parameter_of, with_parameters
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.settings import settings_of
 
@@ -37,7 +37,7 @@ EXAMPLES = [
 
 
 def make_command() -> Callable[..., Any]:
-    return takes(FLAGS)(count)
+    return with_parameters(FLAGS)(count)
 
 
 def count(

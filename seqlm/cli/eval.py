@@ -16,7 +16,7 @@ from seqlm.cli import console, eval_language_model, eval_translation
 from seqlm.cli.options.eval_options import EvalOptions
 from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
-from seqlm.cli.options.setting_options import takes
+from seqlm.cli.options.setting_options import with_parameters
 from seqlm.errors import UsageError
 
 PARAMETERS = in_sections(
@@ -50,7 +50,7 @@ EXAMPLES = [
 
 
 def make_command() -> Callable[..., Any]:
-    return takes(PARAMETERS)(evaluate)
+    return with_parameters(PARAMETERS)(evaluate)
 
 
 def evaluate(flags: typer.Context, **values: Any) -> None:

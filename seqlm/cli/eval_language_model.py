@@ -44,7 +44,7 @@ class LanguageModelOptions(MixtureOptions):
     )  # fmt: skip
     stride: int | None = setting(
         None, "Stride of the sliding window; the window length itself gives non-overlapping"
-        " blocks.", none="half the window", low=1, section="Context",
+        " blocks.", none_text="half the window", low=1, section="Context",
     )  # fmt: skip
     per_token: Annotated[
         bool,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from seqlm.cli import console
 from seqlm.cli.console import flag
 from seqlm.cli.options.help_page import Example
-from seqlm.cli.options.setting_options import parameter_of, takes
+from seqlm.cli.options.setting_options import parameter_of, with_parameters
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.errors import UsageError
 from seqlm.settings import settings_of
@@ -41,7 +41,7 @@ EXAMPLES = [
 
 
 def make_command() -> Callable[..., Any]:
-    return takes(PRUNING)(export)
+    return with_parameters(PRUNING)(export)
 
 
 def export(

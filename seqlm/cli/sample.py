@@ -15,7 +15,7 @@ from seqlm.cli.options import mixture_options
 from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.mixture_options import MODELS, MixtureOptions
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
-from seqlm.cli.options.setting_options import takes
+from seqlm.cli.options.setting_options import with_parameters
 from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.errors import UsageError
 from seqlm.settings import setting, settings_of
@@ -64,7 +64,7 @@ EXAMPLES = [
 
 
 def make_command() -> Callable[..., Any]:
-    return takes(PARAMETERS)(sample)
+    return with_parameters(PARAMETERS)(sample)
 
 
 def sample(flags: typer.Context, **values: Any) -> None:

@@ -14,7 +14,7 @@ import typer
 from seqlm.cli import console
 from seqlm.cli.console import flag, input_flag
 from seqlm.cli.options.help_page import Example
-from seqlm.cli.options.setting_options import takes
+from seqlm.cli.options.setting_options import with_parameters
 from seqlm.cli.options.spelling import blame_file, spell_as_flags
 from seqlm.cli.options.training_options import training_parameters
 from seqlm.errors import UsageError
@@ -47,7 +47,7 @@ EXAMPLES = [
 
 
 def make_command() -> Callable[..., Any]:
-    return takes(training_parameters())(train)
+    return with_parameters(training_parameters())(train)
 
 
 def train(
@@ -111,36 +111,36 @@ def train(
         if typed - WITH_RESUME - (settings.keys() - {DROPOUT.name}):
             raise UsageError("`resume` continues with the text and the settings of its run")
         given = {k: v for k, v in given.items() if k in typed}
-        run_path = training_run.check_resumable(locate(resume))
-        stored = run_path.config
+        resumed = training_run.check_resumable(locate(resume))
+        stored = resumed.config
         device, num_threads = device or stored.device, num_threads or stored.threads
     else:
-        asked = {"task": "translation"} if source or target else {}
+        implied = {"task": "translation"} if source or target else {}
         recipe = read_recipe(config) if config else {}
         try:
-            chosen, options = resolve(recipe, asked, given)
+            run_settings, options = resolve(recipe, implied, given)
         except UsageError as error:
             blame_file(error, str(config), recipe.keys() - given.keys())
             raise
         texts = {"corpus": corpus, "valid": valid, **parallel}
-        named = {role: names or [] for role, names in texts.items()}
-        if chosen.task == "lm" and not any(parallel.values()):
-            named["corpus"] = console.files_or_stdin(corpus)
-        files = files_by_role(chosen, named)
-    where = console.set_up_torch(device, num_threads)
+        files_of_roles = {role: names or [] for role, names in texts.items()}
+        if run_settings.task == "lm" and not any(parallel.values()):
+            files_of_roles["corpus"] = console.files_or_stdin(corpus)
+        files = files_by_role(run_settings, files_of_roles)
+    torch_device = console.set_up_torch(device, num_threads)
     progress = Progress()
     try:
         if resume is not None:
-            done = training_run.resume(run_path, given, device=where, watcher=progress)
+            run = training_run.resume(resumed, given, device=torch_device, watcher=progress)
         else:
             command = ["seqlm", *sys.argv[1:]]
-            done = training_run.train(
-                files, chosen, options, output=output, overwrite=overwrite, errors=errors,
-                device=where, watcher=progress, command=command,
+            run = training_run.train(
+                files, run_settings, options, output=output, overwrite=overwrite, errors=errors,
+                device=torch_device, watcher=progress, command=command,
             )  # fmt: skip
     finally:
         progress.close()
-    print(done.path)
+    print(run.path)
 
 
 class Progress:

@@ -15,7 +15,7 @@ from seqlm.cli.console import flag
 from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.mixture_options import model_option
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
-from seqlm.cli.options.setting_options import takes
+from seqlm.cli.options.setting_options import with_parameters
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.errors import DataError, UsageError
 from seqlm.settings import setting, settings_of
@@ -70,7 +70,7 @@ class TranslateOptions:
     )  # fmt: skip
     buffer: int | None = setting(
         None, "Number of lines to read before the first is translated; it changes no translation.",
-        none="32 batches; 1 on a terminal and with `batch_size=1`", low=1, section="Machine",
+        none_text="32 batches; 1 on a terminal and with `batch_size=1`", low=1, section="Machine",
     )  # fmt: skip
     device: Annotated[str | None, console.DEVICE] = None
     num_threads: Annotated[int | None, console.THREADS] = None
@@ -100,7 +100,7 @@ EXAMPLES = [
 
 
 def make_command() -> Callable[..., Any]:
-    return takes(PARAMETERS)(translate)
+    return with_parameters(PARAMETERS)(translate)
 
 
 def translate(flags: typer.Context, **values: Any) -> None:

@@ -32,17 +32,17 @@ class CountingSettings:
     tokenizer: Literal["word", "char", "bpe"] = text("word", "Units of the text.")
     vocab: str | None = text(
         None, "Take the vocabulary of a run, or of a file with a type on each line.",
-        none="from the text", metavar="RUN|FILE",
+        none_text="from the text", metavar="RUN|FILE",
     )  # fmt: skip
     vocab_size: int | None = text(
-        None, "Maximum vocabulary size.", none="all types; bpe: 4000", low=3
+        None, "Maximum vocabulary size.", none_text="all types; bpe: 4000", low=3
     )
     min_count: int | None = text(
-        None, "Occurrences that a type needs to enter the vocabulary.", none="1", low=1
+        None, "Occurrences that a type needs to enter the vocabulary.", none_text="1", low=1
     )
     context: Literal["sentence", "carried"] | None = text(
         None, "Whether n-grams stay within a line (sentence) or go on to the next (carried).",
-        none="char: carried, else sentence",
+        none_text="char: carried, else sentence",
     )  # fmt: skip
     errors: Literal["strict", "replace"] = setting(
         "strict", "Invalid UTF-8 is an error (strict), or becomes U+FFFD (replace).",
@@ -51,7 +51,7 @@ class CountingSettings:
     # ----------------------------------------------------------------------------------- the model
     order: int | None = model(
         None, "Order of the model: the length of its longest n-grams.",
-        none=f"{DEFAULT_ORDER}; count files: all orders they have", low=1, high=MAX_ORDER,
+        none_text=f"{DEFAULT_ORDER}; count files: all orders they have", low=1, high=MAX_ORDER,
     )  # fmt: skip
     smoothing: Literal[
         "modified-kneser-ney", "kneser-ney", "absolute", "witten-bell", "good-turing",
@@ -103,7 +103,7 @@ class CountingSettings:
     # --------------------------------------------------------------------------------- the machine
     memory: str | None = machine(
         None, "Memory to stay within, e.g. 1G; what does not fit goes to disk.",
-        none="no bound", metavar="SIZE",
+        none_text="no bound", metavar="SIZE",
     )  # fmt: skip
     engine: Literal["local", "spark"] = machine(
         "local", "Count on this machine (local), or on a Spark cluster (spark)."

@@ -39,7 +39,7 @@ from seqlm.text.bitext import Side, check_line_counts
 from seqlm.text.reading import read_blocks
 from seqlm.text.vocabulary import EOS
 
-NO_TEXTS: Mapping[str, str] = MappingProxyType({})
+NO_FORBIDDEN_TEXTS: Mapping[str, str] = MappingProxyType({})
 
 
 # -------------------------------------------------------------------------------- language models
@@ -61,15 +61,16 @@ def evaluate_language_model(
     seed: int = 1,
     batch_size: int = 64,
     errors: str = "strict",
-    held_out: Mapping[str, str] = NO_TEXTS,
+    forbidden_texts: Mapping[str, str] = NO_FORBIDDEN_TEXTS,
 ) -> LanguageModelEvaluation:
     """The `metrics` of a model, or a mixture, on the text of `files`.
 
     Metrics that need an oracle are measured against `oracle`, on prefixes that the model samples
-    from `seed`. Errors: those of `score_files` and of `measure_exposure`.
+    from `seed`. `forbidden_texts` is that of `score_files`. Errors: those of `score_files` and of
+    `measure_exposure`.
     """
     tally, ids = Tally(), []
-    for scored in score_files(models, files, tally, batch_size, errors, held_out):
+    for scored in score_files(models, files, tally, batch_size, errors, forbidden_texts):
         if oracle is not None:
             ids.append(scored.ids)
     values = {metric.name: metric.of_tally(tally) for metric in metrics if metric.of_tally}
@@ -87,28 +88,29 @@ def score_files(
     tally: Tally,
     batch_size: int = 64,
     errors: str = "strict",
-    held_out: Mapping[str, str] = NO_TEXTS,
+    forbidden_texts: Mapping[str, str] = NO_FORBIDDEN_TEXTS,
     ngram_lengths: bool = False,
 ) -> Iterator[ScoredBlock]:
     """Scores `files`, each a text of its own, block by block, and adds them up in `tally`.
 
-    `held_out` maps the SHA-256 of each text that constants come from to the setting that named it.
+    `forbidden_texts` must not be scored, as constants come from them: it maps the SHA-256 of each
+    to the setting that named it.
     `ngram_lengths` asks for the n-gram length of each token, where there is one model that has it.
 
     Errors: DataError where a file cannot be read, or no file has a token but `</s>`; UsageError
-    where a file is a held-out text.
+    where a file is one of the forbidden texts.
     """
     scorer = MixtureScorer(models, batch_size, ngram_lengths)
     for file in files:
         digest = hashlib.sha256()
         for scored in scorer.score_text(read_blocks([file], errors)):
-            if held_out:
+            if forbidden_texts:
                 digest.update(scored.block.data)
             tally.add_text(models.tokenizer, scored.block, scored.ids, scored.spans)
             tally.add_scores(scored.ids, scored.scores.log_probs)
             yield scored
-        if digest.hexdigest() in held_out:
-            raise not_held_out(file, held_out[digest.hexdigest()])
+        if digest.hexdigest() in forbidden_texts:
+            raise not_held_out(file, forbidden_texts[digest.hexdigest()])
     if tally.tokens == tally.lines:
         raise DataError(f"no text to evaluate in {', '.join(files)}: nothing but empty lines")
 

@@ -39,17 +39,17 @@ class LoadedModel(NamedTuple):
 
 
 def load_model(
-    location: ModelPath, device: torch.device | str = "cpu", progress: Progress = silent
+    model_path: ModelPath, device: torch.device | str = "cpu", progress: Progress = silent
 ) -> LoadedModel:
-    """The model at `location`: of a run, the named checkpoint, else the best, else the latest.
+    """The model at `model_path`: of a run, the named checkpoint, else the best, else the latest.
 
     If the default checkpoint is damaged, the newest intact one is loaded with a warning.
     `progress` is called with the stages of reading an ARPA file.
     Errors: ModelError where nothing can be read, or the weights do not fit the configuration.
     """
-    if location.run is None:
-        return load_arpa(location.path, device, progress)
-    return load_run(location.run, location.config, location.checkpoint, device)
+    if model_path.run is None:
+        return load_arpa(model_path.path, device, progress)
+    return load_run(model_path.run, model_path.config, model_path.checkpoint, device)
 
 
 def load_run(
@@ -109,10 +109,10 @@ class LoadedTranslator(NamedTuple):
 
 
 def load_translators(
-    locations: Sequence[ModelPath], device: torch.device | str = "cpu"
+    model_paths: Sequence[ModelPath], device: torch.device | str = "cpu"
 ) -> LoadedTranslator:
     """The translator of one run, or the ensemble of several. Errors: ModelError."""
-    return combine_translators([load_model(location, device) for location in locations])
+    return combine_translators([load_model(model_path, device) for model_path in model_paths])
 
 
 def combine_translators(models: Sequence[LoadedModel]) -> LoadedTranslator:

@@ -195,6 +195,7 @@ class Trainer:
                 watcher.on_step(self, self.collect_figures(pending))
             if validation_due:
                 figures, is_best = self.run_validation()
+                self.progress.done = self.should_stop()
                 # Recorded before it is saved: after a crash in between, resuming removes the row.
                 watcher.on_validation(self, figures, is_best)
                 save(self, is_best)
@@ -280,7 +281,6 @@ class Trainer:
     def run_validation(self) -> tuple[dict[str, Any], bool]:
         """The figures since the last validation and of this one, and whether it is the best yet."""
         progress = self.progress
-        progress.done = progress.step >= self.total_steps
         means = {
             name: total / progress.steps_since_report
             for name, total in progress.figure_sums.items()
@@ -309,8 +309,11 @@ class Trainer:
         self.average.after_validation(self.early_stopping.costs)
         if self.early_stopping.on_plateau and self.settings.schedule == "plateau":
             progress.plateau_factor *= PLATEAU_FACTOR
-        progress.done |= self.early_stopping.should_stop
         return figures, is_best
+
+    def should_stop(self) -> bool:
+        """Whether training ends after this validation: at its last step, or by early stopping."""
+        return self.progress.step >= self.total_steps or self.early_stopping.should_stop
 
     # -- what resuming needs
 

@@ -104,7 +104,7 @@ def train(
     if any(is_stream(source) for sources in files.values() for source in sources):
         task.save_corpus(run)
     run.write_config(config)
-    return finish_training(run, config, make_trainer(network.to(device), task, settings), watcher)
+    return run_training(run, config, make_trainer(network.to(device), task, settings), watcher)
 
 
 def complete_settings(
@@ -138,7 +138,7 @@ def make_trainer(network: Network, task: TrainingTask, settings: TrainingSetting
 
 
 def resume(
-    path: ModelPath,
+    model_path: ModelPath,
     changed: Mapping[str, Any],
     *,
     device: torch.device | None = None,
@@ -151,8 +151,8 @@ def resume(
     nothing left to do, DataError if the text has changed, ModelError, and those of `train`.
     """
     device, watcher = device or torch.device("cpu"), watcher or SilentWatcher()
-    check_resumable(path)
-    run, config = path.run, path.config
+    check_resumable(model_path)
+    run, config = model_path.run, model_path.config
     assert run is not None
     stored = {**config.model, **config.settings}
     changed = {name: value for name, value in changed.items() if stored.get(name) != value}
@@ -196,17 +196,20 @@ def resume(
     config = replace(config, finished=None)
     run.write_config(config)
     watcher.on_message(f"resumed at step {step} of {trainer.total_steps}")
-    return finish_training(run, config, trainer, watcher)
+    return run_training(run, config, trainer, watcher)
 
 
-def check_resumable(path: ModelPath) -> ModelPath:
-    """Errors: UsageError unless there is a run at `path` that training wrote, ModelError where its
-    configuration does not say how."""
-    if path.run is None or path.config.arch == "ngram":
-        raise UsageError(f"{path.path} was counted, not trained: there is nothing to resume")
-    if not path.config.settings or not path.config.data.keys() >= {"texts", "errors"}:
-        raise ModelError(f"{path.run / 'config.yaml'} lacks the settings or the data of a training")
-    return path
+def check_resumable(model_path: ModelPath) -> ModelPath:
+    """`model_path` itself. Errors: UsageError unless it is a run that training wrote, ModelError
+    where its configuration does not say how."""
+    if model_path.run is None or model_path.config.arch == "ngram":
+        raise UsageError(f"{model_path.path} was counted, not trained: there is nothing to resume")
+    config = model_path.config
+    if not config.settings or not config.data.keys() >= {"texts", "errors"}:
+        raise ModelError(
+            f"{model_path.run / 'config.yaml'} lacks the settings or the data of a training"
+        )
+    return model_path
 
 
 def reload_corpus(run: RunFolder, config: RunConfig) -> TrainingTask:
@@ -226,7 +229,7 @@ def reload_corpus(run: RunFolder, config: RunConfig) -> TrainingTask:
 # ------------------------------------------------------------------------- training and its record
 
 
-def finish_training(
+def run_training(
     run: RunFolder, config: RunConfig, trainer: Trainer, watcher: Watcher
 ) -> RunFolder:
     """Trains to the end, saves a checkpoint after each validation, and records the result.

@@ -38,7 +38,11 @@ class MixtureOptions:
     """The options that mix several models."""
 
     mix: str | None = setting(
-        None, "Weights of the models, e.g. 0.4,0.6.", none="equal", metavar="X,X", section="Mixture"
+        None,
+        "Weights of the models, e.g. 0.4,0.6.",
+        none_text="equal",
+        metavar="X,X",
+        section="Mixture",
     )
     cache: int | None = setting(
         None, "Add a unigram cache of the last N tokens as the last model of the mixture.",
@@ -46,7 +50,7 @@ class MixtureOptions:
     )  # fmt: skip
     cache_decay: float | None = setting(
         None, "Rate at which the cache forgets: a token read n tokens ago weighs exp(-X n).",
-        none="0.008", low=0, section="Mixture",
+        none_text="0.008", low=0, section="Mixture",
     )  # fmt: skip
 
 

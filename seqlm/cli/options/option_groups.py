@@ -18,7 +18,7 @@ from seqlm.settings import settings_of
 
 T = TypeVar("T")
 
-SECTIONS = (
+HELP_SECTIONS = (
     "Input", "Model", "Context", "Metrics", "Mixture", "Adaptation", "Sampling", "Search",
     "Repetition", "Translation", "Output", "Machine",
 )  # fmt: skip
@@ -52,11 +52,11 @@ def parameters_of(
 
 
 def in_sections(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
-    """The parameters in the order of SECTIONS; those of one section stay in their order."""
+    """The parameters in the order of HELP_SECTIONS; those of one section stay in their order."""
 
     def section(parameter: inspect.Parameter) -> int:
         (option,) = parameter.annotation.__metadata__
-        return SECTIONS.index(option.rich_help_panel)
+        return HELP_SECTIONS.index(option.rich_help_panel)
 
     return sorted(parameters, key=section)
 

@@ -51,7 +51,7 @@ def parameter_of(
         names = (f"{flag_of(setting.name)}/{flag_of(setting.negative_name)}", *names)
     else:
         kind = str
-        more = {"metavar": setting.metavar, "callback": reader(setting, check)}
+        more = {"metavar": setting.metavar, "callback": value_parser(setting, check)}
         names = (flag_of(setting.name), *names)
     if setting.choices:
         more["autocompletion"] = lambda: list(setting.choices)
@@ -63,22 +63,24 @@ def parameter_of(
     )
 
 
-def reader(
+def value_parser(
     setting: Setting, check: bool
 ) -> Callable[[typer.Context, typer.CallbackParam, str | None], Any]:
-    """Makes the value of a setting from the text of a flag or variable."""
+    """A callback that makes the value of a setting from the text of a flag or variable."""
 
-    def read(context: typer.Context, param: typer.CallbackParam, text: str | None) -> Any:
+    def parse(context: typer.Context, param: typer.CallbackParam, text: str | None) -> Any:
         if text is None or context.resilient_parsing:
             return None
         name = written_as(setting.name, context)
         value = parse_value(setting, text, name)
         return check_value(setting, value, name) if check else value
 
-    return read
+    return parse
 
 
-def takes(parameters: Iterable[inspect.Parameter]) -> Callable[[Callable], Callable[..., Any]]:
+def with_parameters(
+    parameters: Iterable[inspect.Parameter],
+) -> Callable[[Callable], Callable[..., Any]]:
     """Gives a command that ends in **settings these parameters instead of that one."""
 
     def decorate(command: Callable) -> Callable[..., Any]:

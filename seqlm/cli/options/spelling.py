@@ -39,7 +39,7 @@ def spell_flag(command: Any, name: str, value: str | None) -> str:
     flag = flag_of(name)
     if any(flag in parameter.secondary_opts for parameter in command.params):
         return flag  # it switches a setting off
-    parameter = next((one for one in command.params if one.name == name), None)
+    parameter = next((option for option in command.params if option.name == name), None)
     if parameter is None or parameter.param_type_name != "option":
         return spell_plainly(name, value)
     if value == "False" and parameter.secondary_opts:

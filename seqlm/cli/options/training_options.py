@@ -22,7 +22,7 @@ from seqlm.training.config.training_settings import DROPOUT, SECTIONS
 TaskArch = tuple[str, str]
 """A task, and an architecture for it."""
 
-TASK_NAMES = {"lm": "language modeling", "translation": "translation"}
+TASK_TITLES = {"lm": "language modeling", "translation": "translation"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def trainable_networks() -> list[TaskArch]:
     """All that can be trained. One of another package that cannot be loaded is left out, with a
     warning."""
     networks = []
-    for network in [(task, arch) for task in TASK_NAMES for arch in trainable(task)]:
+    for network in [(task, arch) for task in TASK_TITLES for arch in trainable(task)]:
         try:
             options_of(*network)
         except ModelError as error:
@@ -108,13 +108,15 @@ def merge(definitions: Mapping[TaskArch, Setting], networks: list[TaskArch]) -> 
     settings = list(definitions.values())
     first = settings[0]
     choices = tuple(dict.fromkeys(choice for setting in settings for choice in setting.choices))
-    having: dict[str, list[TaskArch]] = {}
+    networks_by_help: dict[str, list[TaskArch]] = {}
     for network, setting in definitions.items():
-        having.setdefault(setting.help, []).append(network)
-    helps = [f"{name_architectures(some, networks)}: {help}" for help, some in having.items()]
+        networks_by_help.setdefault(setting.help, []).append(network)
+    helps = [
+        f"{name_architectures(group, networks)}: {help}" for help, group in networks_by_help.items()
+    ]
     return replace(
         first,
-        help=first.help if len(having) == 1 else " ".join(helps),
+        help=first.help if len(networks_by_help) == 1 else " ".join(helps),
         choices=choices,
         metavar="|".join(choices) if len(settings) > 1 and choices else first.metavar,
         low=min(setting.low for setting in settings),
@@ -126,17 +128,17 @@ def merge(definitions: Mapping[TaskArch, Setting], networks: list[TaskArch]) -> 
 # ---------------------------------------------------------------------------------- architectures
 
 
-def name_architectures(some: Collection[TaskArch], networks: list[TaskArch]) -> str:
-    """The architectures of `some` networks, with their task where it matters; "" for all."""
-    if len(some) == len(networks):
+def name_architectures(selected: Collection[TaskArch], networks: list[TaskArch]) -> str:
+    """The architectures of the `selected` networks, with their task if it matters; "" for all."""
+    if len(selected) == len(networks):
         return ""
-    names = {arch for _, arch in some}
-    if all(network in some for network in networks if network[1] in names):
+    names = {arch for _, arch in selected}
+    if all(network in selected for network in networks if network[1] in names):
         return ", ".join(dict.fromkeys(arch for _, arch in networks if arch in names))
     texts = []
-    for task, task_name in TASK_NAMES.items():
+    for task, task_name in TASK_TITLES.items():
         all_archs = [arch for other_task, arch in networks if other_task == task]
-        archs = [arch for arch in all_archs if (task, arch) in some]
+        archs = [arch for arch in all_archs if (task, arch) in selected]
         if archs == all_archs:
             texts.append(task_name)
         elif archs:
@@ -170,10 +172,10 @@ def default_text(
     }
     if first.tuned_for is None:
         usual = usual_text("lm", texts) or usual_text("translation", texts)
-        parts = [usual, *exceptions(texts, usual)]
+        parts = [usual, *unusual_defaults(texts, usual)]
     else:
         usual, (other, values) = first.text_of(first.default), first.tuned_for
-        tuned = "; ".join(exceptions(texts, usual))
+        tuned = "; ".join(unusual_defaults(texts, usual))
         parts = [usual, f"with `{other}={values[0]}`, {tuned}" if tuned else ""]
     return "; ".join(filter(None, [*parts, *first.other_defaults()]))
 
@@ -185,7 +187,7 @@ def usual_text(task: str, texts: Mapping[TaskArch, str]) -> str:
     return by_arch.get(default_arch(task)) or (most_common[0][0] if most_common else "")
 
 
-def exceptions(texts: Mapping[TaskArch, str], usual: str) -> list[str]:
+def unusual_defaults(texts: Mapping[TaskArch, str], usual: str) -> list[str]:
     """The defaults other than the usual one: ['transformer: 128', 'translation by gru: 0.3']."""
     parts = []
     first_task = next(iter(texts))[0]

@@ -31,7 +31,7 @@ class Adaptation:
 
     softmax_temperature: float | None = setting(
         None, "Temperature of the softmax of networks: p^(1/T), normalized.",
-        none="1", above=0, section=SECTION,
+        none_text="1", above=0, section=SECTION,
     )  # fmt: skip
     neural_cache: int | None = setting(
         None, "Mix in a neural cache of the last WINDOW features of a network; tuning may choose a"
@@ -39,11 +39,11 @@ class Adaptation:
     )  # fmt: skip
     neural_cache_weight: float | None = setting(
         None, "Weight of the neural cache in its mixture with the network.",
-        none=f"{NEURAL_CACHE_WEIGHT:g}", low=0, below=1, section=SECTION,
+        none_text=f"{NEURAL_CACHE_WEIGHT:g}", low=0, below=1, section=SECTION,
     )  # fmt: skip
     neural_cache_theta: float | None = setting(
         None, "Theta of the neural cache: how sharply similar states are preferred (0: all alike).",
-        none=f"{NEURAL_CACHE_THETA:g}", low=0, section=SECTION,
+        none_text=f"{NEURAL_CACHE_THETA:g}", low=0, section=SECTION,
     )  # fmt: skip
     dynamic: int | None = setting(
         None, "Dynamic evaluation: update the network after every SEGMENT tokens, which are scored"
@@ -51,12 +51,12 @@ class Adaptation:
     )  # fmt: skip
     dynamic_lr: float | None = setting(
         None, "Learning rate of dynamic evaluation.",
-        none=f"{DYNAMIC_LR:g}; {PLAIN_DYNAMIC_LR:g} without `dynamic_statistics`",
+        none_text=f"{DYNAMIC_LR:g}; {PLAIN_DYNAMIC_LR:g} without `dynamic_statistics`",
         low=0, section=SECTION,
     )  # fmt: skip
     dynamic_decay: float | None = setting(
         None, "Share of the way back to the trained weights that every update takes.",
-        none=f"{DYNAMIC_DECAY:g}", low=0, high=1, section=SECTION,
+        none_text=f"{DYNAMIC_DECAY:g}", low=0, high=1, section=SECTION,
     )  # fmt: skip
     dynamic_statistics: str | None = setting(
         None, "Training text whose gradient statistics scale the updates of dynamic evaluation.",

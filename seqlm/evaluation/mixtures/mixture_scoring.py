@@ -53,7 +53,7 @@ class LoadedMixture(NamedTuple):
 
     models: Sequence[LoadedModel]
     weights: Sequence[float]  # (M,) λ, not negative, 1 in all
-    ids: np.ndarray  # (M, V) the id that each model gives to type v of the first
+    id_maps: np.ndarray  # (M, V) the id that each model gives to type v of the first
     adaptation: Adaptation = Adaptation()
     rms_gradients: Sequence[RMSGradients | None] = ()
     """(M,), of the networks whose updates gradient statistics scale; () where none are scaled."""
@@ -91,7 +91,7 @@ class LoadedMixture(NamedTuple):
         check_adaptable(adaptation, self.models)
         rms_gradients: list[RMSGradients | None] = []
         if statistics is not None and adaptation.dynamic is not None:
-            for loaded, type_ids in zip(self.models, self.ids):
+            for loaded, type_ids in zip(self.models, self.id_maps):
                 network = loaded.model if isinstance(loaded.model, LanguageNetwork) else None
                 rms_gradients.append(
                     measure_rms_gradients(network, type_ids[statistics], adaptation.dynamic)
@@ -155,7 +155,7 @@ class LoadedMixture(NamedTuple):
     def members(self) -> Iterator[tuple[LoadedModel, np.ndarray, RMSGradients | None]]:
         """Every model, the ids (V,) it gives to the types of the first, and its gradient
         statistics."""
-        return zip(self.models, self.ids, self.rms_gradients or [None] * len(self.models))
+        return zip(self.models, self.id_maps, self.rms_gradients or [None] * len(self.models))
 
     def as_language_model(self) -> LanguageModel:
         """One model of the same probabilities, where every text is one line.
@@ -171,24 +171,24 @@ class LoadedMixture(NamedTuple):
         ]
         if len(models) == 1:
             return models[0]
-        mixture = Mixture(models, self.weights, torch.from_numpy(self.ids))
+        mixture = Mixture(models, self.weights, torch.from_numpy(self.id_maps))
         return mixture.to(models[0].device).eval()
 
 
 def load_mixture(
-    paths: Sequence[ModelPath],
+    model_paths: Sequence[ModelPath],
     weights: Sequence[float] | None = None,
     cache: int | None = None,
     cache_decay: float | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> LoadedMixture:
-    """The models at `paths`, and where `cache` is given a unigram cache of so many tokens as the
-    last of them. The weights are equal by default.
+    """The models at `model_paths`, and where `cache` is given a unigram cache of so many tokens as
+    the last of them. The weights are equal by default.
 
     Errors: ModelError, DataError where a model cannot be read; those of `LoadedMixture.of`.
     """
-    models = [load_model(path, device, progress) for path in paths]
+    models = [load_model(model_path, device, progress) for model_path in model_paths]
     if cache is not None:
         models.append(unigram_cache(models[0], cache, cache_decay))
     return LoadedMixture.of(models, weights)
@@ -214,7 +214,7 @@ class MixtureScorer:
     ) -> None:
         """`ngram_lengths` asks for them as well, where a single model has n-grams."""
         self.tokenizer = mixture.tokenizer
-        self.ids, self.weights = mixture.ids, np.array(mixture.weights)
+        self.id_maps, self.weights = mixture.id_maps, np.array(mixture.weights)
         constants = mixture.adaptation.with_defaults()
         self.scorers = [
             make_scorer(
@@ -245,7 +245,7 @@ class MixtureScorer:
     def score_by_model(self, ids: np.ndarray) -> np.ndarray:
         """`ids` (N,) -> (N, M) float64 log-probabilities under every model."""
         log_probs = [
-            scorer(type_ids[ids]).log_probs for scorer, type_ids in zip(self.scorers, self.ids)
+            scorer(type_ids[ids]).log_probs for scorer, type_ids in zip(self.scorers, self.id_maps)
         ]
         return np.stack(log_probs, 1)
 

@@ -22,7 +22,7 @@ def layers_option(default: int) -> Any:
 
 
 def embedding_option() -> Any:
-    return option(None, "Width of the embedding.", none="as `width`", low=1, high=10**6)
+    return option(None, "Width of the embedding.", none_text="as `width`", low=1, high=10**6)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class NetworkConfig:
     softmax_cutoffs: tuple[int, ...] | None = option(
         None,
         "Word ids at which the clusters of the adaptive softmax begin.",
-        none="the cheapest under Zipf's law", low=1, high=2**31, needs=("softmax", ("adaptive",)),
+        none_text="the cheapest under Zipf's law", low=1, high=2**31,
+        needs=("softmax", ("adaptive",)),
     )  # fmt: skip
     softmax_samples: int = option(
         2048,

@@ -74,7 +74,7 @@ class SelectiveConfig(StateSpaceConfig):
 class MambaConfig(SelectiveConfig):
     dt_rank: int | None = state_space_option(
         None, "R, rank of the projection that gives the step Δ.",
-        none="`width` / 16", low=1, high=10**6,
+        none_text="`width` / 16", low=1, high=10**6,
     )  # fmt: skip
 
     @property
@@ -87,7 +87,7 @@ class MambaConfig(SelectiveConfig):
 class Mamba2Config(SelectiveConfig):
     head_width: int | None = state_space_option(
         None, "P, inner channels that forget together.",
-        none=f"the most up to {MAX_HEAD_WIDTH} that divide them", low=1, high=10**6,
+        none_text=f"the most up to {MAX_HEAD_WIDTH} that divide them", low=1, high=10**6,
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -29,11 +29,11 @@ class TransformerLayerConfig(HiddenDropout, AttentionDropout, NetworkConfig):
     heads: int = transformer_option(4, "Attention heads.", low=1, high=10**4)
     kv_heads: int | None = transformer_option(
         None, "Heads of keys and values, which the attention heads share (Ainslie et al. 2023).",
-        none="as `heads`", low=1, high=10**4,
+        none_text="as `heads`", low=1, high=10**4,
     )  # fmt: skip
     ffn_width: int | None = transformer_option(
         None, "Hidden width of the feed-forward sublayer.",
-        none="4 x `width`; with swiglu 8/3 x `width`", low=1, high=10**6,
+        none_text="4 x `width`; with swiglu 8/3 x `width`", low=1, high=10**6,
     )  # fmt: skip
     pre_norm: bool = transformer_option(
         True, "Norms stand before the sublayers (pre-norm) or after them (post-norm).",

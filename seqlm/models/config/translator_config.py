@@ -57,7 +57,7 @@ class RecurrentTranslatorConfig(HiddenDropout, AttentionDropout, TranslatorConfi
     )
     attention: Literal["none", "additive", "dot", "general", "scaled-dot"] = translator_option(
         "additive", "Attention of the decoder to the source.",
-        by={"input_feeding": {True: "general"}},
+        default_by={"input_feeding": {True: "general"}},
     )  # fmt: skip
     input_feeding: bool = translator_option(
         False, "The decoder reads its last attentional output beside the token (Luong et al. 2015)."

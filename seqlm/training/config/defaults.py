@@ -25,7 +25,7 @@ def options_of(task: str, arch: str) -> dict[str, Setting]:
 
 def default_arch(task: str) -> str:
     arch = TRAINING["arch"]
-    return str(arch.by["task"].get(task, arch.default))
+    return str(arch.default_by["task"].get(task, arch.default))
 
 
 def special_defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,9 +36,9 @@ def special_defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str
     settings = [*TRAINING.values(), *options_of(task, arch).values()]
     general = {setting.name: setting.default for setting in settings}
     defaults = {
-        setting.name: setting.by["task"][task]
+        setting.name: setting.default_by["task"][task]
         for setting in settings
-        if task in setting.by.get("task", {})
+        if task in setting.default_by.get("task", {})
     }
     defaults |= {"arch": arch, **getattr(config_class(task, arch), "training_defaults", {})}
 
@@ -46,7 +46,7 @@ def special_defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str
         return given.get(name, defaults.get(name, general.get(name)))
 
     for setting in settings:
-        for other, by_value in setting.by.items():
+        for other, by_value in setting.default_by.items():
             for wanted, default in by_value.items():
                 if other != "task" and value(other) == wanted:
                     defaults[setting.name] = default

@@ -46,22 +46,26 @@ class TrainingSettings:
         "lm", "Language modeling, or translation, which `source` implies.", section="Model"
     )
     arch: str = setting(
-        "lstm", "Architecture.", section="Model", by={"task": {"translation": "transformer"}}
+        "lstm",
+        "Architecture.",
+        section="Model",
+        default_by={"task": {"translation": "transformer"}},
     )
     # ------------------------------------------------------------------------------------- the text
     tokenizer: Literal["word", "char", "bpe"] = text(
-        "word", "Units of the text.", by={"task": {"translation": "bpe"}}
+        "word", "Units of the text.", default_by={"task": {"translation": "bpe"}}
     )
     vocab: str | None = text(
         None, "Take the vocabulary of a run, or of a file with a type on each line.",
-        none="from the text", metavar="RUN|FILE",
+        none_text="from the text", metavar="RUN|FILE",
     )  # fmt: skip
     vocab_size: int | None = text(
-        None, "Maximum vocabulary size.", none="all types; bpe: 4000", low=3, high=2**31
+        None, "Maximum vocabulary size.", none_text="all types; bpe: 4000", low=3, high=2**31
     )
     min_count: int | None = text(
         None, "Occurrences that a type needs to enter the vocabulary.",
-        none=f"1; word: {DEFAULT_MIN_COUNT['word']} if the text has no <unk>", low=1, high=2**31,
+        none_text=f"1; word: {DEFAULT_MIN_COUNT['word']} if the text has no <unk>",
+        low=1, high=2**31,
     )  # fmt: skip
     separate_vocab: bool = setting(
         False, "Use one vocabulary for each language instead of a joint one.",
@@ -69,38 +73,38 @@ class TrainingSettings:
     )  # fmt: skip
     context: Literal["carried", "sentence", "window"] | None = text(
         None, "What is read before a token: all lines, its sentence, or a window.",
-        none="window if the model has a context length, else carried", needs=LANGUAGE_MODELING,
+        none_text="window if the model has a context length, else carried", needs=LANGUAGE_MODELING,
     )  # fmt: skip
     valid_fraction: float | None = text(
         None, "Validate on this share of the corpus, taken from its end.",
-        none="no validation", low=0, high=0.5, needs=LANGUAGE_MODELING,
+        none_text="no validation", low=0, high=0.5, needs=LANGUAGE_MODELING,
     )  # fmt: skip
     # ---------------------------------------------------------------------------------- the batches
     epochs: int = optimization(
-        6, "Passes over the text.", low=1, high=10**9, by={"task": {"translation": 15}}
+        6, "Passes over the text.", low=1, high=10**9, default_by={"task": {"translation": 15}}
     )
     steps: int | None = optimization(
         None,
         "Train for this many updates instead of `epochs`.",
-        none="set by `epochs`",
+        none_text="set by `epochs`",
         low=1,
         high=10**12,
     )
     batch_size: int = optimization(
         32, "Rows of text trained side by side.",
-        low=1, high=10**7, needs=LANGUAGE_MODELING, instead="batch_tokens",
+        low=1, high=10**7, needs=LANGUAGE_MODELING, use_instead="batch_tokens",
     )  # fmt: skip
     batch_tokens: int = setting(
         2048, "Size of a batch: sentence pairs times their longest side, in tokens.",
-        section="Translation", low=2, high=10**9, needs=TRANSLATION, instead="batch_size",
+        section="Translation", low=2, high=10**9, needs=TRANSLATION, use_instead="batch_size",
     )  # fmt: skip
     seq_length: int = optimization(
         35, "Tokens of a segment that gradients flow through (BPTT length).",
-        low=1, high=10**7, needs=LANGUAGE_MODELING, instead="max_length",
+        low=1, high=10**7, needs=LANGUAGE_MODELING, use_instead="max_length",
     )  # fmt: skip
     max_length: int = setting(
         100, "Maximum tokens of either side of a pair, </s> included; longer pairs are left out.",
-        section="Translation", low=2, high=10**7, needs=TRANSLATION, instead="seq_length",
+        section="Translation", low=2, high=10**7, needs=TRANSLATION, use_instead="seq_length",
     )  # fmt: skip
     variable_length: bool = optimization(
         False, "Draw the length of each segment around `seq_length` (AWD-LSTM).",
@@ -111,37 +115,37 @@ class TrainingSettings:
     )
     # --------------------------------------------------------------------------------- optimization
     optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = optimization(
-        "adamw", "Optimizer.", by={"average": {"nt-asgd": "sgd"}}
+        "adamw", "Optimizer.", default_by={"average": {"nt-asgd": "sgd"}}
     )
     lr: float | None = optimization(
         None, "Peak learning rate.",
-        none=list_by_name(DEFAULT_LR), low=0, high=10**6, tuned_for=ADAMW,
+        none_text=list_by_name(DEFAULT_LR), low=0, high=10**6, tuned_for=ADAMW,
     )  # fmt: skip
     beta1: float | None = optimization(
         None, "Adam's decay of the mean gradient.",
-        none=list_by_name({name: betas[0] for name, betas in DEFAULT_BETAS.items()}),
+        none_text=list_by_name({name: betas[0] for name, betas in DEFAULT_BETAS.items()}),
         low=0, high=0.9999, needs=ADAM,
     )  # fmt: skip
     beta2: float | None = optimization(
         None, "Adam's decay of the mean squared gradient.",
-        none=list_by_name({name: betas[1] for name, betas in DEFAULT_BETAS.items()}),
+        none_text=list_by_name({name: betas[1] for name, betas in DEFAULT_BETAS.items()}),
         low=0, high=0.999999, needs=ADAM, tuned_for=ADAMW,
     )  # fmt: skip
     beta1_min: float | None = optimization(
         None, "Lowest `beta1`, reached where the learning rate peaks.",
-        none="`beta1` stays", low=0, high=0.9999, needs=("optimizer", ("adam", "adamw")),
+        none_text="`beta1` stays", low=0, high=0.9999, needs=("optimizer", ("adam", "adamw")),
     )  # fmt: skip
     epsilon: float | None = optimization(
         None, "Adam's epsilon.",
-        none=number(DEFAULT_EPSILON), low=1e-12, high=1, needs=ADAM, tuned_for=ADAMW,
+        none_text=number(DEFAULT_EPSILON), low=1e-12, high=1, needs=ADAM, tuned_for=ADAMW,
     )  # fmt: skip
     schedule: Literal["constant", "cosine", "one-cycle", "plateau", "wsd"] = optimization(
         "one-cycle", "How the learning rate changes.",
-        by={"task": {"translation": "cosine"}, "average": {"nt-asgd": "constant"}},
+        default_by={"task": {"translation": "cosine"}, "average": {"nt-asgd": "constant"}},
     )  # fmt: skip
     warmup: float = optimization(
         0.0, "Share of the updates over which the learning rate rises.",
-        low=0, high=1, by={"task": {"translation": 0.1}},
+        low=0, high=1, default_by={"task": {"translation": 0.1}},
     )  # fmt: skip
     cooldown: float = optimization(
         0.1, "Share of the updates over which the learning rate falls at the end.",
@@ -149,14 +153,14 @@ class TrainingSettings:
     )  # fmt: skip
     clip: float = optimization(
         0.25, "Maximum norm of the gradient; 0 does not clip.",
-        low=0, high=10**9, by={"task": {"translation": 1.0}},
+        low=0, high=10**9, default_by={"task": {"translation": 1.0}},
     )  # fmt: skip
     weight_decay: float = setting(
         0.0, "Weight decay.", section="Regularization", low=0, high=10**3, tuned_for=ADAMW
     )
     label_smoothing: float = setting(
         0.0, "Share of a target's probability that is spread over all types.",
-        section="Regularization", low=0, high=0.99, by={"task": {"translation": 0.1}},
+        section="Regularization", low=0, high=0.99, default_by={"task": {"translation": 0.1}},
         tuned_for=("softmax", ("full",)),
     )  # fmt: skip
     scheduled_sampling: Literal["none", "linear", "exponential", "inverse-sigmoid"] = setting(
@@ -194,7 +198,7 @@ class TrainingSettings:
     # ----------------------------------------------------------------------------------- validation
     valid_every: int | None = setting(
         None, "Updates between validations.",
-        none="an epoch", section="Validation", low=1, high=10**12,
+        none_text="an epoch", section="Validation", low=1, high=10**12,
     )  # fmt: skip
     valid_metric: Literal["loss", "bleu", "chrf"] = setting(
         "loss", "Metric that chooses the best weights and decides early stopping.",
@@ -202,7 +206,8 @@ class TrainingSettings:
     )  # fmt: skip
     patience: int | None = setting(
         3, "Validations without an improvement before training stops.",
-        none="never", section="Validation", low=1, high=10**9, by={"average": {"nt-asgd": None}},
+        none_text="never", section="Validation", low=1, high=10**9,
+        default_by={"average": {"nt-asgd": None}},
     )  # fmt: skip
     min_delta: float = setting(
         0.0, "Nats per token, or points of BLEU or chrF, that make an improvement.",

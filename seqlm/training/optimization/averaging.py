@@ -14,6 +14,7 @@ The averages are kept beside the network, and copied into it only while they are
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,21 +25,22 @@ from torch import Tensor
 from seqlm.models.base import Network
 
 
-class Average:
-    """No average: the weights themselves. Subclasses override what happens after each step."""
+class Average(ABC):
+    """An average of the weights. Subclasses define when it is updated, and how."""
 
     def __init__(self, network: Network) -> None:
         self.weights = dict(network.named_parameters())
         self.average: dict[str, Tensor] = {}
         """The averages by the names of the parameters; empty while there is no average."""
 
+    @abstractmethod
     def after_step(self) -> None:
         """Called after every update."""
 
-    def before_validation(self) -> None:
+    def before_validation(self) -> None:  # noqa: B027
         """Called before each validation."""
 
-    def after_validation(self, costs: Sequence[float]) -> None:
+    def after_validation(self, costs: Sequence[float]) -> None:  # noqa: B027
         """Called after each validation with the costs of all so far (their losses, as a rule)."""
 
     @contextmanager
@@ -66,6 +68,13 @@ class Average:
         """The inverse of `tensors` and `values`. The tensors may come in any order."""
         ordered = {name: tensors[name] for name in self.weights if tensors}
         self.average = copies(ordered, self.weights)
+
+
+class NoAverage(Average):
+    """'none': the weights themselves are validated and saved."""
+
+    def after_step(self) -> None:
+        """Does nothing."""
 
 
 class RunningAverage(Average):
@@ -111,6 +120,9 @@ class LastValidationsAverage(Average):
         self.num_validations = num_validations
         self.snapshots: list[dict[str, Tensor]] = []
 
+    def after_step(self) -> None:
+        """Does nothing: the average changes at validations alone."""
+
     def before_validation(self) -> None:
         snapshots = [*self.snapshots, copies(self.weights, self.weights)]
         self.set_snapshots(snapshots[-self.num_validations :])
@@ -147,7 +159,7 @@ def make_average(
     """'none' or one of the four above: `decay` is d of ema, `patience` n of nt-asgd, and
     `num_validations` k of last."""
     if kind == "none":
-        return Average(network)
+        return NoAverage(network)
     if kind == "last":
         return LastValidationsAverage(network, num_validations)
     return RunningAverage(

@@ -55,7 +55,7 @@ def test_every_number_has_a_range_and_every_none_a_meaning():
         if setting.kind in (int, float, tuple):
             assert setting.range_text(), setting.name
         if setting.optional:
-            assert setting.none, setting.name
+            assert setting.none_text, setting.name
         assert setting.section in SECTIONS
         assert setting.help.endswith(".")
         assert setting.help[0].isupper()

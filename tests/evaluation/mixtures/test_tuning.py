@@ -190,9 +190,9 @@ def test_the_same_file_or_the_same_text_is_not_held_out(text, tmp_path):
         check_held_out("-", ["-"])
     source = held_out(text)
     mix, named = tune(LoadedMixture.of(MODELS), source), {source.digest: "tune"}
-    list(score_files(mix, [str(other)], Tally(), held_out=named))
+    list(score_files(mix, [str(other)], Tally(), forbidden_texts=named))
     with pytest.raises(UsageError, match=r"packed.gz is the text of tune"):
-        list(score_files(mix, [str(other), str(packed)], Tally(), held_out=named))
+        list(score_files(mix, [str(other), str(packed)], Tally(), forbidden_texts=named))
 
 
 # -------------------------------------------------------------------------- constants of networks
