@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from seqlm.decoding.next_token import NextToken
-    from seqlm.decoding.sampling import Continuation
+    from seqlm.decoding.text_generation import Continuation
     from seqlm.decoding.translation.translation_search import TranslatedLine
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.evaluation.surprisal import TokenSurprisal
@@ -402,7 +402,7 @@ class Model:
         `max_tokens`, … Equal seeds give equal samples. Errors: UsageError, DataError.
         """
         from seqlm.decoding.decoding_settings import GenerationSettings
-        from seqlm.decoding.sampling import sample_texts
+        from seqlm.decoding.text_generation import sample_texts
         from seqlm.settings import make_settings
 
         chosen = make_settings(GenerationSettings, {"num_samples": n, **settings})
@@ -418,7 +418,7 @@ class Model:
         `settings` are those of `seqlm sample --beam`. Errors: UsageError, DataError.
         """
         from seqlm.decoding.decoding_settings import GenerationSettings
-        from seqlm.decoding.sampling import search_continuations
+        from seqlm.decoding.text_generation import search_continuations
         from seqlm.settings import make_settings
 
         chosen = make_settings(GenerationSettings, {"beam": beam, "nbest": nbest, **settings})

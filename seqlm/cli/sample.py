@@ -132,7 +132,7 @@ def print_continuations(
     settings: GenerationSettings,
     json: bool,
 ) -> None:
-    from seqlm.decoding.sampling import search_continuations
+    from seqlm.decoding.text_generation import search_continuations
 
     ranked = search_continuations(model, tokenizer, prompts, settings)
     continuations = (continuation for nbest in ranked for continuation in nbest)

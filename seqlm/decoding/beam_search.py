@@ -34,7 +34,7 @@ from torch import Tensor
 
 from seqlm.decoding.decoding_settings import Normalization, TranslationSettings
 from seqlm.decoding.repetition import Adjustment
-from seqlm.decoding.token_choice import top_ids
+from seqlm.decoding.token_sampling import top_ids
 from seqlm.models.base import SequenceModel, State
 from seqlm.models.tree import S, select, tree_map
 

@@ -1,6 +1,6 @@
 """The settings of decoding: of text that a language model generates, and of translations.
 
-Tokens are drawn one after the other (`token_choice.py`), or hypotheses are found by a beam
+Tokens are drawn one after the other (`token_sampling.py`), or hypotheses are found by a beam
 (`beam_search.py`). A setting has one meaning in both classes. This module imports no torch, as the
 command line makes its flags from it.
 """

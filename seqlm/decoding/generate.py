@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from seqlm.decoding.token_choice import Chooser
+from seqlm.decoding.token_sampling import Chooser
 from seqlm.models.base import SequenceModel, State
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqlm.decoding.sampling import read_prompt
-from seqlm.decoding.token_choice import top_ids
+from seqlm.decoding.text_generation import read_prompt
+from seqlm.decoding.token_sampling import top_ids
 from seqlm.models.base import LanguageModel
 from seqlm.text.tokenizer import Tokenizer
 

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import make_chooser
+from seqlm.decoding.token_sampling import make_chooser
 from seqlm.decoding.translation.sentence_batches import keep_ends, pad_sentences
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture

@@ -9,7 +9,7 @@ from torch import Tensor
 from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import make_chooser
+from seqlm.decoding.token_sampling import make_chooser
 from seqlm.models.base import LanguageModel
 from seqlm.text.vocabulary import EOS
 from tests.contract.models import VOCAB_SIZE

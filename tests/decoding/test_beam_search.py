@@ -14,7 +14,7 @@ from torch import Tensor
 from seqlm.decoding.beam_search import Hypothesis, beam_search
 from seqlm.decoding.decoding_settings import Normalization
 from seqlm.decoding.generate import generate
-from seqlm.decoding.token_choice import make_chooser
+from seqlm.decoding.token_sampling import make_chooser
 from seqlm.errors import UsageError
 from seqlm.models.base import SequenceModel
 from seqlm.text.vocabulary import EOS

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import make_chooser
+from seqlm.decoding.token_sampling import make_chooser
 from seqlm.text.vocabulary import EOS
 from tests.decoding.tabular import Tabular, random_table
 

@@ -16,7 +16,7 @@ from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
 from seqlm.decoding.repetition import forbid_repeats, penalize_tokens, repetition_adjustment
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import make_chooser
+from seqlm.decoding.token_sampling import make_chooser
 from seqlm.errors import UsageError
 from seqlm.text.vocabulary import EOS
 from tests.decoding.tabular import Tabular, random_table

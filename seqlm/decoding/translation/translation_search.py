@@ -26,7 +26,7 @@ from seqlm.decoding.beam_search import Hypothesis, beam_search
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import Chooser, make_chooser
+from seqlm.decoding.token_sampling import Chooser, make_chooser
 from seqlm.decoding.translation.alignment import pieces_of_ids
 from seqlm.decoding.translation.forced_decoding import check_attention, forced_attention
 from seqlm.decoding.translation.sentence_batches import (

@@ -24,7 +24,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from seqlm.decoding.token_choice import draw
+from seqlm.decoding.token_sampling import draw
 from seqlm.models.base import Network, State
 
 K = 100.0

@@ -16,7 +16,7 @@ from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import make_chooser
+from seqlm.decoding.token_sampling import make_chooser
 from seqlm.decoding.translation.forced_decoding import score_targets
 from seqlm.decoding.translation.translation_search import (
     EXTRA_TOKENS,

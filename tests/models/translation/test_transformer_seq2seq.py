@@ -9,7 +9,7 @@ import torch
 
 from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
-from seqlm.decoding.token_choice import make_chooser
+from seqlm.decoding.token_sampling import make_chooser
 from seqlm.errors import ModelError, UsageError
 from seqlm.models.config.translator_config import TransformerTranslatorConfig
 from seqlm.models.translation.transformer_seq2seq import TransformerTranslator

@@ -18,7 +18,7 @@ from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.generate import generate
 from seqlm.decoding.repetition import repetition_adjustment
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import Chooser, make_chooser
+from seqlm.decoding.token_sampling import Chooser, make_chooser
 from seqlm.models.base import LanguageModel, State
 from seqlm.models.tree import select
 from seqlm.text.detokenize import Detokenizer

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqlm.decoding.decoding_settings import GenerationSettings
-from seqlm.decoding.sampling import sample, sample_texts, search_continuations
+from seqlm.decoding.text_generation import sample, sample_texts, search_continuations
 from seqlm.errors import UsageError
 from seqlm.text.vocabulary import EOS
 from tests.decoding.tabular import Tabular, random_table

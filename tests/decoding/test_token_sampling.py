@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_choice import (
+from seqlm.decoding.token_sampling import (
     apply_temperature,
     draw,
     greedy,
