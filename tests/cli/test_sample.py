@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from seqlm.decoding import sampling
+from seqlm.decoding import text_generation
 from tests.command import Result
 
 
@@ -73,12 +73,12 @@ def test_the_first_of_many_samples_are_the_few(family, sample):
 
 def test_the_batch_changes_no_sample(family, sample, monkeypatch):
     together = sample(family, "-n", 9)
-    original = sampling.sample
+    original = text_generation.sample
 
     def in_twos(*arguments: object, **options: object):
         return original(*arguments, **options, batch_size=2)
 
-    monkeypatch.setattr(sampling, "sample", in_twos)
+    monkeypatch.setattr(text_generation, "sample", in_twos)
     assert sample(family, "-n", 9) == together
 
 
