@@ -114,13 +114,13 @@ def print_samples(
     settings: GenerationSettings,
     json: bool,
 ) -> None:
-    from seqlm.decoding import sampling
+    from seqlm.decoding import text_generation
 
     if json:
-        samples = list(sampling.sample_texts(model, tokenizer, prompts, settings))
+        samples = list(text_generation.sample_texts(model, tokenizer, prompts, settings))
         print_json({"samples": samples, "seed": settings.seed})
         return
-    for piece in sampling.sample(model, tokenizer, prompts, settings):
+    for piece in text_generation.sample(model, tokenizer, prompts, settings):
         sys.stdout.write(piece.text)
         sys.stdout.flush()
 

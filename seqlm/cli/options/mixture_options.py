@@ -84,8 +84,8 @@ def request_mixture(models: list[str] | None, options: MixtureOptions) -> Mixtur
     """The mixture of the named models, which are located. Errors: ModelError, UsageError."""
     if options.cache_decay is not None and options.cache is None:
         raise UsageError("`cache_decay` has no effect without `cache`")
-    paths = console.locate_models(models, "lm")
-    request = MixtureRequest(paths, None, options.cache, options.cache_decay)
+    model_paths = console.locate_models(models, "lm")
+    request = MixtureRequest(model_paths, None, options.cache, options.cache_decay)
     if options.mix is None:
         return request
     return request._replace(weights=parse_weights(options.mix, request.size))
