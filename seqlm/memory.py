@@ -1,9 +1,9 @@
 """Where big arrays are: in memory or, under a limit, in temporary files.
 
-Such a file is mapped, so that an array is an array either way. It is deleted as soon as it is open:
-its space is free again when its arrays are, however the process ends. Pages of a mapped file count
-as memory once they are touched; `release_pages`, called between the blocks of a pass, returns them
-to the system near the limit.
+Such a file is memory-mapped, so that its arrays are used like any other. It is unlinked right after
+it is opened: its space is freed when the last array on it is released, however the process ends.
+Pages of a mapped file count as memory once they are touched; `release_pages`, called between the
+blocks of a pass, returns them to the system near the limit.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Memory:
     def _disk_error(self, error: OSError) -> SeqlmError:
         folder = self.folder or tempfile.gettempdir()
         return SeqlmError(
-            f"{folder}: {error.strerror}; `memory` keeps in this folder what exceeds the limit"
+            f"{folder}: {error.strerror}; data beyond the `memory` limit is stored in this folder"
         )
 
 

@@ -36,7 +36,7 @@ from seqlm.counting.tables.from_rows import IncompleteNGram, from_rows
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, UsageError
 from seqlm.models.ngram.scrambling import scramble_ids
-from seqlm.models.ngram.table import NGramTable, pack_keys, spell
+from seqlm.models.ngram.table import NGramTable, pack_keys, words_of_range
 from seqlm.progress import Progress, silent
 from seqlm.runs.durable_files import write_pieces
 from seqlm.text.corpus import apply_id_mapping, hash_blocks, id_mapping, split_into_chunks
@@ -109,7 +109,7 @@ def _lines_of_tables(
             word_rank = rank_of_scrambled.take(words[row])
             order = pack_keys(owner, word_rank).argsort()
             rows[grams], new_words[grams] = row[order], word_rank[order]
-            first_rows, *ranks = spell(levels, grams.start, grams.stop)
+            first_rows, *ranks = words_of_range(levels, grams.start, grams.stop)
             ngrams = np.stack([first_ranks.take(first_rows), *ranks], 1)
             yield types.format_lines(ngrams, counts[rows[grams]])
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from seqlm.counting.tables.ngrams import NGrams
-from seqlm.models.ngram.table import segment_sum, start_rows, walk
+from seqlm.models.ngram.table import match_ngrams, segment_sum, start_rows
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import one_thread
 
@@ -42,7 +42,7 @@ def look_up_counts(
     history_totals = [segment_sum(table.counts, table.first) for table in tables]  # (H,) each, C
     state, done = start_rows(1, order, device), 0
     for part in tokens.split(1 << 16):
-        matches, state = walk(above, state, part[None], vocab_size, context == "sentence")
+        matches, state = match_ngrams(above, state, part[None], vocab_size, context == "sentence")
         block = slice(done, done + len(part))
         for k, (context_row, row) in enumerate(matches, 1):
             if len(tables[k].counts) == 0:  # no line is that long

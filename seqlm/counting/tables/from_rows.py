@@ -24,7 +24,7 @@ import torch
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
 from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
-from seqlm.models.ngram.table import first_of_equals, pack_keys, spell, unpack_keys
+from seqlm.models.ngram.table import first_of_equals, pack_keys, unpack_keys, words_of_range
 
 STRETCH = 1 << 20
 """N-grams looked up at a time."""
@@ -64,7 +64,7 @@ def to_rows(
     start, stop, _ = rows.indices(len(tables[k - 1].words))
     on_cpu = [counts.table.cpu() for counts in tables[1:k]]
     ids = np.empty((max(stop - start, 0), k), np.int32)
-    ids[:, 0], *words = spell(on_cpu, start, stop)
+    ids[:, 0], *words = words_of_range(on_cpu, start, stop)
     id_of = unscramble_ids(torch.arange(vocab_size), vocab_size).int().numpy()
     for j, column in enumerate(words, 1):
         ids[:, j] = id_of.take(column)

@@ -1,8 +1,13 @@
 """Every distinct n-gram of a text, order by order, and how often each occurs.
 
-The row of an n-gram is its rank by (row of its context, last word), so that one order follows from
-the one below: take the positions of the text in the order of the (k-1)-grams that end there, step
-each on by one word, and sort. Of `the cat the cat </s>`, with `</s>` as position 0 before it:
+The row of an n-gram is its rank by (row of its context, last word). Each order is made from the one
+below:
+
+    1. Take the positions of the text in the order of the (k-1)-grams that end there.
+    2. Move each position on by one word.
+    3. Sort by (row of the (k-1)-gram, word): equal keys are one k-gram, and their number its count.
+
+For the text `the cat the cat </s>`, with `</s>` as position 0 before it:
 
     n-gram      ends at       n-gram         ends at        ids: </s> 1, cat 2, the 3
     </s> the    1             </s> the cat   2
@@ -142,8 +147,8 @@ class _Frontier:
     def drop_ended(self, last: Tensor, lines_end: bool) -> None:
         """Keeps the positions that another word follows, in the line if `lines_end`.
 
-        `last` (H,) is the last word of each n-gram of the order just counted. As a context of one
-        word `</s>` is no end but a start, so that lines first end contexts of two.
+        `last` (H,) is the last word of each n-gram of the order just counted. `lines_end` is
+        False after order 1, whose `</s>` is the context in which the next line begins.
         """
         continues = torch.empty(len(self.positions), dtype=torch.bool, device=self.positions.device)
 

@@ -107,7 +107,7 @@ def token_log_probs(model: Translator, state: State, tokens: Tensor) -> Tensor:
 
 
 def forced_attention(model: Translator, state: State, tokens: Tensor) -> Tensor | None:
-    """(B, T, S) attention behind each of `tokens` (B, T); None where the model has none."""
+    """(B, T, S) attention that predicts each of `tokens` (B, T); None if the model has none."""
     steps = [model.alignment(state)]  # (B, S) each
     for token in tokens[:, :-1].unbind(1):
         state = model.advance(state, token[:, None])

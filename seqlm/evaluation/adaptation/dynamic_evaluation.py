@@ -142,7 +142,7 @@ class FeatureReader:
                 parameter.addcdiv_(gradient, scale, value=-self.rule.lr)
 
     def _start_segment(self, cache: State) -> None:
-        """Goes on behind a whole segment, whose last token is the first that the next one reads."""
+        """Continues after a segment, whose last token is the first that the next one reads."""
         context_length = self.network.context_length
         self.consumed += self.segment
         self.network_cache, self.unfinished = cache, 0

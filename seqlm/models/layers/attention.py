@@ -77,12 +77,12 @@ class KVCache(NamedTuple):
 class KVBuffer:
     """Buffers (B, G, C, d) for keys and values, whose first `filled` positions are written.
 
-    Caches that come from one another share a buffer: each is a view of the positions it has read.
-    A cache that has read all the filled positions may write the next ones. An older cache, from
-    which another has gone on, copies its positions into a buffer of its own. So does a cache whose
-    tensors are views of something else, as `select` leaves them; its new buffer has no free
-    positions, since a beam would leave it at the next step. A full buffer is copied to a larger
-    one, with C from 64 by doubling.
+    The buffer owns the memory. Caches that come from one another share a buffer: each is a view of
+    the positions that it has read. A cache that has read all the filled positions may write the
+    next ones. A cache that another one has already extended copies its positions to a new buffer.
+    So does a cache after `select`; its new buffer gets no free positions, because beam search
+    reorders it again at the next step. A full buffer is copied to one of twice its size; the first
+    has C = 64.
     """
 
     def __init__(self, cache: KVCache, capacity: int) -> None:

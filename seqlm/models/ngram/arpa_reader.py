@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from seqlm.errors import DataError, ModelError
-from seqlm.models.ngram.arpa_parser import FieldLines, Part, parse_numbers, parts, split_fields
+from seqlm.models.ngram.arpa_fields import FieldLines, Part, parse_numbers, parts, split_fields
 from seqlm.models.ngram.arpa_tables import RepeatedNGram, TableBuilder
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.progress import Progress, silent
@@ -92,7 +92,7 @@ class Reader:
                 tables.add(words, log_prob, backoff)
             except RepeatedNGram as repeated:
                 second, first = line[repeated.second], line[repeated.first]
-                raise self.fault(second, f"the n-gram of line {first} again") from None
+                raise self.fault(second, f"duplicate of the n-gram in line {first}") from None
         self.section = "\\end\\"
         self.expect(self.section)
         for part in self.until_marker():
@@ -237,7 +237,7 @@ class Reader:
             for field, line in zip((lines.first_fields + 1).tolist(), number.tolist(), strict=True):
                 word = lines.text(field)
                 if word in rows:
-                    raise self.fault(line, f"{quoted(word)} again")
+                    raise self.fault(line, f"duplicate unigram {quoted(word)}")
                 try:
                     word.decode()
                 except UnicodeDecodeError:

@@ -32,8 +32,8 @@ from seqlm.models.ngram.table import (
     TaggedKeys,
     first_of_equals,
     pack_keys,
-    spell_rows,
     unpack_keys,
+    words_of_rows,
 )
 
 
@@ -154,7 +154,7 @@ def fill_in_probabilities(model: NGramModel, k: int) -> None:
     rows = log_prob.isnan().nonzero()[:, 0]  # (Q,)
     if len(rows) == 0:
         return
-    _, *words = spell_rows(tables, rows)
+    _, *words = words_of_rows(tables, rows)
     ids = unscramble_ids(torch.stack(words, 1), model.config.vocab_size)  # (Q, k-1), without h_1
     no_history = torch.full((len(rows), model.config.order - 1), -1, dtype=torch.int32)
     lower, _ = model.score(NGramState(no_history), ids)

@@ -35,7 +35,7 @@ from seqlm.errors import ModelError
 from seqlm.models.ngram.arpa_reader import BOS, LOG_ZERO
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.scrambling import scramble_ids
-from seqlm.models.ngram.table import NGramTable, spell
+from seqlm.models.ngram.table import NGramTable, words_of_range
 from seqlm.progress import Progress, silent
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
@@ -183,7 +183,7 @@ def format_lines(
     if numbers.ids is not None:
         columns.append(pool.first_words.take(numbers.ids[start:stop]))
     else:
-        first, *words = spell(tables, start, stop)
+        first, *words = words_of_range(tables, start, stop)
         begin = len(pool.first_words.start) - 1  # `</s>` as a first word is the start of a line
         columns.append(pool.first_words.take(np.where(first == EOS, begin, first)))
         columns += [pool.words.take(word) for word in words]

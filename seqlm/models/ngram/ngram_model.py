@@ -26,7 +26,7 @@ from seqlm.models.base import LanguageModel
 from seqlm.models.config.ngram_config import NGramConfig
 from seqlm.models.ngram.masks import indices
 from seqlm.models.ngram.scrambling import unscramble_ids
-from seqlm.models.ngram.table import Matches, NGramTable, start_rows, walk
+from seqlm.models.ngram.table import Matches, NGramTable, match_ngrams, start_rows
 from seqlm.threads import one_thread, parallel_map
 
 CHUNK = 1 << 18
@@ -149,7 +149,7 @@ class NGramModel(LanguageModel):
     def _walk(self, state: NGramState, tokens: Tensor) -> tuple[list[Matches], NGramState]:
         """The matches of orders 2 … n for `tokens` (B, T), and the state after them."""
         size = self.config.vocab_size
-        matches, rows = walk(self.tables(), state.rows, tokens, size, self.resets_at_eos)
+        matches, rows = match_ngrams(self.tables(), state.rows, tokens, size, self.resets_at_eos)
         return matches, NGramState(rows)
 
 

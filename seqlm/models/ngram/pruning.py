@@ -1,4 +1,4 @@
-"""Entropy pruning (Stolcke, 1998): removes the n-grams whose loss changes the model least.
+"""Entropy pruning (Stolcke, 1998): removes the n-grams whose removal changes the model least.
 
 Without hw, p(w | h) comes from the shorter history, and the backoff weight of h grows from α to α':
 
@@ -27,7 +27,7 @@ from torch import Tensor
 from seqlm.errors import UsageError
 from seqlm.models.ngram.ngram_model import NGramModel, NGramState
 from seqlm.models.ngram.scrambling import unscramble_ids
-from seqlm.models.ngram.table import row_contexts, segment_sum, spell
+from seqlm.models.ngram.table import row_contexts, segment_sum, words_of_range
 from seqlm.progress import Progress, silent
 from seqlm.threads import one_thread
 
@@ -69,7 +69,9 @@ def prune_to_size(model: NGramModel, ngrams: int) -> NGramModel:
     """
     vocab_size = model.config.vocab_size
     if ngrams < vocab_size:
-        raise UsageError(f"`prune_to={ngrams}`: the {vocab_size:,} single words alone are more")
+        raise UsageError(
+            f"`prune_to={ngrams}`: it must be at least {vocab_size:,}, the number of unigrams"
+        )
     if ngrams >= sum(model.config.rows):
         return model
     growths = perplexity_growth(model)
@@ -93,9 +95,9 @@ def perplexity_growth(model: NGramModel) -> list[Tensor]:
         n, m = _remainder(p, first), _remainder(lower_p, first)  # (H,)
         new_log_α = (n[contexts] + p).log() - (m[contexts] + lower_p).log()  # (U,)
         n_term = n[contexts] * (new_log_α - (n.log() - m.log())[contexts])
-        n_term = n_term.nan_to_num()  # 0 where N is
+        n_term = n_term.nan_to_num()  # 0 where N is 0
         divergence = -history[contexts].exp() * (p * (lower_log_p + new_log_α - log_p) + n_term)
-        growths.append(torch.expm1(divergence).nan_to_num(nan=0.0))  # 0 where p is
+        growths.append(torch.expm1(divergence).nan_to_num(nan=0.0))  # 0 where p is 0
         history = history[contexts] + log_p
     for k in range(len(growths) - 1, 0, -1):
         contexts = row_contexts(model.order(k + 1).first.long())
@@ -118,7 +120,11 @@ def ngram_blocks(model: NGramModel, k: int) -> Iterator[tuple[slice, Tensor]]:
     tables, rows = [table.cpu() for table in model.tables(k)], model.config.rows[k - 1]
     for start in range(0, rows, BLOCK):
         stop = min(start + BLOCK, rows)
-        ids = torch.from_numpy(np.stack(spell(tables, start, stop), 1)).to(model.device).long()
+        ids = (
+            torch.from_numpy(np.stack(words_of_range(tables, start, stop), 1))
+            .to(model.device)
+            .long()
+        )
         ids[:, 1:] = unscramble_ids(ids[:, 1:], model.config.vocab_size)
         yield slice(start, stop), ids
 

@@ -257,13 +257,13 @@ def segment_sum(values: Tensor, first: Tensor, dtype: torch.dtype = torch.int64)
 # ----------------------------------------------------------------------------------- all orders
 
 
-def spell(tables: Sequence[NGramTable], start: int, stop: int) -> list[np.ndarray]:
+def words_of_range(tables: Sequence[NGramTable], start: int, stop: int) -> list[np.ndarray]:
     """The words of rows `start` to `stop` of order k, given the `tables` of orders 2 … k.
 
     Returns k columns (U,) int32: the ids of the first words, then the scrambled words. The tables
     have to be on the CPU.
 
-    >>> [column.tolist() for column in spell([BIGRAMS], 1, 4)]  # the cat, the dog, cat sat
+    >>> [column.tolist() for column in words_of_range([BIGRAMS], 1, 4)]  # the cat, the dog, cat sat
     [[2, 2, 3], [3, 4, 5]]
     """
     columns: list[np.ndarray] = []
@@ -272,7 +272,7 @@ def spell(tables: Sequence[NGramTable], start: int, stop: int) -> list[np.ndarra
         first, words = table.first.numpy(), table.words.numpy()[start:stop]
         columns.append(words if position is None else words.take(position))
         if start < stop:
-            # The contexts of a stretch are a stretch, each as often as it has rows in this one.
+            # The contexts of a range are a range, each repeated by the number of its rows here.
             ends = np.array([start, stop - 1], first.dtype)  # another type would copy `first`
             low, high = (np.searchsorted(first, ends, side="right") - 1).tolist()
             sizes = np.diff(first[low : high + 2].clip(start, stop))
@@ -284,10 +284,10 @@ def spell(tables: Sequence[NGramTable], start: int, stop: int) -> list[np.ndarra
     return [(position + start).astype(np.int32), *reversed(columns)]
 
 
-def spell_rows(tables: Sequence[NGramTable], rows: Tensor) -> list[Tensor]:
-    """The words of any `rows` (U,) of order k, as from `spell`, with a search for each context.
+def words_of_rows(tables: Sequence[NGramTable], rows: Tensor) -> list[Tensor]:
+    """The words of any `rows` (U,) of order k, with a search for the context of each.
 
-    >>> [column.tolist() for column in spell_rows([BIGRAMS], torch.tensor([4, 1]))]
+    >>> [column.tolist() for column in words_of_rows([BIGRAMS], torch.tensor([4, 1]))]
     [[4, 2], [5, 3]]
     """
     columns: list[Tensor] = []
@@ -305,13 +305,13 @@ class Matches(NamedTuple):
 
 
 def start_rows(batch_size: int, order: int, device: torch.device) -> Tensor:
-    """(B, n-1) int32, the state of `walk` at the start of a text: after one `</s>`."""
+    """(B, n-1) int32, the state of `match_ngrams` at the start of a text: after one `</s>`."""
     rows = torch.full((batch_size, order - 1), -1, dtype=torch.int32, device=device)
     rows[:, :1] = EOS
     return rows
 
 
-def walk(
+def match_ngrams(
     tables: Sequence[NGramTable],
     rows: Tensor,
     tokens: Tensor,
@@ -325,7 +325,7 @@ def walk(
     but as its first or last word.
 
     >>> rows, tokens = start_rows(1, 2, torch.device("cpu")), torch.tensor([[2, 4, 3]])
-    >>> matches, rows = walk([BIGRAMS], rows, tokens, 6, resets_at_eos=True)  # the dog cat
+    >>> matches, rows = match_ngrams([BIGRAMS], rows, tokens, 6, resets_at_eos=True)  # the dog cat
     >>> matches[0].rows.tolist(), rows.tolist()
     ([[0, 2, -1]], [[3]])
     """

@@ -1,4 +1,4 @@
-"""The sampled softmax (Bengio & Senécal 2008; Jean et al. 2015): trained against few words.
+"""The sampled softmax (Bengio & Senécal 2008; Jean et al. 2015): trained on a small sample.
 
     z_y          logit of the target          w_1 .. w_S    words drawn from q
     Z^ = exp z_y + sum_{s: w_s != y} exp(z_{w_s}) / (S q(w_s))        E[Z^] = Z

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.errors import ModelError
-from seqlm.models.ngram import arpa_parser, table
-from seqlm.models.ngram.arpa_parser import NUMBER, parse_numbers, split_fields
+from seqlm.models.ngram import arpa_fields, table
+from seqlm.models.ngram.arpa_fields import NUMBER, parse_numbers, split_fields
 from seqlm.models.ngram.arpa_reader import read_arpa
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text import reading
@@ -398,10 +398,10 @@ WRONG = {
         ("-0.25\n", "100\n"),
         "line 16, \\2-grams: the log10 backoff '100' is too large",
     ),
-    "a word twice": (("\told\t", "\tfrog\t"), "line 12, \\1-grams: 'frog' again"),
+    "a word twice": (("\told\t", "\tfrog\t"), "line 12, \\1-grams: duplicate unigram 'frog'"),
     "an n-gram twice": (
         ("old frog\t", "frog  frog\t"),
-        "line 19, \\2-grams: the n-gram of line 17 again",
+        "line 19, \\2-grams: duplicate of the n-gram in line 17",
     ),
     "an unknown word": (
         ("frog heron </s>", "frog Heron </s>"),
@@ -446,7 +446,7 @@ def test_a_file_of_another_kind(text, read, tmp_path):
 
 
 def test_a_line_without_an_end_is_not_read_to_its_end(read, monkeypatch):
-    monkeypatch.setattr(arpa_parser, "LONGEST_LINE", 500)
+    monkeypatch.setattr(arpa_fields, "LONGEST_LINE", 500)
     monkeypatch.setattr(reading, "BLOCK_SIZE", 100)
     read(POND)
     with pytest.raises(ModelError, match=r"pond\.arpa has a line of more than 500 bytes"):

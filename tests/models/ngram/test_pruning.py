@@ -218,7 +218,7 @@ def test_a_model_that_is_small_enough_stays_as_it_is() -> None:
 def test_single_words_are_never_pruned() -> None:
     model = made(order=1)
     assert prune_by_threshold(model, 1.0).config == model.config
-    with pytest.raises(UsageError, match="prune_to 59: the 60 single words alone are more"):
+    with pytest.raises(UsageError, match="prune_to 59: it must be at least 60"):
         prune_to_size(made(), 59)
 
 

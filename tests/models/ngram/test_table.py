@@ -19,14 +19,14 @@ from seqlm.models.ngram.table import (
     NGramTable,
     TaggedKeys,
     context_blocks,
+    match_ngrams,
     pack_keys,
     row_contexts,
     segment_sum,
-    spell,
-    spell_rows,
     start_rows,
     unpack_keys,
-    walk,
+    words_of_range,
+    words_of_rows,
 )
 from seqlm.text.vocabulary import EOS
 from tests.counting import oracle
@@ -93,7 +93,7 @@ def test_an_empty_table_has_no_rows() -> None:
     assert nothing.find(contexts, torch.zeros_like(contexts), V).tolist() == [-1, -1, -1]
     rows, found = nothing.find_sorted(np.array([0, 5]))
     assert (rows.tolist(), found.tolist()) == ([0, 0], [False, False])
-    assert [len(part) for part in spell([nothing], 0, 0)] == [0, 0]
+    assert [len(part) for part in words_of_range([nothing], 0, 0)] == [0, 0]
 
 
 def test_contexts_and_continuations_are_each_other_s_inverse(tables: list[NGramTable]) -> None:
@@ -139,9 +139,12 @@ def test_rows_are_spelled_as_by_the_oracle(
     start = min(start, len(grams[k - 1]))
     stop = min(start + length, len(grams[k - 1]))
     for columns, expected in (
-        (spell(tables[: k - 1], start, stop), grams[k - 1][start:stop]),
+        (words_of_range(tables[: k - 1], start, stop), grams[k - 1][start:stop]),
         (
-            [column.numpy() for column in spell_rows(tables[: k - 1], torch.tensor(rows).long())],
+            [
+                column.numpy()
+                for column in words_of_rows(tables[: k - 1], torch.tensor(rows).long())
+            ],
             [grams[k - 1][row] for row in rows],
         ),
     ):
@@ -156,8 +159,8 @@ def test_a_walk_finds_the_n_grams_of_a_text(
 ) -> None:
     tokens = torch.randint(0, 5, (3, 60))
     rows = start_rows(3, ORDER, torch.device("cpu"))
-    head, state = walk(tables, rows, tokens[:, :25], V, resets_at_eos)
-    tail, state = walk(tables, state, tokens[:, 25:], V, resets_at_eos)
+    head, state = match_ngrams(tables, rows, tokens[:, :25], V, resets_at_eos)
+    tail, state = match_ngrams(tables, state, tokens[:, 25:], V, resets_at_eos)
     for k in range(2, ORDER + 1):
         row_of = {gram: row for row, gram in enumerate(grams[k - 1])}
         found = torch.cat([head[k - 2].rows, tail[k - 2].rows], 1)
