@@ -132,7 +132,7 @@ def test_a_failed_count_leaves_its_place_free(toy, seqlm, workplace, monkeypatch
         (["--smoothing", "jelinek-mercer"], "held-out text: it needs --tune"),
         (
             ["--smoothing", "kneser-ney", "--tune", "x"],
-            "--tune is for --smoothing add-k or jelinek-mercer",
+            "--tune needs --smoothing add-k or jelinek-mercer",
         ),
         (["--prune", "0"], "--prune is 0.0; it must be above 0"),
         (["--prune", "nan"], "--prune is nan; it must be above 0"),
