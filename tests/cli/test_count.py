@@ -281,7 +281,7 @@ def test_pruning_makes_models_smaller_at_a_small_price(toy, seqlm, workplace):
 def test_a_model_cannot_be_pruned_to_less_than_its_words(toy, seqlm, workplace):
     result = seqlm("count", toy.train, "--prune-to", 20, "-o", "run")
     assert (result.code, result.out) == (2, "")
-    assert "--prune-to 20: the" in result.error
+    assert "--prune-to 20: it must be at least" in result.error
     assert "the number of unigrams" in result.error
     assert not (workplace / "run").exists()
 
