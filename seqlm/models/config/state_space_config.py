@@ -86,8 +86,9 @@ class MambaConfig(SelectiveConfig):
 @dataclass(frozen=True)
 class Mamba2Config(SelectiveConfig):
     head_width: int | None = state_space_option(
-        None, "P, inner channels that forget together.",
-        none_text=f"the most up to {MAX_HEAD_WIDTH} that divide them", low=1, high=10**6,
+        None, "Inner channels that share one decay (P, the width of a head).",
+        none_text=f"the largest divisor of the inner channels up to {MAX_HEAD_WIDTH}",
+        low=1, high=10**6,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
