@@ -67,9 +67,12 @@ def spell_plainly(name: str, value: str | None) -> str:
     return name if value is None else f"{name} {value}"
 
 
-def nearest(word: str, names: Iterable[str]) -> str:
-    """'; did you mean X?' with the most similar of `names`, or '' if none is similar."""
-    near = get_close_matches(word, list(names), n=1, cutoff=0.5)
+def nearest(word: str, names: Iterable[str], cutoff: float = 0.5) -> str:
+    """'; did you mean X?' with the most similar of `names`, or '' if none is similar.
+
+    `cutoff` is the least similarity, from 0 to 1.
+    """
+    near = get_close_matches(word, list(names), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -184,7 +184,7 @@ def report(error: Exception) -> int:
         return 2
     if type(error).__name__ == "NoSuchOption":
         option, flags = error.option_name, error.possibilities or []  # type: ignore[attr-defined]
-        return fail(f"no option {option}{nearest(option, flags)}", 2)
+        return fail(f"no option {option}{nearest(option, flags, cutoff=0.7)}", 2)
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         blame_variable(error)
         return fail(error.format_message(), error.exit_code)

@@ -194,7 +194,7 @@ def test_a_recipe_that_is_not_there_is_named(seqlm, toy):
         (["--valid", "-", "-"], "can be read once"),
         (["-", "-"], "which can be read once"),
         (["--device", "abacus"], "no device 'abacus'"),
-        (["--lernrate", "3"], "No such option"),
+        (["--lernrate", "3"], "no option --lernrate"),
     ],
 )  # fmt: skip
 def test_flags_that_mean_nothing_are_a_mistake_of_usage(flags, message, seqlm, toy, workplace):

@@ -180,7 +180,7 @@ def test_several_files_are_one_text(trained, pairs, workplace):
         (["--source", "S", "--target", "T", "--schedule", "plateau"], "needs validation text"),
         (["--source", "S", "--target", "T", "--arch", "mamba"], "--arch is 'mamba'"),
         (["--source", "S", "--target", "T", "--vocab", "x", "--separate-vocab"],
-         "vocabulary as it is"),
+         "cannot be combined with --vocab"),
     ],
 )  # fmt: skip
 def test_flags_that_mean_nothing_are_a_mistake_of_usage(flags, message, seqlm, pairs, workplace):

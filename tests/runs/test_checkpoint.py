@@ -416,7 +416,7 @@ KILLED = """
     from tests.runs.test_checkpoint import save, value, load_training
     from seqlm.runs.run_folder import RunFolder
 
-    run, rng, last = RunFolder(Path({path!r})), random.Random(1), 0
+    run, rng, last = RunFolder(Path({path!r})), random.Random(1), 3  # the step that is there
     for kill in range(25):
         child = os.fork()
         if child == 0:
