@@ -4,8 +4,9 @@
 translates. `import seqlm` imports no torch: what needs it imports it.
 """
 
-from seqlm.api import Evaluation, Model, count, load, mix, resume, train
+from seqlm.api import count, load, mix, resume, train
 from seqlm.errors import DataError, ModelError, SeqlmError, UsageError
+from seqlm.model import Evaluation, Model
 from seqlm.version import __version__
 
 __all__ = [

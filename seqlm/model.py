@@ -1,0 +1,278 @@
+"""A model ready for use: what `seqlm.load`, `count`, `train` and `mix` return."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+from seqlm.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from seqlm.decoding.next_token import NextToken
+    from seqlm.decoding.text_generation import Continuation
+    from seqlm.decoding.translation.translation_search import TranslatedLine
+    from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
+    from seqlm.evaluation.surprisal import TokenSurprisal
+    from seqlm.models.base import SequenceModel
+    from seqlm.runs.load_model import LoadedModel, LoadedTranslator
+    from seqlm.text.tokenizer import Tokenizer
+
+StrPath = str | os.PathLike[str]
+
+
+def paths(files: StrPath | Sequence[StrPath]) -> list[str]:
+    return [
+        os.fspath(file) for file in ([files] if isinstance(files, str | os.PathLike) else files)
+    ]
+
+
+class Evaluation(NamedTuple):
+    """Figures of a model on a text, and what they depend on."""
+
+    figures: dict[str, float]
+    """The value of each metric."""
+    signature: str
+    """What the figures depend on: two can be compared where all but the model agrees."""
+    tokens: int
+    """The number of tokens, `</s>` included."""
+    lines: int
+    """The number of lines."""
+    oov: int
+    """The number of tokens outside the vocabulary."""
+
+
+class Model:
+    """A language model, a mixture of several, or a translator, ready for use.
+
+    Made by `load`, `count`, `train` and `mix`. A method that the model does not have, such as
+    `translate` of a language model, raises ModelError.
+    """
+
+    def __init__(self, loaded: Sequence[LoadedModel], mixture: LoadedMixture | None = None) -> None:
+        self.loaded = list(loaded)
+        """The models that it consists of: one, or those of a mixture or an ensemble."""
+        self._mixture = mixture
+
+    def __repr__(self) -> str:
+        return f"seqlm.Model({', '.join(str(loaded.path) for loaded in self.loaded)})"
+
+    # -- what it is
+
+    @property
+    def task(self) -> str:
+        """'lm' or 'translation'."""
+        return self.loaded[0].config.task
+
+    @property
+    def arch(self) -> str:
+        """The architecture, such as 'ngram' or 'lstm'; of a mixture, that of the first model."""
+        return self.loaded[0].config.arch
+
+    @property
+    def context(self) -> str:
+        """What the model sees before a line: 'sentence', 'carried' or 'window'."""
+        return self.loaded[0].config.context
+
+    @property
+    def path(self) -> Path:
+        """The run folder or the ARPA file; of a mixture, that of the first model."""
+        return self.loaded[0].path
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text <-> ids; of a translator, that of the target."""
+        return self.loaded[0].tokenizer
+
+    @property
+    def weights(self) -> list[float]:
+        """The weights of a mixture; [1.0] of one model."""
+        return list(self.mixture.weights)
+
+    @property
+    def signature(self) -> str:
+        """What the figures of this language model depend on."""
+        from seqlm.evaluation.signature import language_model_signature
+
+        return language_model_signature(self.mixture)
+
+    @property
+    def mixture(self) -> LoadedMixture:
+        """The language model as `seqlm.evaluation` takes it. Errors: ModelError of a translator."""
+        if self.task != "lm":
+            raise ModelError(f"{self.path} is a translator, and this needs a language model")
+        if self._mixture is None:
+            from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
+
+            self._mixture = LoadedMixture.of(self.loaded)
+        return self._mixture
+
+    @property
+    def model(self) -> SequenceModel:
+        """The PyTorch module underneath; of a mixture or an ensemble, one that combines them."""
+        if len(self.loaded) == 1:
+            return self.loaded[0].model
+        return self.translator.model if self.task == "translation" else self.decoder
+
+    @property
+    def decoder(self) -> Any:
+        """The language model as decoders take it: it reads on past its context length."""
+        return self.mixture.as_language_model()
+
+    @property
+    def translator(self) -> LoadedTranslator:
+        """Errors: ModelError where this is a language model."""
+        from seqlm.runs.load_model import combine_translators
+
+        return combine_translators(self.loaded)
+
+    # -- scores
+
+    @overload
+    def score(self, text: str) -> float: ...  # type: ignore[overload-overlap]
+    @overload
+    def score(self, text: Sequence[str]) -> list[float]: ...
+    def score(self, text: str | Iterable[str]) -> float | list[float]:
+        """The natural logarithm of the probability of a text, or of each of several.
+
+        The end of a line is part of it, and every line starts afresh.
+        Errors: DataError on a literal `<s>` or `</s>` among words.
+        """
+        from seqlm.evaluation.mixtures.mixture_scoring import score_lines
+
+        texts = [text] if isinstance(text, str) else list(text)
+        lines_of_texts = [text.removesuffix("\n").split("\n") for text in texts]
+        scores = iter(
+            score_lines(self.line_by_line(), (line for lines in lines_of_texts for line in lines))
+        )
+        sums = [sum(next(scores) for _ in lines) for lines in lines_of_texts]
+        return sums[0] if isinstance(text, str) else sums
+
+    def surprisal(self, texts: str | Iterable[str]) -> list[TokenSurprisal]:
+        """A row for each token of the texts: sentence_id, token_id, token, surprisal (bits), oov,
+        start, end, order. Every line is a sentence, and starts afresh.
+
+        Errors: DataError on a literal `<s>` or `</s>` among words.
+        """
+        from seqlm.evaluation.surprisal import line_surprisals
+
+        texts = [texts] if isinstance(texts, str) else texts
+        lines = (line for text in texts for line in text.removesuffix("\n").split("\n"))
+        return list(line_surprisals(self.line_by_line(), lines))
+
+    def line_by_line(self) -> LoadedMixture:
+        """The models with every line starting afresh, whatever the context of their runs."""
+        return self.mixture.line_by_line()
+
+    def perplexity(self, files: StrPath | Sequence[StrPath]) -> float:
+        """The perplexity of a text in files, OOVs and `</s>` included, as `seqlm eval` prints it.
+
+        The text is read in the context of the run. Errors: DataError, ModelError.
+        """
+        return self.evaluate(files).figures["ppl"]
+
+    def evaluate(
+        self, files: StrPath | Sequence[StrPath], metrics: Sequence[str] = ("ppl",)
+    ) -> Evaluation:
+        """The `metrics` of a text in files, in the context of the run, as `seqlm eval` has them.
+
+        Errors: UsageError for a metric; DataError for the text; ModelError where the model gives
+        scores instead of probabilities.
+        """
+        from seqlm.evaluation.evaluate import evaluate_language_model
+        from seqlm.evaluation.metrics import select_metrics
+
+        chosen = select_metrics(metrics, "lm", has_oracle=False)
+        for loaded in self.mixture.models:
+            if not loaded.model.normalized:
+                raise ModelError(f"{loaded.path} gives scores, not probabilities")
+        result = evaluate_language_model(self.mixture, paths(files), chosen)
+        tally = result.tally
+        return Evaluation(result.values, result.signature, tally.tokens, tally.lines, tally.oov)
+
+    # -- text
+
+    def next(self, prefix: str = "", k: int = 10) -> list[NextToken]:
+        """The `k` most probable tokens after `prefix`, most probable first.
+
+        Errors: DataError on a literal `<s>` or `</s>` among words.
+        """
+        from seqlm.decoding.next_token import next_tokens
+
+        return next_tokens(self.decoder, self.tokenizer, prefix, k)
+
+    def sample(self, n: int = 1, prompt: str = "", **settings: Any) -> list[str]:
+        """`n` samples that go on from `prompt`.
+
+        `settings` are those of `seqlm sample`: `temperature`, `top_k`, `top_p`, `min_p`, `seed`,
+        `max_tokens`, … Equal seeds give equal samples. Errors: UsageError, DataError.
+        """
+        from seqlm.decoding.decoding_settings import GenerationSettings
+        from seqlm.decoding.text_generation import sample_texts
+        from seqlm.settings import make_settings
+
+        chosen = make_settings(GenerationSettings, {"num_samples": n, **settings})
+        texts = sample_texts(self.decoder, self.tokenizer, [prompt], chosen)
+        return [text.removesuffix("\n") for text in texts]
+
+    def search(
+        self, prompt: str = "", beam: int = 5, nbest: int = 1, **settings: Any
+    ) -> list[Continuation]:
+        """The `nbest` most probable continuations of `prompt` that a beam finds, best first, each
+        with its text, log_prob and score.
+
+        `settings` are those of `seqlm sample --beam`. Errors: UsageError, DataError.
+        """
+        from seqlm.decoding.decoding_settings import GenerationSettings
+        from seqlm.decoding.text_generation import search_continuations
+        from seqlm.settings import make_settings
+
+        chosen = make_settings(GenerationSettings, {"beam": beam, "nbest": nbest, **settings})
+        (continuations,) = search_continuations(self.decoder, self.tokenizer, [prompt], chosen)
+        return [
+            continuation._replace(text=continuation.text.removesuffix("\n"))
+            for continuation in continuations
+        ]
+
+    def embed(self, text: str) -> np.ndarray:
+        """(T, D) float32, the features of a network after each of the T tokens of `text`.
+
+        Errors: ModelError where the model is no network, or reads no more than so many tokens.
+        """
+        from seqlm.evaluation.features import token_features
+
+        if len(self.loaded) > 1:
+            raise ModelError("a mixture has no features of its own: embed with one of its models")
+        return token_features(self.loaded[0], text)
+
+    # -- translations
+
+    @overload
+    def translate(self, text: str, **settings: Any) -> str: ...
+    @overload
+    def translate(self, text: Iterable[str], **settings: Any) -> list[str]: ...
+    def translate(self, text: str | Iterable[str], **settings: Any) -> str | list[str]:
+        """The best translation of a line, or of each of several.
+
+        `settings` are those of `seqlm translate`: `beam`, `length_penalty`, …
+        Errors: ModelError where this is a language model; UsageError.
+        """
+        lines = [text] if isinstance(text, str) else text
+        best = [translated.best.text for translated in self.translations(lines, **settings)]
+        return best[0] if isinstance(text, str) else best
+
+    def translations(self, lines: Iterable[str], **settings: Any) -> Iterator[TranslatedLine]:
+        """The `nbest` translations of each line, each with its text, log_prob, score and, with
+        `align=True`, its attention. Lines are read ahead in batches.
+
+        Errors: as `translate`.
+        """
+        from seqlm.decoding.decoding_settings import TranslationSettings
+        from seqlm.decoding.translation.translation_search import translate
+        from seqlm.settings import make_settings
+
+        chosen = make_settings(TranslationSettings, settings)
+        return translate(*self.translator, lines, chosen)
