@@ -15,6 +15,11 @@ The layer (figure 3; section 3.6 for the rank R of Δ):
     Δ        = softplus(W_Δ δ + b_Δ)
     layer(u) = W_out (y * silu(z))
 
+The output of a fresh layer is small, as a product of x and z without a norm. Embeddings therefore
+begin with a standard deviation of about .02, as in the authors' code: if they are larger, the first
+steps of training make up for it with weights so large that the layers' outputs explode (Penn
+Treebank, 120 steps: 6.44 nats a token with the scale sqrt(D) of the other models, 5.96 with .3).
+
 A begins as -(1 .. N) in each channel (S4D-Real), b_Δ so that softplus(b_Δ) is log-uniform in
 [.001, .1]. A_log, D and b_Δ have no weight decay.
 
@@ -53,6 +58,8 @@ from seqlm.models.language.state_space import (
 from seqlm.models.layers.depthwise_conv import depthwise_conv
 from seqlm.models.layers.linear import Linear
 
+EMBEDDING_SCALE = 0.3
+"""What embeddings, which are drawn from U(+-0.1), are multiplied by."""
 SAVE_EVERY = 8
 """Steps from one state that the scan keeps for its backward pass to the next."""
 NUMBERS_AT_ONCE = 1 << 22
@@ -239,6 +246,9 @@ class Mamba(StateSpaceModel):
     def __init__(self, config: MambaConfig) -> None:
         layers = (MambaLayer(config) for _ in range(config.layers))
         super().__init__(config, layers, rms_norm)
+
+    def embedding_scale(self) -> float:
+        return EMBEDDING_SCALE
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """A_log is a matrix that does not decay."""

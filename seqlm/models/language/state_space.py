@@ -11,12 +11,13 @@ is one number for many channels and the scan becomes a product of matrices.
 
 The layers stand in a residual stack (He et al. 2016) with the norm inside the branch:
 
-    r_0 = sqrt(D) E[tokens]
+    r_0 = s E[tokens]
     r_i = r_{i-1} + layer_i(norm_i(r_{i-1}))
     features = norm(r_N)
 
-E is drawn from U(+-0.1) and multiplied by sqrt(D), so that r_0 is about as large as a layer's
-output. Dropout masks are the same at all steps (locked).
+E is drawn from U(+-0.1). The scale s makes r_0 about as large as the output of a fresh layer: it is
+sqrt(D), except in Mamba, whose layers begin with small outputs. Dropout masks are the same at all
+steps (locked).
 
 B rows · T tokens · D width
 """
@@ -74,11 +75,15 @@ class StateSpaceModel(LanguageNetwork):
         layers = cast(Iterable[StateSpaceLayer], self.layers)
         return tuple(layer.initial_state(rows) for layer in layers)
 
+    def embedding_scale(self) -> float:
+        """s, by which embeddings are multiplied."""
+        return math.sqrt(self.config.width)
+
     def forward(self, tokens: Tensor, cache: tuple[State, ...]) -> NetworkOutput:
         """`cache`: the state of each layer."""
         config, embedding = self.config, self.input_embedding()
         r = embed(tokens, embedding, config.dropout_embedding, self.training)  # (B, T, D)
-        r = locked_dropout(math.sqrt(config.width) * r, config.dropout_input, self.training)
+        r = locked_dropout(self.embedding_scale() * r, config.dropout_input, self.training)
         states = []
         for layer, norm, state in zip(self.layers, self.norms, cache):
             y, state = layer(norm(r), state)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +9,7 @@ from torch.nn.functional import silu, softplus
 
 from seqlm.models.config.state_space_config import MambaConfig
 from seqlm.models.language.mamba import (
+    EMBEDDING_SCALE,
     SAVE_EVERY,
     Mamba,
     MambaLayer,
@@ -110,7 +109,7 @@ def test_the_network_is_its_equations():
     model = build()
     tokens = torch.randint(11, (B, 5))
     features, states, *_ = model(tokens, model.initial_cache(B))
-    r = math.sqrt(D) * model.output_layer.weight[tokens]
+    r = EMBEDDING_SCALE * model.output_layer.weight[tokens]
     for layer, norm, found in zip(model.layers, model.norms, states, strict=True):
         y, after = slowly(layer, rms(r, norm.weight), layer.initial_state(B))
         torch.testing.assert_close(found, after)

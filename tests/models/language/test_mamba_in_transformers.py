@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
@@ -33,7 +31,7 @@ def randomized(model: StateSpaceModel) -> StateSpaceModel:
 def shared_weights(model: StateSpaceModel) -> dict[str, Tensor]:
     """What both forms of Mamba have, under the names of transformers."""
     weights = {
-        "backbone.embeddings.weight": math.sqrt(D) * model.embedding,
+        "backbone.embeddings.weight": model.embedding_scale() * model.embedding,
         "backbone.norm_f.weight": model.norm.weight,
         "lm_head.weight": model.output_layer.weight,
     }
