@@ -58,7 +58,7 @@ def evaluate(flags: typer.Context, **values: Any) -> None:
     with --source and --target, print those of a translator, or of an ensemble.
 
     One metric is printed as a number alone, and several with a line for each. A signature on stderr
-    says what the figures depend on: only figures of equal signatures can be compared.
+    says what the figures depend on: two can be compared where all but the model agrees.
     """
     common = make_group(EvalOptions, values)
     console.check_choice("errors", common.errors, ("strict", "replace"))

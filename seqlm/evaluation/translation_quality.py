@@ -22,7 +22,7 @@ from seqlm.errors import UsageError
 
 
 class Score(NamedTuple):
-    """A number, and what it depends on: only numbers of equal signatures can be compared."""
+    """A number, and what it depends on: two can be compared where all but the model agrees."""
 
     value: float
     signature: str
