@@ -33,6 +33,8 @@ from tests.models.arpa_oracle import (
     write_slowly,
 )
 
+Read = Callable[[bytes], tuple[NGramModel, Tokenizer]]
+
 FACTS = Path(__file__).parents[2] / "counting" / "facts"
 CORPORA = Path(__file__).parents[3] / "corpora"
 
@@ -69,7 +71,7 @@ WORDS = [b"frog", b"heron", b"old", b"toad"]
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[[bytes], tuple[NGramModel, Tokenizer]]:
+def read(tmp_path: Path) -> Read:
     def read_bytes(text: bytes) -> tuple[NGramModel, Tokenizer]:
         path = tmp_path / "pond.arpa"
         path.write_bytes(text)
@@ -88,9 +90,9 @@ def assert_scores(
     """Lines of up to three words score as the slow way says."""
     for length in range(4):
         for words in itertools.product(of, repeat=length):
-            found, orders = score_line(model, tokenizer, words)
+            scores, orders = score_line(model, tokenizer, words)
             expected, matched = score_line_slowly(grams, words, model.config.order)
-            np.testing.assert_allclose(found, expected, atol=1e-6, rtol=1e-6, err_msg=str(words))
+            np.testing.assert_allclose(scores, expected, atol=1e-6, rtol=1e-6, err_msg=str(words))
             if same_order:
                 assert orders == matched, words
 
@@ -104,7 +106,7 @@ def assert_equal(one: NGramModel, other: NGramModel) -> None:
 # ------------------------------------------------------------------------------------------ forms
 
 
-def test_a_file_scores_as_the_slow_parser_says(read):
+def test_a_file_scores_as_the_slow_parser_says(read: Read) -> None:
     model, tokenizer = read(POND)
     assert tokenizer.kind == "word"
     assert tokenizer.types == [b"<unk>", b"</s>", b"frog", b"heron", b"old"]
@@ -141,14 +143,14 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_another_form_is_the_same_model(form, read):
+def test_another_form_is_the_same_model(form: str, read: Read) -> None:
     model, tokenizer = read(POND)
     other, same = read(FORMS[form](POND))
     assert_equal(other, model)
     assert same.types == tokenizer.types
 
 
-def test_lines_come_in_any_order_within_a_section(read):
+def test_lines_come_in_any_order_within_a_section(read: Read) -> None:
     sections = POND.split(b"\n\n")
     rng = random.Random(1)
     model, _ = read(POND)
@@ -163,7 +165,7 @@ def test_lines_come_in_any_order_within_a_section(read):
     assert_scores(other, tokenizer, read_slowly(POND))
 
 
-def test_a_file_is_read_in_blocks_of_any_size(read, monkeypatch):
+def test_a_file_is_read_in_blocks_of_any_size(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = read(POND)
     for size in (1, 7, 64):
         monkeypatch.setattr(reading, "BLOCK_SIZE", size)
@@ -172,7 +174,7 @@ def test_a_file_is_read_in_blocks_of_any_size(read, monkeypatch):
             read(POND.replace(b"old frog heron", b"old frog pike"))
 
 
-def test_words_are_any_bytes_between_white_space(read):
+def test_words_are_any_bytes_between_white_space(read: Read) -> None:
     names = ["\N{NO-BREAK SPACE}", "-0.5", "\\end\\", "a\0b", "\u2028", "\x1c", "<UNK>", "x" * 99]
     text = POND
     for old, new in zip(WORDS, names):
@@ -185,13 +187,13 @@ def test_words_are_any_bytes_between_white_space(read):
     assert_scores(model, tokenizer, read_slowly(text), words)
 
 
-def test_unigrams_alone(read):
+def test_unigrams_alone(read: Read) -> None:
     text = b"\\data\\\nngram 1=3\n\\1-grams:\n-0.5 <unk>\n-0.3 </s>\n-0.7 frog\n\\end\\\n"
     model, tokenizer = read(text)
     assert_scores(model, tokenizer, read_slowly(text))
 
 
-def test_an_order_without_n_grams(read):
+def test_an_order_without_n_grams(read: Read) -> None:
     text = POND.replace(b"ngram 3=4", b"ngram 3=0\nngram 4=0")
     text = text[: text.index(b"\\3-grams:")] + b"\\3-grams:\n\n\\4-grams:\n\\end\\\n"
     model, tokenizer = read(text)
@@ -200,19 +202,19 @@ def test_an_order_without_n_grams(read):
 
 
 @pytest.mark.parametrize("fact", ["prose-3", "prose-5", "prose-5-pruned", "short-1", "short-4"])
-def test_files_of_lmplz_score_as_the_slow_parser_says(fact):
+def test_files_of_lmplz_score_as_the_slow_parser_says(fact: str) -> None:
     path = FACTS / f"{fact}.arpa.gz"
     model, tokenizer = read_arpa(path)
     grams = read_slowly(gzip.decompress(path.read_bytes()))
     assert sum(model.config.rows) == len(grams) - 1  # <s>
     for line in (CORPORA / "prose.test.txt").read_bytes().split(b"\n")[:60]:
-        found, orders = score_line(model, tokenizer, line.split())
+        scores, orders = score_line(model, tokenizer, line.split())
         expected, matched = score_line_slowly(grams, line.split(), model.config.order)
-        np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
+        np.testing.assert_allclose(scores, expected, atol=1e-5, rtol=0)
         assert orders == matched
 
 
-def test_kenlm_says_the_same_of_files_of_lmplz(tmp_path):
+def test_kenlm_says_the_same_of_files_of_lmplz(tmp_path: Path) -> None:
     kenlm = pytest.importorskip("kenlm")
     path = tmp_path / "prose-5.arpa"
     path.write_bytes(gzip.decompress((FACTS / "prose-5.arpa.gz").read_bytes()))
@@ -220,12 +222,14 @@ def test_kenlm_says_the_same_of_files_of_lmplz(tmp_path):
     model, tokenizer = read_arpa(path)
     for line in (CORPORA / "prose.test.txt").read_text().split("\n")[:200]:
         expected, lengths, _ = zip(*theirs.full_scores(line), strict=True)
-        found, orders = score_line(model, tokenizer, line.encode().split())
-        np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
+        scores, orders = score_line(model, tokenizer, line.encode().split())
+        np.testing.assert_allclose(scores, expected, atol=1e-5, rtol=0)
         assert orders == list(lengths)
 
 
-def test_sort_keys_too_narrow_for_all_rows_are_sorted_in_chunks(monkeypatch):
+def test_sort_keys_too_narrow_for_all_rows_are_sorted_in_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     path = FACTS / "prose-5.arpa.gz"
     model, _ = read_arpa(path)
     bits = max(model.config.rows).bit_length() + model.config.vocab_size.bit_length()
@@ -235,7 +239,7 @@ def test_sort_keys_too_narrow_for_all_rows_are_sorted_in_chunks(monkeypatch):
 
 
 @given(st.lists(st.from_regex(rb"[+-]?[0-9._]{0,21}([eE][+-]?[0-9]{1,3})?", fullmatch=True)))
-def test_numbers_are_those_of_python(spelled):
+def test_numbers_are_those_of_python(spelled: list[bytes]) -> None:
     lines = split_fields(b" ".join(spelled) + b"\n")
     spelled = b" ".join(spelled).split()
     which = np.arange(len(spelled)) + (lines.first_fields[0] if spelled else 0)
@@ -246,14 +250,14 @@ def test_numbers_are_those_of_python(spelled):
 # -------------------------------------------------------------------------------- what is lacking
 
 
-def pond_without(*gone: str) -> Grams:
+def pond_without(*removed: str) -> Grams:
     grams = read_slowly(POND)
-    for gram in gone:
+    for gram in removed:
         del grams[tuple(gram.encode().split())]
     return grams
 
 
-def test_without_unk_other_words_have_probability_0(read):
+def test_without_unk_other_words_have_probability_0(read: Read) -> None:
     grams = pond_without("<unk>")
     with pytest.warns(UserWarning, match="no <unk>: a word that is not in it has probability 0"):
         model, tokenizer = read(write_slowly(grams))
@@ -261,21 +265,21 @@ def test_without_unk_other_words_have_probability_0(read):
     assert_scores(model, tokenizer, grams)
 
 
-def test_without_an_end_of_line_no_line_ends(read):
+def test_without_an_end_of_line_no_line_ends(read: Read) -> None:
     grams = pond_without("</s>", "heron </s>", "<s> </s>", "frog heron </s>")
     with pytest.warns(UserWarning, match="no </s>: the end of a line has probability 0"):
         model, tokenizer = read(write_slowly(grams))
     assert_scores(model, tokenizer, grams)
 
 
-def test_without_a_start_of_line_there_is_no_context(read):
+def test_without_a_start_of_line_there_is_no_context(read: Read) -> None:
     begun = ["<s>", "<s> frog", "<s> </s>", "<s> frog heron", "<s> frog frog"]
     grams = pond_without(*begun)
     model, tokenizer = read(write_slowly(grams))
     assert_scores(model, tokenizer, grams)
 
 
-def test_contexts_that_are_not_there_change_nothing(read):
+def test_contexts_that_are_not_there_change_nothing(read: Read) -> None:
     grams = pond_without("<s> frog", "old frog")
     with pytest.warns(UserWarning, match=r"pond\.arpa: 2 n-grams that longer n-grams begin with"):
         model, tokenizer = read(write_slowly(grams))
@@ -284,12 +288,14 @@ def test_contexts_that_are_not_there_change_nothing(read):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_however_many_contexts_are_not_there(seed, read):
+def test_however_many_contexts_are_not_there(seed: int, read: Read) -> None:
     rng = random.Random(seed)
     whole = read_slowly(gzip.decompress((FACTS / "short-4.arpa.gz").read_bytes()))
     share = rng.random()
     grams = {
-        gram: told for gram, told in whole.items() if len(gram) in (1, 4) or rng.random() < share
+        gram: numbers
+        for gram, numbers in whole.items()
+        if len(gram) in (1, 4) or rng.random() < share
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -428,7 +434,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_what_is_wrong_is_named_with_its_line_and_section(fault, read, tmp_path):
+def test_what_is_wrong_is_named_with_its_line_and_section(
+    fault: str, read: Read, tmp_path: Path
+) -> None:
     (old, new), expected = WRONG[fault]
     assert POND.count(old.encode()) == 1
     with pytest.raises(ModelError) as error:
@@ -437,7 +445,7 @@ def test_what_is_wrong_is_named_with_its_line_and_section(fault, read, tmp_path)
 
 
 @pytest.mark.parametrize("text", [b"", b"frog heron\n", b" " + POND, b"\\data", POND[:40:2]])
-def test_a_file_of_another_kind(text, read, tmp_path):
+def test_a_file_of_another_kind(text: bytes, read: Read, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         read(text)
     assert (
@@ -445,7 +453,9 @@ def test_a_file_of_another_kind(text, read, tmp_path):
     )
 
 
-def test_a_line_without_an_end_is_not_read_to_its_end(read, monkeypatch):
+def test_a_line_without_an_end_is_not_read_to_its_end(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(arpa_fields, "LONGEST_LINE", 500)
     monkeypatch.setattr(reading, "BLOCK_SIZE", 100)
     read(POND)
@@ -454,12 +464,12 @@ def test_a_line_without_an_end_is_not_read_to_its_end(read, monkeypatch):
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
-def test_a_compressed_file_that_is_cut_off(compress, read):
+def test_a_compressed_file_that_is_cut_off(compress: Callable[[bytes], bytes], read: Read) -> None:
     with pytest.raises(ModelError, match=r"pond\.arpa is truncated|pond\.arpa cannot be read"):
         read(compress(POND)[:-10])
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "pond.arpa").write_bytes(POND)
     with pytest.raises(ModelError, match=r"no file .*pind\.arpa; did you mean 'pond\.arpa'\?"):
         read_arpa(tmp_path / "pind.arpa")
@@ -514,25 +524,31 @@ def check_model_or_error(text: bytes, path: Path) -> bool:
         return False
     grams = read_slowly(text)
     if (b"<unk>",) not in grams:
-        grams = {tuple(w.replace(b"<UNK>", b"<unk>") for w in g): told for g, told in grams.items()}
+        grams = {
+            tuple(w.replace(b"<UNK>", b"<unk>") for w in g): numbers for g, numbers in grams.items()
+        }
     assert_scores(model, tokenizer, grams, [b"frog", b"heron"], same_order=False)
     return True
 
 
 @given(damaged())
-def test_a_damaged_file_is_a_model_or_one_clear_error(tmp_path_factory, text):
+def test_a_damaged_file_is_a_model_or_one_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, text: bytes
+) -> None:
     check_model_or_error(text, tmp_path_factory.getbasetemp() / "damaged.arpa")
 
 
 @given(st.binary(max_size=60), st.lists(st.sampled_from([*PIECES, b"ngram 1=3", b"\\1-grams:"])))
-def test_bytes_are_one_clear_error(tmp_path_factory, anything, pieces):
+def test_bytes_are_one_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, anything: bytes, pieces: list[bytes]
+) -> None:
     text = b"\\data\\\nngram 1=1\n\\1-grams:\n" + b"\n".join(pieces)
     path = tmp_path_factory.getbasetemp() / "anything.arpa"
     check_model_or_error(anything, path)
     check_model_or_error(anything + b"\n" + text, path)
 
 
-def test_much_of_what_is_damaged_is_still_read(tmp_path):
+def test_much_of_what_is_damaged_is_still_read(tmp_path: Path) -> None:
     """So that the tests above test both."""
     path = tmp_path / "damaged.arpa"
     texts = [POND[:at] + b"1" + POND[at + 1 :] for at in range(0, len(POND), 3)]

@@ -59,7 +59,7 @@ def assert_read_back(model: NGramModel, tokenizer: Tokenizer, path: Path) -> Non
 # ------------------------------------------------------------------------------------- the letter
 
 
-def test_a_file_to_the_letter(tmp_path):
+def test_a_file_to_the_letter(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a b\na\n\n")
     corpus = read_corpus([str(tmp_path / "text")])
     model = counted(corpus, 2, "mle")
@@ -90,7 +90,7 @@ def test_a_file_to_the_letter(tmp_path):
     assert listed[17:] == ["", "\\end\\", ""]
 
 
-def test_a_word_and_a_tab_after_the_probability_and_before_the_backoff(prose):
+def test_a_word_and_a_tab_after_the_probability_and_before_the_backoff(prose: Corpus) -> None:
     for line in written(counted(prose, 3), prose.tokenizer).decode().split("\n"):
         if line[:1] in ("-", "0"):
             assert 2 <= len(line.split("\t")) <= 3
@@ -98,7 +98,7 @@ def test_a_word_and_a_tab_after_the_probability_and_before_the_backoff(prose):
             assert " ".join(line.split()) == line.replace("\t", " ")
 
 
-def test_n_grams_and_numbers_are_the_model_s(prose):
+def test_n_grams_and_numbers_are_the_model_s(prose: Corpus) -> None:
     model = counted(prose, 3)
     grams = read_slowly(written(model, prose.tokenizer))
     types = prose.tokenizer.types
@@ -119,11 +119,15 @@ def test_n_grams_and_numbers_are_the_model_s(prose):
     [("modified-kneser-ney", 5), ("modified-kneser-ney", 1), ("witten-bell", 3), ("mle", 3),
      ("good-turing", 4), ("add-k", 2)],
 )  # fmt: skip
-def test_what_is_written_is_read_back(smoothing, order, prose, tmp_path):
+def test_what_is_written_is_read_back(
+    smoothing: str, order: int, prose: Corpus, tmp_path: Path
+) -> None:
     assert_read_back(counted(prose, order, smoothing), prose.tokenizer, tmp_path / "model.arpa")
 
 
-def test_lines_are_made_in_blocks_of_any_size(prose, tmp_path, monkeypatch):
+def test_lines_are_made_in_blocks_of_any_size(
+    prose: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = counted(prose, 3, cutoffs=(0, 0, 1))
     text = written(model, prose.tokenizer)
     for size in (1000, 77):
@@ -132,13 +136,13 @@ def test_lines_are_made_in_blocks_of_any_size(prose, tmp_path, monkeypatch):
     assert_read_back(model, prose.tokenizer, tmp_path / "model.arpa")
 
 
-def test_orders_without_n_grams(prose, tmp_path):
+def test_orders_without_n_grams(prose: Corpus, tmp_path: Path) -> None:
     model = counted(prose, 4, cutoffs=(0, 0, 10**6))
     assert model.config.rows[2:] == (0, 0)
     assert_read_back(model, prose.tokenizer, tmp_path / "model.arpa")
 
 
-def test_every_number_is_read_back_as_itself():
+def test_every_number_is_read_back_as_itself() -> None:
     drawn = torch.Generator().manual_seed(1)
     exponents = torch.randint(-26, 7, (20_000,), generator=drawn)
     mantissas = torch.randint(0, 2**23, (20_000,), generator=drawn)
@@ -153,7 +157,7 @@ def test_every_number_is_read_back_as_itself():
     assert len(text) / len(values) < 15
 
 
-def test_sums_that_are_a_little_more_than_1_are_1(prose):
+def test_sums_that_are_a_little_more_than_1_are_1(prose: Corpus) -> None:
     model = counted(prose, 2)
     model.order(2).log_prob[0] = 1.2e-7
     assert max(prob for prob, _ in read_slowly(written(model, prose.tokenizer)).values()) == 0
@@ -162,7 +166,7 @@ def test_sums_that_are_a_little_more_than_1_are_1(prose):
 # --------------------------------------------------------------------------- what ARPA cannot hold
 
 
-def test_what_arpa_cannot_tell_is_refused(prose):
+def test_what_arpa_cannot_tell_is_refused(prose: Corpus) -> None:
     size = len(prose.tokenizer)
     carried = estimate(prose.ids, size, 2, "witten-bell", "carried")
     with pytest.raises(ModelError, match="carried over lines: count with context sentence"):
@@ -186,7 +190,9 @@ def test_what_arpa_cannot_tell_is_refused(prose):
     ("smoothing", "order"),
     [("modified-kneser-ney", 5), ("modified-kneser-ney", 2), ("witten-bell", 3)],
 )
-def test_kenlm_reads_the_same_scores_and_lengths(smoothing, order, prose, tmp_path):
+def test_kenlm_reads_the_same_scores_and_lengths(
+    smoothing: str, order: int, prose: Corpus, tmp_path: Path
+) -> None:
     kenlm = pytest.importorskip("kenlm")
     model = counted(prose, order, smoothing)
     path = tmp_path / "model.arpa"
@@ -195,8 +201,7 @@ def test_kenlm_reads_the_same_scores_and_lengths(smoothing, order, prose, tmp_pa
     assert theirs.order == order
     with (CORPORA / "prose.test.txt").open() as lines:
         for line in islice(lines, 100):
-            told = theirs.full_scores(line)
-            expected, lengths, unknown = zip(*told)
+            expected, lengths, unknown = zip(*theirs.full_scores(line))
             words = line.encode().split()
             scores, matched = score_line(model, prose.tokenizer, words)
             np.testing.assert_allclose(scores, expected, atol=1e-5, rtol=0)

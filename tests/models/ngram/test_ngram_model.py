@@ -47,17 +47,17 @@ def build(
     )  # fmt: skip
 
 
-# -- mixing
+# -- scrambling
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 6, 10, 97, 1000, 30030])
-def test_mixing_is_one_to_one_and_spreads_the_low_ids(size: int) -> None:
+def test_scrambling_is_one_to_one_and_spreads_the_low_ids(size: int) -> None:
     ids = torch.arange(size)
-    mixed = scramble_ids(ids, size)
-    assert torch.equal(mixed.sort().values.long(), ids)
-    assert torch.equal(unscramble_ids(mixed, size), ids)
+    scrambled = scramble_ids(ids, size)
+    assert torch.equal(scrambled.sort().values.long(), ids)
+    assert torch.equal(unscramble_ids(scrambled, size), ids)
     if size >= 97:
-        low = mixed[: size // 10].sort().values
+        low = scrambled[: size // 10].sort().values
         assert low.diff().max() <= 3 * size / len(low)
 
 

@@ -28,8 +28,8 @@ NORMALIZED = [form for form in FORMS if form[0] != "stupid-backoff"]
 
 def text(lines: int, vocab_size: int) -> list[int]:
     noise = np.random.default_rng(0)
-    found = [2 + noise.zipf(1.6, noise.integers(0, 9)) % (vocab_size - 2) for _ in range(lines)]
-    return stream([line.tolist() for line in found])
+    ids = [2 + noise.zipf(1.6, noise.integers(0, 9)) % (vocab_size - 2) for _ in range(lines)]
+    return stream([line.tolist() for line in ids])
 
 
 def made(
@@ -58,7 +58,7 @@ class Slow:
             self.probs |= {gram: math.exp(p) for gram, p in zip(grams, log_probs, strict=True)}
 
     def after(self, h: Gram, without: Gram | None = None) -> list[float]:
-        """p(w | h) of every w, where one n-gram may be missing; it is told by a shorter history."""
+        """p(w | h) of every w, where one n-gram may be missing; then a shorter history gives it."""
         if not h:
             return [self.probs[(word,)] for word in range(self.vocab_size)]
         lower = self.after(h[1:])
@@ -84,14 +84,14 @@ class Slow:
 
 
 def table(model: NGramModel, values: list[torch.Tensor]) -> dict[Gram, float]:
-    """What is said of the orders from 2, by n-gram."""
-    said: dict[Gram, float] = {}
+    """The values of the orders from 2, by n-gram."""
+    by_ngram: dict[Gram, float] = {}
     for grams, of in zip(oracle.spelled(model)[1:], values, strict=True):
-        said |= dict(zip(grams, of.tolist(), strict=True))
-    return said
+        by_ngram |= dict(zip(grams, of.tolist(), strict=True))
+    return by_ngram
 
 
-# ------------------------------------------------------------------------------------------ worths
+# ------------------------------------------------------------------------------------------ growth
 
 
 @pytest.mark.parametrize("context", ["sentence", "carried"])
@@ -106,10 +106,10 @@ def test_the_worth_of_an_n_gram_is_the_entropy_its_loss_costs(
     expected = {gram: slow.worth(gram) for gram in slow.probs if len(gram) > 1}
     for gram in [gram for gram in expected if len(gram) == 3]:
         expected[gram[:-1]] = max(expected[gram[:-1]], expected[gram])
-    found = table(model, perplexity_growth(model))
-    assert found.keys() == expected.keys()
+    growth = table(model, perplexity_growth(model))
+    assert growth.keys() == expected.keys()
     for gram, worth in expected.items():
-        assert found[gram] == pytest.approx(worth, rel=1e-3, abs=1e-8)
+        assert growth[gram] == pytest.approx(worth, rel=1e-3, abs=1e-8)
 
 
 def test_n_grams_are_spelled_and_backed_off_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,13 +145,13 @@ def test_what_is_kept_keeps_its_probability_and_all_still_sums_to_one(
     noise = np.random.default_rng(1)
     for _ in range(30):
         read = noise.choice(text(300, 60), 4).tolist()
-        found = distribution(pruned, read)
-        assert found.sum() == pytest.approx(1, abs=2e-6)
+        probs = distribution(pruned, read)
+        assert probs.sum() == pytest.approx(1, abs=2e-6)
         h = oracle.history(read, 4, "sentence")
         while h and not any((*h, word) in kept.probs for word in range(60)):
             h = h[1:]
         if form[0] != "mle":  # which leaves nothing to back off to
-            np.testing.assert_allclose(found, kept.after(h), atol=1e-5)
+            np.testing.assert_allclose(probs, kept.after(h), atol=1e-5)
 
 
 @pytest.mark.parametrize("context", ["sentence", "carried"])
@@ -179,7 +179,7 @@ def test_a_threshold_of_next_to_nothing_takes_nothing_of_worth() -> None:
     [("modified-kneser-ney", False), ("witten-bell", False), ("jelinek-mercer", False)],
     ids=str,
 )
-def test_the_more_is_pruned_the_worse_the_text_is_told(form: tuple[str, bool]) -> None:
+def test_the_more_is_pruned_the_worse_the_text_is_predicted(form: tuple[str, bool]) -> None:
     model = made(form)
     tokens = torch.tensor([text(300, 60)])
     figures = []
