@@ -1,1 +1,1 @@
-"""One file a verb: parse, call one function, print."""
+"""The command line: results to stdout, everything else to stderr."""

@@ -85,7 +85,7 @@ class LazyCommand(TyperCommand):
 
 def load_command(name: str | None) -> Any:
     """The command, with its options and its examples."""
-    module = import_module(f"seqlm.cli.{name}")
+    module = import_module(f"seqlm.cli.commands.{name}")
     command_app = typer.Typer(add_completion=False, rich_markup_mode=None)
     register = command_app.command(name, cls=Command, epilog=epilog(module.EXAMPLES))
     register(module.make_command())

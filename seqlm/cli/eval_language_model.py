@@ -16,6 +16,7 @@ from seqlm.cli.options import adaptation_options, mixture_options
 from seqlm.cli.options.eval_options import EvalOptions
 from seqlm.cli.options.mixture_options import MixtureOptions
 from seqlm.cli.options.option_groups import make_group, parameters_of
+from seqlm.cli.records import RecordWriter
 from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.settings import setting
@@ -104,8 +105,8 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
 
 def check_combination(common: EvalOptions, options: LanguageModelOptions) -> None:
     """Errors: UsageError where options do not go together."""
-    if options.per_token and (common.json or common.metric):
-        raise UsageError("`per_token` prints a table of its own: leave out `metric` and `json`")
+    if options.per_token and common.metric:
+        raise UsageError("`per_token` prints a table of its own: leave out `metric`")
     if options.tune is not None and options.mix is not None:
         raise UsageError("`tune` finds the weights that `mix` gives: leave out one of them")
     if options.tune is not None and options.stride is not None:
@@ -165,9 +166,9 @@ def print_surprisals(
     scored = score_files(
         models, files, tally, common.batch_size, common.errors, held_out, ngram_lengths=True
     )
-    print("\t".join(TokenSurprisal._fields))
+    table = RecordWriter(TokenSurprisal._fields, common.json)
     for row in token_surprisals(scored, models.tokenizer):
-        print("\t".join(f"{cell:.9g}" if isinstance(cell, float) else str(cell) for cell in row))
+        table.write(row)
     say_figures({"ppl": perplexity(tally)}, tally, language_model_signature(models))
 
 

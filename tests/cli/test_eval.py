@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import shlex
@@ -135,10 +137,20 @@ def test_offsets_of_a_row_are_those_of_its_token(family, toy, seqlm):
 
 
 def test_per_token_is_a_table_of_its_own(lstm, toy, seqlm):
-    for flags in (["--json"], ["--metric", "ppl"]):
-        result = seqlm("eval", "-m", lstm, "--per-token", toy.test, *flags)
-        assert result.code == 2
-        assert "--per-token" in result.error
+    result = seqlm("eval", "-m", lstm, "--per-token", toy.test, "--metric", "ppl")
+    assert result.code == 2
+    assert "--per-token" in result.error
+
+
+def test_per_token_json_has_the_rows_of_the_table(lstm, toy, seqlm):
+    table = seqlm("eval", "-m", lstm, "--per-token", toy.test).out
+    rows = list(csv.DictReader(io.StringIO(table), dialect=csv.excel_tab))
+    objects = seqlm("eval", "-m", lstm, "--per-token", toy.test, "--json").out.splitlines()
+    assert len(rows) == len(objects)
+    for row, line in zip(rows, objects):
+        assert {name: str(value) for name, value in json.loads(line).items()} == row | {
+            "surprisal": str(json.loads(line)["surprisal"])
+        }
 
 
 # --------------------------------------------------------------------- what must make no difference

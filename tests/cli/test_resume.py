@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from seqlm.cli.train import Progress
+from seqlm.cli.commands.train import Progress
 from seqlm.runs.checkpoint import read_pointer
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from seqlm.cli.train import Progress
+from seqlm.cli.commands.train import Progress
 from seqlm.runs.load_model import load_model
 from seqlm.runs.locate import locate
 from seqlm.runs.run_folder import RunFolder

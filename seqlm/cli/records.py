@@ -1,0 +1,50 @@
+"""Records on stdout: a table of tab-separated values with a header, or a JSON object a line.
+
+The table is quoted as `csv.excel_tab` quotes (RFC 4180 with tabs), which the default readers of
+pandas and R take back: a cell is quoted where it holds a quotation mark, a tab or a line break. The
+words NA, null and nan are words here, so that pandas must be told: `keep_default_na=False`, and R:
+`na.strings = ""`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json as json_module
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+class RecordWriter:
+    """Prints records of equal `columns`, each as it comes."""
+
+    def __init__(self, columns: Sequence[str], json: bool = False, flush: bool = False) -> None:
+        """`json` gives an object a line, `flush` sends each record on before the next is made."""
+        self.columns, self.json, self.flush = list(columns), json, flush
+        self.table = csv.writer(sys.stdout, csv.excel_tab, lineterminator="\n")
+        if not json:
+            self.table.writerow(self.columns)
+
+    def write(self, record: Sequence[Any]) -> None:
+        """Prints the values of one record, in the order of the columns.
+
+        None is an empty cell, or null. A number is printed with nine digits in a table, and whole
+        in JSON, which has no infinity: it is null there.
+        """
+        if self.json:
+            finite = (None if is_infinite(value) else value for value in record)
+            print(json_module.dumps(dict(zip(self.columns, finite)), ensure_ascii=False))
+        else:
+            self.table.writerow([format_cell(value) for value in record])
+        if self.flush:
+            sys.stdout.flush()
+
+
+def is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def format_cell(value: Any) -> Any:
+    """A number with nine digits, and without the sign of a negative zero."""
+    return f"{value + 0.0:.9g}" if isinstance(value, float) else value
