@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from seqlm.cli.app import app
-from seqlm.cli.options.help_page import Row, option_sections
+from seqlm.cli.options.help_page import Row, option_sections, usage
 from seqlm.cli.options.spelling import spell_flag
 from seqlm.cli.options.training_options import training_flags
 from seqlm.counting.counting_settings import CountingSettings
@@ -111,18 +111,25 @@ def commands_page() -> str:
     group: Any = typer.main.get_command(app)
     parts = [COMMANDS_HEAD]
     for name, short in group.commands.items():
-        context = short.make_context(name, [], resilient_parsing=True)
-        parts.append(command_section(name, context.command, context))
+        parts += command_sections(short, f"seqlm {name}")
     return "".join(parts)
 
 
+def command_sections(command: Any, name: str) -> Iterator[str]:
+    """The section of a command, and those of the commands that it has."""
+    context = command.make_context(name, [], resilient_parsing=True)
+    yield command_section(name, context.command, context)
+    for subname, subcommand in getattr(context.command, "commands", {}).items():
+        yield from command_sections(subcommand, f"{name} {subname}")
+
+
 def command_section(name: str, command: Any, context: Any) -> str:
-    usage = " ".join(["seqlm", name, *command.collect_usage_pieces(context)])
     text = "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
-    examples = [
-        line if line.startswith("    ") else f"    # {line}" for line in command.epilog.splitlines()
-    ]
-    parts = [f"\n## seqlm {name}\n\n    {usage}\n\n{text}\n\n", "\n".join(examples), "\n"]
+    parts = [f"\n## {name}\n\n    {usage(command, context)}\n\n{text}\n"]
+    if command.epilog:
+        lines = command.epilog.splitlines()
+        examples = [line if line.startswith("    ") else f"    # {line}" for line in lines]
+        parts += ["\n", "\n".join(examples), "\n"]
     for title, rows in option_sections(command, context).items():
         if title != "Options":  # which has only --help
             cells = [option_row(each, command) for each in rows]

@@ -37,9 +37,14 @@ COMMANDS = {
     "Convert a model": {
         "export": "Write a model as an ARPA file, a run, or a Hugging Face folder.",
     },
+    "Look after runs": {
+        "runs": "List runs, compare two, make them smaller or remove them.",
+        "recipes": "List the recipes for training, and print one.",
+    },
 }
 """The commands by section of the page of `seqlm`, each with its summary there. The module of a
-command has its `EXAMPLES` and `make_command`, which gives the function that Typer calls."""
+command has its `EXAMPLES` and `make_command`, which gives the function that Typer calls; that of a
+group of commands has `SUBCOMMANDS` too."""
 
 HELP = """Train, score, sample and compare language models, from n-grams to Mamba, and translators.
 
@@ -62,18 +67,26 @@ EXAMPLES = [
 ]
 
 
-class Command(TyperCommand):
-    """A command whose page has sections, and whose errors name its flags."""
+class NamesFlags:
+    """A command whose errors name its flags."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            return super().invoke(ctx)  # type: ignore[misc]
         except SeqlmError as error:
             spell_error(error, ctx)
             raise
 
+
+class Command(NamesFlags, TyperCommand):
+    """A command whose page has sections."""
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         write_page(self, ctx, formatter)
+
+
+class Group(NamesFlags, Commands):
+    """A command that has commands of its own, and does something without them, too."""
 
 
 class LazyCommand(TyperCommand):
@@ -86,10 +99,23 @@ class LazyCommand(TyperCommand):
 def load_command(name: str | None) -> Any:
     """The command, with its options and its examples."""
     module = import_module(f"seqlm.cli.commands.{name}")
-    command_app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    register = command_app.command(name, cls=Command, epilog=epilog(module.EXAMPLES))
-    register(module.make_command())
-    return typer.main.get_command(command_app)
+    page, command = epilog(module.EXAMPLES), module.make_command()
+    if not hasattr(module, "SUBCOMMANDS"):
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(name, cls=Command, epilog=page)(command)
+        return typer.main.get_command(alone)
+    group = typer.Typer(
+        name=name,
+        cls=Group,
+        epilog=page,
+        invoke_without_command=True,
+        add_completion=False,
+        rich_markup_mode=None,
+    )
+    group.callback()(command)
+    for subcommand, (function, summary) in module.SUBCOMMANDS.items():
+        group.command(subcommand, cls=Command, short_help=summary)(function)
+    return typer.main.get_command(group)
 
 
 app = typer.Typer(

@@ -123,6 +123,7 @@ OUTPUT = flag(
 )
 OVERWRITE = flag("--overwrite", help="Replace what is at --output.", rich_help_panel="Output")
 JSON = flag("--json", help="Print one JSON object.", rich_help_panel="Output")
+JSON_LINES = flag("--json", help="Print a JSON object for each record.", rich_help_panel="Output")
 
 
 # ----------------------------------------------------------------------------------------- printing

@@ -46,5 +46,10 @@ def is_infinite(value: Any) -> bool:
 
 
 def format_cell(value: Any) -> Any:
-    """A number with nine digits, and without the sign of a negative zero."""
-    return f"{value + 0.0:.9g}" if isinstance(value, float) else value
+    """A number with nine digits and without the sign of a negative zero; other values than numbers
+    and text as JSON writes them."""
+    if isinstance(value, float):
+        return f"{value + 0.0:.9g}"
+    if isinstance(value, bool | list | dict):
+        return json_module.dumps(value, ensure_ascii=False)
+    return value

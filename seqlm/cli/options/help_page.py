@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import typer
@@ -48,6 +48,13 @@ class Example(NamedTuple):
     """A line of shell."""
 
 
+class Subcommand(NamedTuple):
+    """A command of a group, as `show` of `seqlm runs`."""
+
+    function: Callable[..., Any]
+    summary: str
+
+
 def epilog(examples: Sequence[Example]) -> str:
     """The examples as the epilog of a command; the lines of shell are indented, as in Markdown."""
     return "\n".join(f"{purpose}:\n    {command}" for purpose, command in examples)
@@ -69,8 +76,7 @@ class Commands(TyperGroup):
 def write_page(command: Any, context: Any, formatter: Any) -> None:
     """Writes the page of a command or group."""
     width = formatter.width
-    usage = [context.command_path, *command.collect_usage_pieces(context)]
-    formatter.write(f"{heading('Usage')} {' '.join(usage)}\n")
+    formatter.write(f"{heading('Usage')} {usage(command, context)}\n")
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         formatter.write("\n" + fill(paragraph, min(width, MAX_PROSE), indent=2) + "\n")
     for sections in (command_sections(command), option_sections(command, context)):
@@ -92,12 +98,18 @@ def write_page(command: Any, context: Any, formatter: Any) -> None:
 # ---------------------------------------------------------------------------------------- contents
 
 
+def usage(command: Any, context: Any) -> str:
+    """'seqlm runs rm [OPTIONS] RUN...'; Typer puts braces around an argument that is required."""
+    pieces = " ".join(command.collect_usage_pieces(context))
+    return f"{context.command_path} {pieces.replace('{', '').replace('}', '')}"
+
+
 def command_sections(group: Any) -> dict[str, list[Row]]:
     """The commands of a group and their summaries, by section."""
     sections: dict[str, list[Row]] = {}
     for command in getattr(group, "commands", {}).values():
         row = Row(command.name, command.short_help)
-        sections.setdefault(command.rich_help_panel, []).append(row)
+        sections.setdefault(command.rich_help_panel or "Commands", []).append(row)
     return sections
 
 

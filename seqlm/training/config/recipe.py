@@ -6,9 +6,10 @@ run works as one, too: its settings, its task and architecture, and the options 
 
 from __future__ import annotations
 
+import itertools
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -16,6 +17,7 @@ from seqlm.errors import UsageError, did_you_mean
 from seqlm.runs.run_config import REQUIRED, RunConfig
 from seqlm.settings import has_effect
 from seqlm.training.config.defaults import TRAINING, options_of
+from seqlm.training.config.training_settings import TrainingSettings
 
 RECIPES = files("seqlm.training") / "recipes"
 
@@ -27,6 +29,33 @@ def recipe_names() -> list[str]:
     )
 
 
+class RecipeSummary(NamedTuple):
+    name: str
+    task: str
+    arch: str
+    description: str
+    """What the recipe is for, from the comment at its head."""
+
+
+def list_recipes() -> list[RecipeSummary]:
+    """The recipes that ship with the package."""
+    summaries = []
+    for name in recipe_names():
+        settings, lines = read_recipe(name), recipe_text(name).splitlines()
+        comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+        description = " ".join(line.removeprefix("#").strip() for line in comment)
+        arch = settings.get("arch", TrainingSettings.arch)
+        summaries.append(RecipeSummary(name, settings.get("task", "lm"), arch, description))
+    return summaries
+
+
+def recipe_text(name: str) -> str:
+    """The file of a recipe that ships with the package. Errors: UsageError where there is none."""
+    if name not in recipe_names():
+        raise UsageError(f"no recipe {name!r}{did_you_mean(name, recipe_names())}")
+    return (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def read_recipe(name: str) -> dict[str, Any]:
     """The settings of a recipe by its name, or of a file by its path.
 
@@ -35,10 +64,8 @@ def read_recipe(name: str) -> dict[str, Any]:
     path = Path(name)
     if path.is_file():
         text = path.read_bytes()
-    elif name in recipe_names():
-        text = (RECIPES / f"{name}.yaml").read_bytes()
     else:
-        raise UsageError(f"no recipe {name!r}{did_you_mean(name, recipe_names())}")
+        text = recipe_text(name).encode()
     try:
         recipe = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
