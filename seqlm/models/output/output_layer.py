@@ -56,6 +56,15 @@ class OutputLayer(nn.Module):
         raise NotImplementedError
 
 
+def rows_at(weight: Tensor, bias: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows of `weight` (V, D) and `bias` (V,) of the ids (n,), differentiable.
+
+    Not `weight[ids]`: on a CPU with several threads the gradient of indexing adds what belongs to
+    one row in the order in which threads come, and two runs would give two results.
+    """
+    return nn.functional.embedding(ids, weight), bias.gather(0, ids)
+
+
 def init_embedding(vocab_size: int, width: int) -> nn.Parameter:
     """(V, D) from U(+-0.1), for an output layer's matrix or an embedding."""
     return nn.Parameter(torch.empty(vocab_size, width).uniform_(-0.1, 0.1))

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from seqlm.models.layers.linear import linear
+from seqlm.models.output.output_layer import rows_at
 from seqlm.models.output.softmax import Softmax
 
 
@@ -52,8 +53,9 @@ class SampledSoftmax(Softmax):
 
     def sampled_loss(self, f: Tensor, y: Tensor, words: Tensor) -> Tensor:
         """The loss of targets `y` (n,) with features `f` (n, D), against `words` (S,)."""
-        z_y = (f * self.weight[y]).sum(1) + self.bias[y]  # (n,)
-        z = linear(f, self.weight[words], self.bias[words])  # (n, S)
+        weight, bias = rows_at(self.weight, self.bias, y)  # (n, D), (n,)
+        z_y = (f * weight).sum(1) + bias  # (n,)
+        z = linear(f, *rows_at(self.weight, self.bias, words))  # (n, S)
         z = z - self.log_expected_count(words)
         z = z.masked_fill(words == y[:, None], -math.inf)
         return (torch.logaddexp(z_y, z.logsumexp(1)) - z_y).mean()

@@ -20,7 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.layers.linear import linear, onednn_linear
-from seqlm.models.output.output_layer import OutputLayer, init_embedding, positions_at_once
+from seqlm.models.output.output_layer import (
+    OutputLayer,
+    init_embedding,
+    positions_at_once,
+    rows_at,
+)
 
 
 class Softmax(OutputLayer):
@@ -42,8 +47,10 @@ class Softmax(OutputLayer):
         return loss
 
     def smoothing_loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        centered = (features * (self.weight[targets] - self.weight.mean(0))).sum(-1)
-        return (centered + self.bias[targets] - self.bias.mean()).mean()
+        f, y = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
+        weight, bias = rows_at(self.weight, self.bias, y)  # (n, D), (n,)
+        centered = (f * (weight - self.weight.mean(0))).sum(-1)
+        return (centered + bias - self.bias.mean()).mean()
 
 
 class CrossEntropy(torch.autograd.Function):
