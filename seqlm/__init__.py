@@ -7,7 +7,10 @@ translates. `import seqlm` imports no torch: what needs it imports it.
 from seqlm.api import count, load, mix, resume, train
 from seqlm.errors import DataError, ModelError, SeqlmError, UsageError
 from seqlm.model import Evaluation, Model
+from seqlm.threads import let_threads_sleep
 from seqlm.version import __version__
+
+let_threads_sleep()
 
 __all__ = [
     "DataError",

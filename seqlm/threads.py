@@ -1,17 +1,38 @@
-"""Several things at once, in threads: torch and numpy release the GIL while they compute."""
+"""Several things at once, in threads: torch and numpy release the GIL while they compute.
+
+Torch's own threads, OpenMP's, meet after every operation. By default the first to come *spins*: it
+asks again and again whether the others are done. If another program has their core, it waits for
+them at full speed, and two threads are several times slower than one. So seqlm lets them sleep
+(`benchmarks/threads.py`).
+"""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
+if TYPE_CHECKING:  # `import seqlm` imports this module, and neither of these
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
+"""The variables by which users say how OpenMP's threads wait."""
+
+
+def let_threads_sleep() -> None:
+    """OpenMP's threads sleep while they wait, unless the environment says how they do.
+
+    To be called before torch is imported: OpenMP's library reads the environment only once.
+    """
+    if not any(name in os.environ for name in WAITING):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 @contextmanager
@@ -21,6 +42,8 @@ def one_thread() -> Iterator[None]:
     It is for many short vector operations. Waking OpenMP's threads and waiting for them costs more
     than they save there: a little on an idle machine, a hundred times as much on a busy one.
     """
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -31,6 +54,10 @@ def one_thread() -> Iterator[None]:
 
 def thread_pool(threads: int | None = None) -> ThreadPoolExecutor:
     """A pool of `threads`, by default as many as torch has, in each of which torch has one."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
     return ThreadPoolExecutor(
         threads or torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
     )
@@ -44,6 +71,7 @@ def parallel_map(
 ) -> list[R]:
     """The results of `function` for all items, computed in threads; on a GPU one by one.
 
+    >>> import torch
     >>> parallel_map(abs, [-1, 2, -3], torch.device("cpu"))
     [1, 2, 3]
     """
@@ -62,6 +90,8 @@ def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tup
     >>> list(prefetch_map(str.upper, ["a", "b"]))
     [('a', 'A'), ('b', 'B')]
     """
+    import torch
+
     most = 2 * torch.get_num_threads()
     pending: deque[tuple[T, Future[R]]] = deque()
     with thread_pool() as pool:
