@@ -10,7 +10,8 @@ from seqlm.counting.counting_settings import DEFAULT_ORDER, CountingSettings
 from seqlm.counting.estimation.estimate import check_estimation
 from seqlm.errors import DataError, UsageError
 from seqlm.settings import check_needs, check_value, settings_of
-from seqlm.text.corpus import is_stream
+from seqlm.text.corpus import check_normalizer, is_stream
+from seqlm.text.normalization import Normalizer
 from seqlm.text.reading import STDIN, open_source
 
 SMALLEST_LIMIT = 300 << 20
@@ -51,6 +52,7 @@ def check_sources(settings: CountingSettings, sources: Sequence[str]) -> None:
         raise UsageError("- stands for standard input, which can be read once")
     if settings.tune not in (None, STDIN) and not Path(settings.tune).exists():
         raise DataError(f"`tune`: there is no file {settings.tune}")
+    check_normalizer(Normalizer.parse(settings.normalize), settings.tokenizer)
     if settings.vocab is not None and (settings.vocab_size or settings.min_count):
         raise UsageError("`vocab_size` and `min_count` cannot be combined with `vocab`")
 
@@ -73,6 +75,8 @@ def check_from_counts(settings: CountingSettings) -> None:
     """Errors: UsageError on settings that have no effect on count files."""
     if settings.tokenizer != "word" or settings.context == "carried":
         raise UsageError("`from_counts` is for `tokenizer=word` and `context=sentence`")
+    if settings.normalize is not None:
+        raise UsageError("`from_counts` reads words as they are: no `normalize`")
     if settings.engine != "local" or settings.memory is not None:
         raise UsageError("`from_counts` counts nothing: no `engine`, no `memory`")
 
@@ -83,6 +87,8 @@ def check_spark(settings: CountingSettings, sources: Sequence[str]) -> None:
         raise UsageError(
             "`engine=spark` needs `master`, of a cluster, or local[2] for this machine"
         )
+    if settings.normalize is not None:
+        raise UsageError("`engine=spark` reads words as they are: no `normalize`")
     if settings.tune is not None or settings.memory is not None:
         raise UsageError("`engine=spark` has no `tune` and no `memory`")
     if settings.context_of(settings.tokenizer) == "carried":

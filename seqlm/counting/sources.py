@@ -18,6 +18,7 @@ from seqlm.memory import Memory
 from seqlm.progress import Progress
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer
 from seqlm.text.corpus import read_corpus
+from seqlm.text.normalization import Normalizer
 
 
 def count_text(
@@ -28,10 +29,12 @@ def count_text(
     progress: Progress,
 ) -> CountedCorpus:
     """Counts a text on this machine. Errors: those of `read_corpus` and `count_ngrams`."""
+    normalizer = Normalizer.parse(settings.normalize)
     corpus = read_corpus(
         sources,
-        tokenizer=borrowed_tokenizer(settings.vocab, settings.tokenizer),
+        tokenizer=borrowed_tokenizer(settings.vocab, settings.tokenizer, normalizer),
         kind=settings.tokenizer,
+        normalizer=normalizer,
         vocab_size=settings.vocab_size,
         min_count=settings.min_count,
         errors=settings.errors,

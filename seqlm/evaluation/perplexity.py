@@ -10,8 +10,9 @@
 
 The probability of a token outside the vocabulary is that of "unknown", so a rate per byte or
 character adds the bits that would spell it out: 8 for each byte of it, and 8 more to end a word.
-Bytes and characters are those of the text as the model can give it back: lines with their newlines
-for characters and BPE, tokens joined by one space for words. Sums are in float64.
+Bytes and characters are those of the text as the model can give it back: in normal form where the
+tokenizer normalizes it, lines with their newlines for characters and BPE, and tokens joined by one
+space for words. Sums are in float64.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ class Tally:
     ) -> None:
         """Adds the counts of a block, which depend on no model; `ids` (N,) and `spans` are its
         encoding."""
+        if tokenizer.normalizer:
+            block = tokenizer.normalize(block)
+            spans = tokenizer.normalized_spans(block, ids)
         data = np.frombuffer(block.data, np.uint8)
         ends = ids == EOS
         unknown = np.flatnonzero(ids == UNK)

@@ -2,9 +2,9 @@
 
     unit:word|vocab:V.DIGEST|oov:as-unk|context:carried|eos:scored|mode:static|arch:lstm|weights:…
 
-A signature names the unit of text, the vocabulary, what out-of-vocabulary words are scored as, the
-context convention, whether networks are adapted and by what constants, the models by their weights'
-digests, and the version of seqlm.
+A signature names the unit of text, the vocabulary, how text is normalized if it is, what
+out-of-vocabulary words are scored as, the context convention, whether networks are adapted and by
+what constants, the models by their weights' digests, and the version of seqlm.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ def language_model_signature(models: LoadedMixture) -> str:
         "vocab": f"{len(tokenizer)}.{tokenizer.digest}",
         "oov": "as-unk",
     }
+    if tokenizer.normalizer:
+        parts["normalize"] = str(tokenizer.normalizer)
     if len(models.models) == 1:
         parts["context"] = models.contexts[0]
     parts |= {"eos": "scored", "mode": "adaptive" if models.is_adaptive else "static"}

@@ -31,6 +31,9 @@ def corresponding_ids(model: LoadedModel, other: LoadedModel) -> np.ndarray:
             f"{refused}: the tokens of one are of kind {tokenizer.kind}, of the other"
             f" {other_tokenizer.kind}"
         )
+    if tokenizer.normalizer.steps != other_tokenizer.normalizer.steps:
+        names = (str(each.normalizer) or "nothing" for each in (tokenizer, other_tokenizer))
+        raise ModelError(f"{refused}: they normalize text by {' and by '.join(names)}")
     if examples := types_lacking(model, other) or types_lacking(other, model):
         raise ModelError(
             f"{refused}: they need the same types, but have {len(tokenizer):,} and"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,8 +63,15 @@ def write_arpa(
 ) -> None:
     """An ARPA file, compressed where its name ends in .gz, written whole or not at all.
 
+    A warning says where its text must be normalized first, as ARPA does not say it.
     Errors: ModelError where ARPA cannot express the model; SeqlmError where the disk refuses.
     """
+    if tokenizer.normalizer:
+        warnings.warn(
+            f"an ARPA file does not say how text is normalized: before a model from {path} reads"
+            f" text, normalize it ({tokenizer.normalizer})",
+            stacklevel=2,
+        )
     write_pieces(path, arpa_text(model, tokenizer, progress))
 
 

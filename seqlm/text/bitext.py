@@ -25,7 +25,14 @@ import torch
 from seqlm.errors import DataError
 from seqlm.memory import IN_MEMORY
 from seqlm.text.batches import IGNORE_INDEX, Batch, pad_rows
-from seqlm.text.corpus import LEARNERS, check_bpe_size, learn_bpe, order_by_frequency
+from seqlm.text.corpus import (
+    LEARNERS,
+    check_bpe_size,
+    check_normalizer,
+    learn_bpe,
+    order_by_frequency,
+)
+from seqlm.text.normalization import NO_STEPS, Normalizer
 from seqlm.text.reading import STDIN, Block, read_blocks
 from seqlm.text.tokenizer import Tokenizer, TokenizerKind
 from seqlm.text.vocabulary import EOS
@@ -73,18 +80,20 @@ def learn_tokenizer(
     vocab_size: int | None = None,
     min_count: int | None = None,
     default_min_count: int = 1,
+    normalizer: Normalizer = NO_STEPS,
 ) -> Tokenizer:
     """A tokenizer with one vocabulary for all `sides`; that of both sides is a joint vocabulary.
 
-    `vocab_size`, `min_count` and `default_min_count` as in `corpus.read_corpus`.
+    `vocab_size`, `min_count`, `default_min_count` and `normalizer` as in `corpus.read_corpus`.
     Errors: UsageError on a size.
     """
+    check_normalizer(normalizer, kind)
     text = [block for side in sides for block in side.blocks]
     if kind == "bpe":
         check_bpe_size(vocab_size)
-        tokenizer = learn_bpe(text, vocab_size, min_count or 1)
+        tokenizer = learn_bpe(text, vocab_size, min_count or 1, normalizer)
         return order_by_frequency(tokenizer, encode_blocks(text, tokenizer))[0]
-    learner = LEARNERS[kind]()
+    learner = LEARNERS[kind](normalizer)
     ids = IN_MEMORY.concatenate(learner.encode(text))
     return learner.finish(ids, vocab_size, min_count, default_min_count, held_out_fraction=0.0)
 

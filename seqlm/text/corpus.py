@@ -17,6 +17,7 @@ from tokenizers import models, pre_tokenizers, trainers
 from seqlm.errors import DataError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.progress import Progress, silent
+from seqlm.text.normalization import NO_STEPS, Normalizer
 from seqlm.text.reading import STDIN, Block, read_blocks, read_file_blocks
 from seqlm.text.tokenizer import (
     Tokenizer,
@@ -55,8 +56,10 @@ def read_corpus(
     held_out_fraction: float = 0.0,
     memory: Memory = IN_MEMORY,
     progress: Progress = silent,
+    normalizer: Normalizer = NO_STEPS,
 ) -> Corpus:
-    """Reads `sources` once, with the vocabulary of `tokenizer` or a new one of `kind`.
+    """Reads `sources` once, with `tokenizer`, or with a new vocabulary of `kind` that is learned
+    from the text after `normalizer`.
 
     `vocab_size` counts the two reserved entries. `min_count` is the smallest count of a type in the
     vocabulary; None stands for `default_min_count`, or for 1 if the text marks its own unknown
@@ -70,19 +73,23 @@ def read_corpus(
         raise UsageError("`vocab_size` and `min_count` cannot be combined with `vocab`")
     if kind == "bpe":
         check_bpe_size(vocab_size)
+    check_normalizer(normalizer, kind)
     sha256 = hashlib.sha256()
     text = hash_blocks(read_blocks(sources, errors, progress), sha256)
     if tokenizer is not None:
         ids = memory.concatenate(ids for _, ids in prefetch_map(tokenizer.encode, text))
     elif kind == "bpe":
         if any(map(is_stream, sources)):
-            tokenizer, ids = learn_bpe_from_stream(text, vocab_size, min_count or 1, memory)
+            tokenizer, ids = learn_bpe_from_stream(
+                text, vocab_size, min_count or 1, memory, normalizer
+            )
         else:
-            merged = learn_bpe(read_blocks(sources, errors, progress), vocab_size, min_count or 1)
+            again = read_blocks(sources, errors, progress)
+            merged = learn_bpe(again, vocab_size, min_count or 1, normalizer)
             ids = memory.concatenate(map(merged.encode, text))
             tokenizer, ids = order_by_frequency(merged, ids)
     else:
-        learner = LEARNERS[kind]()
+        learner = LEARNERS[kind](normalizer)
         ids = memory.concatenate(learner.encode(text))
         tokenizer = learner.finish(ids, vocab_size, min_count, default_min_count, held_out_fraction)
     names = ", ".join("<stdin>" if source == STDIN else source for source in sources)
@@ -127,6 +134,12 @@ class VocabularyLearner:
 
     kind: TokenizerKind
 
+    def __init__(self, normalizer: Normalizer = NO_STEPS) -> None:
+        self.normalizer = normalizer
+
+    def normalize(self, block: Block) -> Block:
+        return block._replace(data=self.normalizer(block.data))
+
     def encode(self, text: Iterable[Block]) -> Iterator[np.ndarray]:
         """(N,) provisional ids of each block; the reserved entries have their final ones."""
         raise NotImplementedError
@@ -156,7 +169,7 @@ class VocabularyLearner:
         if vocab_size is not None:
             vocabulary = vocabulary[: max(0, vocab_size - 2)]
         apply_id_mapping(ids, id_mapping(types, vocabulary))
-        return Tokenizer(self.kind, RESERVED + vocabulary)
+        return Tokenizer(self.kind, RESERVED + vocabulary, normalizer=self.normalizer)
 
 
 def id_mapping(types: list[bytes], vocabulary: list[bytes]) -> np.ndarray:
@@ -194,19 +207,21 @@ def apply_id_mapping(ids: np.ndarray, mapping: np.ndarray) -> None:
 class WordLearner(VocabularyLearner):
     kind: TokenizerKind = "word"
 
-    def __init__(self) -> None:
+    def __init__(self, normalizer: Normalizer = NO_STEPS) -> None:
+        super().__init__(normalizer)
         self.index = WordIndex(RESERVED)
 
     def encode(self, text: Iterable[Block]) -> Iterator[np.ndarray]:
-        for block, (tokens, ids) in prefetch_map(self.look_up, text):
-            self.index.learn(block.data, tokens, ids)
+        for _, (data, tokens, ids) in prefetch_map(self.look_up, text):
+            self.index.learn(data, tokens, ids)
             yield ids
 
-    def look_up(self, block: Block) -> tuple[TokenSpans, np.ndarray]:
-        """The tokens of a block and their ids (N,), NO_ID where they are new."""
+    def look_up(self, block: Block) -> tuple[bytes, TokenSpans, np.ndarray]:
+        """A block in normal form, its tokens and their ids (N,), NO_ID where they are new."""
+        block = self.normalize(block)
         check_no_sentinels(block)
         tokens = find_tokens(block.data)
-        return tokens, self.index.look_up(block.data, tokens)
+        return block.data, tokens, self.index.look_up(block.data, tokens)
 
     def types(self) -> list[bytes]:
         return list(self.index.ids)
@@ -215,14 +230,15 @@ class WordLearner(VocabularyLearner):
 class CharacterLearner(VocabularyLearner):
     kind: TokenizerKind = "char"
 
-    def __init__(self) -> None:
+    def __init__(self, normalizer: Normalizer = NO_STEPS) -> None:
+        super().__init__(normalizer)
         self.id_of_code_point = np.full(0x110000, -1, np.int32)
         self.id_of_code_point[ord("\n")] = EOS
         self.code_points = [UNK, EOS]  # by provisional id; the first two are placeholders
 
     def encode(self, text: Iterable[Block]) -> Iterator[np.ndarray]:
         for block in text:
-            points = code_points(block.data)
+            points = code_points(self.normalize(block).data)
             new = np.unique(points[self.id_of_code_point[points] < 0])
             size = len(self.code_points)
             self.id_of_code_point[new] = np.arange(size, size + len(new))
@@ -233,7 +249,7 @@ class CharacterLearner(VocabularyLearner):
         return RESERVED + [chr(point).encode() for point in self.code_points[2:]]
 
 
-LEARNERS: dict[TokenizerKind, Callable[[], VocabularyLearner]] = {
+LEARNERS: dict[TokenizerKind, Callable[[Normalizer], VocabularyLearner]] = {
     "word": WordLearner,
     "char": CharacterLearner,
 }
@@ -247,7 +263,21 @@ def check_bpe_size(vocab_size: int | None) -> None:
         raise UsageError(f"`vocab_size={vocab_size}`: a BPE vocabulary begins with the 256 bytes")
 
 
-def learn_bpe(text: Iterable[Block], vocab_size: int | None, min_count: int) -> Tokenizer:
+def check_normalizer(normalizer: Normalizer, kind: TokenizerKind) -> None:
+    """Errors: UsageError where a step is for words, and the tokens are others."""
+    if normalizer.splits_punctuation and kind != "word":
+        raise UsageError(
+            f"`normalize`: punct makes words of punctuation, and the tokens are of kind {kind}:"
+            " use it with `tokenizer=word`"
+        )
+
+
+def learn_bpe(
+    text: Iterable[Block],
+    vocab_size: int | None,
+    min_count: int,
+    normalizer: Normalizer = NO_STEPS,
+) -> Tokenizer:
     """A tokenizer with the merges that the `tokenizers` library learns over all 256 bytes.
 
     Its ids are in the library's order.
@@ -263,14 +293,13 @@ def learn_bpe(text: Iterable[Block], vocab_size: int | None, min_count: int) -> 
         show_progress=False,
     )
     library_tokenizer.train_from_iterator(
-        (line for block in text for line in block.data.decode().split("\n")), trainer
+        (line for block in text for line in normalizer(block.data).decode().split("\n")), trainer
     )
     model = json.loads(library_tokenizer.to_str())["model"]
     printable = sorted(model["vocab"], key=model["vocab"].get)
     types = [from_printable(type_) for type_ in printable]
-    return Tokenizer(
-        "bpe", RESERVED + [t for t in types if t not in (b"\xff", b"\n")], model["merges"]
-    )
+    types = RESERVED + [type_ for type_ in types if type_ not in (b"\xff", b"\n")]
+    return Tokenizer("bpe", types, model["merges"], normalizer)
 
 
 def order_by_frequency(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[Tokenizer, np.ndarray]:
@@ -280,11 +309,15 @@ def order_by_frequency(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[Tokenizer
     counts = count_ids(ids, len(types))
     order = order_types((type_, int(counts[id])) for id, type_ in enumerate(types) if id > EOS)
     apply_id_mapping(ids, id_mapping(types, order))
-    return Tokenizer("bpe", RESERVED + order, tokenizer.merges), ids
+    return Tokenizer("bpe", RESERVED + order, tokenizer.merges, tokenizer.normalizer), ids
 
 
 def learn_bpe_from_stream(
-    text: Iterable[Block], vocab_size: int | None, min_count: int, memory: Memory
+    text: Iterable[Block],
+    vocab_size: int | None,
+    min_count: int,
+    memory: Memory,
+    normalizer: Normalizer = NO_STEPS,
 ) -> tuple[Tokenizer, np.ndarray]:
     """The tokenizer and the ids of text that can be read only once.
 
@@ -294,6 +327,7 @@ def learn_bpe_from_stream(
         for block in text:
             copy.write(block.data)
         copy.flush()
-        tokenizer = learn_bpe(read_file_blocks(copy.name, "strict"), vocab_size, min_count)
+        stored = read_file_blocks(copy.name, "strict")
+        tokenizer = learn_bpe(stored, vocab_size, min_count, normalizer)
         encoded = map(tokenizer.encode, read_file_blocks(copy.name, "strict"))
         return order_by_frequency(tokenizer, memory.concatenate(encoded))

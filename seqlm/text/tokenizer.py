@@ -4,9 +4,11 @@
     char   tokens are Unicode code points
     bpe    byte-level byte-pair encoding (Sennrich et al. 2016; bytes: Radford et al. 2019)
 
-In all three a newline is the token `</s>`. `tokenizer.json` is a file of the `tokenizers` library
-and gives the same ids there. Words and characters take a faster path here, because a corpus of
-words passes through a general tokenizer thirty times slower than through a dictionary.
+In all three a newline is the token `</s>`. A tokenizer may *normalize* text before it splits it
+(normalization.py); spans are those of the raw text all the same. `tokenizer.json` is a file of the
+`tokenizers` library and gives the same ids there. Words and characters take a faster path here,
+because a corpus of words passes through a general tokenizer thirty times slower than through a
+dictionary.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from seqlm.errors import DataError, ModelError
+from seqlm.text.normalization import NO_STEPS, Normalizer, steps_in
 from seqlm.text.reading import Block, read_blocks
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 from seqlm.text.word_index import NO_ID, TokenSpans, WordIndex, find_tokens
@@ -41,11 +44,16 @@ class Tokenizer:
     """A vocabulary of one kind, which encodes text to ids and decodes ids to text."""
 
     def __init__(
-        self, kind: TokenizerKind, types: list[bytes], merges: list[list[str]] | None = None
+        self,
+        kind: TokenizerKind,
+        types: list[bytes],
+        merges: list[list[str]] | None = None,
+        normalizer: Normalizer = NO_STEPS,
     ) -> None:
         """`types` in the order of their ids, the two reserved ones first; `merges` for BPE."""
         assert types[:2] == RESERVED, types[:2]
-        self.kind, self.types, self.merges = kind, types, merges
+        assert kind == "word" or not normalizer.splits_punctuation, "a step for words"
+        self.kind, self.types, self.merges, self.normalizer = kind, types, merges, normalizer
 
     def __len__(self) -> int:
         return len(self.types)
@@ -57,6 +65,14 @@ class Tokenizer:
 
         Errors: DataError where a *word* is literally `<s>` or `</s>`.
         """
+        return self.encode_normalized(self.normalize(block))
+
+    def normalize(self, block: Block) -> Block:
+        """The text that the model reads: the same lines, after the steps of the normalizer."""
+        return block._replace(data=self.normalizer(block.data)) if self.normalizer else block
+
+    def encode_normalized(self, block: Block) -> np.ndarray:
+        """(N,) int32 ids of text in normal form. Errors: as `encode`."""
         if self.kind == "word":
             check_no_sentinels(block)
             word_ids = self.word_index.look_up(block.data, find_tokens(block.data))
@@ -66,7 +82,7 @@ class Tokenizer:
             return ids
         lines = block.data.decode().split("\n")
         ends_line = lines[-1] == ""  # a block may be a part of a line
-        encoded = self.library_tokenizer.encode_batch_fast(lines[:-1] if ends_line else lines)
+        encoded = self.plain_library_tokenizer.encode_batch_fast(lines[:-1] if ends_line else lines)
         flat = [id for line in encoded for id in (*line.ids, EOS)]
         return np.array(flat if ends_line else flat[:-1], np.int32)
 
@@ -78,7 +94,16 @@ class Tokenizer:
             raise DataError(f"the prompt {text!r} is invalid UTF-8") from None
 
     def token_spans(self, block: Block, ids: np.ndarray) -> TokenSpans:
-        """The bytes of `block` that each of its `ids` stands for; those of `</s>` are a newline."""
+        """The bytes of `block`, the raw text, that each of its `ids` stands for; those of `</s>`
+        are a newline."""
+        text = self.normalize(block)
+        spans = self.normalized_spans(text, ids)
+        if self.normalizer:
+            return self.normalizer.origins(block.data, text.data).of_spans(spans)
+        return spans
+
+    def normalized_spans(self, block: Block, ids: np.ndarray) -> TokenSpans:
+        """The bytes of `block`, text in normal form, that each of its `ids` stands for."""
         if self.kind == "word":
             return find_tokens(block.data)
         if self.kind == "char":
@@ -125,6 +150,17 @@ class Tokenizer:
     @cached_property
     def library_tokenizer(self) -> tokenizers.Tokenizer:
         """The equivalent of the `tokenizers` library, which encodes one line at a time."""
+        if not self.normalizer:
+            return self.plain_library_tokenizer
+        library = tokenizers.Tokenizer.from_str(self.plain_library_tokenizer.to_str())
+        library.normalizer = self.normalizer.library_normalizer
+        if self.kind == "word":
+            library.pre_tokenizer = self.normalizer.library_splitter
+        return library
+
+    @cached_property
+    def plain_library_tokenizer(self) -> tokenizers.Tokenizer:
+        """The equivalent for text in normal form."""
         if self.kind == "bpe":
             printable = [*BPE_RESERVED, *map(to_printable, self.types[2:])]
             assert self.merges is not None
@@ -137,7 +173,7 @@ class Tokenizer:
         vocabulary = {type_.decode(): id for id, type_ in enumerate(self.types)}
         library = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
         library.pre_tokenizer = (
-            pre_tokenizers.Split(tokenizers.Regex(r"[ \t\r\x0b\x0c]+"), "removed")
+            NO_STEPS.library_splitter
             if self.kind == "word"
             else pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), "isolated")
         )
@@ -152,25 +188,40 @@ class Tokenizer:
         try:
             stored = json.loads(text)
             model, splitter = stored["model"], stored["pre_tokenizer"]
+            normalizer = Normalizer(steps_in(stored.get("normalizer"), splitter))
             types = sorted(model["vocab"], key=model["vocab"].get)
             if model["type"] == "BPE":
                 merged = [from_printable(type_) for type_ in types[2:]]
-                return cls("bpe", RESERVED + merged, model["merges"])
+                return cls("bpe", RESERVED + merged, model["merges"], normalizer)
+            if splitter["type"] == "Sequence":
+                splitter = splitter["pretokenizers"][0]
             kind: TokenizerKind = "word" if splitter["behavior"] == "Removed" else "char"
-            return cls(kind, [type_.encode() for type_ in types])
-        except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+            return cls(kind, [type_.encode() for type_ in types], normalizer=normalizer)
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            AssertionError,
+            IndexError,
+        ) as error:
             raise ModelError(f"not a tokenizer that seqlm wrote: {error!r}") from None
 
     @cached_property
     def digest(self) -> str:
-        """The first 12 digits of a SHA-256, which names the vocabulary in a signature."""
-        return hashlib.sha256(b"\n".join([self.kind.encode(), *self.types])).hexdigest()[:12]
+        """The first 12 digits of a SHA-256, which names the vocabulary, and the normalization of
+        text before it is looked up there, in a signature."""
+        parts = [self.kind.encode(), *self.types]
+        if self.normalizer:
+            parts.append(f"normalize:{self.normalizer}".encode())
+        return hashlib.sha256(b"\n".join(parts)).hexdigest()[:12]
 
 
 def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
     """Whether both give equal ids to equal text."""
     same_types = tokenizer.types == other.types and tokenizer.merges == other.merges
-    return same_types and tokenizer.kind == other.kind
+    same_text = tokenizer.normalizer.steps == other.normalizer.steps
+    return same_types and same_text and tokenizer.kind == other.kind
 
 
 def read_types(path: Path, kind: TokenizerKind) -> list[bytes]:

@@ -33,18 +33,26 @@ def pieces_of_block(tokenizer: Tokenizer, block: Block, ids: np.ndarray) -> list
     start, length = tokenizer.token_spans(block, ids)
     ends = start + length
     texts = [block.data[a:b] for a, b in zip(start.tolist(), ends.tolist())]
-    return add_spaces(tokenizer, ids.tolist(), texts)
+    # A word that normalization has split is still one word of the line.
+    is_apart = np.append(False, start[1:] > ends[:-1]).tolist()
+    return add_spaces(tokenizer, ids.tolist(), texts, is_apart)
 
 
 def pieces_of_ids(tokenizer: Tokenizer, ids: Sequence[int]) -> list[bytes]:
     """The piece of each of `ids` as a generated line has it; the piece of `</s>` is b''."""
-    return add_spaces(tokenizer, ids, [tokenizer.types[id] for id in ids])
+    return add_spaces(tokenizer, ids, [tokenizer.types[id] for id in ids], [True] * len(ids))
 
 
-def add_spaces(tokenizer: Tokenizer, ids: Sequence[int], texts: list[bytes]) -> list[bytes]:
-    """Pieces from the texts of tokens: a word that is not the first of its line has a space."""
+def add_spaces(
+    tokenizer: Tokenizer, ids: Sequence[int], texts: list[bytes], is_apart: list[bool]
+) -> list[bytes]:
+    """Pieces from the texts of tokens: a word that is apart from the one before has a space, unless
+    it is the first of its line."""
     previous = [EOS, *ids[:-1]]
-    spaces = [b" " if tokenizer.kind == "word" and id != EOS else b"" for id in previous]
+    words = tokenizer.kind == "word"
+    spaces = [
+        b" " if words and apart and id != EOS else b"" for apart, id in zip(is_apart, previous)
+    ]
     return [b"" if id == EOS else space + text for id, space, text in zip(ids, spaces, texts)]
 
 

@@ -55,6 +55,11 @@ class TrainingSettings:
     tokenizer: Literal["word", "char", "bpe"] = text(
         "word", "Units of the text.", default_by={"task": {"translation": "bpe"}}
     )
+    normalize: str | None = text(
+        None, "Normalize text, now and wherever the model reads text: lower, nfc, nfd, nfkc, nfkd,"
+        " strip-accents, and punct, which makes a word of each punctuation mark.",
+        none_text="text as it is", metavar="STEPS",
+    )  # fmt: skip
     vocab: str | None = text(
         None, "Take the vocabulary of a run, or of a file with a type on each line.",
         none_text="from the text", metavar="RUN|FILE",

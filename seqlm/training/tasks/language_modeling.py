@@ -30,6 +30,7 @@ from seqlm.text.batches import (
     WindowBatches,
 )
 from seqlm.text.corpus import Corpus, held_out_start, read_corpus
+from seqlm.text.normalization import Normalizer
 from seqlm.text.reading import short_name
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
@@ -63,10 +64,12 @@ class LanguageModelingTask(TrainingTask):
         if run is not None:
             corpus = read_corpus(files["corpus"], run.tokenizer, errors=errors)
         else:
+            normalizer = Normalizer.parse(settings.normalize)
             corpus = read_corpus(
                 files["corpus"],
-                tokenizer=borrowed_tokenizer(settings.vocab, settings.tokenizer),
+                tokenizer=borrowed_tokenizer(settings.vocab, settings.tokenizer, normalizer),
                 kind=settings.tokenizer,
+                normalizer=normalizer,
                 vocab_size=settings.vocab_size,
                 min_count=settings.min_count,
                 errors=errors,

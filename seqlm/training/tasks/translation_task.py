@@ -34,6 +34,7 @@ from seqlm.text.bitext import (
     line_lengths,
     read_side,
 )
+from seqlm.text.normalization import Normalizer
 from seqlm.text.reading import Block, short_name
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
@@ -261,15 +262,17 @@ def make_tokenizers(
     text. Errors: UsageError if `vocab` is combined with a setting that would change it.
     """
     kind, size, min_count = settings.tokenizer, settings.vocab_size, settings.min_count
+    normalizer = Normalizer.parse(settings.normalize)
     if settings.vocab is not None:
         if settings.separate_vocab or size is not None or min_count is not None:
             raise UsageError(
                 "`vocab_size`, `min_count` and `separate_vocab` cannot be combined with `vocab`"
             )
-        return borrowed_tokenizers(settings.vocab, kind)
+        return borrowed_tokenizers(settings.vocab, kind, normalizer)
 
     def learn(sides: list[Side]) -> Tokenizer:
-        return learn_tokenizer(sides, kind, size, min_count, DEFAULT_MIN_COUNT.get(kind, 1))
+        default_min_count = DEFAULT_MIN_COUNT.get(kind, 1)
+        return learn_tokenizer(sides, kind, size, min_count, default_min_count, normalizer)
 
     if settings.separate_vocab:
         return learn([target]), learn([source])
