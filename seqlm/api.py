@@ -2,7 +2,7 @@
 
     import seqlm
 
-    lm = seqlm.load("lstm")                     # a run, a checkpoint, an ARPA file
+    lm = seqlm.load("lstm")                     # a run, an ARPA file, a Hugging Face folder
     lm.score("the old man came in .")           # natural logarithm of its probability
     lm.perplexity("test.txt")
     seqlm.load("french").translate(["a dog runs ."])
@@ -35,7 +35,8 @@ valid_loss, seconds, …"""
 
 def load(name: StrPath | None = None, *, device: str | None = None) -> Model:
     """The model that `name` means: a run folder, the name of a run in ./checkpoints, a checkpoint
-    of a run, or an ARPA file; None is the run in ./checkpoints that finished last.
+    of a run, an ARPA file, or a folder of the library `transformers`; None is the run in
+    ./checkpoints that finished last.
 
     `device` is cpu, cuda, cuda:N or mps; by default the best there is.
     Errors: ModelError where there is no such model, or it cannot be read; UsageError.

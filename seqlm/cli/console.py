@@ -92,10 +92,11 @@ def run_names() -> list[str]:
     return sorted({path.name for path in paths if RunFolder(path).exists()})
 
 
+MODEL_FORMS = "a run, a checkpoint of it, an ARPA file, or a Hugging Face folder"
 MODEL = flag(
     "-m",
     "--model",
-    help="Model to use: a run, a checkpoint of it, or an ARPA file. [default: the latest run]",
+    help=f"Model to use: {MODEL_FORMS}. [default: the latest run]",
     metavar="RUN",
     autocompletion=run_names,
     rich_help_panel="Model",

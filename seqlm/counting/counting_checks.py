@@ -9,10 +9,12 @@ from pathlib import Path
 from seqlm.counting.counting_settings import DEFAULT_ORDER, CountingSettings
 from seqlm.counting.estimation.estimate import check_estimation
 from seqlm.errors import DataError, UsageError
+from seqlm.runs.borrowed_vocabulary import kind_named
 from seqlm.settings import check_needs, check_value, settings_of
-from seqlm.text.corpus import check_normalizer, is_stream
+from seqlm.text.corpus import is_stream
 from seqlm.text.normalization import Normalizer
 from seqlm.text.reading import STDIN, open_source
+from seqlm.text.tokenizer import check_normalizer
 
 SMALLEST_LIMIT = 300 << 20
 """Bytes; Python and its libraries do not fit into less memory."""
@@ -52,7 +54,7 @@ def check_sources(settings: CountingSettings, sources: Sequence[str]) -> None:
         raise UsageError("- stands for standard input, which can be read once")
     if settings.tune not in (None, STDIN) and not Path(settings.tune).exists():
         raise DataError(f"`tune`: there is no file {settings.tune}")
-    check_normalizer(Normalizer.parse(settings.normalize), settings.tokenizer)
+    check_normalizer(Normalizer.parse(settings.normalize), kind_named(settings.tokenizer))
     if settings.vocab is not None and (settings.vocab_size or settings.min_count):
         raise UsageError("`vocab_size` and `min_count` cannot be combined with `vocab`")
 

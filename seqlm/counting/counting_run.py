@@ -21,6 +21,7 @@ from seqlm.memory import Memory
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
+from seqlm.runs.borrowed_vocabulary import recorded_name
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.export_ngram import write_arpa
 from seqlm.runs.run_config import RunConfig
@@ -54,7 +55,12 @@ def count(
 
     corpus = count_corpus(sources, settings, memory, device, progress)
     tokenizer, order = corpus.tokenizer, len(corpus.tables)
-    settings = replace(settings, order=order, tokenizer=tokenizer.kind, context=corpus.context)
+    settings = replace(
+        settings,
+        order=order,
+        tokenizer=recorded_name(settings.tokenizer, tokenizer),
+        context=corpus.context,
+    )
     if settings.tune is not None:
         settings = tuned_settings(settings, corpus, progress)
     smoothing = settings.smoothing_parameters

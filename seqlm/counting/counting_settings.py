@@ -29,7 +29,10 @@ machine = partial(setting, section="Machine")
 @dataclass(frozen=True)
 class CountingSettings:
     # ------------------------------------------------------------------------------------ the text
-    tokenizer: Literal["word", "char", "bpe"] = text("word", "Units of the text.")
+    tokenizer: str = text(
+        "word", "Units of the text: word, char or bpe; or a file with a pretrained tokenizer, a"
+        " tokenizer.json or a model of SentencePiece.", metavar="KIND|FILE",
+    )  # fmt: skip
     normalize: str | None = text(
         None, "Normalize text, now and wherever the model reads text: lower, nfc, nfd, nfkc, nfkd,"
         " strip-accents, and punct, which makes a word of each punctuation mark.",

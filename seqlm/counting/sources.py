@@ -16,7 +16,7 @@ from seqlm.counting.tables.in_pieces import count_in_pieces
 from seqlm.errors import UsageError
 from seqlm.memory import Memory
 from seqlm.progress import Progress
-from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer
+from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.text.corpus import read_corpus
 from seqlm.text.normalization import Normalizer
 
@@ -33,7 +33,7 @@ def count_text(
     corpus = read_corpus(
         sources,
         tokenizer=borrowed_tokenizer(settings.vocab, settings.tokenizer, normalizer),
-        kind=settings.tokenizer,
+        kind=kind_named(settings.tokenizer),
         normalizer=normalizer,
         vocab_size=settings.vocab_size,
         min_count=settings.min_count,
@@ -75,18 +75,19 @@ def read_count_files(
 def count_on_cluster(
     sources: Sequence[str], settings: CountingSettings, progress: Progress
 ) -> CountedCorpus:
-    """Counts a text by Spark. Errors: UsageError on BPE; those of `count_with_spark`."""
+    """Counts a text by Spark. Errors: UsageError on subwords; those of `count_with_spark`."""
     assert settings.master is not None
     assert settings.write_counts is not None
     tokenizer = borrowed_tokenizer(settings.vocab, settings.tokenizer)
-    if (tokenizer.kind if tokenizer else settings.tokenizer) == "bpe":
-        raise UsageError("`engine=spark` counts words and characters, not BPE")
+    kind = kind_named(settings.tokenizer)
+    if (tokenizer.kind if tokenizer else kind) not in ("word", "char"):
+        raise UsageError("`engine=spark` counts words and characters, not subwords")
     from seqlm.counting.spark.spark_counts import SparkJob, count_with_spark
 
     job = SparkJob(
         sources=sources,
         order=settings.order or DEFAULT_ORDER,
-        kind=settings.tokenizer,
+        kind=kind,
         tokenizer=tokenizer,
         vocab_size=settings.vocab_size,
         min_count=settings.min_count,

@@ -1,35 +1,45 @@
-"""The vocabulary that the setting `vocab` names: another run's, or a file's."""
+"""A vocabulary from elsewhere: that of a run or of a file, which the setting `vocab` names, or that
+of a pretrained tokenizer, which the setting `tokenizer` names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from seqlm.errors import DataError, UsageError
+from seqlm.errors import DataError, UsageError, did_you_mean
 from seqlm.runs.locate import run_named
-from seqlm.text.corpus import check_normalizer
 from seqlm.text.normalization import NO_STEPS, Normalizer
-from seqlm.text.tokenizer import Tokenizer, TokenizerKind, read_types
+from seqlm.text.pretrained_tokenizer import PretrainedTokenizer, read_pretrained
+from seqlm.text.reading import absolute_path
+from seqlm.text.tokenizer import (
+    TOKENIZER_KINDS,
+    Tokenizer,
+    TokenizerKind,
+    check_normalizer,
+    read_types,
+)
 
 
 def borrowed_tokenizer(
-    vocab: str | None, kind: TokenizerKind, normalizer: Normalizer = NO_STEPS
+    vocab: str | None, tokenizer: str, normalizer: Normalizer = NO_STEPS
 ) -> Tokenizer | None:
-    """The tokenizer of a run, or one of `kind` from a file with one type per line; None for None.
-
-    Errors: those of `borrowed_tokenizers`.
-    """
-    return None if vocab is None else borrowed_tokenizers(vocab, kind, normalizer)[0]
+    """The first of `borrowed_tokenizers`, or None. Errors: the same."""
+    borrowed = borrowed_tokenizers(vocab, tokenizer, normalizer)
+    return None if borrowed is None else borrowed[0]
 
 
 def borrowed_tokenizers(
-    vocab: str, kind: TokenizerKind, normalizer: Normalizer = NO_STEPS
-) -> tuple[Tokenizer, Tokenizer | None]:
-    """The tokenizer of a run or file, and that of the source where a translator has two.
+    vocab: str | None, tokenizer: str, normalizer: Normalizer = NO_STEPS
+) -> tuple[Tokenizer, Tokenizer | None] | None:
+    """The tokenizer that the settings name, and that of the source where a translator has two; None
+    where they name a kind of tokenizer, which is learned from the text.
 
     A run normalizes text as it does already, and a file has no way of its own: `normalizer`.
-    Errors: DataError where there is neither run nor file, UsageError for BPE types without their
-    merges, and where `normalizer` is another than the run's.
+    Errors: DataError where there is neither run nor file, or it cannot be read; UsageError for BPE
+    types without their merges, and where `normalizer` is another than the run's.
     """
+    if vocab is None:
+        is_learned = kind_named(tokenizer) != "pretrained"
+        return None if is_learned else (pretrained_tokenizer(tokenizer, normalizer), None)
     if run := run_named(vocab):
         own = run.tokenizer.normalizer
         if normalizer and normalizer.steps != own.steps:
@@ -41,9 +51,37 @@ def borrowed_tokenizers(
     path = Path(vocab)
     if path.is_dir():
         raise DataError(f"`vocab={vocab}` is a folder without a run in it")
+    kind = kind_named(tokenizer)
     if kind == "bpe":
         raise UsageError(
             f"`vocab={vocab}` has no merges: a BPE vocabulary comes from a run, not from a file"
         )
+    if kind == "pretrained":
+        raise UsageError(f"`tokenizer={tokenizer}` has a vocabulary of its own: leave out `vocab`")
     check_normalizer(normalizer, kind)
     return Tokenizer(kind, read_types(path, kind), normalizer=normalizer), None
+
+
+def pretrained_tokenizer(file: str, normalizer: Normalizer) -> PretrainedTokenizer:
+    """The tokenizer in a file that the setting `tokenizer` names. Errors: DataError, UsageError."""
+    if normalizer:
+        raise UsageError(
+            f"`tokenizer={file}` has a normalization of its own: leave out `normalize`"
+        )
+    if not Path(file).exists():
+        raise UsageError(f"`tokenizer={file}` is no file{did_you_mean(file, TOKENIZER_KINDS)}")
+    return read_pretrained(Path(file))
+
+
+def kind_named(tokenizer: str) -> TokenizerKind:
+    """The kind of tokenizer that the setting `tokenizer` names; a file has a pretrained one."""
+    kinds: dict[str, TokenizerKind] = {kind: kind for kind in TOKENIZER_KINDS}
+    return kinds.get(tokenizer, "pretrained")
+
+
+def recorded_name(name: str, tokenizer: Tokenizer) -> str:
+    """What a run records as its setting `tokenizer`, which was `name`: the kind of the tokenizer
+    that it has, or the file that a pretrained one comes from."""
+    if tokenizer.kind == "pretrained" and name not in TOKENIZER_KINDS:
+        return absolute_path(name)
+    return tokenizer.kind

@@ -157,7 +157,7 @@ def load_training(run: RunFolder) -> tuple[dict[str, Tensor], TrainingState]:
     folder = find_checkpoint(run, read_pointer(run, "latest"))
     if not (folder / "training.json").exists():
         raise ModelError(
-            f"{run.path} holds no state of a training to resume; `seqlm runs slim` removes it"
+            f"{run.path} holds nothing to resume: `seqlm runs slim` removes what that needs"
         )
     values = json.loads((folder / "training.json").read_text())
     tensors = read_tensors(folder / "training.safetensors")

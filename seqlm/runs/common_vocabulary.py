@@ -34,6 +34,8 @@ def corresponding_ids(model: LoadedModel, other: LoadedModel) -> np.ndarray:
     if tokenizer.normalizer.steps != other_tokenizer.normalizer.steps:
         names = (str(each.normalizer) or "nothing" for each in (tokenizer, other_tokenizer))
         raise ModelError(f"{refused}: they normalize text by {' and by '.join(names)}")
+    if tokenizer.kind == "pretrained":
+        raise ModelError(f"{refused}: their pretrained tokenizers are not the same")
     if examples := types_lacking(model, other) or types_lacking(other, model):
         raise ModelError(
             f"{refused}: they need the same types, but have {len(tokenizer):,} and"

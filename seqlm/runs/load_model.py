@@ -4,6 +4,7 @@ work as an ensemble."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from seqlm.models.wrappers.ensemble import Ensemble
 from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import digest, find_checkpoint, read_manifest, read_pointer, read_tensors
+from seqlm.runs.huggingface.import_huggingface import read_huggingface
 from seqlm.runs.locate import ModelPath, wrong_task
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
@@ -47,6 +49,8 @@ def load_model(
     `progress` is called with the stages of reading an ARPA file.
     Errors: ModelError where nothing can be read, or the weights do not fit the configuration.
     """
+    if model_path.huggingface is not None:
+        return load_huggingface(model_path, device)
     if model_path.run is None:
         return load_arpa(model_path.path, device, progress)
     return load_run(model_path.run, model_path.config, model_path.checkpoint, device)
@@ -85,6 +89,13 @@ def load_arpa(path: Path, device: torch.device | str, progress: Progress = silen
         task="lm", arch="ngram", context=model.config.context, model=model.settings()
     )
     return LoadedModel(model.to(device), tokenizer, config, path, digest(path)[:12])
+
+
+def load_huggingface(model_path: ModelPath, device: torch.device | str) -> LoadedModel:
+    """The model in a folder of the `transformers` library. Errors: ModelError."""
+    model, tokenizer, sha256 = read_huggingface(model_path.path)
+    config = replace(model_path.config, model=model.settings())
+    return LoadedModel(model.to(device), tokenizer, config, model_path.path, sha256[:12])
 
 
 def unigram_cache(vocabulary_of: LoadedModel, size: int, decay: float | None = None) -> LoadedModel:

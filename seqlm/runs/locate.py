@@ -1,10 +1,11 @@
-"""What the name of a model means: a run, a checkpoint of a run, or an ARPA file.
+"""What the name of a model means: a run, a checkpoint of it, an ARPA file, a Hugging Face folder.
 
     None                      SEQLM_MODEL, else the run in ./checkpoints that finished last
     path/to/RUN               a run folder
     NAME                      the run folder ./checkpoints/NAME
     path/to/RUN/steps/STEP    a checkpoint of a run; the path may begin in ./checkpoints
     path/to/FILE              an ARPA file
+    path/to/FOLDER            a folder of the library `transformers`, which has a config.json
 
 A name is looked up once, and what it means is passed on as a `ModelPath`. Nothing here imports
 torch, so that a mistyped name is reported at once.
@@ -28,14 +29,17 @@ MODEL_KINDS = {"lm": "language model", "translation": "translator"}
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPath:
-    """Where a model is: a run, maybe one checkpoint of it, or else an ARPA file."""
+    """Where a model is: a run, maybe one checkpoint of it, or else an ARPA file or a folder of
+    Hugging Face."""
 
     config: RunConfig
-    """Of an ARPA file, only what holds for all of them: its `model` is empty."""
+    """Of a file or folder that is no run, only what holds for all of its kind: its `model` is
+    empty."""
     run: RunFolder | None = None
     checkpoint: str | None = None
     """The name of a folder in steps/; None is the best checkpoint, or else the latest."""
     arpa: Path | None = None
+    huggingface: Path | None = None
     is_default: bool = False
     """True for the latest run, which is taken where no model is named."""
 
@@ -43,8 +47,9 @@ class ModelPath:
     def path(self) -> Path:
         """The run folder, the checkpoint folder or the file, as messages name it."""
         if self.run is None:
-            assert self.arpa is not None
-            return self.arpa
+            path = self.arpa or self.huggingface
+            assert path is not None
+            return path
         return self.run / STEPS / self.checkpoint if self.checkpoint else self.run.path
 
 
@@ -72,6 +77,13 @@ def model_at(path: Path) -> ModelPath:
             return ModelPath(config=run.read_config(), run=run)
         if folder.parent.name == STEPS and (run := RunFolder(folder.parent.parent)).exists():
             return ModelPath(config=run.read_config(), run=run, checkpoint=folder.name)
+    if (path / "config.json").is_file():  # a folder of the transformers library
+        from seqlm.runs.huggingface.import_huggingface import read_library_config
+
+        config = RunConfig(
+            task="lm", arch=read_library_config(path).kind.arch, context="sentence", model={}
+        )
+        return ModelPath(config=config, huggingface=path)
     if not path.exists():
         raise ModelError(f"no model {path}{nearest(path.name, neighbors(path))}")
     return ModelPath(config=RunFolder(path).read_config())  # which fails, and says why

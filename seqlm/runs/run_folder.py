@@ -24,6 +24,7 @@ from seqlm.errors import ModelError, SeqlmError, UsageError
 from seqlm.runs.durable_files import draft_path, write_text
 from seqlm.runs.readme import readme
 from seqlm.runs.run_config import RunConfig
+from seqlm.text.pretrained_tokenizer import tokenizer_from_json
 from seqlm.text.tokenizer import Tokenizer
 
 RUNS = Path("checkpoints")
@@ -168,7 +169,7 @@ class RunFolder:
 
     def read_tokenizer(self, name: str) -> Tokenizer:
         try:
-            return Tokenizer.from_json((self / name).read_text(encoding="utf-8"))
+            return tokenizer_from_json((self / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ModelError(f"{self.path} has no {name}") from None
         except (ModelError, UnicodeDecodeError) as error:

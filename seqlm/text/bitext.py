@@ -28,13 +28,12 @@ from seqlm.text.batches import IGNORE_INDEX, Batch, pad_rows
 from seqlm.text.corpus import (
     LEARNERS,
     check_bpe_size,
-    check_normalizer,
     learn_bpe,
     order_by_frequency,
 )
 from seqlm.text.normalization import NO_STEPS, Normalizer
 from seqlm.text.reading import STDIN, Block, read_blocks
-from seqlm.text.tokenizer import Tokenizer, TokenizerKind
+from seqlm.text.tokenizer import Tokenizer, TokenizerKind, check_normalizer
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import prefetch_map
 

@@ -23,6 +23,7 @@ from seqlm.text.tokenizer import (
     Tokenizer,
     TokenizerKind,
     check_no_sentinels,
+    check_normalizer,
     code_points,
     from_printable,
 )
@@ -70,7 +71,10 @@ def read_corpus(
     if not sources:
         raise DataError("no corpus: name a file, or - for standard input")
     if tokenizer is not None and (vocab_size is not None or min_count is not None):
-        raise UsageError("`vocab_size` and `min_count` cannot be combined with `vocab`")
+        raise UsageError(
+            "`vocab_size` and `min_count` cannot be combined with `vocab`, or with a"
+            " pretrained `tokenizer`"
+        )
     if kind == "bpe":
         check_bpe_size(vocab_size)
     check_normalizer(normalizer, kind)
@@ -261,15 +265,6 @@ def check_bpe_size(vocab_size: int | None) -> None:
     """Errors: UsageError on a size too small for the 256 bytes."""
     if vocab_size is not None and vocab_size < 256:
         raise UsageError(f"`vocab_size={vocab_size}`: a BPE vocabulary begins with the 256 bytes")
-
-
-def check_normalizer(normalizer: Normalizer, kind: TokenizerKind) -> None:
-    """Errors: UsageError where a step is for words, and the tokens are others."""
-    if normalizer.splits_punctuation and kind != "word":
-        raise UsageError(
-            f"`normalize`: punct makes words of punctuation, and the tokens are of kind {kind}:"
-            " use it with `tokenizer=word`"
-        )
 
 
 def learn_bpe(

@@ -27,7 +27,10 @@ class Detokenizer:
         if id == EOS:
             self.inside_line = False
             return self.decoder.decode(b"", final=True) + "\n"
-        text = self.decoder.decode(self.tokenizer.types[id])
+        type_ = self.tokenizer.types[id]
+        if not self.inside_line:
+            type_ = self.tokenizer.strip_space(type_)
+        text = self.decoder.decode(type_)
         if self.joins_with_space and self.inside_line:
             text = " " + text
         self.inside_line = True

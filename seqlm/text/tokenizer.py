@@ -25,14 +25,15 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from seqlm.errors import DataError, ModelError
+from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.text.normalization import NO_STEPS, Normalizer, steps_in
 from seqlm.text.reading import Block, read_blocks
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 from seqlm.text.word_index import NO_ID, TokenSpans, WordIndex, find_tokens
 
-TokenizerKind = Literal["word", "char", "bpe"]
+TokenizerKind = Literal["word", "char", "bpe", "pretrained"]
 TOKENIZER_KINDS: tuple[TokenizerKind, ...] = ("word", "char", "bpe")
+"""The kinds that are learned from text; pretrained ones are in `pretrained_tokenizer.py`."""
 
 SENTINEL = re.compile(rb"(?<![^ \t\r\n\x0b\x0c])</?s>(?![^ \t\r\n\x0b\x0c])")
 # Byte-level BPE writes bytes as printable characters. Two of them cannot occur inside a line of
@@ -123,6 +124,10 @@ class Tokenizer:
             else:
                 lines[-1].append(self.types[id])
         return b"\n".join(map(joined, lines))
+
+    def strip_space(self, line: bytes) -> bytes:
+        """`line` without the space that a pretrained tokenizer may begin every line with."""
+        return line
 
     @cached_property
     def id_of_type(self) -> dict[bytes, int]:
@@ -221,7 +226,18 @@ def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
     """Whether both give equal ids to equal text."""
     same_types = tokenizer.types == other.types and tokenizer.merges == other.merges
     same_text = tokenizer.normalizer.steps == other.normalizer.steps
+    if tokenizer.kind == other.kind == "pretrained":
+        return tokenizer.digest == other.digest
     return same_types and same_text and tokenizer.kind == other.kind
+
+
+def check_normalizer(normalizer: Normalizer, kind: TokenizerKind) -> None:
+    """Errors: UsageError where a step is for words, and the tokens are others."""
+    if normalizer.splits_punctuation and kind != "word":
+        raise UsageError(
+            f"`normalize`: punct makes words of punctuation, and the tokens are of kind {kind}:"
+            " use it with `tokenizer=word`"
+        )
 
 
 def read_types(path: Path, kind: TokenizerKind) -> list[bytes]:

@@ -20,6 +20,7 @@ import torch
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.models import model_class
 from seqlm.models.base import Network
+from seqlm.runs.borrowed_vocabulary import recorded_name
 from seqlm.runs.checkpoint import load_best, load_training, write_checkpoint
 from seqlm.runs.locate import ModelPath
 from seqlm.runs.run_config import RunConfig
@@ -69,7 +70,7 @@ def train(
         RunFolder.check_free(output, overwrite)
     task = TASKS[settings.task].read(files, settings, errors)
     watcher.on_message(task.describe())
-    settings = replace(settings, tokenizer=task.tokenizer.kind)
+    settings = replace(settings, tokenizer=recorded_name(settings.tokenizer, task.tokenizer))
 
     # Drawn on the CPU, so that every device starts from the same weights.
     torch.manual_seed(settings.seed)

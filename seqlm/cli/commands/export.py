@@ -102,11 +102,12 @@ def export(
 
 
 def export_huggingface(source: ModelPath, path: Path, overwrite: bool) -> None:
-    from seqlm.runs.export_huggingface import check_output, write_huggingface
+    from seqlm.runs.huggingface.export_huggingface import check_output, write_huggingface
     from seqlm.runs.load_model import load_model
 
     check_output(path, overwrite)  # before the model is loaded
-    write_huggingface(load_model(source), path, overwrite)
+    loaded = load_model(source)
+    write_huggingface(loaded.model, loaded.tokenizer, path, overwrite)
 
 
 def export_ngram(

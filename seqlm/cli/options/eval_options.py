@@ -26,7 +26,7 @@ class EvalOptions:
     model: Annotated[
         list[str] | None,
         model_option(
-            "a run, a checkpoint of it, or an ARPA file. Several language models are mixed, and"
+            f"{console.MODEL_FORMS}. Several language models are mixed, and"
             " several translators translate as an ensemble."
         ),
     ] = None

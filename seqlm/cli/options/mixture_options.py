@@ -30,7 +30,7 @@ def model_option(several: str) -> Any:
     )
 
 
-MODELS = model_option("a run, a checkpoint of it, or an ARPA file. Several are mixed.")
+MODELS = model_option(f"{console.MODEL_FORMS}. Several are mixed.")
 
 
 @dataclass(frozen=True)

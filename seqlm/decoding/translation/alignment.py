@@ -30,6 +30,8 @@ SPACE = b" \t\r\n\v\f"
 
 def pieces_of_block(tokenizer: Tokenizer, block: Block, ids: np.ndarray) -> list[bytes]:
     """(N,) the piece of each of `ids` (N,), the encoding of `block`; the piece of `</s>` is b''."""
+    if tokenizer.kind == "pretrained":  # whose spans may leave out white space
+        return pieces_of_ids(tokenizer, ids.tolist())
     start, length = tokenizer.token_spans(block, ids)
     ends = start + length
     texts = [block.data[a:b] for a, b in zip(start.tolist(), ends.tolist())]

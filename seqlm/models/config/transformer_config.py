@@ -40,9 +40,16 @@ class TransformerLayerConfig(HiddenDropout, AttentionDropout, NetworkConfig):
         negative="post_norm",
     )  # fmt: skip
     norm: Literal["layer", "rms"] = transformer_option("layer", "LayerNorm or RMSNorm.")
+    norm_epsilon: float = transformer_option(
+        1e-5, "What a norm adds to the variance, ε.", low=0, high=1
+    )
     positions: Literal["learned", "sinusoidal", "rotary", "none"] = transformer_option(
         "learned", "Position embeddings."
     )
+    rope_base: float = transformer_option(
+        1e4, "Base of the angles of rotary positions, Llama's rope_theta.", low=1, high=1e12,
+        needs=("positions", ("rotary",)),
+    )  # fmt: skip
     activation: Literal["relu", "gelu", "gelu-tanh", "swiglu"] = transformer_option(
         "gelu", "Activation function."
     )

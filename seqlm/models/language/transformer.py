@@ -24,7 +24,8 @@ transposed matrix:
       blocks.i.attention.qkv, .out             h.i.attn.c_attn', h.i.attn.c_proj'
       blocks.i.feed_forward.up, .down          h.i.mlp.c_fc', h.i.mlp.c_proj'
       norm                                     ln_f
-    Llama      pre_norm, norm rms, positions rotary (rope_theta 10000), activation swiglu, no bias
+    Llama      pre_norm, norm rms, positions rotary (rope_base is rope_theta), activation swiglu,
+               no bias
       output_layer.weight (embedding, untied)  model.embed_tokens.weight (lm_head.weight likewise)
       blocks.i.attention_norm                  input_layernorm
       blocks.i.feed_forward_norm               post_attention_layernorm
@@ -158,7 +159,8 @@ class Transformer(LanguageNetwork):
         mask = causal_mask(length, offset, device) if offset and length > 1 else None
         angles = None
         if config.positions == "rotary":
-            angles = rotary_angles(length, offset, config.width // config.heads, device)
+            head_width = config.width // config.heads
+            angles = rotary_angles(length, offset, head_width, device, config.rope_base)
         x = self.embed_tokens(tokens, offset)  # (B, T, D)
         caches, routings = [], []
         for block, block_cache in zip(self.blocks, cache):

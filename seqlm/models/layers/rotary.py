@@ -3,7 +3,7 @@
 Of the d numbers of a head, number i and number i + d/2 are the real and the imaginary part of one
 complex number (the pairing of Llama's weights). At position t it is multiplied by
 
-    e^{i t θ_i},   θ_i = 10000^{-2i/d}
+    e^{i t θ_i},   θ_i = b^{-2i/d}         b = 10000
 
 so that the product of a rotated query at t and a rotated key at s depends on t - s alone.
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 ROPE_BASE = 10000.0
+"""b. A larger one turns more slowly, for longer contexts."""
 
 
 class RotaryAngles(NamedTuple):
@@ -27,11 +28,13 @@ class RotaryAngles(NamedTuple):
     sin: Tensor  # (T, d/2)
 
 
-def rotary_angles(length: int, offset: int, width: int, device: torch.device) -> RotaryAngles:
+def rotary_angles(
+    length: int, offset: int, width: int, device: torch.device, base: float = ROPE_BASE
+) -> RotaryAngles:
     """The angles of positions L .. L + T - 1 in float32; `length` is T, `offset` L, `width` d."""
     positions = torch.arange(offset, offset + length, device=device, dtype=torch.float32)
     pairs = torch.arange(0, width, 2, device=device, dtype=torch.float32)
-    angles = positions[:, None] * ROPE_BASE ** (-pairs / width)  # (T, d/2)
+    angles = positions[:, None] * base ** (-pairs / width)  # (T, d/2)
     return RotaryAngles(angles.cos(), angles.sin())
 
 

@@ -3,8 +3,8 @@
     pre-norm (Xiong et al. 2020)               post-norm (Vaswani et al. 2017)
     x = x + sublayer(norm(x))                  x = norm(x + sublayer(x))
 
-    LayerNorm (Ba et al. 2016)     (x - mean x) / sqrt(var x + 1e-5) * g + b
-    RMSNorm (Zhang & Sennrich 2019)              x / sqrt(mean x² + 1e-5) * g
+    LayerNorm (Ba et al. 2016)     (x - mean x) / sqrt(var x + ε) * g + b
+    RMSNorm (Zhang & Sennrich 2019)              x / sqrt(mean x² + ε) * g
 
 Positions are learned (a matrix P), sinusoidal (Vaswani et al. 2017),
 
@@ -28,9 +28,6 @@ from seqlm.models.config.transformer_config import TransformerLayerConfig
 from seqlm.models.layers.attention import KVCache, SelfAttention
 from seqlm.models.layers.feed_forward import FeedForward
 from seqlm.models.layers.rotary import RotaryAngles, rotary_angles
-
-NORM_EPSILON = 1e-5
-"""What a norm adds to a variance."""
 
 
 class TransformerLayer(nn.Module):
@@ -74,8 +71,8 @@ def make_feed_forward(config: TransformerLayerConfig, varying_sizes: bool = Fals
 def make_norm(config: TransformerLayerConfig) -> nn.Module:
     """A LayerNorm or an RMSNorm over D numbers."""
     if config.norm == "rms":
-        return nn.RMSNorm(config.width, NORM_EPSILON)
-    return nn.LayerNorm(config.width, NORM_EPSILON, bias=config.bias)
+        return nn.RMSNorm(config.width, config.norm_epsilon)
+    return nn.LayerNorm(config.width, config.norm_epsilon, bias=config.bias)
 
 
 def add_positions(x: Tensor, offset: int, kind: str, learned: Tensor | None) -> Tensor:

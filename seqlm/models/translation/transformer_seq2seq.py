@@ -255,4 +255,6 @@ class TransformerTranslator(TranslationNetwork):
         if self.config.positions != "rotary":
             return None
         head_width = self.config.width // self.config.heads
-        return rotary_angles(tokens.shape[1], offset, head_width, tokens.device)
+        return rotary_angles(
+            tokens.shape[1], offset, head_width, tokens.device, self.config.rope_base
+        )

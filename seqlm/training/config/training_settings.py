@@ -52,9 +52,11 @@ class TrainingSettings:
         default_by={"task": {"translation": "transformer"}},
     )
     # ------------------------------------------------------------------------------------- the text
-    tokenizer: Literal["word", "char", "bpe"] = text(
-        "word", "Units of the text.", default_by={"task": {"translation": "bpe"}}
-    )
+    tokenizer: str = text(
+        "word", "Units of the text: word, char or bpe; or a file with a pretrained tokenizer, a"
+        " tokenizer.json or a model of SentencePiece.", metavar="KIND|FILE",
+        default_by={"task": {"translation": "bpe"}},
+    )  # fmt: skip
     normalize: str | None = text(
         None, "Normalize text, now and wherever the model reads text: lower, nfc, nfd, nfkc, nfkd,"
         " strip-accents, and punct, which makes a word of each punctuation mark.",

@@ -19,7 +19,7 @@ import torch
 from seqlm.errors import UsageError
 from seqlm.evaluation.scoring import validation_loss
 from seqlm.models.base import LanguageNetwork, Network
-from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer
+from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.runs.checkpoint import read_tensors, write_tensors
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import (
@@ -68,7 +68,7 @@ class LanguageModelingTask(TrainingTask):
             corpus = read_corpus(
                 files["corpus"],
                 tokenizer=borrowed_tokenizer(settings.vocab, settings.tokenizer, normalizer),
-                kind=settings.tokenizer,
+                kind=kind_named(settings.tokenizer),
                 normalizer=normalizer,
                 vocab_size=settings.vocab_size,
                 min_count=settings.min_count,

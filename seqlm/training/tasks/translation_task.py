@@ -21,7 +21,7 @@ from seqlm.decoding.translation.translation_search import translate
 from seqlm.errors import UsageError
 from seqlm.evaluation.metrics import METRICS
 from seqlm.models.base import Network, TranslationNetwork
-from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers
+from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers, kind_named
 from seqlm.runs.checkpoint import read_tensors, write_tensors
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import IGNORE_INDEX
@@ -261,14 +261,15 @@ def make_tokenizers(
     They come from the run or file that the setting `vocab` names, or else are learned from the
     text. Errors: UsageError if `vocab` is combined with a setting that would change it.
     """
-    kind, size, min_count = settings.tokenizer, settings.vocab_size, settings.min_count
+    kind, size, min_count = kind_named(settings.tokenizer), settings.vocab_size, settings.min_count
     normalizer = Normalizer.parse(settings.normalize)
-    if settings.vocab is not None:
+    if borrowed := borrowed_tokenizers(settings.vocab, settings.tokenizer, normalizer):
         if settings.separate_vocab or size is not None or min_count is not None:
             raise UsageError(
-                "`vocab_size`, `min_count` and `separate_vocab` cannot be combined with `vocab`"
+                "`vocab_size`, `min_count` and `separate_vocab` cannot be combined with `vocab`, or"
+                " with a pretrained `tokenizer`"
             )
-        return borrowed_tokenizers(settings.vocab, kind, normalizer)
+        return borrowed
 
     def learn(sides: list[Side]) -> Tokenizer:
         default_min_count = DEFAULT_MIN_COUNT.get(kind, 1)

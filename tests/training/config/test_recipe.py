@@ -76,6 +76,7 @@ def test_the_configuration_of_a_run_trains_it_again(given, tmp_path):
     assert all(config["model"][name] == plain(value) for name, value in model.items())
     assert config["model"].keys() - model.keys() <= {"vocab_size", "softmax_cutoffs",
                                                      "softmax_samples", "context_length",
+                                                     "rope_base",
                                                      "share_embeddings"}  # fmt: skip
 
 

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from seqlm.errors import ModelError, SeqlmError, UsageError
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
-from seqlm.runs import export_huggingface
 from seqlm.runs.checkpoint import write_checkpoint
+from seqlm.runs.huggingface import export_huggingface
 from seqlm.runs.load_model import load_model
 from seqlm.runs.locate import locate
 from seqlm.runs.run_config import RunConfig
@@ -67,8 +67,9 @@ def export(tmp_path: Path) -> Callable[..., Path]:
         settings = model.settings()
         run.write_config(RunConfig(task="lm", arch="transformer", context="window", model=settings))
         run.unlock()
+        loaded = load_model(locate(run.path))
         export_huggingface.write_huggingface(
-            load_model(locate(run.path)), tmp_path / "hf", **options
+            loaded.model, loaded.tokenizer, tmp_path / "hf", **options
         )
         return tmp_path / "hf"
 
@@ -231,7 +232,7 @@ def test_the_shape_of_a_llama(export):
 def test_what_no_architecture_has_is_refused_by_name(options, lacking):
     config = TransformerConfig(V, width=D, heads=HEADS, **options)
     with pytest.raises(ModelError) as raised:
-        export_huggingface.architecture_for(config)
+        export_huggingface.library_model_for(config)
     assert all(each in str(raised.value) for each in lacking)
     assert "\n" not in str(raised.value)
 

@@ -1,0 +1,1 @@
+"""Folders of the `transformers` library of Hugging Face: models written as such, and read."""
