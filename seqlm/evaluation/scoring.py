@@ -16,7 +16,7 @@ import torch
 
 from seqlm.models.base import LanguageModel, State
 from seqlm.models.wrappers.sliding_window import with_sliding_window
-from seqlm.text.batches import StreamBatches, pad_rows
+from seqlm.text.batches import pad_rows
 from seqlm.text.vocabulary import EOS
 
 
@@ -107,9 +107,17 @@ class Scorer:
 NO_SCORES = Scores(np.empty(0), None)
 
 
+WARM_UP = 128
+"""The least number of tokens that a row of a stream reads before those it is scored on."""
+SHORTEST_ROW = 1024
+"""The least number of tokens that a row of a stream is scored on, where there are several rows."""
+PIECE = 256
+"""Tokens of each row that are scored at once."""
+
+
 @torch.inference_mode()
 def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: int) -> float:
-    """Nats a token, for use inside training only: carried text is cut into `rows` rows.
+    """Nats a token, for use inside training only: carried text is cut into up to `rows` rows.
 
     A model with a context length is scored as it is trained: on blocks that do not overlap, the
     first token of each predicted from one token. No token is left out. The model is left in the
@@ -121,13 +129,30 @@ def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: i
         if context == "sentence" or model.resets_at_eos or model.context_length is not None:
             scores = Scorer(model, context, rows, stride=model.context_length)(ids)
             return -float(scores.log_probs.mean())
-        total = count = 0.0
-        state = None
-        for batch in StreamBatches(ids, rows, 256, model.device):
-            state = model.start(batch.inputs.shape[0]) if state is None else state
-            log_probs, state = model.score(state, batch.targets)
-            total += float(log_probs.cpu().double().sum())
-            count += batch.num_targets
-        return -total / count
+        return -sum_of_rows(model, ids, rows) / len(ids)
     finally:
         model.train(mode)
+
+
+def sum_of_rows(model: LanguageModel, ids: np.ndarray, rows: int) -> float:
+    """The sum of the log-probabilities of a stream of N tokens, which up to `rows` rows share.
+
+        N = W + R S       row r reads W + S tokens from r S on, of which the first W warm it up
+
+    What warms row r up is scored as the end of row r-1, and what warms the first one up is scored
+    by itself. The sum is that of one row (R = 1), up to what a row would still remember of the text
+    before its warm-up.
+    """
+    rows = max(1, min(rows, (len(ids) - WARM_UP) // SHORTEST_ROW))  # R
+    warm_up = WARM_UP + (len(ids) - WARM_UP) % rows if rows > 1 else 0  # W
+    length = (len(ids) - warm_up) // rows  # S
+    stream = torch.from_numpy(ids.astype(np.int32)).to(model.device)
+    tokens = stream.unfold(0, warm_up + length, length)  # (R, W + S), a view
+    beginning = tokens[:1, :warm_up].long()
+    total = float(model.score(model.start(1), beginning)[0].cpu().double().sum())
+    state = model.advance(model.start(rows), tokens[:, :warm_up].long())
+    for begin in range(warm_up, warm_up + length, PIECE):
+        piece = tokens[:, begin : begin + PIECE].long()
+        log_probs, state = model.score(state, piece)
+        total += float(log_probs.cpu().double().sum())
+    return total

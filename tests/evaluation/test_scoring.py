@@ -10,6 +10,8 @@ import torch
 
 from seqlm.errors import UsageError
 from seqlm.evaluation.scoring import Scorer, validation_loss
+from seqlm.models import model_class
+from seqlm.models.base import LanguageNetwork
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
 from seqlm.text.vocabulary import EOS
@@ -81,3 +83,36 @@ def test_validation_changes_neither_mode_nor_random_state(model):
     assert model.training
     assert torch.equal(before, torch.get_rng_state())
     model.eval()
+
+
+# ---------------------------------------------------------- validation of a stream cut into rows
+
+
+def with_large_weights(arch: str, **options: int) -> LanguageNetwork:
+    """A random network whose predictions depend much on what it has read."""
+    torch.manual_seed(1)
+    network = model_class("lm", arch).from_settings({"vocab_size": V, "width": 8, **options})
+    assert isinstance(network, LanguageNetwork)
+    with torch.no_grad():
+        network.output_layer.weight.uniform_(-2, 2)
+    return network.eval()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 200])
+@pytest.mark.parametrize("length", [1, 69, 128, 1152, 2175, 2176, 2177, 3333, 9000])
+def test_validation_counts_every_token_once(length, rows):
+    network = with_large_weights("ffnn", order=4)  # it forgets all that is before the warm-up
+    ids = text(length)
+    exact = -Scorer(network, "carried")(ids).log_probs.mean()
+    assert validation_loss(network, ids, "carried", rows) == pytest.approx(exact, abs=1e-5)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "lstm", "gru", "s4d", "mamba", "mamba2"])
+def test_validation_has_no_cold_starts(arch):
+    network, ids = with_large_weights(arch, layers=1), text(6000)
+    exact = -Scorer(network, "carried")(ids).log_probs.mean()
+    # Half a percent of perplexity.
+    assert validation_loss(network, ids, "carried", rows=32) == pytest.approx(exact, abs=0.005)
+    assert validation_loss(network, ids[:69], "carried", rows=32) == pytest.approx(
+        -Scorer(network, "carried")(ids[:69]).log_probs.mean(), abs=1e-5
+    )
