@@ -62,11 +62,13 @@ def write_checkpoint(
     Errors: SeqlmError where the disk refuses; the run's earlier checkpoints are left as they were.
     """
     steps, name = run / STEPS, f"{step:08d}"
-    draft, folder = steps / f".tmp-{name}", steps / name
+    draft, folder, old = steps / f".tmp-{name}", steps / name, steps / f".old-{name}"
     try:
-        # A run that is interrupted after a validation has written this step before. A folder that
-        # `latest` does not name may stem from another phase of training, and is written anew.
-        if read_pointer(run, "latest") == name and check_checkpoint(folder) is None:
+        # A run that is interrupted twice at one step has written this before. A folder that is not
+        # the latest may stem from another phase of training, and one with another state from before
+        # the validation of this step: these are written anew.
+        is_latest = read_pointer(run, "latest") == name and check_checkpoint(folder) is None
+        if is_latest and (training is None or stored_values(folder) == training.values):
             update_pointers(run, name, best)
             return
         shutil.rmtree(draft, ignore_errors=True)
@@ -82,13 +84,21 @@ def write_checkpoint(
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
         sync_folder(draft)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
         draft.rename(folder)
         sync_folder(steps)
+        shutil.rmtree(old, ignore_errors=True)
         update_pointers(run, name, best)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise SeqlmError(f"{run.path}: step {step} could not be saved: {error}") from None
+
+
+def stored_values(checkpoint: Path) -> Any:
+    """The plain values of the training state of a checkpoint, None where it has none."""
+    path = checkpoint / "training.json"
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def update_pointers(run: RunFolder, name: str, best: bool) -> None:

@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -41,6 +41,7 @@ from seqlm.training.optimization.optimizer import (
 from seqlm.training.optimization.precision import Precision
 from seqlm.training.optimization.scheduled_sampling import teacher_forcing_rate
 from seqlm.training.optimization.schedules import PLATEAU_FACTOR, cycled_beta1, schedule_factor
+from seqlm.training.signals import GivenUp, Interruption
 
 LOSS_CHECK_INTERVAL = 50
 """Steps between two readings of the loss on a GPU, as each waits for the device. A CPU reads every
@@ -62,9 +63,11 @@ class TrainingProgress:
     seconds: float = 0.0
     tokens: int = 0
     figure_sums: dict[str, float] = field(default_factory=dict)
-    """Sums over the steps since the last validation of what each step reported, such as `loss`."""
-    steps_since_report: int = 0
-    """Number of steps in those sums."""
+    """Sums over the tokens since the last validation of what each step reported, such as `loss`."""
+    tokens_since_report: int = 0
+    """Number of tokens in those sums."""
+    awaits_validation: bool = False
+    """Whether the validation of this step was given up, when training was interrupted."""
     phase_start_step: int = 0
     """Where the present schedule began; a run resumed with new settings begins a new phase."""
     phase_start_epoch: int = 0
@@ -72,8 +75,13 @@ class TrainingProgress:
     done: bool = False
 
 
-StepFigures = dict[str, Tensor]
-"""What a step reports, on its device: its `loss`, and what the network names."""
+class StepReport(NamedTuple):
+    """What a step reports."""
+
+    tokens: int
+    figures: dict[str, Tensor]
+    """Means over these tokens, on their device: the `loss`, and what the network names."""
+
 
 ValidationFunction = Callable[[], Mapping[str, float]]
 """Measures a network on held-out text: its `loss` in nats per token, and metrics if it has any."""
@@ -125,6 +133,7 @@ class Trainer:
         self.progress = TrainingProgress()
         self.carried_cache: State = None
         self.epoch_batches: Sequence[Batch] | None = None  # of the epoch `progress.epoch`
+        self.interruption = Interruption()
 
     def new_average(self) -> Average:
         settings = self.settings
@@ -168,74 +177,99 @@ class Trainer:
         self,
         watcher: Watcher,
         save: Callable[[Trainer, bool], None],
-        is_interrupted: Callable[[], bool] = lambda: False,
+        interruption: Interruption | None = None,
     ) -> None:
         """Trains to the end. `save(trainer, is_best)` is called after each validation.
 
-        `is_interrupted` is called after each step. Once it returns True, the trainer saves and
-        returns with `progress.done` False. Errors: SeqlmError naming the step of a loss that is
-        not finite.
+        After an interruption, the trainer saves and returns with `progress.done` False. Errors:
+        SeqlmError naming the step of a loss that is not finite.
         """
+        self.interruption = interruption or Interruption()
         started = time.perf_counter() - self.progress.seconds
         self.network.train()
         if self.settings.compile:
             first = self.batches.epoch(0)[0]
             compile_objective(self.objective, first, dynamic=self.settings.context == "sentence")
-        pending: list[StepFigures] = []  # of the steps since the last call of collect_figures
-        last_trim = self.progress.seconds
+        pending: list[StepReport] = []  # of the steps since the last call of collect_figures
+        progress, last_trim, is_saved = self.progress, self.progress.seconds, False
         check_interval = 1 if self.network.device.type == "cpu" else LOSS_CHECK_INTERVAL
-        while not self.progress.done:
-            pending.append(self.step())
-            seconds = self.progress.seconds = time.perf_counter() - started
-            if self.settings.context == "sentence" and seconds > last_trim + TRIM_INTERVAL:
-                trim_heap()
-                last_trim = seconds
-            validation_due = self.is_validation_due()
-            if validation_due or len(pending) >= check_interval:
-                watcher.on_step(self, self.collect_figures(pending))
-            if validation_due:
-                figures, is_best = self.run_validation()
-                self.progress.done = self.should_stop()
-                # Recorded before it is saved: after a crash in between, resuming removes the row.
-                watcher.on_validation(self, figures, is_best)
-                save(self, is_best)
-            if is_interrupted() and not self.progress.done:
-                if not validation_due:
-                    if pending:
-                        self.collect_figures(pending)
-                    save(self, False)
-                return
+        try:
+            while not progress.done:
+                if not progress.awaits_validation:
+                    pending.append(self.step())
+                    is_saved = False
+                    seconds = progress.seconds = time.perf_counter() - started
+                    if self.settings.context == "sentence" and seconds > last_trim + TRIM_INTERVAL:
+                        trim_heap()
+                        last_trim = seconds
+                    if self.is_validation_due():
+                        self.average.before_validation()
+                        progress.awaits_validation = True
+                    if progress.awaits_validation or len(pending) >= check_interval:
+                        watcher.on_step(self, self.collect_figures(pending))
+                if progress.awaits_validation:
+                    figures, is_best = self.run_validation()
+                    progress.awaits_validation = False
+                    progress.done = self.should_stop()
+                    # Recorded before it is saved; if it is not, resuming removes the row.
+                    watcher.on_validation(self, figures, is_best)
+                    save(self, is_best)
+                    is_saved = True
+                if self.interruption.is_requested:
+                    break
+        except GivenUp:
+            pass
+        if not progress.done and not is_saved:
+            if pending:
+                self.collect_figures(pending)
+            save(self, False)
 
-    def step(self) -> StepFigures:
-        """One update, from as many segments as are accumulated (fewer at the end of an epoch)."""
+    def step(self) -> StepReport:
+        """One update, from as many segments as are accumulated (fewer at the end of an epoch).
+
+        Errors: GivenUp, which leaves all as it was before the step.
+        """
         progress, settings = self.progress, self.settings
         if progress.segments_done == 0 or self.epoch_batches is None:
             self.epoch_batches = self.batches.epoch(progress.epoch)
         end = min(progress.segments_done + settings.grad_accumulation, len(self.epoch_batches))
         segments = [self.epoch_batches[index] for index in range(progress.segments_done, end)]
+        random_numbers = random_state(self.network.device)
+        try:
+            with self.interruption.may_give_up():
+                report, carried = self.compute_gradients(segments)
+        except GivenUp:
+            set_random_state(random_numbers, self.network.device)
+            raise
+        self.carried_cache = carried
+        self.update(segments)
+        self.average.after_step()
+        progress.step += 1
+        progress.tokens += report.tokens
+        progress.segments_done = end
+        if end == len(self.epoch_batches):
+            progress.epoch, progress.segments_done = progress.epoch + 1, 0
+        return report
+
+    def compute_gradients(self, segments: Sequence[Batch]) -> tuple[StepReport, State]:
+        """Sets the gradients of the mean over all tokens of `segments`; returns what the step
+        reports, and the cache to carry on."""
+        settings, carried = self.settings, self.carried_cache
         tokens = sum(segment.num_targets for segment in segments)
         forcing_rate = teacher_forcing_rate(
             settings.scheduled_sampling, self.phase_fraction, settings.teacher_forcing_end
         )
         self.optimizer.zero_grad()
-        figures: StepFigures = {}
+        figures: dict[str, Tensor] = {}
         for segment in segments:
-            loss, cache, report = self.objective(segment, self.carried_cache, forcing_rate)
-            carries = settings.context not in ("sentence", "window")
-            self.carried_cache = cache if carries else None
+            loss, cache, report = self.objective(segment, carried, forcing_rate)
+            carried = None if settings.context in ("sentence", "window") else cache
             weight = segment.num_targets / tokens
             self.precision.backward(loss if weight == 1 else loss * weight)
             for name, figure in report.items():
                 weighted = figure if weight == 1 else figure * weight
                 figures[name] = figures[name] + weighted if name in figures else weighted
-        self.update(segments)
-        self.average.after_step()
-        progress.step += 1
-        progress.tokens += tokens
-        progress.segments_done = end
-        if end == len(self.epoch_batches):
-            progress.epoch, progress.segments_done = progress.epoch + 1, 0
-        return figures
+        return StepReport(tokens, figures), carried
 
     def update(self, segments: Sequence[Batch]) -> None:
         """One step of the optimizer with the gradients accumulated over `segments`."""
@@ -255,16 +289,17 @@ class Trainer:
         at_interval = progress.segments_done == 0 if every is None else progress.step % every == 0
         return at_interval or progress.step >= self.total_steps
 
-    def collect_figures(self, pending: list[StepFigures]) -> float:
+    def collect_figures(self, pending: list[StepReport]) -> float:
         """Adds up what steps reported, empties the list, and returns the last loss.
 
         Errors: SeqlmError if a loss is not finite, naming its step.
         """
         progress = self.progress
         values: dict[str, list[float]] = {
-            name: torch.stack([figures[name] for figures in pending]).tolist()
-            for name in pending[0]
+            name: torch.stack([report.figures[name] for report in pending]).tolist()
+            for name in pending[0].figures
         }
+        tokens = [report.tokens for report in pending]
         pending.clear()
         losses = values["loss"]
         for step, loss in enumerate(losses, progress.step - len(losses) + 1):
@@ -273,19 +308,22 @@ class Trainer:
                     f"the loss is {loss} at step {step}; the checkpoints before it are intact."
                     f" Lower `lr` (now {self.peak_lr:g}) or `clip` (now {self.settings.clip:g})"
                 )
-        for name, numbers in values.items():
-            progress.figure_sums[name] = sum(numbers, progress.figure_sums.get(name, 0.0))
-        progress.steps_since_report += len(losses)
+        for name, means in values.items():
+            total = sum(n * mean for n, mean in zip(tokens, means))
+            progress.figure_sums[name] = progress.figure_sums.get(name, 0.0) + total
+        progress.tokens_since_report += sum(tokens)
         return losses[-1]
 
     def run_validation(self) -> tuple[dict[str, Any], bool]:
-        """The figures since the last validation and of this one, and whether it is the best yet."""
+        """The figures since the last validation and of this one, and whether it is the best yet.
+
+        Errors: GivenUp, which leaves all as it was before the validation.
+        """
         progress = self.progress
         means = {
-            name: total / progress.steps_since_report
+            name: total / progress.tokens_since_report
             for name, total in progress.figure_sums.items()
         }
-        progress.figure_sums, progress.steps_since_report = {}, 0
         figures: dict[str, Any] = {
             "step": progress.step,
             "epoch": progress.epoch,
@@ -295,13 +333,15 @@ class Trainer:
             "seconds": round(progress.seconds, 3),
             **means,
         }
-        self.average.before_validation()
         if self.validate is None:
             if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
                 raise SeqlmError(f"a weight is not finite after step {progress.step}; lower `lr`")
+            progress.figure_sums, progress.tokens_since_report = {}, 0
             return figures, False
-        with self.average.in_place_of_weights():
-            figures |= {f"valid_{name}": figure for name, figure in self.validate().items()}
+        with self.average.in_place_of_weights(), self.interruption.may_give_up():
+            validated = self.validate()
+        progress.figure_sums, progress.tokens_since_report = {}, 0
+        figures |= {f"valid_{name}": figure for name, figure in validated.items()}
         if not math.isfinite(figures["valid_loss"]):
             loss = figures["valid_loss"]
             raise SeqlmError(f"the validation loss is {loss} at step {progress.step}")
@@ -325,9 +365,7 @@ class Trainer:
         if self.average.average:
             weights = {name: p.clone() for name, p in self.average.weights.items()}
             tensors |= add_prefix("weights", weights)
-        tensors["random.cpu"] = torch.get_rng_state()
-        if self.network.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state(self.network.device)
+        tensors |= random_state(self.network.device)
         if self.carried_cache is not None:
             tensors |= pack(self.carried_cache, "carried")
         values = {
@@ -346,7 +384,7 @@ class Trainer:
         rather than from the weights that were averaged. Errors: ModelError.
         """
         device, values = self.network.device, state.values
-        if "early_stopping" not in values:
+        if "early_stopping" not in values or "steps_since_report" in values["progress"]:
             raise ModelError(
                 "this run was made by an older seqlm and can only be resumed with that version"
             )
@@ -367,9 +405,7 @@ class Trainer:
             like = self.network.initial_cache(self.batches.rows)
             copies = {name: tensor.clone() for name, tensor in state.tensors.items()}
             self.carried_cache = unpack(like, copies, "carried")
-        torch.set_rng_state(state.tensors["random.cpu"].clone())
-        if device.type == "cuda" and "random.cuda" in state.tensors:
-            torch.cuda.set_rng_state(state.tensors["random.cuda"].clone(), device)
+        set_random_state(state.tensors, device)
 
     def begin_phase(self, peak_lr: float) -> None:
         """A new schedule from here on, up to `peak_lr`; a plain mean of the weights starts anew."""
@@ -380,6 +416,23 @@ class Trainer:
         progress.phase_start_segment = progress.segments_done
         progress.plateau_factor, progress.done = 1.0, False
         self.early_stopping.reset_counts()
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The states of the random generators that a step draws from, by their names in a checkpoint.
+
+    Nothing waits for a GPU here."""
+    states = {"random.cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["random.cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """The inverse of `random_state`."""
+    torch.set_rng_state(states["random.cpu"].clone())
+    if device.type == "cuda" and "random.cuda" in states:
+        torch.cuda.set_rng_state(states["random.cuda"].clone(), device)
 
 
 def add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

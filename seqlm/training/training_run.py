@@ -245,16 +245,16 @@ def run_training(
 
     watchers: list[Watcher] = [MetricsRecorder(run), watcher]
     try:
-        with ExitStack() as stack, catch_signals() as signals:
+        with ExitStack() as stack, catch_signals() as interruption:
             if trainer.settings.tensorboard:
                 tensorboard = TensorBoardWatcher(run / "tensorboard", trainer.progress.step)
                 watchers.append(stack.enter_context(closing(tensorboard)))
-            trainer.fit(WatcherList(watchers), save, is_interrupted=lambda: bool(signals))
+            trainer.fit(WatcherList(watchers), save, interruption)
         if not trainer.progress.done:
             raise TrainingInterrupted(
                 f"stopped at step {trainer.progress.step} of {trainer.total_steps}, which is saved;"
                 f" continue with: seqlm train --resume {shlex.quote(str(run.path))}",
-                signals[0],
+                interruption.signals[0],
             )
         rank = partial(selection_cost, trainer.settings.valid_metric)
         result = min(run.read_metrics(), key=rank)

@@ -13,6 +13,8 @@ from seqlm.models.base import NetworkOutput
 from seqlm.text.batches import StreamBatches
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.optimization.schedules import SCHEDULES, schedule_factor
+from seqlm.training.signals import Interruption
+from seqlm.training.trainer import StepReport
 from tests.training.toy import CPU, finish, make
 
 LOSSES = [2.0, 3.0, 2.5, 3.0] * 9
@@ -71,6 +73,50 @@ def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     assert state.values == state_again.values
 
 
+@pytest.mark.parametrize(
+    "name", ["cosine", "last", "nt-asgd", "accumulated lines", "rnn, sentences"]
+)
+@pytest.mark.parametrize("where", ["gradient", "validation"])
+def test_what_a_signal_interrupts_is_done_again(name, where) -> None:
+    """A signal arrives in the midst of a gradient, or of a validation."""
+    usual = {"epochs": 3, "batch_size": 4, "seq_length": 7, "lr": 0.1}
+    settings = TrainingSettings(**usual | {"context": "carried", "patience": None} | OPTIONS[name])
+    finish(make(settings, validations()), ends := [])
+
+    losses, calls = validations(), 0
+    trainer = make(settings, losses)
+
+    def interrupts(function):
+        def interrupted(*arguments):
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                if where == "gradient":
+                    torch.rand(7)  # dropout has been drawn
+                trainer.interruption.arrive(15)
+                raise AssertionError("it goes on in spite of the signal")
+            return function(*arguments)
+
+        return interrupted
+
+    if where == "validation":
+        trainer.validate = interrupts(trainer.validate)
+    else:
+        trainer.objective.forward = interrupts(trainer.objective.forward)
+    finish(trainer, checkpoints := [], interruption=Interruption())
+    assert not trainer.progress.done
+    assert trainer.progress.awaits_validation == (where == "validation")
+    resumed = make(settings, losses)
+    torch.manual_seed(99)
+    resumed.restore(*checkpoints[-1])
+    finish(resumed, ends_again := [])
+    (model, state), (model_again, state_again) = ends[-1], ends_again[-1]
+    for tensor_name, tensor in (model | state.tensors).items():
+        assert torch.equal(tensor, (model_again | state_again.tensors)[tensor_name]), tensor_name
+    state.values["progress"]["seconds"] = state_again.values["progress"]["seconds"]
+    assert state.values == state_again.values
+
+
 def test_a_state_of_an_older_version_is_refused() -> None:
     finish(trainer := make(TrainingSettings(epochs=1, batch_size=4)), checkpoints := [])
     model, state = checkpoints[-1]
@@ -94,7 +140,7 @@ def test_accumulated_segments_give_the_gradient_of_all_their_tokens() -> None:
             segment.num_targets for segment in segments
         )
     gradients = torch.autograd.grad(loss, list(trainer.network.parameters()))
-    reported = trainer.step()["loss"]
+    reported = trainer.step().figures["loss"]
     assert reported.item() == pytest.approx(loss.item(), rel=1e-6)
     clip = min(1.0, 0.25 / math.sqrt(sum(float(g.square().sum()) for g in gradients)))
     for parameter, gradient in zip(trainer.network.parameters(), gradients):
@@ -114,7 +160,7 @@ def test_accumulated_lines_are_weighted_by_their_tokens() -> None:
         scores.append(trainer.network.output_layer.score(features, segment.targets.clamp(min=0)))
         scores[-1] = scores[-1][segment.targets >= 0]
     expected = -torch.cat(scores).mean()
-    assert trainer.step()["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert trainer.step().figures["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_last_update_of_an_epoch_may_have_fewer_segments() -> None:
@@ -150,9 +196,27 @@ def test_figures_that_a_network_reports_are_averaged_between_validations(monkeyp
 
     monkeypatch.setattr(trainer.network, "forward", reports)
     rows = finish(trainer).rows
+    tokens = [batch.num_targets for batch in trainer.batches.epoch(0)]  # the last has fewer
     epoch = len(trainer.batches)
-    assert rows[0]["usage"] == pytest.approx(np.mean(usages[:epoch]))
-    assert rows[1]["usage"] == pytest.approx(np.mean(usages[epoch:]))
+    assert rows[0]["usage"] == pytest.approx(np.average(usages[:epoch], weights=tokens))
+    assert rows[1]["usage"] == pytest.approx(np.average(usages[epoch:], weights=tokens))
+
+
+@pytest.mark.parametrize("grad_accumulation", [1, 3])
+@pytest.mark.parametrize("context", ["carried", "sentence"])
+def test_the_training_loss_is_a_mean_over_tokens(context, grad_accumulation) -> None:
+    settings = TrainingSettings(
+        epochs=1, batch_size=16, seq_length=30, context=context, lr=0.0,
+        grad_accumulation=grad_accumulation,
+    )  # fmt: skip
+    trainer = make(settings, dropout=0.0)
+    (row,) = finish(trainer).rows
+    total, tokens, cache = 0.0, 0, None
+    for batch in trainer.batches.epoch(0):
+        loss, cache, _ = trainer.objective(batch, cache if context == "carried" else None)
+        total += loss.item() * batch.num_targets
+        tokens += batch.num_targets
+    assert row["train_loss"] == pytest.approx(total / tokens, abs=1e-6)
 
 
 def test_training_lowers_the_loss_below_the_unigram_entropy() -> None:
@@ -211,8 +275,9 @@ def test_a_loss_that_is_not_finite_names_its_step() -> None:
     real_step = trainer.step
 
     def poisoned_step():
-        figures = real_step()
-        return {"loss": figures["loss"] * math.nan} if trainer.progress.step == 5 else figures
+        tokens, figures = real_step()
+        factor = math.nan if trainer.progress.step == 5 else 1
+        return StepReport(tokens, {"loss": figures["loss"] * factor})
 
     trainer.step = poisoned_step
     with pytest.raises(SeqlmError, match="nan at step 5;"):

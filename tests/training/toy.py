@@ -13,6 +13,7 @@ from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.runs.checkpoint import TrainingState
 from seqlm.training.config.training_settings import TrainingSettings
+from seqlm.training.signals import Interruption
 from seqlm.training.tasks.language_modeling import make_batches
 from seqlm.training.trainer import Trainer
 from seqlm.training.watchers import SilentWatcher
@@ -59,9 +60,13 @@ def make(
 
 
 def finish(
-    trainer: Trainer, checkpoints: Checkpoints | None = None, stop_at: int | None = None
+    trainer: Trainer,
+    checkpoints: Checkpoints | None = None,
+    stop_at: int | None = None,
+    interruption: Interruption | None = None,
 ) -> ValidationRows:
-    """Trains to the end, or up to a step; `checkpoints` collects what was saved."""
+    """Trains to the end, up to a step, or until an interruption; `checkpoints` collects what was
+    saved."""
     watcher = ValidationRows()
 
     def save(trainer: Trainer, is_best: bool) -> None:
@@ -73,5 +78,6 @@ def finish(
                 weights = {n: t.clone() for n, t in trainer.network.state_dict().items()}
             checkpoints.append((weights, state._replace(tensors=tensors)))
 
-    trainer.fit(watcher, save, lambda: trainer.progress.step == stop_at)
+    stop = interruption or Interruption(lambda: trainer.progress.step == stop_at)
+    trainer.fit(watcher, save, stop)
     return watcher
