@@ -81,6 +81,11 @@ def train(
     settings = complete_settings(settings, network, task, device)
     size = sum(parameter.numel() for parameter in network.parameters())
     watcher.on_message(f"{settings.arch}: {size:,} parameters")
+    if settings.context == "window" and task.has_validation:
+        watcher.on_message(
+            f"validation: blocks of {network.context_length} tokens that do not overlap, as in"
+            " training; seqlm eval lets them overlap by half"
+        )
 
     path = output or RunFolder.unused_path(f"{settings.arch}-{task.title}")
     run = RunFolder.create(path, overwrite)
