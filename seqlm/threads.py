@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # `import seqlm` imports this module, and neither of these
@@ -107,3 +108,35 @@ def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tup
         finally:  # the caller may have stopped early
             for _, result in pending:
                 result.cancel()
+
+
+STOPPING_TIME = 0.2  # seconds
+
+
+def run_interruptibly(work: Callable[[Event], R]) -> R:
+    """The result of `work` in native code, which Ctrl-C and SIGTERM cannot end by themselves.
+
+    It runs in a thread. When a signal ends the wait for it, the event that it is given is set, and
+    it has STOPPING_TIME to end; what goes on after that ends with the process.
+    """
+    from concurrent.futures import Future
+
+    result: Future[R] = Future()
+    stopped, ended = Event(), Event()
+
+    def run() -> None:
+        try:
+            result.set_result(work(stopped))
+        except BaseException as error:
+            result.set_exception(error)
+        ended.set()
+
+    try:
+        Thread(target=run, daemon=True).start()
+        while not ended.wait(0.1):  # a signal is handled in between, whichever thread it reaches
+            pass
+    except BaseException:
+        stopped.set()
+        ended.wait(STOPPING_TIME)
+        raise
+    return result.result()

@@ -25,12 +25,8 @@ import torch
 from seqlm.errors import DataError
 from seqlm.memory import IN_MEMORY
 from seqlm.text.batches import IGNORE_INDEX, Batch, pad_rows
-from seqlm.text.corpus import (
-    LEARNERS,
-    check_bpe_size,
-    learn_bpe,
-    order_by_frequency,
-)
+from seqlm.text.bpe_learning import check_bpe_size, learn_bpe, order_by_frequency
+from seqlm.text.corpus import LEARNERS
 from seqlm.text.normalization import NO_STEPS, Normalizer
 from seqlm.text.reading import STDIN, Block, read_blocks
 from seqlm.text.tokenizer import Tokenizer, TokenizerKind, check_normalizer

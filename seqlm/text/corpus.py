@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tokenizers
-from tokenizers import models, pre_tokenizers, trainers
 
 from seqlm.errors import DataError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.progress import Progress, silent
+from seqlm.text.bpe_learning import (
+    check_bpe_size,
+    learn_bpe,
+    learn_bpe_from_stream,
+    order_by_frequency,
+)
 from seqlm.text.normalization import NO_STEPS, Normalizer
-from seqlm.text.reading import STDIN, Block, read_blocks, read_file_blocks
+from seqlm.text.reading import STDIN, Block, read_blocks
 from seqlm.text.tokenizer import (
     Tokenizer,
     TokenizerKind,
     check_no_sentinels,
     check_normalizer,
     code_points,
-    from_printable,
 )
-from seqlm.text.vocabulary import EOS, RESERVED, UNK, order_types
+from seqlm.text.vocabulary import (
+    EOS,
+    RESERVED,
+    UNK,
+    apply_id_mapping,
+    count_ids,
+    id_mapping,
+    order_types,
+    split_into_chunks,
+)
 from seqlm.text.word_index import TokenSpans, WordIndex, find_tokens
 from seqlm.threads import prefetch_map
-
-DEFAULT_BPE_SIZE = 4000
-"""Types of a BPE vocabulary if no size is given."""
 
 
 class Corpus(NamedTuple):
@@ -176,38 +183,6 @@ class VocabularyLearner:
         return Tokenizer(self.kind, RESERVED + vocabulary, normalizer=self.normalizer)
 
 
-def id_mapping(types: list[bytes], vocabulary: list[bytes]) -> np.ndarray:
-    """(V,) int32, the id of each of `types` in a vocabulary that follows the two reserved entries.
-
-    Types outside it become `<unk>`.
-    """
-    final = {type_: id for id, type_ in enumerate(vocabulary, 2)}
-    return np.array([UNK, EOS, *(final.get(type_, UNK) for type_ in types[2:])], np.int32)
-
-
-CHUNK_SIZE = 1 << 20
-
-
-def split_into_chunks(ids: np.ndarray) -> Iterator[np.ndarray]:
-    """Views of `ids`, to be handled one after the other so that copies stay small."""
-    for start in range(0, len(ids), CHUNK_SIZE):
-        yield ids[start : start + CHUNK_SIZE]
-
-
-def count_ids(ids: np.ndarray, size: int) -> np.ndarray:
-    """(size,) int64, the number of occurrences of each id."""
-    counts = np.zeros(size, np.int64)
-    for chunk in split_into_chunks(ids):
-        counts += np.bincount(chunk, minlength=size)
-    return counts
-
-
-def apply_id_mapping(ids: np.ndarray, mapping: np.ndarray) -> None:
-    """ids = mapping[ids], in place."""
-    for chunk in split_into_chunks(ids):
-        mapping.take(chunk, out=chunk, mode="clip")
-
-
 class WordLearner(VocabularyLearner):
     kind: TokenizerKind = "word"
 
@@ -257,72 +232,3 @@ LEARNERS: dict[TokenizerKind, Callable[[Normalizer], VocabularyLearner]] = {
     "word": WordLearner,
     "char": CharacterLearner,
 }
-
-# -------------------------------------------------------------------------------- byte-pair merges
-
-
-def check_bpe_size(vocab_size: int | None) -> None:
-    """Errors: UsageError on a size too small for the 256 bytes."""
-    if vocab_size is not None and vocab_size < 256:
-        raise UsageError(f"`vocab_size={vocab_size}`: a BPE vocabulary begins with the 256 bytes")
-
-
-def learn_bpe(
-    text: Iterable[Block],
-    vocab_size: int | None,
-    min_count: int,
-    normalizer: Normalizer = NO_STEPS,
-) -> Tokenizer:
-    """A tokenizer with the merges that the `tokenizers` library learns over all 256 bytes.
-
-    Its ids are in the library's order.
-    """
-    library_tokenizer = tokenizers.Tokenizer(models.BPE())
-    library_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        # 0xFF and the newline never occur in a line, and leave their places to the reserved two.
-        vocab_size=max(vocab_size or DEFAULT_BPE_SIZE, 256),
-        min_frequency=max(min_count, 2),
-        initial_alphabet=alphabet,
-        show_progress=False,
-    )
-    library_tokenizer.train_from_iterator(
-        (line for block in text for line in normalizer(block.data).decode().split("\n")), trainer
-    )
-    model = json.loads(library_tokenizer.to_str())["model"]
-    printable = sorted(model["vocab"], key=model["vocab"].get)
-    types = [from_printable(type_) for type_ in printable]
-    types = RESERVED + [type_ for type_ in types if type_ not in (b"\xff", b"\n")]
-    return Tokenizer("bpe", types, model["merges"], normalizer)
-
-
-def order_by_frequency(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[Tokenizer, np.ndarray]:
-    """A BPE tokenizer with the same merges whose types are ordered by falling count in `ids`, the
-    encoded corpus, and `ids` changed to its ids in place."""
-    types = tokenizer.types
-    counts = count_ids(ids, len(types))
-    order = order_types((type_, int(counts[id])) for id, type_ in enumerate(types) if id > EOS)
-    apply_id_mapping(ids, id_mapping(types, order))
-    return Tokenizer("bpe", RESERVED + order, tokenizer.merges, tokenizer.normalizer), ids
-
-
-def learn_bpe_from_stream(
-    text: Iterable[Block],
-    vocab_size: int | None,
-    min_count: int,
-    memory: Memory,
-    normalizer: Normalizer = NO_STEPS,
-) -> tuple[Tokenizer, np.ndarray]:
-    """The tokenizer and the ids of text that can be read only once.
-
-    It is read twice, to learn merges and to encode it, and is stored on disk for that.
-    """
-    with tempfile.NamedTemporaryFile(prefix="seqlm-") as copy:
-        for block in text:
-            copy.write(block.data)
-        copy.flush()
-        stored = read_file_blocks(copy.name, "strict")
-        tokenizer = learn_bpe(stored, vocab_size, min_count, normalizer)
-        encoded = map(tokenizer.encode, read_file_blocks(copy.name, "strict"))
-        return order_by_frequency(tokenizer, memory.concatenate(encoded))

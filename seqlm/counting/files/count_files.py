@@ -39,10 +39,17 @@ from seqlm.models.ngram.scrambling import scramble_ids
 from seqlm.models.ngram.table import NGramTable, pack_keys, words_of_range
 from seqlm.progress import Progress, silent
 from seqlm.runs.durable_files import write_pieces
-from seqlm.text.corpus import apply_id_mapping, hash_blocks, id_mapping, split_into_chunks
+from seqlm.text.corpus import hash_blocks
 from seqlm.text.reading import STDIN, Block, read_blocks
 from seqlm.text.tokenizer import Tokenizer
-from seqlm.text.vocabulary import EOS, RESERVED, order_types
+from seqlm.text.vocabulary import (
+    EOS,
+    RESERVED,
+    apply_id_mapping,
+    id_mapping,
+    order_types,
+    split_into_chunks,
+)
 from seqlm.text.word_index import WordIndex
 from seqlm.threads import prefetch_map
 

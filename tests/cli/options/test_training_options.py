@@ -12,7 +12,7 @@ from seqlm.cli.app import app
 from seqlm.cli.options.training_options import training_flags
 from seqlm.models import config_class
 from seqlm.settings import settings_of
-from seqlm.text.corpus import DEFAULT_BPE_SIZE
+from seqlm.text.bpe_learning import DEFAULT_BPE_SIZE
 from seqlm.training.config.resolve import resolve, trainable
 from seqlm.training.config.training_settings import (
     CHANGEABLE,
