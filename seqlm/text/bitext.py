@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,8 @@ class Side(NamedTuple):
     blocks: list[Block]
     name: str
     """The names of its files, for messages."""
+    lines_by_file: tuple[tuple[str, int], ...] = ()
+    """The name of each of its files, and how many lines it has."""
 
     @property
     def text(self) -> bytes:
@@ -62,11 +64,17 @@ class Side(NamedTuple):
 
 def read_side(sources: Sequence[str], errors: str = "strict") -> Side:
     """Errors: DataError if a file cannot be read, or there is no text."""
-    name = ", ".join("<stdin>" if source == STDIN else source for source in sources)
-    side = Side(list(read_blocks(sources, errors)), name)
+    names = ["<stdin>" if source == STDIN else source for source in sources]
+    files = [list(read_blocks([source], errors)) for source in sources]
+    name, blocks = ", ".join(names), [block for file in files for block in file]
+    side = Side(blocks, name, tuple(zip(names, map(count_lines, files))))
     if not side.blocks:
         raise DataError(f"{name} is empty: no text to translate")
     return side
+
+
+def count_lines(blocks: Iterable[Block]) -> int:
+    return sum(block.data.count(b"\n") for block in blocks)
 
 
 def learn_tokenizer(
@@ -147,15 +155,18 @@ def encode_bitext(
 
 
 def check_line_counts(source: Side, target: Side) -> None:
-    """Errors: DataError if the sides differ in their number of lines."""
-    num_source, num_target = (
-        sum(block.data.count(b"\n") for block in side.blocks) for side in (source, target)
-    )
-    if num_source != num_target:
-        raise DataError(
-            f"{source.name} has {num_source:,} lines, {target.name} has {num_target:,}:"
-            " line n of one is the translation of line n of the other"
-        )
+    """Errors: DataError if the sides differ in their number of lines, as a whole or, if they have
+    as many files, file by file."""
+    counts = [(side.name, count_lines(side.blocks)) for side in (source, target)]
+    pairs = [(counts[0], counts[1])]
+    if len(source.lines_by_file) == len(target.lines_by_file):
+        pairs = [*zip(source.lines_by_file, target.lines_by_file), *pairs]
+    for (source_name, num_source), (target_name, num_target) in pairs:
+        if num_source != num_target:
+            raise DataError(
+                f"{source_name} has {num_source:,} lines, {target_name} has {num_target:,}:"
+                " line n of one is the translation of line n of the other"
+            )
 
 
 def line_starts(ids: np.ndarray) -> np.ndarray:

@@ -156,6 +156,20 @@ def test_sides_of_unequal_length_are_bad_data(run, texts, tmp_path, seqlm):
     assert f"{texts[0]} has 4 lines, {short} has 1" in result.error
 
 
+def test_several_files_are_compared_one_by_one(run, tmp_path, seqlm):
+    for name, lines in (("a.s", 3), ("b.s", 1), ("a.t", 1), ("b.t", 3)):
+        (tmp_path / name).write_text("the cat\n" * lines)
+    sides = [
+        part
+        for side in ("source", "target")
+        for name in "ab"
+        for part in (f"--{side}", tmp_path / f"{name}.{side[0]}")
+    ]
+    result = seqlm("eval", "-m", run, *sides)
+    assert result.code == 3
+    assert f"{tmp_path / 'a.s'} has 3 lines, {tmp_path / 'a.t'} has 1" in result.error
+
+
 @pytest.mark.parametrize(
     ("flags", "fault"),
     [

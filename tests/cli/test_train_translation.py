@@ -151,11 +151,13 @@ def test_several_files_are_one_text(trained, pairs, workplace):
              for role, path in pairs._asdict().items()}  # fmt: skip
     whole, _ = trained(texts=pairs.flags[:4])
     flags = []
-    for role, cut in (("source", 10), ("target", 30)):
+    for role, cut in (("source", 10), ("target", 10)):
         for name, part in ((f"{role}1", lines[role][:cut]), (f"{role}2", lines[role][cut:])):
             (workplace / name).write_text("".join(part), encoding="utf-8")
             flags += [f"--{role}", name]
     parts, _ = trained(texts=flags)
+    assert parts.result["train_loss"] == whole.result["train_loss"]
+    parts, _ = trained(texts=[*flags[:4], *pairs.flags[2:4]])  # two files and one
     assert parts.result["train_loss"] == whole.result["train_loss"]
     assert parts.data["texts"]["source"]["sha256"] == whole.data["texts"]["source"]["sha256"]
 
@@ -189,6 +191,21 @@ def test_flags_that_mean_nothing_are_a_mistake_of_usage(flags, message, seqlm, p
     assert (result.code, result.out) == (2, ""), result.err
     assert message in result.error
     assert not (workplace / "run").exists()
+
+
+def test_several_files_are_compared_one_by_one(seqlm, workplace):
+    for name, lines in (("a.en", 3), ("b.en", 1), ("a.fr", 1), ("b.fr", 3), ("all.fr", 4)):
+        (workplace / name).write_text("a b\n" * lines)
+    en = ["--source", "a.en", "--source", "b.en"]
+    for flags in ([], ["--valid-source", "a.en", "--valid-target", "b.fr"]):
+        result = seqlm("train", *en, "--target", "a.fr", "--target", "b.fr", *flags)
+        assert result.code == 3
+        assert "a.en has 3 lines, a.fr has 1" in result.error
+    valid = ["--valid-source", "b.en", "--valid-source", "a.en"]
+    valid += ["--valid-target", "b.fr", "--valid-target", "a.fr"]
+    result = seqlm("train", *en, "--target", "all.fr", *valid)
+    assert result.code == 3
+    assert "b.en has 1 lines, b.fr has 3" in result.error
 
 
 def test_sides_of_unequal_length_are_bad_data(seqlm, pairs, workplace):

@@ -18,6 +18,7 @@ from seqlm.text.bitext import (
     Side,
     batch_boundaries,
     blank_lines,
+    check_line_counts,
     encode_bitext,
     learn_tokenizer,
     line_lengths,
@@ -96,12 +97,18 @@ def test_refusals_name_the_files(files, tmp_path) -> None:
     source, target = (read_side([file]) for file in files)
     tokenizer = learn_tokenizer([source, target], "word")
     longer = read_side([files[0], files[0]])
+    for name, number in (("three", 3), ("nine", 9), ("twelve", 12)):
+        (tmp_path / name).write_text("a\n" * number)
     with pytest.raises(DataError) as error:
         encode_bitext(longer, target, tokenizer, tokenizer)
     assert str(error.value) == (
         f"{files[0]}, {files[0]} has 12 lines, {files[1]} has 6:"
         " line n of one is the translation of line n of the other"
     )
+    with pytest.raises(DataError) as error:  # as many lines in all
+        check_line_counts(longer, read_side([str(tmp_path / "three"), str(tmp_path / "nine")]))
+    assert str(error.value).startswith(f"{files[0]} has 6 lines, {tmp_path / 'three'} has 3:")
+    check_line_counts(longer, read_side([str(tmp_path / "twelve")]))
     with pytest.raises(DataError, match="is left: 2 have a blank side, 4 one of more than 1 tok"):
         encode_bitext(source, target, tokenizer, tokenizer, 1)
     (tmp_path / "empty").touch()

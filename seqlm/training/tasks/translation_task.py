@@ -29,6 +29,7 @@ from seqlm.text.bitext import (
     EncodedBitext,
     PairBatches,
     Side,
+    check_line_counts,
     encode_bitext,
     learn_tokenizer,
     line_lengths,
@@ -77,6 +78,9 @@ class TranslationTask(TrainingTask):
         cls, sides: Mapping[str, Side], settings: TrainingSettings, run: RunFolder | None, file: str
     ) -> Self:
         """The task of texts in memory. `file`, the name of the source, gives the task its title."""
+        for sides_of in (("source", "target"), ("valid_source", "valid_target")):
+            if sides_of[0] in sides:
+                check_line_counts(*(sides[side] for side in sides_of))
         if run is None:
             tokenizer, separate = make_tokenizers(sides["source"], sides["target"], settings)
         else:
