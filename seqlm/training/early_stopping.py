@@ -1,12 +1,14 @@
 """Early stopping: training ends once validation no longer improves (Prechelt 1998).
 
-Every validation has a cost, the lower the better: the loss, or minus a metric such as BLEU. It
-improves on those before it when its cost is below their lowest by more than `min_delta`. After
-`patience` validations in a row without an improvement, training should stop.
+Every validation has a cost, the lower the better: the loss, or minus a metric such as BLEU. Of
+equal costs the one with the lower loss is better: BLEU is 0 until four words in a row are right. A
+validation improves on those before it when its cost is below their lowest by more than `min_delta`,
+or equal to it with a lower loss. After `patience` validations in a row without an improvement,
+training should stop.
 
-BLEU may stay at 0, or rise and fall, while a translator still learns. So where the cost is a
-metric, a validation with a new lowest loss does not count against the patience either. The plateau
-schedule, which lowers the learning rate, looks at the cost alone.
+BLEU may rise and fall while a translator still learns. So where the cost is a metric, a validation
+with a new lowest loss does not count against the patience either. The plateau schedule, which
+lowers the learning rate, looks at the cost first.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ class EarlyStopping:
         self.costs: list[float] = []
         """The cost of every validation so far."""
         self.best_cost: float | None = None
+        self.loss_at_best: float | None = None
+        """The loss of the validation that is the best so far."""
         self.best_loss: float | None = None
         self.bad_metric_evals = 0
         """Validations in a row whose cost did not improve."""
@@ -37,13 +41,17 @@ class EarlyStopping:
         """Validations in a row in which neither the cost nor the loss improved."""
 
     def update(self, figures: Mapping[str, Any]) -> bool:
-        """Takes in the figures of a validation; returns whether its cost is the lowest so far."""
+        """Takes in the figures of a validation; returns whether it is the best so far."""
         cost, loss = validation_cost(figures, self.metric), figures["valid_loss"]
         self.costs.append(cost)
-        is_best = self.best_cost is None or cost < self.best_cost
-        improved = self.best_cost is None or cost < self.best_cost - self.min_delta
+        breaks_tie = (
+            cost == self.best_cost and self.loss_at_best is not None and loss < self.loss_at_best
+        )
+        is_best = self.best_cost is None or cost < self.best_cost or breaks_tie
+        improved = self.best_cost is None or cost < self.best_cost - self.min_delta or breaks_tie
         loss_fell = self.best_loss is None or loss < self.best_loss
-        self.best_cost = cost if is_best else self.best_cost
+        if is_best:
+            self.best_cost, self.loss_at_best = cost, loss
         self.best_loss = loss if loss_fell else self.best_loss
         self.bad_metric_evals = 0 if improved else self.bad_metric_evals + 1
         improved |= loss_fell and self.metric != "loss"
@@ -52,8 +60,13 @@ class EarlyStopping:
 
     @property
     def on_plateau(self) -> bool:
-        """Whether the cost of the last validation did not improve."""
+        """Whether the last validation did not improve on the cost, or on the loss at equal cost."""
         return self.bad_metric_evals > 0
+
+    @property
+    def never_moved(self) -> bool:
+        """Whether several validations all had one cost."""
+        return len(self.costs) > 1 and len(set(self.costs)) == 1
 
     @property
     def should_stop(self) -> bool:
@@ -68,6 +81,7 @@ class EarlyStopping:
         return {
             "costs": list(self.costs),
             "best_cost": self.best_cost,
+            "loss_at_best": self.loss_at_best,
             "best_loss": self.best_loss,
             "bad_metric_evals": self.bad_metric_evals,
             "bad_evals": self.bad_evals,
@@ -76,5 +90,6 @@ class EarlyStopping:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self.costs = list(state["costs"])
-        self.best_cost, self.best_loss = state["best_cost"], state["best_loss"]
+        self.best_cost, self.loss_at_best = state["best_cost"], state["loss_at_best"]
+        self.best_loss = state["best_loss"]
         self.bad_metric_evals, self.bad_evals = state["bad_metric_evals"], state["bad_evals"]

@@ -384,7 +384,7 @@ class Trainer:
         rather than from the weights that were averaged. Errors: ModelError.
         """
         device, values = self.network.device, state.values
-        if "early_stopping" not in values or "steps_since_report" in values["progress"]:
+        if "loss_at_best" not in values.get("early_stopping", {}):
             raise ModelError(
                 "this run was made by an older seqlm and can only be resumed with that version"
             )

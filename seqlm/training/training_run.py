@@ -261,7 +261,15 @@ def run_training(
                 f" continue with: seqlm train --resume {shlex.quote(str(run.path))}",
                 interruption.signals[0],
             )
-        rank = partial(selection_cost, trainer.settings.valid_metric)
+        metric, stopping = trainer.settings.valid_metric, trainer.early_stopping
+        if metric != "loss" and stopping.never_moved:
+            advice = "; valid_metric=chrf compares characters" if metric == "bleu" else ""
+            warnings.warn(
+                f"`valid_metric={metric}` was {-stopping.costs[0]:g} at every validation, so that"
+                f" the loss has chosen the best weights{advice}",
+                stacklevel=2,
+            )
+        rank = partial(selection_cost, metric)
         result = min(run.read_metrics(), key=rank)
         config = replace(config, finished=now(), result=result)
         run.write_config(config)
@@ -271,9 +279,9 @@ def run_training(
     return run
 
 
-def selection_cost(metric: str, figures: Mapping[str, Any]) -> float:
-    """What the result of a run is chosen by, the lower the better: the cost of its validation.
-    Without validation, the last figures are chosen."""
+def selection_cost(metric: str, figures: Mapping[str, Any]) -> tuple[float, ...]:
+    """What the result of a run is chosen by, the lower the better: the cost of its validation, and
+    of equal ones the loss. Without validation, the last figures are chosen."""
     if "valid_loss" in figures:
-        return validation_cost(figures, metric)
-    return -float(figures["step"])
+        return validation_cost(figures, metric), figures["valid_loss"]
+    return (-float(figures["step"]),)

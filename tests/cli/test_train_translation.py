@@ -64,6 +64,38 @@ def trained(seqlm: Callable[..., Result], pairs: Pairs) -> Callable[..., tuple[d
     return train
 
 
+def test_where_bleu_never_moves_the_loss_decides_and_a_warning_says_so(seqlm, workplace):
+    for name in ("source", "target"):  # too short for BLEU, which counts sequences of four words
+        (workplace / name).write_text("one\ntwo\nthree four\n" * 8)
+    files = [f"--{role}={name}" for role, name in zip(ROLES, ("source", "target") * 2)]
+    result = seqlm(
+        *("train", *files, "--valid-metric", "bleu", "--arch", "gru", "--width", "8"),
+        *(
+            "--epochs",
+            "4",
+            "--batch-tokens",
+            "16",
+            "--lr",
+            "0.02",
+            "--tokenizer",
+            "word",
+            "-o",
+            "run",
+        ),
+    )
+    assert result.code == 0, result.err
+    [warning] = [line for line in result.warnings if "at every validation" in line]
+    assert warning.startswith("--valid-metric bleu was 0 at every validation, so that the loss")
+    rows = RunFolder(workplace / "run").read_metrics()
+    lowest = min(rows, key=lambda row: row["valid_loss"])
+    assert lowest["step"] > rows[0]["step"]
+    assert RunFolder(workplace / "run").read_config().result == lowest
+    assert int((workplace / "run" / "best").read_text()) == lowest["step"]
+
+
+ROLES = ("source", "target", "valid-source", "valid-target")
+
+
 # ---------------------------------------------------------------------------------- the run folder
 
 

@@ -49,9 +49,26 @@ def test_small_improvements_are_the_best_but_count_as_bad() -> None:
     assert stopping.bad_evals == stopping.bad_metric_evals == 2
 
 
-def test_a_falling_loss_is_no_reason_to_stop_while_bleu_stays_at_zero() -> None:
+def test_while_bleu_stays_at_zero_the_loss_decides() -> None:
     stopping = EarlyStopping("bleu", 2, 0.0)
-    assert run(stopping, [5.0, 4.0, 3.0, 3.5, 3.6], [0.0] * 5) == [0]
+    assert run(stopping, [5.0, 4.0, 3.0, 3.5, 3.6], [0.0] * 5) == [0, 1, 2]
+    assert len(stopping.costs) == 5
+    assert (stopping.bad_metric_evals, stopping.bad_evals) == (2, 2)
+    assert stopping.on_plateau
+    assert stopping.never_moved
+
+
+def test_equal_bleu_is_decided_by_the_loss_of_the_best_and_not_by_the_lowest_loss() -> None:
+    stopping = EarlyStopping("bleu", None, 0.0)
+    best = run(stopping, [3.0, 5.0, 4.0, 4.5, 2.0], [10.0, 20.0, 20.0, 20.0, 19.0])
+    assert best == [0, 1, 2]
+    assert (stopping.best_cost, stopping.loss_at_best, stopping.best_loss) == (-20.0, 4.0, 2.0)
+    assert not stopping.never_moved
+
+
+def test_a_falling_loss_is_no_reason_to_stop_while_bleu_falls() -> None:
+    stopping = EarlyStopping("bleu", 2, 0.0)
+    assert run(stopping, [5.0, 4.0, 3.0, 3.5, 3.6], [2.0, 1.0, 1.0, 1.0, 1.0]) == [0]
     assert len(stopping.costs) == 5
     assert (stopping.bad_metric_evals, stopping.bad_evals) == (4, 2)
     assert stopping.on_plateau
