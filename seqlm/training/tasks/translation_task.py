@@ -267,12 +267,14 @@ def make_tokenizers(
     """
     kind, size, min_count = kind_named(settings.tokenizer), settings.vocab_size, settings.min_count
     normalizer = Normalizer.parse(settings.normalize)
+    if (settings.vocab is not None or kind == "pretrained") and (
+        settings.separate_vocab or size is not None or min_count is not None
+    ):
+        raise UsageError(
+            "`vocab_size`, `min_count` and `separate_vocab` cannot be combined with `vocab`, or"
+            " with a pretrained `tokenizer`"
+        )
     if borrowed := borrowed_tokenizers(settings.vocab, settings.tokenizer, normalizer):
-        if settings.separate_vocab or size is not None or min_count is not None:
-            raise UsageError(
-                "`vocab_size`, `min_count` and `separate_vocab` cannot be combined with `vocab`, or"
-                " with a pretrained `tokenizer`"
-            )
         return borrowed
 
     def learn(sides: list[Side]) -> Tokenizer:
