@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seqlm.decoding.translation.translation_search import TranslatedLine
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.evaluation.surprisal import TokenSurprisal
+    from seqlm.evaluation.words.word_surprisal import WordSurprisal
     from seqlm.models.base import SequenceModel
     from seqlm.runs.load_model import LoadedModel, LoadedTranslator
     from seqlm.text.tokenizer import Tokenizer
@@ -162,6 +163,23 @@ class Model:
         texts = [texts] if isinstance(texts, str) else texts
         lines = (line for text in texts for line in text.removesuffix("\n").split("\n"))
         return list(line_surprisals(self.line_by_line(), lines))
+
+    def word_surprisal(
+        self, texts: str | Iterable[str], entropy: bool = True
+    ) -> list[WordSurprisal]:
+        """A row for each word of the texts, whatever the tokens: sentence_id, word_id, word,
+        surprisal (bits), entropy (bits) and rank of the distribution before it, oov, start, end.
+        Every line is a sentence, and starts afresh; `</s>` has a row.
+
+        Without `entropy`, these two are None, and a model of words is faster.
+        Errors: DataError on a literal `<s>` or `</s>` among words; ModelError where the model gives
+        scores instead of probabilities.
+        """
+        from seqlm.evaluation.words.word_surprisal import word_surprisals
+
+        texts = [texts] if isinstance(texts, str) else texts
+        lines = (line for text in texts for line in text.removesuffix("\n").split("\n"))
+        return list(word_surprisals(self.line_by_line(), lines, entropy))
 
     def line_by_line(self) -> LoadedMixture:
         """The models with every line starting afresh, whatever the context of their runs."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json as json_module
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqlm.cli import console
+from seqlm.cli import console, eval_words
 from seqlm.cli.console import flag
 from seqlm.cli.options import adaptation_options, mixture_options
 from seqlm.cli.options.eval_options import EvalOptions
 from seqlm.cli.options.mixture_options import MixtureOptions
 from seqlm.cli.options.option_groups import make_group, parameters_of
+from seqlm.cli.options.word_options import WordOptions
 from seqlm.cli.records import RecordWriter
 from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
@@ -57,16 +58,25 @@ class LanguageModelOptions(MixtureOptions):
     ] = False
 
 
-PARAMETERS = [*parameters_of(LanguageModelOptions), *parameters_of(Adaptation)]
+PARAMETERS = [
+    *parameters_of(LanguageModelOptions),
+    *parameters_of(WordOptions),
+    *parameters_of(Adaptation),
+]
 
 
 def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     """Evaluates and prints. Errors: UsageError, DataError, ModelError."""
     options, adaptation = make_group(LanguageModelOptions, values), make_group(Adaptation, values)
-    files = console.files_or_stdin(options.text)
+    words = make_group(WordOptions, values)
+    eval_words.check_combination(words, common, not_with_each(options, adaptation))
+    files = [] if words.table is not None else console.files_or_stdin(options.text)
     request = mixture_options.request_mixture(common.model, options)
-    check_combination(common, options)
+    check_combination(common, options, words)
     device = console.set_up_torch(common.device, common.num_threads)
+    if words.each:
+        print_words(eval_words.load_each(request.models, device), files, words, common, {})
+        return
 
     from seqlm.evaluation.evaluate import evaluate_language_model
     from seqlm.evaluation.metrics import select_metrics
@@ -81,7 +91,8 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     oracle = None
     if common.oracle is not None:
         oracle = load_model(locate(common.oracle, "lm"), device, console.Stages())
-    check_probabilities(models, options.per_token)
+    if not words.per_word:
+        check_probabilities(models, options.per_token)
     held_out = {}  # the digest of a text, and the setting that names it
     if models.adaptation.statistics_digest:
         held_out[models.adaptation.statistics_digest] = "dynamic_statistics"
@@ -93,6 +104,9 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     if options.per_token:
         print_surprisals(models, files, common, held_out)
         return
+    if words.per_word:
+        print_words({"": models}, files, words, common, held_out)
+        return
     evaluation = evaluate_language_model(
         models, files, metrics, oracle, common.seed, common.batch_size, common.errors, held_out
     )
@@ -103,8 +117,14 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     say_figures(evaluation.values, evaluation.tally, evaluation.signature)
 
 
-def check_combination(common: EvalOptions, options: LanguageModelOptions) -> None:
+def check_combination(
+    common: EvalOptions, options: LanguageModelOptions, words: WordOptions
+) -> None:
     """Errors: UsageError where options do not go together."""
+    if words.per_word and options.per_token:
+        raise UsageError("`per_token` and `per_word` print a table each: leave out one of them")
+    if words.table is not None and options.text:
+        raise UsageError("TEXT and `table` are both texts to score: leave out one of them")
     if options.per_token and common.metric:
         raise UsageError("`per_token` prints a table of its own: leave out `metric`")
     if options.tune is not None and options.mix is not None:
@@ -113,6 +133,12 @@ def check_combination(common: EvalOptions, options: LanguageModelOptions) -> Non
         raise UsageError(
             "`tune` reads windows with a stride of half their length: leave out `stride`"
         )
+
+
+def not_with_each(options: LanguageModelOptions, adaptation: Adaptation) -> dict[str, Any]:
+    """The values of the options that change or mix models, None where they are not given."""
+    names = ("per_token", "mix", "cache", "cache_decay", "tune", "stride")
+    return {**{name: getattr(options, name) for name in names}, **asdict(adaptation)}
 
 
 def check_held_out_files(
@@ -170,6 +196,22 @@ def print_surprisals(
     for row in token_surprisals(scored, models.tokenizer):
         table.write(row)
     say_figures({"ppl": perplexity(tally)}, tally, language_model_signature(models))
+
+
+def print_words(
+    models: Mapping[str, LoadedMixture],
+    files: list[str],
+    words: WordOptions,
+    common: EvalOptions,
+    held_out: Mapping[str, str],
+) -> None:
+    """The table of --per-word, with columns for each of `models`, printed as the text is scored."""
+    from seqlm.evaluation.perplexity import perplexity
+    from seqlm.evaluation.words.word_surprisal import word_signature
+
+    for scorer in eval_words.print_words(models, files, words, common, held_out):
+        ppl = {"ppl": perplexity(scorer.tally)}
+        say_figures(ppl, scorer.tally, word_signature(scorer.models))
 
 
 def say_figures(values: Mapping[str, float], tally: Tally, signature: str) -> None:

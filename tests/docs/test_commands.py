@@ -1,7 +1,8 @@
 """Every `$ command` of the README and of the pages runs, in the order of its page.
 
 Trainings are cut to a few steps; what a command prints is not compared with the page, but it must
-not be an error. Pipelines, `<` and `>` are taken apart here, so that `seqlm` runs in this process.
+not be an error. The Python of a guide runs after its commands, on what they have made. Pipelines,
+`<` and `>` are taken apart here, so that `seqlm` runs in this process.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pytest
 
 from tests.command import run_pipeline
 from tests.conftest import REPOSITORY
+from tests.docs.test_python import snippets
 
 PAGES = [
     REPOSITORY / "README.md",
@@ -40,6 +42,9 @@ def test_the_commands_of_a_page_run(
     (tmp_path / "corpora").symlink_to(REPOSITORY / "corpora")
     for command in commands(page):
         run_pipeline(command)
+    names: dict[str, object] = {"__name__": "snippets"}
+    for block in snippets(page) if page.parent.name == "howto" else ():
+        exec(compile(block, page.name, "exec"), names)
 
 
 def test_a_page_shows_its_commands() -> None:

@@ -146,6 +146,14 @@ class NGramModel(LanguageModel):
             log_probs[batch_rows.repeat_interleave(sizes), ids] = self.order(k).log_prob[rows]
         return log_probs
 
+    @one_thread()
+    def states_before(self, state: NGramState, tokens: Tensor) -> NGramState:
+        """The state before each of `tokens` (B, T), as B·T rows."""
+        matches, _ = self._walk(state, tokens)
+        if not matches:  # a unigram model has no contexts
+            return NGramState(state.rows.repeat_interleave(tokens.shape[1], 0))
+        return NGramState(torch.stack([match.contexts.flatten() for match in matches], 1))
+
     def _walk(self, state: NGramState, tokens: Tensor) -> tuple[list[Matches], NGramState]:
         """The matches of orders 2 … n for `tokens` (B, T), and the state after them."""
         size = self.config.vocab_size

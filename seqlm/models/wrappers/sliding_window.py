@@ -19,6 +19,7 @@ model goes on from its state until the window is full.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from seqlm.errors import UsageError
 from seqlm.models.base import LanguageModel, LanguageNetwork, NetworkState
+from seqlm.models.output.output_layer import OutputLayer
 from seqlm.text.vocabulary import EOS
 
 POSITIONS = 1 << 13
@@ -67,31 +69,64 @@ class SlidingWindow(LanguageModel):
         _, new_state = self.from_scratch(text[:, begin:])
         return new_state
 
+    @property
+    def output_layer(self) -> OutputLayer:
+        return self.network.output_layer
+
     def score(self, state: WindowState, tokens: Tensor) -> tuple[Tensor, WindowState]:
-        window, stride, output_layer = self.window, self.stride, self.network.output_layer
-        rows, n = state.tokens.shape
-        fitting = tokens[:, : window - n]  # (B, <= W - n), those that the window has room for
+        fitting, text = self.split(state, tokens)
         scores, network_state = self.network.score(state.network_state, fitting)
-        text = torch.cat([state.tokens, tokens], 1)  # (B, n + T)
-        last_begin = self.last_window_start(text.shape[1])
-        if last_begin == 0:
+        if self.last_window_start(text.shape[1]) == 0:
             return scores, WindowState(network_state, text)
-        next_token = text[:, window : window + 1]
-        parts = [scores, output_layer.score(network_state.last_features[:, None], next_token)]
-        # All windows but the last are full, and the last S features of each, side by side, are
-        # those of the text. K windows at a time bound the memory.
-        step = stride * max(1, POSITIONS // (rows * window))
-        for begin in range(stride, last_begin, step):
-            end = min(begin + step, last_begin)
-            full = text[:, begin : end + window - stride].unfold(1, window, stride)  # (B, K, W)
-            features, _ = self.features(full.flatten(0, 1))  # (B K, W, D)
-            new = features[:, -stride:].reshape(rows, end - begin, -1)  # (B, K S, D)
-            targets = text[:, begin + window - stride + 1 : end + window - stride + 1]
-            parts.append(output_layer.score(new, targets))
-        features, new_state = self.from_scratch(text[:, last_begin:])
-        targets = text[:, last_begin + window - stride + 1 :]
-        parts.append(output_layer.score(features[:, window - stride : -1], targets))
+        later_features, new_state = self.read_on(network_state, text)
+        parts, at = [scores], fitting.shape[1]
+        for features in later_features:
+            targets = tokens[:, at : at + features.shape[1]]
+            parts.append(self.output_layer.score(features, targets))
+            at += features.shape[1]
         return torch.cat(parts, 1), new_state
+
+    def read(self, state: WindowState, tokens: Tensor) -> tuple[Tensor, WindowState]:
+        """The features (B, T, D) that predict `tokens` (B, T), and the state after them."""
+        fitting, text = self.split(state, tokens)
+        parts, network_state = [], state.network_state
+        if fitting.shape[1]:
+            features, network_state = self.network.read(network_state, fitting)
+            parts.append(features)
+        if self.last_window_start(text.shape[1]) == 0:
+            return parts[0], WindowState(network_state, text)
+        later_features, new_state = self.read_on(network_state, text)
+        return torch.cat([*parts, *later_features], 1), new_state
+
+    def split(self, state: WindowState, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of `tokens` (B, T) that the window has room for, (B, <= W - n), and the window with
+        all of them, (B, n + T)."""
+        room = self.window - state.tokens.shape[1]
+        return tokens[:, :room], torch.cat([state.tokens, tokens], 1)
+
+    def read_on(
+        self, network_state: NetworkState, text: Tensor
+    ) -> tuple[Iterator[Tensor], WindowState]:
+        """Slides the window over `text` (B, L), L > W, after whose first W tokens the network is in
+        `network_state`: the features (B, t, D) that predict text[:, W:], in parts, and the state
+        after the text."""
+        window, stride, rows = self.window, self.stride, text.shape[0]
+        last_begin = self.last_window_start(text.shape[1])
+        last_features, new_state = self.from_scratch(text[:, last_begin:])
+
+        def parts() -> Iterator[Tensor]:
+            yield network_state.last_features[:, None]
+            # All windows but the last are full, and the last S features of each, side by side, are
+            # those of the text. K windows at a time bound the memory.
+            step = stride * max(1, POSITIONS // (rows * window))
+            for begin in range(stride, last_begin, step):
+                end = min(begin + step, last_begin)
+                full = text[:, begin : end + window - stride].unfold(1, window, stride)
+                features, _ = self.features(full.flatten(0, 1))  # (B, K, W) -> (B K, W, D)
+                yield features[:, -stride:].reshape(rows, end - begin, -1)  # (B, K S, D)
+            yield last_features[:, window - stride : -1]
+
+        return parts(), new_state
 
     def last_window_start(self, length: int) -> int:
         """Where the last window begins in `length` tokens whose first window begins at 0."""

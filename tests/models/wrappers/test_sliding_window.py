@@ -60,6 +60,13 @@ def test_a_score_is_that_of_the_network_run_for_every_token(window, stride, toge
         first, state = reader.score(reader.start(3), tokens[:, :cut])
         second, _ = reader.score(state, tokens[:, cut:])
         torch.testing.assert_close(torch.cat([first, second], 1), expected, atol=1e-5, rtol=1e-5)
+        if 0 < cut < 29:  # the features that predict the tokens give the same scores
+            first, state = reader.read(reader.start(3), tokens[:, :cut])
+            second, state = reader.read(state, tokens[:, cut:])
+            scores = reader.output_layer.score(torch.cat([first, second], 1), tokens)
+            torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-5)
+            _, after = reader.score(reader.start(3), tokens)
+            torch.testing.assert_close(pack(state), pack(after), atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
