@@ -18,6 +18,7 @@ from seqlm.text.reading import BOM, read_chunk
 from seqlm.text.word_index import NEWLINE, TokenSpans, find_tokens
 
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+MINUS_INFINITY = re.compile(rb"-inf(inity)?", re.IGNORECASE)
 LONGEST_NUMBER = 18
 """Bytes of a number that is parsed here: its digits fit 63 bits. Python parses longer ones, and
 those with exponents."""
@@ -101,10 +102,10 @@ def split_fields(data: bytes) -> FieldLines:
 
 
 def parse_numbers(lines: FieldLines, fields: np.ndarray) -> np.ndarray:
-    r"""(Q,) float64 in base 10, of the `fields` (Q,) by index; NaN for one that is no number.
+    r"""(Q,) float64 of the `fields` (Q,) by index; NaN for one that is neither a number nor -inf.
 
-    >>> parse_numbers(split_fields(b"-0.3 frog 7e-1\n"), np.array([0, 1, 2])).tolist()
-    [-0.3, nan, 0.7]
+    >>> parse_numbers(split_fields(b"-0.3 frog 7e-1 -inf\n"), np.arange(4)).tolist()
+    [-0.3, nan, 0.7, -inf]
     """
     text = np.frombuffer(lines.data + bytes(LONGEST_NUMBER), np.uint8)
     start, length = lines.fields.start[fields], lines.fields.length[fields]
@@ -125,5 +126,13 @@ def parse_numbers(lines: FieldLines, fields: np.ndarray) -> np.ndarray:
     is_plain = (digits > 0) & (points < 2) & (signs + digits + points == length)
     for row in np.flatnonzero(~is_plain).tolist():
         field = lines.text(fields[row])
-        values[row] = float(field) if NUMBER.fullmatch(field) else np.nan
+        values[row] = parse_number(field)
     return values
+
+
+def parse_number(field: bytes) -> float:
+    """The value of a number or of -inf; NaN for anything else, numbers beyond all bounds too."""
+    if MINUS_INFINITY.fullmatch(field):
+        return -np.inf
+    value = float(field) if NUMBER.fullmatch(field) else np.nan
+    return value if np.isfinite(value) else np.nan

@@ -9,9 +9,11 @@
     …
     \\end\\
 
-Fields are separated by any white space; -99 and all below stand for log 0. The types are `<unk>`
-(some call it `<UNK>`), `</s>`, and the others in the order of the file. `<s>` is none of them: it
-only begins n-grams, and there it is the row of `</s>`.
+Fields are separated by any white space; -99, all below and -inf stand for log 0. The types are
+`<unk>` (some call it `<UNK>`), `</s>`, and the others in the order of the file. `<s>` is none of
+them: it only begins n-grams, and there it is the row of `</s>`. N-grams that no line of text has,
+with `<s>` after another word or `</s>` before one, are passed over. Some tools write a backoff of
+the longest n-grams too, which has to be 0.
 
     U n-grams of an order k · V vocabulary; while a file is read, `<s>` is number V
 """
@@ -79,15 +81,16 @@ class Reader:
         """The section that is being read, for error messages."""
         self.marker, self.line = b"", 1
         """The last line that began with a backslash, and its number."""
+        self.passed_over = 0
+        """How many n-grams no line of text can have."""
 
     def model(self) -> tuple[NGramModel, Tokenizer]:
         sizes = self.read_sizes()
         types, index, tables = self.read_vocabulary(sizes)
         for k, size in enumerate(sizes[1:], 2):
-            parse = partial(
-                self.parse_ngrams, k=k, highest=k == len(sizes), index=index, begin=len(types)
-            )
-            line, log_prob, backoff, *words = concatenate(self.read_section(k, size, parse), k)
+            parse = partial(self.parse_ngrams, k=k, highest=k == len(sizes), index=index)
+            columns = concatenate(self.read_section(k, size, parse), k)
+            line, log_prob, backoff, *words = self.within_lines(columns, begin=len(types))
             try:
                 tables.add(words, log_prob, backoff)
             except RepeatedNGram as repeated:
@@ -101,6 +104,12 @@ class Reader:
         if self.marker:
             raise self.fault(self.line, f"{quoted(self.marker)} after the end")
         model = tables.model()
+        if self.passed_over:
+            warnings.warn(
+                f"{self.name}: {self.passed_over:,} n-grams with <s> after another word, or </s>"
+                " before one, are passed over: no line of text has them",
+                stacklevel=3,
+            )
         if tables.inserted:
             warnings.warn(
                 f"{self.name}: {tables.inserted:,} n-grams that longer n-grams begin with are"
@@ -191,41 +200,49 @@ class Reader:
 
         words = f"{k} word{'s' if k > 1 else ''}"
         layout = f"probability and {words}" if highest else f"probability, {words}, maybe a backoff"
-        refuse((counts <= k) | (counts > k + 2 - highest), 0, f"{{fields}} fields, not a {layout}")
-        log_prob = parse_numbers(lines, first)
-        refuse(~np.isfinite(log_prob), 0, "the log10 probability {} is not a finite number")
-        refuse(log_prob > 0, 0, "the log10 probability {} is above 0")
         backoff, has_backoff = np.zeros(len(first)), counts == k + 2
         backoff[has_backoff] = parse_numbers(lines, first[has_backoff] + k + 1)
+        is_long = (counts > k + 2) | (highest & (backoff != 0))
+        refuse((counts <= k) | is_long, 0, f"{{fields}} fields, not a {layout}")
+        log_prob = parse_numbers(lines, first)
+        refuse(np.isnan(log_prob), 0, "the log10 probability {} is not a finite number")
+        refuse(log_prob > 0, 0, "the log10 probability {} is above 0")
         refuse(~np.isfinite(backoff), k + 1, "the log10 backoff {} is not a finite number")
         refuse(backoff > -LOG_ZERO, k + 1, "the log10 backoff {} is too large")
         return ParsedLines(line.astype(np.int32), to_natural(log_prob), to_natural(backoff), lines)
 
     def parse_ngrams(
-        self, part: Part, k: int, highest: bool, index: WordIndex, begin: int
+        self, part: Part, k: int, highest: bool, index: WordIndex
     ) -> list[np.ndarray]:
-        """Columns (U,): line, log p, log β, and k of int32 ids. Errors: ModelError.
-
-        `begin` is the id of `<s>` in `index`.
-        """
+        """Columns (U,): line, log p, log β, and k of int32 ids. Errors: ModelError."""
         line, log_prob, backoff, lines = self.parse_lines(part, k, highest)
         fields = lines.first_fields + np.arange(1, k + 1)[:, None]  # (k, U)
         start, length = lines.fields.start[fields], lines.fields.length[fields]
         words = index.look_up(lines.data, TokenSpans(start.ravel(), length.ravel()))
         words = words.reshape(fields.shape)
-        late_begin, early_end = words == begin, words == EOS
-        late_begin[0] = early_end[-1] = False
-        for bad, problem in (
-            (words == NO_ID, "is not a unigram"),
-            (late_begin, "can only be the first word"),
-            (early_end, "can only be the last word"),
-        ):
-            if bad.any():
-                row = int(bad.any(0).argmax())
-                word = quoted(lines.text(int(fields[bad[:, row].argmax(), row])))
-                raise self.fault(int(line[row]), f"{word} {problem}")
-        words[0, words[0] == begin] = EOS
+        unknown = words == NO_ID
+        if unknown.any():
+            row = int(unknown.any(0).argmax())
+            word = quoted(lines.text(int(fields[unknown[:, row].argmax(), row])))
+            raise self.fault(int(line[row]), f"{word} is not a unigram")
         return [line, log_prob, backoff, *words]
+
+    def within_lines(self, columns: list[np.ndarray], begin: int) -> list[np.ndarray]:
+        """The columns of `parse_ngrams` for the n-grams that a line of text can have: `<s>`, whose
+        id is `begin` and becomes that of `</s>`, is first or nowhere, and `</s>` last or nowhere.
+        """
+        words = columns[3:]
+        crosses = np.zeros(len(words[0]), bool)
+        for word in words[1:]:
+            crosses |= word == begin
+        for word in words[:-1]:
+            crosses |= word == EOS
+        if crosses.any():
+            self.passed_over += int(crosses.sum())
+            columns = [column[~crosses] for column in columns]
+        first_word = columns[3]
+        first_word[first_word == begin] = EOS
+        return columns
 
     def read_vocabulary(self, sizes: list[int]) -> tuple[list[bytes], WordIndex, TableBuilder]:
         """The types, the ids of words, and the table of order 1. Errors: ModelError."""

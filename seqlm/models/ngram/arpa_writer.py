@@ -4,12 +4,13 @@
     ngram 1=133818                 how many n-grams of each order
     …
     \\2-grams:
-    -1.7044345\tthe frog\t-0.21    log₁₀ p, the words, and log₁₀ β where it is not 0
+    -1.7044345\tthe frog\t-0.21    log₁₀ p, the words, and log₁₀ β but in the highest order
     …
     \\end\\
 
 `<s>` is a unigram that is never predicted: log₁₀ p = -99, which stands for log 0. Its backoff is
-that of the row of `</s>`, the context at the start of a line. A number has as many decimals as are
+that of the row of `</s>`, the context at the start of a line. A backoff of 0 is written too, as by
+`lmplz`: decoders that take their words from the file pass over lines without one. A number has as many decimals as are
 needed to read back the same float32 natural logarithm, up to 16.
 
 Lines are not written one by one. All that they are made of lies in one *pool* of bytes: each word
@@ -188,9 +189,7 @@ def format_lines(
         columns.append(pool.first_words.take(np.where(first == EOS, begin, first)))
         columns += [pool.words.take(word) for word in words]
     if numbers.backoff is not None:
-        backoff = numbers.backoff[start:stop]
-        for piece in number_pieces(backoff, pool.field_starts, pool.digits):
-            columns.append(piece._replace(length=np.where(backoff == 0, 0, piece.length)))
+        columns += number_pieces(numbers.backoff[start:stop], pool.field_starts, pool.digits)
     starts, lengths = (np.stack(parts, 1).ravel() for parts in zip(*columns))  # (U·P,) each
     return pool.concatenate(Pieces(starts, lengths))
 

@@ -72,9 +72,9 @@ def test_a_file_to_the_letter(tmp_path: Path) -> None:
         "ngram 2=5",
         "",
         "\\1-grams:",
-        "-99\t<unk>",
+        "-99\t<unk>\t0",
         "-99\t<s>\t-99",
-        "-0.3010\t</s>",
+        "-0.3010\t</s>\t0",
         "-0.4771\ta\t-99",
         "-0.7782\tb\t-99",
         "",
@@ -93,9 +93,24 @@ def test_a_file_to_the_letter(tmp_path: Path) -> None:
 def test_a_word_and_a_tab_after_the_probability_and_before_the_backoff(prose: Corpus) -> None:
     for line in written(counted(prose, 3), prose.tokenizer).decode().split("\n"):
         if line[:1] in ("-", "0"):
-            assert 2 <= len(line.split("\t")) <= 3
             assert all(line.split("\t"))
             assert " ".join(line.split()) == line.replace("\t", " ")
+
+
+@pytest.mark.parametrize("cutoffs", [(), (0, 1), (0, 10**6)])
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_every_n_gram_below_the_highest_order_has_a_backoff(
+    order: int, cutoffs: tuple[int, ...], prose: Corpus
+) -> None:
+    """A decoder that takes its words from the lines of three fields has all of them."""
+    model = counted(prose, order, "witten-bell", cutoffs=cutoffs)
+    sections = written(model, prose.tokenizer).decode().split("\n\n")[1:-1]
+    assert len(sections) == order
+    for k, section in enumerate(sections, 1):
+        fields = [len(line.split("\t")) for line in section.split("\n")[1:]]
+        assert set(fields) <= {2 if k == order else 3}
+    words = {line.split("\t")[1] for line in sections[0].split("\n")[1:]}
+    assert words == {"<s>", *(type_.decode() for type_ in prose.tokenizer.types)}
 
 
 def test_n_grams_and_numbers_are_the_model_s(prose: Corpus) -> None:
