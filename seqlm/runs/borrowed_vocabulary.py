@@ -1,15 +1,16 @@
-"""A vocabulary from elsewhere: that of a run or of a file, which the setting `vocab` names, or that
-of a pretrained tokenizer, which the setting `tokenizer` names."""
+"""A vocabulary from elsewhere: that of a run, an ARPA file or a list of types, which the setting
+`vocab` names, or that of a pretrained tokenizer, which the setting `tokenizer` names."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from seqlm.errors import DataError, UsageError, did_you_mean
 from seqlm.runs.locate import run_named
 from seqlm.text.normalization import NO_STEPS, Normalizer
 from seqlm.text.pretrained_tokenizer import PretrainedTokenizer, read_pretrained
-from seqlm.text.reading import absolute_path
+from seqlm.text.reading import BOM, absolute_path, decompress, open_source, read_chunk
 from seqlm.text.tokenizer import (
     TOKENIZER_KINDS,
     Tokenizer,
@@ -17,6 +18,8 @@ from seqlm.text.tokenizer import (
     check_normalizer,
     read_types,
 )
+
+ARPA_HEAD = re.compile(rb"^\\data\\\s*^\s*ngram[ \t]+1[ \t]*=", re.MULTILINE)
 
 
 def borrowed_tokenizer(
@@ -59,6 +62,14 @@ def borrowed_tokenizers(
     if kind == "pretrained":
         raise UsageError(f"`tokenizer={tokenizer}` has a vocabulary of its own: leave out `vocab`")
     check_normalizer(normalizer, kind)
+    if path.is_file() and is_arpa(path):  # a pipe can be read only once, as a list of types
+        if kind != "word":
+            raise UsageError(
+                f"`vocab={vocab}` is an ARPA file: it has words, not `tokenizer={kind}`"
+            )
+        from seqlm.models.ngram.arpa_reader import read_arpa_types
+
+        return Tokenizer(kind, read_arpa_types(path), normalizer=normalizer), None
     return Tokenizer(kind, read_types(path, kind), normalizer=normalizer), None
 
 
@@ -85,3 +96,10 @@ def recorded_name(name: str, tokenizer: Tokenizer) -> str:
     if tokenizer.kind == "pretrained" and name not in TOKENIZER_KINDS:
         return absolute_path(name)
     return tokenizer.kind
+
+
+def is_arpa(path: Path) -> bool:
+    """Whether the file begins as an ARPA file does. Errors: DataError where it cannot be read."""
+    name = str(path)
+    with open_source(name, name) as raw, decompress(raw, name) as stream:
+        return ARPA_HEAD.search(read_chunk(stream, name).removeprefix(BOM)) is not None

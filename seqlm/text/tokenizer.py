@@ -241,21 +241,28 @@ def check_normalizer(normalizer: Normalizer, kind: TokenizerKind) -> None:
 
 
 def read_types(path: Path, kind: TokenizerKind) -> list[bytes]:
-    """A vocabulary from a file with one type per line, in which the reserved ones may be missing.
+    """A vocabulary from a file with one type per line.
 
+    `<unk>`, `<s>` and `</s>` are passed over, and so are blank lines at the end.
     Errors: DataError on a type that is not one word or one character, as `kind` says.
     """
     types: dict[bytes, None] = {}
+    blank_line: int | None = None  # the number of the first one
     for block in read_blocks([path]):
         for number, type_ in enumerate(block.data.split(b"\n")[:-1], block.line):
             if kind == "word":
                 type_ = type_.strip()
             units = len(type_.decode()) if kind == "char" else len(type_.split())
-            if type_ in RESERVED:
+            if not type_:
+                blank_line = blank_line or number
+            elif blank_line:
+                raise DataError(f"{path}, line {blank_line}: '' is not one {kind}")
+            elif type_ in (*RESERVED, b"<s>"):
                 continue
-            if units != 1 or type_ == b"<s>":
+            elif units != 1:
                 raise DataError(f"{path}, line {number}: {type_.decode()!r} is not one {kind}")
-            types[type_] = None
+            else:
+                types[type_] = None
     if not types:
         raise DataError(f"{path} holds no types")
     return RESERVED + list(types)

@@ -54,8 +54,12 @@ class Method:
         if h not in self.cache:
             lower = self.probs(h[1:]) if h else [1 / self.vocab_size] * self.vocab_size
             after = self.counts.after.get(h, {})
-            self.cache[h] = self.combine(h, after, lower) if after else lower
+            self.cache[h] = self.combine(h, after, lower) if after else self.unseen(lower)
         return self.cache[h]
+
+    def unseen(self, lower: list[float]) -> list[float]:
+        """What a history that nothing follows passes on."""
+        return lower
 
     def combine(self, h: Gram, after: dict[int, int], lower: list[float]) -> list[float]:
         left, whole = self.discounted(h, after, self.counts.total[h])
@@ -186,11 +190,14 @@ class MaximumLikelihood(Method):
 
 
 class StupidBackoff(Method):
-    """c(hw) / C(h) if hw was seen, else 0.4 S(w | h'). A history not seen costs nothing."""
+    """c(hw) / C(h) if hw was seen, else 0.4 S(w | h'), h seen or not (Brants et al., eq. 5)."""
 
     def combine(self, h: Gram, after: dict[int, int], lower: list[float]) -> list[float]:
         total = self.counts.total[h]
         return [after[word] / total if word in after else 0.4 * p for word, p in enumerate(lower)]
+
+    def unseen(self, lower: list[float]) -> list[float]:
+        return [0.4 * p for p in lower]
 
 
 class AddK(Method):

@@ -244,8 +244,10 @@ def test_a_vocabulary_file_keeps_its_order(tmp_path) -> None:
     [
         ("word", "a\nb c\n", 2),
         ("word", "a\n\nb\n", 2),
-        ("word", "<s>\n", 1),
+        ("word", "a\n \n\n</s>\n", 2),
+        ("word", "a\n<s> b\n", 2),
         ("char", "a\nbc\n", 2),
+        ("char", "a\n\nb\n", 2),
     ],
 )
 def test_a_line_that_is_no_type_is_named(kind, text, line, tmp_path) -> None:
@@ -253,6 +255,22 @@ def test_a_line_that_is_no_type_is_named(kind, text, line, tmp_path) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match=f"{path}, line {line}: .* is not one {kind}"):
         read_types(path, kind)
+
+
+@pytest.mark.parametrize("kind", ["word", "char"])
+@pytest.mark.parametrize(
+    "text", ["<unk>\n<s>\n</s>\na\nb", "a\n<s>\nb\n\n", "a\r\nb\r\n\r\n\r\n", "</s>\na\nb\n\n\n\n"]
+)
+def test_sentinels_and_blank_lines_at_the_end_are_passed_over(kind, text, tmp_path) -> None:
+    path = tmp_path / "types"
+    path.write_bytes(text.encode())
+    assert read_types(path, kind) == [*RESERVED, b"a", b"b"]
+
+
+def test_a_space_is_a_character_wherever_it_stands(tmp_path) -> None:
+    path = tmp_path / "types"
+    path.write_text("a\n \n")
+    assert read_types(path, "char") == [*RESERVED, b"a", b" "]
 
 
 def test_a_vocabulary_without_types_is_refused(tmp_path) -> None:

@@ -188,11 +188,11 @@ def _smooth_order(
             total=total if table.pruned_count is None else total + table.pruned_count[owners]
         )
         prob[grams], block_backoff = method.combine(h, method.discount(h, constants))
-        backoff[owners] = torch.where(size > 0, block_backoff, 1.0).float()
+        backoff[owners] = torch.where(size > 0, block_backoff, method.unseen_backoff).float()
         progress(grams.stop / max(1, len(table.counts)))
         memory.release_pages()
 
-    backoff[:] = 1  # histories without n-grams may be in no block
+    backoff[:] = method.unseen_backoff  # histories without n-grams may be in no block
     parallel_map(smooth_block, history_blocks(table.first), device)
     return prob, backoff
 

@@ -34,6 +34,7 @@ from seqlm.counting.smoothing.stupid_backoff import stupid_backoff
 from seqlm.counting.smoothing.witten_bell import witten_bell
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import UsageError, did_you_mean
+from seqlm.models.config.ngram_config import STUPID_BACKOFF
 
 
 def no_constants(n: list[int], order: int, smoothing: Smoothing, vocab_size: int) -> list[float]:
@@ -49,6 +50,8 @@ class Method:
     combine: Callable[[Histories, Discounted], Smoothed] = interpolate
     adjusts_counts: bool = False
     """Orders below the highest count different preceding words instead of occurrences."""
+    unseen_backoff: float = 1.0
+    """β of a history that nothing follows in the tables."""
     has_backoff: bool = False
     """The method has an interpolated form and a backoff form."""
     tune: Callable[[Smoothing, HeldOutCounts, int], Smoothing] | None = None
@@ -67,7 +70,9 @@ METHODS = {
     "good-turing": Method(good_turing, katz_ratios, back_off),
     "jelinek-mercer": Method(jelinek_mercer, weights_of_order, tune=tune_weights),
     "add-k": Method(additive, added_mass, tune=tune_k),
-    "stupid-backoff": Method(maximum_likelihood, combine=stupid_backoff),
+    "stupid-backoff": Method(
+        maximum_likelihood, combine=stupid_backoff, unseen_backoff=STUPID_BACKOFF
+    ),
     "mle": Method(maximum_likelihood),
 }
 

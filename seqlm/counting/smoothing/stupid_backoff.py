@@ -1,9 +1,9 @@
 """Stupid backoff (Brants et al., 2007): relative frequencies, and a constant to back off with.
 
-    S(w | h) = c(hw) / C(h) if hw was seen, else 0.4 S(w | h')
+    S(w | h) = c(hw) / C(h) if hw was seen, else 0.4 S(w | h')        (their equation 5)
 
-These scores do not sum to 1. At order 1 a word that was never seen gets 0.4 / V. Letters are those
-of `interpolation_and_backoff.py`.
+A history that was never seen costs 0.4 too. These scores do not sum to 1. At order 1 a word that
+was never seen gets 0.4 / V. Letters are those of `interpolation_and_backoff.py`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 import torch
 
 from seqlm.counting.smoothing.interpolation_and_backoff import Discounted, Histories, Smoothed
-
-BACKOFF = 0.4
+from seqlm.models.config.ngram_config import STUPID_BACKOFF
 
 
 def stupid_backoff(h: Histories, discounted: Discounted) -> Smoothed:
     """Combines undiscounted counts, those of `maximum_likelihood`, with the order below."""
     seen = h.counts > 0
     share = discounted.counts / h.expand(discounted.normalizer)
-    backoff = torch.full_like(discounted.normalizer, BACKOFF)
-    return Smoothed(torch.where(seen, share, BACKOFF * h.lower), backoff)
+    backoff = torch.full_like(discounted.normalizer, STUPID_BACKOFF)
+    return Smoothed(torch.where(seen, share, STUPID_BACKOFF * h.lower), backoff)

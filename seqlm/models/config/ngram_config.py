@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+STUPID_BACKOFF = 0.4
+"""What stupid backoff multiplies scores by for each word that it leaves out of the history."""
+
 
 @dataclass(frozen=True)
 class NGramConfig:

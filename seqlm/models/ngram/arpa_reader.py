@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from math import log
 from pathlib import Path
@@ -54,10 +55,25 @@ def read_arpa(path: str | Path, progress: Progress = silent) -> tuple[NGramModel
 
     Errors: ModelError with the line, its section, and what is wrong there.
     """
+    with opened(path) as stream:
+        return Reader(str(path), stream, progress).model()
+
+
+def read_arpa_types(path: str | Path) -> list[bytes]:
+    """The types of the model in a file, of which only the unigrams are read. Errors: ModelError."""
+    with opened(path) as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the model lacks
+        reader = Reader(str(path), stream, silent)
+        return reader.read_vocabulary(reader.read_sizes())[0]
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[BinaryIO]:
+    """The content of a file, decompressed. Errors: ModelError where it cannot be read."""
     name = str(path)
     try:
         with open_source(name, name) as raw, decompress(raw, name) as stream:
-            return Reader(name, stream, progress).model()
+            yield stream
     except DataError as error:
         raise ModelError(str(error)) from None
 
@@ -211,9 +227,7 @@ class Reader:
         refuse(backoff > -LOG_ZERO, k + 1, "the log10 backoff {} is too large")
         return ParsedLines(line.astype(np.int32), to_natural(log_prob), to_natural(backoff), lines)
 
-    def parse_ngrams(
-        self, part: Part, k: int, highest: bool, index: WordIndex
-    ) -> list[np.ndarray]:
+    def parse_ngrams(self, part: Part, k: int, highest: bool, index: WordIndex) -> list[np.ndarray]:
         """Columns (U,): line, log p, log β, and k of int32 ids. Errors: ModelError."""
         line, log_prob, backoff, lines = self.parse_lines(part, k, highest)
         fields = lines.first_fields + np.arange(1, k + 1)[:, None]  # (k, U)

@@ -10,8 +10,8 @@
 
 `<s>` is a unigram that is never predicted: log₁₀ p = -99, which stands for log 0. Its backoff is
 that of the row of `</s>`, the context at the start of a line. A backoff of 0 is written too, as by
-`lmplz`: decoders that take their words from the file pass over lines without one. A number has as many decimals as are
-needed to read back the same float32 natural logarithm, up to 16.
+`lmplz`: decoders that take their words from the file pass over lines without one. A number has as
+many decimals as are needed to read back the same float32 natural logarithm, up to 16.
 
 Lines are not written one by one. All that they are made of lies in one *pool* of bytes: each word
 after its separator, the digits before the point of each number after theirs, each group of four

@@ -6,6 +6,7 @@
     log p*   `log_prob`  of every n-gram, orders 1 to n (interpolated models fold the lower orders
                          into it, so that this one form serves them all)
     log β    `backoff`   of every n-gram as a context; 0 where it is not in the tables, or is none
+                         (stupid backoff: log 0.4 where it is not in the tables)
 
 How the rows of the tables are sorted and found is in `table.py`.
 
@@ -17,16 +18,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
+from math import log
 from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from seqlm.models.base import LanguageModel
-from seqlm.models.config.ngram_config import NGramConfig
+from seqlm.models.config.ngram_config import STUPID_BACKOFF, NGramConfig
 from seqlm.models.ngram.masks import indices
 from seqlm.models.ngram.scrambling import unscramble_ids
-from seqlm.models.ngram.table import Matches, NGramTable, match_ngrams, start_rows
+from seqlm.models.ngram.table import UNSEEN, Matches, NGramTable, match_ngrams, start_rows
 from seqlm.threads import one_thread, parallel_map
 
 CHUNK = 1 << 18
@@ -34,7 +36,7 @@ CHUNK = 1 << 18
 
 
 class NGramState(NamedTuple):
-    rows: Tensor  # (B, n-1) int32, the row of the last k tokens in the table of order k, or -1
+    rows: Tensor  # (B, n-1) int32, the row of the last k tokens in the table of order k, or < 0
 
 
 class NGramOrder(nn.Module):
@@ -63,6 +65,7 @@ class NGramModel(LanguageModel):
         super().__init__(config)
         self.resets_at_eos = config.context == "sentence"
         self.normalized = config.smoothing != "stupid-backoff"
+        self.unseen_backoff = 0.0 if self.normalized else log(STUPID_BACKOFF)
         self.orders = nn.ModuleList(
             NGramOrder(rows, lowest=k == 1, highest=k == config.order)
             for k, rows in enumerate(config.rows, 1)
@@ -114,10 +117,12 @@ class NGramModel(LanguageModel):
             log_prob = self.order(k).log_prob.index_select(0, row.index_select(0, hit))
             score.index_add_(0, pending.index_select(0, hit), log_prob)
             pending, context = pending.index_select(0, miss), context.index_select(0, miss)
-            # It is not: β, which is 1 if the context is in no table.
+            # It is not: β.
             seen = indices(context >= 0)
             backoff = self.order(k - 1).backoff.index_select(0, context.index_select(0, seen))
             score.index_add_(0, pending.index_select(0, seen), backoff)
+            if self.unseen_backoff:
+                score[pending[context == UNSEEN]] += self.unseen_backoff
         words = part.flatten().index_select(0, pending)
         score.index_add_(0, pending, self.order(1).log_prob.index_select(0, words))
         return score.view(part.shape)
@@ -138,6 +143,7 @@ class NGramModel(LanguageModel):
         log_probs = self.order(1).log_prob.repeat(len(state.rows), 1)  # (B, V)
         # Longer contexts overwrite shorter ones, so that the longest match remains.
         for k, table in enumerate(self.tables(), 2):
+            log_probs[state.rows[:, k - 2] == UNSEEN] += self.unseen_backoff
             batch_rows = (state.rows[:, k - 2] >= 0).nonzero()[:, 0]  # (K,)
             contexts = state.rows[batch_rows, k - 2].long()
             log_probs[batch_rows] += self.order(k - 1).backoff[contexts][:, None]

@@ -297,16 +297,21 @@ def words_of_rows(tables: Sequence[NGramTable], rows: Tensor) -> list[Tensor]:
     return [rows.int(), *reversed(columns)]
 
 
+UNSEEN, BEFORE_START = -1, -2
+"""Rows of n-grams that are in no table: the text has such an n-gram; it would begin before the text
+(or the line), so that there is none."""
+
+
 class Matches(NamedTuple):
     """The n-grams of one order k that end with tokens (B, T)."""
 
-    contexts: Tensor  # (B, T) int32, row of the k-1 words before each token in order k-1, or -1
-    rows: Tensor  # (B, T) int32, row of these words and the token in order k, or -1
+    contexts: Tensor  # (B, T) int32, row of the k-1 words before each token in order k-1, or < 0
+    rows: Tensor  # (B, T) int32, row of these words and the token in order k, or < 0
 
 
 def start_rows(batch_size: int, order: int, device: torch.device) -> Tensor:
     """(B, n-1) int32, the state of `match_ngrams` at the start of a text: after one `</s>`."""
-    rows = torch.full((batch_size, order - 1), -1, dtype=torch.int32, device=device)
+    rows = torch.full((batch_size, order - 1), BEFORE_START, dtype=torch.int32, device=device)
     rows[:, :1] = EOS
     return rows
 
@@ -320,9 +325,9 @@ def match_ngrams(
 ) -> tuple[list[Matches], Tensor]:
     """The matches of orders 2 … n for `tokens` (B, T), and the state after them.
 
-    The state is `rows` (B, n-1) int32: the row of the last k tokens in order k, or -1, for
-    k = 1 … n-1. `tables` are those of orders 2 … n. With `resets_at_eos` no n-gram contains `</s>`
-    but as its first or last word.
+    The state is `rows` (B, n-1) int32: the row of the last k tokens in order k, or UNSEEN or
+    BEFORE_START, for k = 1 … n-1. `tables` are those of orders 2 … n. With `resets_at_eos` no
+    n-gram contains `</s>` but as its first or last word.
 
     >>> rows, tokens = start_rows(1, 2, torch.device("cpu")), torch.tensor([[2, 4, 3]])
     >>> matches, rows = match_ngrams([BIGRAMS], rows, tokens, 6, resets_at_eos=True)  # the dog cat
@@ -338,7 +343,8 @@ def match_ngrams(
         last.append(row[:, -1])
         contexts = torch.cat([rows[:, k - 2 : k - 1], row[:, :-1]], 1)
         row = table.find(contexts.flatten(), words.flatten(), vocab_size).view(tokens.shape)
+        row = torch.where(contexts == BEFORE_START, contexts, row)
         matches.append(Matches(contexts, row))
         if resets_at_eos:
-            row = row | (tokens == EOS).int().neg_()  # -1 has all bits
+            row = row.masked_fill(tokens == EOS, BEFORE_START)
     return matches, torch.stack(last, 1) if last else rows

@@ -63,7 +63,7 @@ class TrainingSettings:
         none_text="text as it is", metavar="STEPS",
     )  # fmt: skip
     vocab: str | None = text(
-        None, "Take the vocabulary of a run, or of a file with a type on each line.",
+        None, "Take the vocabulary of a run, an ARPA file, or a file with a type on each line.",
         none_text="from the text", metavar="RUN|FILE",
     )  # fmt: skip
     vocab_size: int | None = text(

@@ -167,6 +167,23 @@ def test_an_unknown_word_that_never_occurred_gets_the_uniform_share(zipf: list[i
     assert model.order(1).log_prob[UNK].item() == pytest.approx(math.log(weight / MANY), abs=1e-5)
 
 
+def test_stupid_backoff_charges_every_word_it_leaves_out_of_the_history() -> None:
+    a, b, c, d = 2, 3, 4, 5
+    text = stream([[a, b, a, b, b], [b, a], [a], [c, c, c, c], [a, b]])
+    model = estimate(array(text), 6, 3, "stupid-backoff")
+    assert distribution(model, [a, b, c])[EOS] == pytest.approx(0.4 * 1 / 4)  # `b c` was never seen
+    assert distribution(model, [a, d, d])[EOS] == pytest.approx(0.4**2 * 5 / 19)  # nor was `d`
+    assert distribution(model, [c, d])[EOS] == pytest.approx(0.4**2 * 5 / 19)
+    # The start of a line is one word of history, and there is no longer one to leave out.
+    assert distribution(model, [])[d] == pytest.approx(0.4 * 0.4 / 6)
+    assert distribution(model, [a, EOS])[c] == pytest.approx(1 / 5)
+    tokens = torch.tensor([[a, b, c, EOS, d, d, EOS, c, EOS]])
+    scores = model.score(model.start(1), tokens)[0][0].exp()
+    read = tokens[0].tolist()
+    expected = [distribution(model, read[:t])[token] for t, token in enumerate(read)]
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_gpu_smooths_alike(form: tuple[str, bool], zipf: list[int]) -> None:

@@ -323,7 +323,9 @@ def test_n_grams_over_the_end_of_a_line_are_passed_over(lines: list[str], read: 
         size = {2: 6, 3: 4}[order]
         text = text.replace(b"ngram %d=%d" % (order, size), b"ngram %d=%d" % (order, size + 1))
         text = text.replace(b"\\%d-grams:\n" % order, b"\\%d-grams:\n%s\n" % (order, line.encode()))
-    with pytest.warns(UserWarning, match=rf"pond\.arpa: {len(lines)} n-grams with <s> after another"):
+    with pytest.warns(
+        UserWarning, match=rf"pond\.arpa: {len(lines)} n-grams with <s> after another"
+    ):
         other, _ = read(text)
     assert_equal(other, model)
 

@@ -16,6 +16,8 @@ from seqlm.models.ngram.interpolation_search import interpolation_search
 from seqlm.models.ngram.masks import indices, where_bitwise
 from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
 from seqlm.models.ngram.table import (
+    BEFORE_START,
+    UNSEEN,
     NGramTable,
     TaggedKeys,
     context_blocks,
@@ -169,7 +171,7 @@ def test_a_walk_finds_the_n_grams_of_a_text(
                 gram = tuple([EOS, *text[: t + 1]][-k:])
                 crosses = resets_at_eos and EOS in gram[1:-1]
                 too_long = len(gram) < k
-                expected = -1 if crosses or too_long else row_of.get(gram, -1)
+                expected = BEFORE_START if crosses or too_long else row_of.get(gram, UNSEEN)
                 assert found[b, t] == expected
 
 
