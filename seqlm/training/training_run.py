@@ -27,7 +27,7 @@ from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder, now
 from seqlm.text.corpus import is_stream
 from seqlm.text.reading import absolute_path
-from seqlm.training.config.resolve import resolve
+from seqlm.training.config.resolve import choose_softmax, resolve
 from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, TrainingSettings
 from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.precision import check_precision
@@ -74,13 +74,15 @@ def train(
 
     # Drawn on the CPU, so that every device starts from the same weights.
     torch.manual_seed(settings.seed)
-    network = model_class(settings.task, settings.arch).from_settings(
-        {**task.vocabulary_sizes(), **model_options}
-    )
+    sizes = task.vocabulary_sizes()
+    model_options, about_softmax = choose_softmax(settings, model_options, sizes["vocab_size"])
+    network = model_class(settings.task, settings.arch).from_settings({**sizes, **model_options})
     assert isinstance(network, Network)
     settings = complete_settings(settings, network, task, device)
     size = sum(parameter.numel() for parameter in network.parameters())
     watcher.on_message(f"{settings.arch}: {size:,} parameters")
+    if about_softmax:
+        watcher.on_message(about_softmax)
     if settings.context == "window" and task.has_validation:
         watcher.on_message(
             f"validation: blocks of {network.context_length} tokens that do not overlap, as in"

@@ -8,6 +8,7 @@ import pytest
 
 from seqlm.errors import UsageError
 from seqlm.models.base import Network
+from seqlm.runs.locate import locate
 from seqlm.text.batches import LineBatches, StreamBatches, VariableBatches, WindowBatches
 from seqlm.text.corpus import Corpus
 from seqlm.text.tokenizer import Tokenizer
@@ -15,7 +16,7 @@ from seqlm.text.vocabulary import RESERVED
 from seqlm.training.config.resolve import resolve
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
-from seqlm.training.training_run import complete_settings, train
+from seqlm.training.training_run import complete_settings, resume, train
 from seqlm.training.watchers import SilentWatcher
 from tests.training.toy import CPU, corpus, network
 
@@ -122,3 +123,17 @@ def test_a_run_from_python(tmp_path: Path) -> None:
     assert [row["valid_loss"] for row in silent.read_metrics()] == [
         row["valid_loss"] for row, _ in figures
     ]
+
+
+def test_the_softmax_that_the_vocabulary_decides_is_recorded_and_resumed(tmp_path: Path) -> None:
+    (tmp_path / "corpus").write_text(" ".join(f"w{i}" for i in range(10_100)) + "\n")
+    settings, options = resolve(
+        {"arch": "rnn", "width": 2, "layers": 1, "steps": 1, "min_count": 1}
+    )
+    files = {"corpus": [str(tmp_path / "corpus")]}
+    run = train(files, settings, options, output=tmp_path / "run")
+    assert run.read_config().model["softmax"] == "adaptive"
+    resumed = resume(locate(str(run.path)), {"steps": 2, "lr": 0.01})
+    assert resumed.read_config().model == run.read_config().model
+    full = train(files, settings, {**options, "softmax": "full"}, output=tmp_path / "full")
+    assert full.read_config().model["softmax"] == "full"

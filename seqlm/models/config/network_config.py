@@ -13,6 +13,11 @@ option = partial(setting, section="Model")
 dropout = partial(setting, 0.0, low=0, high=0.99, section="Regularization")
 
 
+FULL_UP_TO = 10_001
+"""The types from which the usual softmax is the adaptive one: beyond those of Penn Treebank, whose
+published figures are of the full softmax."""
+
+
 def width_option() -> Any:
     return option(256, "Units of a layer.", low=1, high=10**6)
 
@@ -43,7 +48,9 @@ class NetworkConfig:
         "Share one matrix between the output layer and the embedding (Press & Wolf 2017).",
         negative="untied",
     )
-    softmax: Literal["full", "adaptive", "sampled"] = option("full", "Output layer.")
+    softmax: Literal["full", "adaptive", "sampled"] = option(
+        "full", "Output layer.", default_help=f"full; adaptive for more than {FULL_UP_TO:,} types"
+    )
     softmax_cutoffs: tuple[int, ...] | None = option(
         None,
         "Word ids at which the clusters of the adaptive softmax begin.",

@@ -14,6 +14,7 @@ from typing import Any
 
 from seqlm.errors import ModelError, UsageError, did_you_mean
 from seqlm.models import architectures
+from seqlm.models.config.network_config import FULL_UP_TO
 from seqlm.settings import Setting, check_needs, check_value
 from seqlm.training.config.defaults import TRAINING, default_arch, options_of, special_defaults
 from seqlm.training.config.training_settings import DROPOUT, DROPOUTS, TrainingSettings
@@ -96,6 +97,33 @@ def fit_lengths(
     if has_context_length:
         model = {"context_length": length, **model}
     return replace(settings, **{name: length}), model
+
+
+SLOW_FROM = 10_000
+"""Types from which a full softmax takes most of the time of training on a CPU."""
+
+
+def choose_softmax(
+    settings: TrainingSettings, model: Mapping[str, Any], vocab_size: int
+) -> tuple[dict[str, Any], str]:
+    """The options of the model with the output layer for `vocab_size` types, if they name none, and
+    what there is to say about it, or ''.
+
+    Label smoothing needs the full softmax.
+    """
+    if "softmax" in model or "softmax" not in options_of(settings.task, settings.arch):
+        return dict(model), ""
+    types = f"{vocab_size:,} types"
+    if vocab_size > FULL_UP_TO and not settings.label_smoothing:
+        said = f"softmax: adaptive, as there are {types}; `softmax=full` computes each of them"
+        return {**model, "softmax": "adaptive"}, said
+    if vocab_size >= SLOW_FROM:
+        without = ", without `label_smoothing`," if settings.label_smoothing else ""
+        return dict(model), (
+            f"softmax: full, which is slow for {types}; `softmax=adaptive`{without} is several"
+            " times faster, and so are fewer types (`vocab_size`, `min_count`)"
+        )
+    return dict(model), ""
 
 
 def unknown_setting(name: str, task: str, arch: str) -> UsageError:

@@ -6,7 +6,7 @@ import pytest
 
 from seqlm.errors import UsageError
 from seqlm.training.config.defaults import options_of
-from seqlm.training.config.resolve import resolve
+from seqlm.training.config.resolve import choose_softmax, resolve
 from seqlm.training.config.training_settings import DEFAULT_LR, TrainingSettings
 
 LM_DROPOUT = {"dropout_input": 0.1, "dropout_hidden": 0.1, "dropout_output": 0.2}
@@ -158,3 +158,24 @@ def test_averaging_on_a_trigger_waits_for_it():
     assert settings.peak_lr == DEFAULT_LR["sgd"]
     settings, _ = resolve({"average": "nt-asgd", "patience": 20, "optimizer": "adam"})
     assert (settings.patience, settings.peak_lr) == (20, DEFAULT_LR["adam"])
+
+
+@pytest.mark.parametrize(
+    ("given", "vocab_size", "softmax", "said"),
+    [
+        ({}, 9_999, None, ""),
+        ({}, 10_001, None, "full, which is slow for 10,001 types; `softmax=adaptive` is several"),
+        ({}, 10_002, "adaptive", "adaptive, as there are 10,002 types; `softmax=full` computes"),
+        ({"softmax": "full"}, 50_000, "full", ""),
+        ({"softmax": "sampled"}, 50_000, "sampled", ""),
+        ({"label_smoothing": 0.1}, 50_000, None, "`softmax=adaptive`, without `label_smoothing`,"),
+        ({"task": "translation"}, 50_000, None, "`softmax=adaptive`, without `label_smoothing`,"),
+    ],
+)
+def test_many_types_have_the_adaptive_softmax_or_a_word_about_it(given, vocab_size, softmax, said):
+    settings, model = resolve(given)
+    chosen, message = choose_softmax(settings, model, vocab_size)
+    assert chosen.get("softmax") == softmax
+    assert {**chosen, "softmax": None} == {**model, "softmax": None}
+    assert said in message
+    assert bool(said) == bool(message)
