@@ -6,13 +6,14 @@ import json as json_module
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from seqlm.cli import console
 from seqlm.cli.options.eval_options import EvalOptions
 from seqlm.cli.options.option_groups import make_group, parameters_of
 from seqlm.decoding.decoding_settings import TranslationSettings
-from seqlm.settings import settings_of
+from seqlm.evaluation.translation_quality import BLEU_TOKENIZE_HELP
+from seqlm.settings import setting, settings_of
 
 if TYPE_CHECKING:
     from seqlm.evaluation.evaluate import TranslatorEvaluation
@@ -25,6 +26,17 @@ class TranslatorOptions:
 
     source: Annotated[list[str] | None, console.SOURCE] = None
     target: Annotated[list[str] | None, console.TARGET] = None
+    reference: Annotated[
+        list[str] | None,
+        console.input_flag(
+            "--reference",
+            "Another translation of the whole source, which BLEU and chrF compare with as well; may"
+            " be given several times.",
+        ),
+    ] = None
+    bleu_tokenize: Literal["13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "none"] = setting(
+        "13a", BLEU_TOKENIZE_HELP, section="Metrics"
+    )
 
 
 SEARCH = [
@@ -43,16 +55,18 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     options = make_group(TranslatorOptions, values)
     settings = make_group(TranslationSettings, {name: values[name] for name in SEARCH})
     sources, targets = options.source or [], options.target or []
-    console.files_or_stdin([*sources, *targets])
+    references = options.reference or []
+    console.files_or_stdin([*sources, *targets, *references])
     device = console.set_up_torch(common.device, common.num_threads, float64=True)
 
     from seqlm.evaluation.evaluate import evaluate_translator
-    from seqlm.evaluation.metrics import select_metrics
+    from seqlm.evaluation.metrics import select_metrics, tokenized
     from seqlm.runs.load_model import load_model
     from seqlm.runs.locate import locate
     from seqlm.text.bitext import read_side
 
     metrics = select_metrics(common.metric, "translation", common.oracle is not None)
+    metrics = tokenized(metrics, options.bleu_tokenize)
     paths = console.locate_models(common.model, "translation")
     models = [load_model(path, device) for path in paths]
     evaluation = evaluate_translator(
@@ -65,6 +79,7 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
         common.seed,
         common.batch_size,
         console.Stages(),
+        [read_side([file], common.errors) for file in references],
     )
     values = {name: score.value for name, score in evaluation.scores.items()}
     if common.json:

@@ -136,12 +136,13 @@ def evaluate_translator(
     seed: int = 1,
     batch_size: int = 64,
     progress: Progress = silent,
+    more_references: Sequence[Side] = (),
 ) -> TranslatorEvaluation:
     """The `metrics` of a translator, or of an ensemble, on all pairs of lines, blank ones too.
 
     BLEU and chrF are those of the best translation of each source line, found as the `settings`
-    say. Metrics that need an oracle are measured against `oracle`, on targets that the model
-    samples from `seed`.
+    say, beside the target and `more_references`, other translations of the source. Metrics that
+    need an oracle are measured against `oracle`, on targets that the model samples from `seed`.
     Errors: DataError where the sides differ in their number of lines, or are nothing but empty
     lines; ModelError where a model does not translate, or has other vocabularies.
     """
@@ -149,6 +150,7 @@ def evaluate_translator(
     if oracle is not None:
         combine_translators([*models, oracle])  # refuses another vocabulary
     lines, references = check_sides(source, target)
+    all_references = [references, *(check_sides(source, side)[1] for side in more_references)]
     tally, target_ids = tally_text(translator.target_tokenizer, target.blocks)
     source_tally, source_ids = tally_text(translator.source_tokenizer, source.blocks)
     units = conditional_units(translator.source_tokenizer, translator.target_tokenizer)
@@ -165,7 +167,7 @@ def evaluate_translator(
         hypotheses = translate_lines(translator, lines, settings, batch_size, progress)
         for metric in metrics:
             if metric.of_translations:
-                value, signature = metric.of_translations(hypotheses, references)
+                value, signature = metric.of_translations(hypotheses, *all_references)
                 signature = f"{signature}|{search_part(settings)}|{model}"
                 scores[metric.name] = Score(value, signature)
     if oracle is not None:

@@ -8,12 +8,13 @@ model beside those of an oracle (`exposure.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from seqlm.errors import UsageError, did_you_mean
 from seqlm.evaluation import perplexity, translation_quality
 from seqlm.evaluation.perplexity import Tally
-from seqlm.evaluation.translation_quality import Score
+from seqlm.evaluation.translation_quality import BleuTokenization, Score
 
 
 class Metric(NamedTuple):
@@ -23,8 +24,8 @@ class Metric(NamedTuple):
     help: str
     tasks: Sequence[str] = ("lm", "translation")
     of_tally: Callable[[Tally], float] | None = None
-    of_translations: Callable[[Sequence[str], Sequence[str]], Score] | None = None
-    """From hypotheses and their references."""
+    of_translations: Callable[..., Score] | None = None
+    """From hypotheses and their references, of which there may be several lists."""
     needs_oracle: bool = False
     higher_is_better: bool = False
     synonyms: Sequence[str] = ()
@@ -123,6 +124,15 @@ def select_metrics(names: Iterable[str] | None, task: str, has_oracle: bool) -> 
     if has_oracle and not of_oracle:
         raise UsageError("`oracle` has no effect without `metric=exposure`")
     return metrics
+
+
+def tokenized(metrics: Iterable[Metric], tokenize: BleuTokenization) -> list[Metric]:
+    """`metrics`, of which BLEU cuts text into tokens as `tokenize` says."""
+    bleu = partial(translation_quality.bleu, tokenize=tokenize)
+    return [
+        metric._replace(of_translations=bleu) if metric.name == "bleu" else metric
+        for metric in metrics
+    ]
 
 
 def suggestion(name: str, available: Sequence[str]) -> str:

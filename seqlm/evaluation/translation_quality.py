@@ -15,10 +15,19 @@ that records these (Post 2018, "A call for clarity in reporting BLEU scores").
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from seqlm.errors import UsageError
+
+BleuTokenization = Literal["13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "none"]
+"""sacrebleu's names: that of mteval-v13a, its international one, characters, Chinese characters,
+Japanese and Korean words by MeCab, and white space."""
+BLEU_TOKENIZE_HELP = "How BLEU cuts text into tokens (sacrebleu's names)."
+
+MAX_WORD_LENGTH = 12
+"""Mean characters of a word; beyond that a language has words that spaces do not separate."""
 
 
 class Score(NamedTuple):
@@ -28,28 +37,53 @@ class Score(NamedTuple):
     signature: str
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
-    """Corpus BLEU of raw lines, 0 to 100: cased, cut into tokens as mteval-v13a does.
+def bleu(
+    hypotheses: Sequence[str], *references: Sequence[str], tokenize: BleuTokenization = "13a"
+) -> Score:
+    """Corpus BLEU of raw lines, 0 to 100, cased; each of `references` has one for every line.
 
-    Errors: UsageError where sacrebleu is not installed.
+    A warning says where the references have too few spaces for the tokenization.
+    Errors: UsageError where sacrebleu, or what it needs for the tokenization, is not installed.
     """
-    return corpus_score("BLEU", hypotheses, references, force=True)  # tokenized or not
+    if tokenize in ("13a", "intl", "none") and has_few_spaces(references[0]):
+        warnings.warn(
+            f"the references have hardly any spaces, and BLEU (`bleu_tokenize={tokenize}`) takes"
+            " what stands between spaces for words: use `bleu_tokenize=char`, zh for Chinese,"
+            " ja-mecab for Japanese, or chrF",
+            stacklevel=1,
+        )
+    return corpus_score("BLEU", hypotheses, references, force=True, tokenize=tokenize)
 
 
-def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+def chrf(hypotheses: Sequence[str], *references: Sequence[str]) -> Score:
     """Corpus chrF2 of raw lines, 0 to 100; white space does not count. Errors: as `bleu`."""
     return corpus_score("CHRF", hypotheses, references)
 
 
+def has_few_spaces(lines: Sequence[str]) -> bool:
+    """Whether a line is about one word, or words are longer than those of any language."""
+    words = [line.split() for line in lines if line.strip()]
+    number = sum(map(len, words))
+    length = sum(len(word) for line in words for word in line)
+    return number > 0 and (number < 1.1 * len(words) or length > MAX_WORD_LENGTH * number)
+
+
 def corpus_score(
-    name: str, hypotheses: Sequence[str], references: Sequence[str], **options: bool
+    name: str, hypotheses: Sequence[str], references: Sequence[Sequence[str]], **options: Any
 ) -> Score:
     """The metric `name` of sacrebleu. Errors: as `bleu`."""
-    assert len(hypotheses) == len(references), "a translation has one reference"
+    assert all(len(hypotheses) == len(one) for one in references), "a reference for every line"
     try:
         from sacrebleu import metrics
     except ImportError:
         raise UsageError("BLEU and chrF need a library: pip install 'seqlm[translate]'") from None
-    metric = getattr(metrics, name)(**options)
-    value = metric.corpus_score(hypotheses, [references]).score
+    try:
+        metric = getattr(metrics, name)(**options)
+    except (ImportError, RuntimeError):
+        needed = {"ja-mecab": "sacrebleu[ja]", "ko-mecab": "sacrebleu[ko]"}
+        library = needed.get(str(options.get("tokenize")), "sacrebleu")
+        raise UsageError(
+            f"`bleu_tokenize={options.get('tokenize')}` needs a library: pip install '{library}'"
+        ) from None
+    value = metric.corpus_score(hypotheses, references).score
     return Score(value, str(metric.get_signature()))

@@ -145,6 +145,19 @@ def test_a_side_may_come_from_a_pipe(evaluated, run, texts, seqlm):
     assert piped.out == evaluated().out
 
 
+def test_the_tokenization_of_bleu_stands_in_the_signature(evaluated):
+    assert "|tok:char|" in evaluated("--bleu-tokenize", "char").err
+    assert "|tok:13a|" in evaluated().err
+
+
+def test_translations_are_compared_with_several_references(evaluated, texts, tmp_path):
+    assert "nrefs:2|" in evaluated("--reference", texts[0]).err
+    assert "nrefs:3|" in evaluated("--reference", texts[0], "--reference", texts[1]).err
+    short = tmp_path / "short"
+    short.write_text("the cat\n")
+    assert f"{texts[0]} has 4 lines, {short} has 1" in evaluated("--reference", short).error
+
+
 # ------------------------------------------------------------------------------------- refusals
 
 

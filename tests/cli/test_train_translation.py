@@ -340,3 +340,13 @@ def test_a_changed_text_and_another_setting_are_refused(pairs, seqlm, workplace,
     assert json.loads((workplace / "run" / "metrics.jsonl").read_text().splitlines()[-1])[
         "epoch"
     ] == 3  # fmt: skip
+
+
+def test_the_tokenization_of_bleu_is_that_of_validation_too(seqlm, pairs, workplace):
+    flags = ["--valid-metric", "bleu", "--bleu-tokenize", "char", "--steps", "1", "--width", "8"]
+    result = seqlm("train", *pairs.flags, "--arch", "gru", *flags, "-o", "run")
+    assert result.code == 0, result.err
+    assert "|tok:char|" in (workplace / "run" / "config.yaml").read_text()
+    refused = seqlm("train", *pairs.flags, "--bleu-tokenize", "char", "-o", "other")
+    assert refused.code == 2
+    assert "--bleu-tokenize" in refused.error

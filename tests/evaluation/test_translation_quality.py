@@ -94,3 +94,41 @@ def test_without_sacrebleu_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     with pytest.raises(UsageError, match=r"pip install 'seqlm\[translate\]'"):
         bleu(HYPOTHESES, REFERENCES)
+
+
+# ------------------------------------------------------------------------------- the tokenization
+
+CHINESE = ["我喜欢这本书。", "他今天去了北京的一个大学。"]
+
+
+@pytest.mark.parametrize("tokenize", ["zh", "char"])
+def test_text_without_spaces_has_tokenizations_of_its_own(tokenize):
+    score = bleu(CHINESE, CHINESE, tokenize=tokenize)
+    assert score.value == pytest.approx(100)
+    assert f"|tok:{tokenize}|" in score.signature
+
+
+@pytest.mark.parametrize("tokenize", ["13a", "intl", "none"])
+@pytest.mark.parametrize("references", [CHINESE, ["HELLO", "WORLD", ""], ["中文。" * 19 + " A b"]])
+def test_references_without_spaces_are_pointed_out(tokenize, references):
+    with pytest.warns(UserWarning, match=r"hardly any spaces.* use `bleu_tokenize=char`"):
+        bleu(references, references, tokenize=tokenize)
+
+
+@pytest.mark.parametrize("references", [REFERENCES, ["", "Donaudampfschifffahrt ist lang"], [""]])
+def test_usual_references_are_not(references):
+    bleu(references, references)
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "MeCab", None)
+    with pytest.raises(UsageError, match=r"bleu_tokenize ja-mecab needs .*sacrebleu\[ja\]"):
+        bleu(CHINESE, CHINESE, tokenize="ja-mecab")
+
+
+def test_a_translation_is_right_if_one_reference_says_so():
+    others = REFERENCES[:1] + HYPOTHESES[1:]
+    score = bleu(HYPOTHESES, HYPOTHESES[:1] + REFERENCES[1:], others)
+    assert score.value == pytest.approx(100)
+    assert score.signature.startswith("nrefs:2|")
+    assert chrf(HYPOTHESES, HYPOTHESES[:1] + REFERENCES[1:], others).value == pytest.approx(100)

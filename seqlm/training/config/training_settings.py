@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from seqlm.evaluation.translation_quality import BLEU_TOKENIZE_HELP
 from seqlm.settings import Setting, number, setting
 
 DEFAULT_LR = {"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0}
@@ -210,6 +211,9 @@ class TrainingSettings:
     valid_metric: Literal["loss", "bleu", "chrf"] = setting(
         "loss", "Metric that chooses the best weights and decides early stopping.",
         section="Translation", needs=TRANSLATION,
+    )  # fmt: skip
+    bleu_tokenize: Literal["13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "none"] = setting(
+        "13a", BLEU_TOKENIZE_HELP, section="Translation", needs=("valid_metric", ("bleu", "chrf")),
     )  # fmt: skip
     patience: int | None = setting(
         3, "Validations without an improvement before training stops.",

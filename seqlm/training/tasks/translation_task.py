@@ -19,7 +19,7 @@ import torch
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.translation_search import translate
 from seqlm.errors import UsageError
-from seqlm.evaluation.metrics import METRICS
+from seqlm.evaluation.metrics import METRICS, tokenized
 from seqlm.models.base import Network, TranslationNetwork
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers, kind_named
 from seqlm.runs.checkpoint import read_tensors, write_tensors
@@ -146,7 +146,7 @@ class TranslationTask(TrainingTask):
         }
         if settings.valid_metric != "loss":
             _, references = self.validation_lines()
-            metric = METRICS[settings.valid_metric]
+            (metric,) = tokenized([METRICS[settings.valid_metric]], settings.bleu_tokenize)
             assert metric.of_translations
             signature = metric.of_translations(references, references).signature
             statistics["valid_metric"] = f"greedy|{signature}"
@@ -210,10 +210,10 @@ class TranslationTask(TrainingTask):
                         network, self.encoder_tokenizer, self.tokenizer, sources, GREEDY
                     )
                     hypotheses = [line.best.text for line in translated]
-                    for name, metric in METRICS.items():
+                    for metric in tokenized(METRICS.values(), settings.bleu_tokenize):
                         if metric.of_translations:
                             score = metric.of_translations(hypotheses, references)
-                            figures[name] = score.value
+                            figures[metric.name] = score.value
                 return figures
             finally:
                 network.train(mode)
