@@ -25,7 +25,7 @@ NAMES = {"np": np, "torch": torch, "io": io, "BIGRAMS": NGramTable(FIRST, WORDS)
         "counting.tables.in_memory",
         "counting.tables.in_pieces",
         "memory",
-        "models.ngram.arpa_fields",
+        "models.ngram.arpa.arpa_fields",
         "models.ngram.interpolation_search",
         "models.ngram.masks",
         "models.ngram.scrambling",

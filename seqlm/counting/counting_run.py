@@ -23,7 +23,7 @@ from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
 from seqlm.runs.borrowed_vocabulary import recorded_name
 from seqlm.runs.checkpoint import write_checkpoint
-from seqlm.runs.export_ngram import write_arpa
+from seqlm.runs.export.export_ngram import write_arpa
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder, now
 from seqlm.text.corpus import read_corpus

@@ -67,7 +67,7 @@ def borrowed_tokenizers(
             raise UsageError(
                 f"`vocab={vocab}` is an ARPA file: it has words, not `tokenizer={kind}`"
             )
-        from seqlm.models.ngram.arpa_reader import read_arpa_types
+        from seqlm.models.ngram.arpa.arpa_reader import read_arpa_types
 
         return Tokenizer(kind, read_arpa_types(path), normalizer=normalizer), None
     return Tokenizer(kind, read_types(path, kind), normalizer=normalizer), None

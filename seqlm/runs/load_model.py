@@ -13,7 +13,7 @@ import torch
 from seqlm.errors import ModelError
 from seqlm.models import model_class
 from seqlm.models.base import SequenceModel, Translator
-from seqlm.models.ngram.arpa_reader import read_arpa
+from seqlm.models.ngram.arpa.arpa_reader import read_arpa
 from seqlm.models.wrappers.ensemble import Ensemble
 from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
 from seqlm.progress import Progress, silent

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from seqlm.errors import UsageError
-from seqlm.models.ngram.arpa_reader import read_arpa
+from seqlm.models.ngram.arpa.arpa_reader import read_arpa
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer
-from tests.models.ngram.test_arpa_reader import FORMS, POND
+from tests.models.ngram.arpa.test_arpa_reader import FORMS, POND
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -119,8 +119,8 @@ def export_ngram(
     overwrite: bool,
 ) -> None:
     """Writes an ARPA file, to stdout where `path` is None, or a run, whose folder it prints."""
-    from seqlm.models.ngram.arpa_writer import arpa_text
-    from seqlm.runs.export_ngram import (
+    from seqlm.models.ngram.arpa.arpa_writer import arpa_text
+    from seqlm.runs.export.export_ngram import (
         check_arpa_output,
         ngram_model,
         prune_model,

@@ -12,27 +12,22 @@ n-gram that begins with it is kept. p(h) is the model's own; shorter Kneser-Ney 
 not meant to be probabilities of text, so that Kneser-Ney models lose more than others by this
 (Chelba et al., 2010). Afterwards all backoff weights are computed again.
 
-    U n-grams of an order · H histories, the n-grams of the order below · B n-grams of a block
+    U n-grams of an order · H histories, the n-grams of the order below
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seqlm.errors import UsageError
-from seqlm.models.ngram.ngram_model import NGramModel, NGramState
-from seqlm.models.ngram.scrambling import unscramble_ids
-from seqlm.models.ngram.table import row_contexts, segment_sum, words_of_range
+from seqlm.models.ngram.backing_off import compute_backoffs, remainder, suffix_log_probs
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.table import row_contexts, segment_sum
 from seqlm.progress import Progress, silent
 from seqlm.threads import one_thread
-
-BLOCK = 1 << 14
-"""N-grams looked up at a time."""
 
 
 def prune(
@@ -92,7 +87,7 @@ def perplexity_growth(model: NGramModel) -> list[Tensor]:
         lower_log_p = suffix_log_probs(model, k)  # (U,) ln p(w | h'), beside ln p(w | h)
         contexts = row_contexts(first)  # (U,)
         p, lower_p = log_p.exp(), lower_log_p.exp()
-        n, m = _remainder(p, first), _remainder(lower_p, first)  # (H,)
+        n, m = remainder(p, first), remainder(lower_p, first)  # (H,)
         new_log_α = (n[contexts] + p).log() - (m[contexts] + lower_p).log()  # (U,)
         n_term = n[contexts] * (new_log_α - (n.log() - m.log())[contexts])
         n_term = n_term.nan_to_num()  # 0 where N is 0
@@ -103,35 +98,6 @@ def perplexity_growth(model: NGramModel) -> list[Tensor]:
         contexts = row_contexts(model.order(k + 1).first.long())
         growths[k - 1].scatter_reduce_(0, contexts, growths[k], "amax")
     return growths
-
-
-def suffix_log_probs(model: NGramModel, k: int) -> Tensor:
-    """(U,) float64 ln p(w | h') of every n-gram hw of order k ≥ 2."""
-    log_probs = torch.empty(model.config.rows[k - 1], dtype=torch.float64, device=model.device)
-    for part, ids in ngram_blocks(model, k):
-        no_history = torch.full((len(ids), model.config.order - 1), -1, dtype=torch.int32)
-        state = NGramState(no_history.to(model.device))
-        log_probs[part] = model.score(state, ids[:, 1:])[0][:, -1].double()
-    return log_probs
-
-
-def ngram_blocks(model: NGramModel, k: int) -> Iterator[tuple[slice, Tensor]]:
-    """The n-grams of order k ≥ 2 in blocks: the rows, and their ids (B, k) int64."""
-    tables, rows = [table.cpu() for table in model.tables(k)], model.config.rows[k - 1]
-    for start in range(0, rows, BLOCK):
-        stop = min(start + BLOCK, rows)
-        ids = (
-            torch.from_numpy(np.stack(words_of_range(tables, start, stop), 1))
-            .to(model.device)
-            .long()
-        )
-        ids[:, 1:] = unscramble_ids(ids[:, 1:], model.config.vocab_size)
-        yield slice(start, stop), ids
-
-
-def _remainder(p: Tensor, first: Tensor) -> Tensor:
-    """(H,) what the probabilities `p` (U,) of each history leave of 1, at least a little."""
-    return (1 - segment_sum(p, first, torch.float64)).clamp(min=1e-7)
 
 
 @one_thread()
@@ -153,10 +119,5 @@ def _keep(model: NGramModel, marks: list[Tensor]) -> NGramModel:
             tensors[f"orders.{k}.backoff"] = torch.zeros(count, device=model.device)
     config = replace(model.config, rows=rows)
     pruned = NGramModel.from_tensors(asdict(config), tensors)
-    for k in range(2, config.order + 1):  # longer n-grams need the weights of shorter ones
-        below, above = pruned.order(k - 1), pruned.order(k)
-        first = below.first.long()
-        n = _remainder(above.log_prob.double().exp(), first)
-        m = _remainder(suffix_log_probs(pruned, k).exp(), first)
-        below.backoff.copy_(torch.where(first.diff() > 0, (n / m).log(), 0.0))
+    compute_backoffs(pruned)
     return pruned

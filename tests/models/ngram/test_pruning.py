@@ -8,15 +8,10 @@ import torch
 
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import UsageError
-from seqlm.models.ngram import pruning
+from seqlm.models.ngram import backing_off
+from seqlm.models.ngram.backing_off import ngram_blocks, suffix_log_probs
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.pruning import (
-    ngram_blocks,
-    perplexity_growth,
-    prune_by_threshold,
-    prune_to_size,
-    suffix_log_probs,
-)
+from seqlm.models.ngram.pruning import perplexity_growth, prune_by_threshold, prune_to_size
 from tests.counting import oracle
 from tests.counting.formulas import FORMS
 from tests.counting.oracle import Gram, array, distribution, stream
@@ -115,7 +110,7 @@ def test_the_worth_of_an_n_gram_is_the_entropy_its_loss_costs(
 def test_n_grams_are_spelled_and_backed_off_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     model = made(lines=50)
     slow = Slow(model)
-    monkeypatch.setattr(pruning, "BLOCK", 7)
+    monkeypatch.setattr(backing_off, "BLOCK", 7)
     for k, grams in enumerate(oracle.spelled(model)[1:], 2):
         ids = torch.cat([ids for _, ids in ngram_blocks(model, k)])
         assert [tuple(gram) for gram in ids.tolist()] == grams

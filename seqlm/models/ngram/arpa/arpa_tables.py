@@ -25,15 +25,15 @@ import torch
 from torch import Tensor
 
 from seqlm.models.config.ngram_config import NGramConfig
-from seqlm.models.ngram.ngram_model import NGramModel, NGramState
-from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
+from seqlm.models.ngram.backing_off import fill_in_probabilities
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.scrambling import scramble_ids
 from seqlm.models.ngram.table import (
     NGramTable,
     TaggedKeys,
     first_of_equals,
     pack_keys,
     unpack_keys,
-    words_of_rows,
 )
 
 
@@ -146,17 +146,3 @@ class TableBuilder:
         for k in range(2, order if self.inserted else 0):
             fill_in_probabilities(model, k)
         return model
-
-
-def fill_in_probabilities(model: NGramModel, k: int) -> None:
-    """p(w | h) = β(h) p(w | h') for the rows of order k that have none: NaN."""
-    log_prob, tables = model.order(k).log_prob, model.tables(k)
-    rows = log_prob.isnan().nonzero()[:, 0]  # (Q,)
-    if len(rows) == 0:
-        return
-    _, *words = words_of_rows(tables, rows)
-    ids = unscramble_ids(torch.stack(words, 1), model.config.vocab_size)  # (Q, k-1), without h_1
-    no_history = torch.full((len(rows), model.config.order - 1), -1, dtype=torch.int32)
-    lower, _ = model.score(NGramState(no_history), ids)
-    backoff = model.order(k - 1).backoff[tables[-1].contexts(rows)]
-    log_prob[rows] = backoff + lower[:, -1]

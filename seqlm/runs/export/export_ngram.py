@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqlm.errors import ModelError, UsageError
-from seqlm.models.ngram.arpa_writer import arpa_text
+from seqlm.models.ngram.arpa.arpa_writer import arpa_text
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent

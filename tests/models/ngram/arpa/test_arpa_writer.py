@@ -14,15 +14,15 @@ import torch
 
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import ModelError
-from seqlm.models.ngram import arpa_writer
-from seqlm.models.ngram.arpa_reader import read_arpa
-from seqlm.models.ngram.arpa_writer import Pieces, Pool, arpa_text, number_pieces
+from seqlm.models.ngram.arpa import arpa_writer
+from seqlm.models.ngram.arpa.arpa_reader import read_arpa
+from seqlm.models.ngram.arpa.arpa_writer import Pieces, Pool, arpa_text, number_pieces
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.text.tokenizer import Tokenizer
 from tests.models.arpa_oracle import read_slowly, score_line
 
-CORPORA = Path(__file__).parents[3] / "corpora"
+CORPORA = Path(__file__).parents[4] / "corpora"
 FALLBACK = (0.5, 1.0, 1.5)
 
 

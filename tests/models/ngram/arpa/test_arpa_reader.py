@@ -20,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.errors import ModelError
-from seqlm.models.ngram import arpa_fields, table
-from seqlm.models.ngram.arpa_fields import NUMBER, parse_numbers, split_fields
-from seqlm.models.ngram.arpa_reader import read_arpa
+from seqlm.models.ngram import table
+from seqlm.models.ngram.arpa import arpa_fields
+from seqlm.models.ngram.arpa.arpa_fields import NUMBER, parse_numbers, split_fields
+from seqlm.models.ngram.arpa.arpa_reader import read_arpa
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text import reading
 from seqlm.text.tokenizer import Tokenizer
@@ -36,8 +37,8 @@ from tests.models.arpa_oracle import (
 
 Read = Callable[[bytes], tuple[NGramModel, Tokenizer]]
 
-FACTS = Path(__file__).parents[2] / "counting" / "facts"
-CORPORA = Path(__file__).parents[3] / "corpora"
+FACTS = Path(__file__).parents[3] / "counting" / "facts"
+CORPORA = Path(__file__).parents[4] / "corpora"
 
 POND = b"""\\data\\
 ngram 1=6

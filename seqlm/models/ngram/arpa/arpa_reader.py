@@ -32,8 +32,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from seqlm.errors import DataError, ModelError
-from seqlm.models.ngram.arpa_fields import FieldLines, Part, parse_numbers, parts, split_fields
-from seqlm.models.ngram.arpa_tables import RepeatedNGram, TableBuilder
+from seqlm.models.ngram.arpa.arpa_fields import FieldLines, Part, parse_numbers, parts, split_fields
+from seqlm.models.ngram.arpa.arpa_tables import RepeatedNGram, TableBuilder
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.progress import Progress, silent
 from seqlm.text.reading import decompress, open_source

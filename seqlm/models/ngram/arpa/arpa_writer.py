@@ -33,7 +33,7 @@ import numpy as np
 import torch
 
 from seqlm.errors import ModelError
-from seqlm.models.ngram.arpa_reader import BOS, LOG_ZERO
+from seqlm.models.ngram.arpa.arpa_reader import BOS, LOG_ZERO
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.scrambling import scramble_ids
 from seqlm.models.ngram.table import NGramTable, words_of_range

@@ -1,0 +1,1 @@
+"""n-gram models in other forms: one model of several, ARPA files, runs, word lists, lexicons."""
