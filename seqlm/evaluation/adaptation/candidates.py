@@ -33,6 +33,8 @@ from seqlm.runs.load_model import LoadedModel
 
 TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
 THETAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+MIDDLE_THETA = 0.2
+"""The theta that new candidates around an edge have the edge in place of."""
 
 
 class Candidates(NamedTuple):
@@ -40,6 +42,26 @@ class Candidates(NamedTuple):
 
     temperatures: Sequence[float]  # (G_T,)
     caches: Sequence[NeuralCacheConfig]  # (G_c,)
+
+
+def beyond_the_edge(candidates: Candidates, temperature: int, cache: int) -> Candidates | None:
+    """Other candidates, around the chosen temperature and cache (by their indices), where one of
+    these is the first or the last of those that were tried; else None."""
+    temperatures, caches = candidates
+    if len(temperatures) > 1 and temperature in (0, len(temperatures) - 1):
+        temperatures = [round_constant(temperatures[temperature] * T) for T in TEMPERATURES]
+    thetas = sorted({config.theta for config in caches})
+    if len(thetas) > 1 and (edge := caches[cache].theta) in (thetas[0], thetas[-1]):
+        windows = list(dict.fromkeys(config.window for config in caches))
+        around = [round_constant(edge * θ / MIDDLE_THETA) for θ in THETAS]
+        caches = [NeuralCacheConfig(size, 0.5, θ) for size in windows for θ in around]
+    moved = Candidates(temperatures, caches)
+    return None if moved == candidates else moved
+
+
+def round_constant(value: float) -> float:
+    """Four digits, which a person can type again."""
+    return float(f"{value:.4g}")
 
 
 class Columns(NamedTuple):

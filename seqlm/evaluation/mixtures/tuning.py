@@ -6,7 +6,8 @@ for all networks: the part of the responsibility of networks and caches that the
 
 Temperature and cache are chosen among candidates (`adaptation/candidates.py`) by coordinate search:
 each in turn takes its best candidate, until neither changes. The weights are fitted anew for each
-candidate.
+candidate. Where the best is the lowest or the highest that was tried, the text is read again with
+candidates around it.
 
 Before that, hill climbing finds the learning rate and the decay of dynamic evaluation, which it
 doubles and halves. It uses the first tokens of the text and the networks alone.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -28,7 +30,13 @@ import numpy as np
 
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
-from seqlm.evaluation.adaptation.candidates import Columns, make_candidates, score_candidates
+from seqlm.evaluation.adaptation.candidates import (
+    Candidates,
+    Columns,
+    beyond_the_edge,
+    make_candidates,
+    score_candidates,
+)
 from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, require, update_rule
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.mixtures.mixture_weights import DIGITS, STEPS, fit_weights, round_weights
@@ -38,6 +46,8 @@ from seqlm.text.reading import STDIN, read_blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
+MOST_MOVES = 6
+"""How often the candidates move to the edge of those before, at most."""
 CANDIDATE_STEPS = 30
 """Steps towards the weights of a candidate, which are compared with others and not used."""
 HILL_CLIMBING_TOKENS = 20_000
@@ -104,21 +114,21 @@ def tune(
     if adaptation.dynamic is not None:
         adaptation = tune_dynamic(models, ids[:HILL_CLIMBING_TOKENS], progress)
     candidates = make_candidates(adaptation, len(ids))
-    constants = adaptation.with_defaults()
-    columns = []
-    for loaded, type_ids, rms_gradients in models.members():
-        progress(f"reading {held_out.name} with {loaded.path}")
-        columns.append(
-            score_candidates(
-                loaded, type_ids[ids], constants, candidates, rms_gradients, batch_size
+    chosen = choose(models, held_out, adaptation, candidates, batch_size, progress)
+    moves = 0
+    while has_network(models) and (moved := beyond_the_edge(candidates, *chosen.indices)):
+        found = choose(models, held_out, adaptation, moved, batch_size, progress)
+        if found.fit.log_prob < chosen.fit.log_prob + MIN_GAIN * len(ids):
+            break
+        if moves == MOST_MOVES:
+            warnings.warn(
+                "`tune` has given up its search for the temperature and theta: values beyond those"
+                " that it has found are better still",
+                stacklevel=2,
             )
-        )
-    first_columns = [model_columns.log_probs[:, 0] for model_columns in columns]
-    possible = np.isfinite(np.stack(first_columns)).any(0)
-    if not possible.any():
-        raise DataError(f"no model gives any token of {held_out.name} a probability above 0")
-    columns = [model_columns.at(possible) for model_columns in columns]
-    best, temperature, chosen_cache = search_candidates(columns, adaptation.neural_cache_weight)
+            break
+        candidates, chosen, moves = moved, found, moves + 1
+    best, (temperature, chosen_cache) = chosen
     if has_network(models):
         adaptation = replace(adaptation, softmax_temperature=candidates.temperatures[temperature])
     if candidates.caches:
@@ -131,6 +141,53 @@ def tune(
             neural_cache_theta=config.theta,
         )
     return models._replace(weights=round_weights(best.weights), adaptation=adaptation)
+
+
+class Fit(NamedTuple):
+    """The weights under which a text is most probable."""
+
+    log_prob: float
+    """The log-probability of the text."""
+    weights: np.ndarray  # (M,) of the models, each with its cache
+    cache_share: float
+    """λ of the caches."""
+
+
+class Choice(NamedTuple):
+    """The best of some candidates."""
+
+    fit: Fit
+    indices: tuple[int, int]
+    """Of the temperature and of the cache."""
+
+
+def choose(
+    models: LoadedMixture,
+    held_out: HeldOutText,
+    adaptation: Adaptation,
+    candidates: Candidates,
+    batch_size: int,
+    progress: Progress,
+) -> Choice:
+    """The best of the candidates, found in one reading of the text.
+
+    Errors: DataError where no model gives any token a probability above 0.
+    """
+    ids, constants, columns = held_out.ids, adaptation.with_defaults(), []
+    for loaded, type_ids, rms_gradients in models.members():
+        progress(f"reading {held_out.name} with {loaded.path}")
+        columns.append(
+            score_candidates(
+                loaded, type_ids[ids], constants, candidates, rms_gradients, batch_size
+            )
+        )
+    first_columns = [model_columns.log_probs[:, 0] for model_columns in columns]
+    possible = np.isfinite(np.stack(first_columns)).any(0)
+    if not possible.any():
+        raise DataError(f"no model gives any token of {held_out.name} a probability above 0")
+    columns = [model_columns.at(possible) for model_columns in columns]
+    best, *indices = search_candidates(columns, adaptation.neural_cache_weight)
+    return Choice(best, (indices[0], indices[1]))
 
 
 def check_tunable(models: LoadedMixture) -> None:
@@ -177,16 +234,6 @@ def hill_climb(value: float, loss: Callable[[float], float]) -> float:
         while loss(next_value := float(f"{value * factor:.6g}")) < loss(value) - MIN_GAIN:
             value = next_value
     return value
-
-
-class Fit(NamedTuple):
-    """The weights under which a text is most probable."""
-
-    log_prob: float
-    """The log-probability of the text."""
-    weights: np.ndarray  # (M,) of the models, each with its cache
-    cache_share: float
-    """λ of the caches."""
 
 
 def search_candidates(

@@ -22,6 +22,8 @@ from seqlm.evaluation.adaptation.candidates import (
     TEMPERATURES,
     Candidates,
     Columns,
+    beyond_the_edge,
+    make_candidates,
     read_columns,
 )
 from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, FeatureReader, UpdateRule
@@ -45,7 +47,7 @@ from seqlm.models.wrappers.neural_cache import NeuralCacheConfig
 from seqlm.models.wrappers.temperature import with_temperature
 from seqlm.text.reading import read_blocks
 from seqlm.text.tokenizer import Tokenizer
-from seqlm.text.vocabulary import RESERVED
+from seqlm.text.vocabulary import EOS, RESERVED
 from tests.evaluation.fixed import Fixed, loaded
 
 PROBABILITIES = st.integers(2, 4).flatmap(
@@ -278,12 +280,12 @@ def test_hill_climbing_ends_within_a_factor_of_the_best(best):
 
 
 def test_a_single_network_is_tuned_and_given_constants_stay(text):
-    mix = LoadedMixture.of([loaded(network(), WORDS)])
+    mix = LoadedMixture.of([loaded(network(7), WORDS)])
     source = held_out(text)
     plain = tune(mix, source)
     ids = np.concatenate([WORDS.encode(block) for block in read_blocks([str(text)])])
     by_temperature = {
-        T: Scorer(with_temperature(network(), T), "carried")(ids).log_probs.sum()
+        T: Scorer(with_temperature(network(7), T), "carried")(ids).log_probs.sum()
         for T in TEMPERATURES
     }
     assert plain.adaptation.softmax_temperature == max(
@@ -300,11 +302,65 @@ def test_a_single_network_is_tuned_and_given_constants_stay(text):
 
 
 def test_a_network_of_sentence_context_has_a_tuned_temperature(text):
-    models = LoadedMixture.of([loaded(network(), WORDS, "sentence"), MODELS[0]])
+    models = LoadedMixture.of([loaded(network(3), WORDS, "sentence"), MODELS[0]])
     by_line = tune(models, held_out(text))
     assert by_line.adaptation.softmax_temperature in TEMPERATURES
     again = tune(by_line, held_out(text))
     assert again.weights == pytest.approx(by_line.weights, abs=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.05, 0.3, 1.0, 4.0, 40.0])
+@pytest.mark.parametrize("context", ["carried", "sentence"])
+def test_the_temperature_is_found_however_far_from_1_it_is(factor, context):
+    """Logits that are `factor` times too large are right at the temperature `factor`."""
+    model = network()
+    ids = drawn_from(model, 1500)
+    with torch.no_grad():
+        model.output_layer.weight *= factor
+        model.output_layer.bias *= factor
+    found = tune(
+        LoadedMixture.of([loaded(model, WORDS, context)]), HeldOutText("text", ids)
+    ).adaptation.softmax_temperature
+    # A step of the candidates is up to 7 / 6, beyond the error of the text.
+    assert factor / 1.4 < found < factor * 1.4
+
+
+def test_a_temperature_that_is_not_found_is_said():
+    model, ids = network(), np.tile(np.arange(4, dtype=np.int32), 100)
+    with torch.no_grad():  # it is wrong everywhere, and the better the less it says
+        model.output_layer.weight *= 1e4
+    with pytest.warns(UserWarning, match="given up its search for the temperature"):
+        tune(LoadedMixture.of([loaded(model, WORDS)]), HeldOutText("text", ids))
+
+
+def test_candidates_move_to_the_edge_that_was_the_best():
+    first = make_candidates(Adaptation(neural_cache=8), tokens=100)
+    last = len(first.caches) - 1
+    assert beyond_the_edge(first, 5, 4) is None
+    colder = beyond_the_edge(first, 0, 4)
+    assert colder is not None
+    assert min(colder.temperatures) < 0.4 in colder.temperatures
+    assert colder.caches == first.caches
+    flatter = beyond_the_edge(first, 5, last)
+    assert flatter is not None
+    assert flatter.temperatures == first.temperatures
+    thetas = [cache.theta for cache in flatter.caches if cache.window == 8]
+    assert max(thetas) > 2.0 in thetas
+    assert {cache.window for cache in flatter.caches} == {8, 4, 2}
+    given = Adaptation(neural_cache=8, neural_cache_theta=2.0, softmax_temperature=0.4)
+    assert beyond_the_edge(make_candidates(given, tokens=100), 0, 0) is None
+
+
+def drawn_from(model: LanguageNetwork, count: int) -> np.ndarray:
+    """A text of a network's own, every line of which starts afresh."""
+    torch.manual_seed(1)
+    state, ids = model.start(1), []
+    with torch.no_grad():
+        for _ in range(count):
+            token = model.log_probs(state).exp().multinomial(1)
+            ids.append(int(token))
+            state = model.start(1) if ids[-1] == EOS else model.advance(state, token)
+    return np.array(ids, np.int32)
 
 
 # -------------------------------------------------------------------------------- what can be mixed
