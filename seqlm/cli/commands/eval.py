@@ -42,6 +42,10 @@ EXAMPLES = [
         "echo 'the old man came in .' | seqlm eval -m trigram --per-token",
     ),
     Example(
+        "Print the surprisal of each word under two models",
+        "seqlm eval -m trigram -m lstm --each --per-word corpora/prose.test.txt",
+    ),
+    Example(
         "Print BLEU and chrF of a translator",
         "seqlm eval -m french --source corpora/courtyard.test.en --target"
         " corpora/courtyard.test.fr",

@@ -16,9 +16,9 @@ class WordOptions:
     """The options of the table of words."""
 
     table: str | None = setting(
-        None, "Table of items to score, one in a row, each on its own: tab-separated, or with"
-        " commas where the name ends in .csv. Its other columns are printed before each word"
-        " (`per_word`).", metavar="FILE", section="Input",
+        None, "Table of items to score, each row on its own: tab-separated, or with commas where"
+        " the name ends in .csv. The other columns are printed before each word (`per_word`).",
+        metavar="FILE", section="Input",
     )  # fmt: skip
     text_column: str | None = setting(
         None, "Column of the table that holds the text of an item.",

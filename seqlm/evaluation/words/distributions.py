@@ -129,7 +129,7 @@ class DistributionMeasurer:
         self.device = self.readers[0].model.device
         self.id_maps = mixture.id_maps
         self.types = [torch.from_numpy(ids).to(self.device) for ids in mixture.id_maps]
-        self.log_weights = torch.tensor(mixture.weights, dtype=torch.float64).log().to(self.device)
+        self.weights = mixture.weights
         self.in_ends = torch.from_numpy(in_ends).to(self.device)
         self.tokens_at_once = max(1, PROBABILITIES_AT_ONCE // len(in_ends))
 
@@ -157,7 +157,8 @@ class DistributionMeasurer:
             reader(type_ids[ids])[:, types]
             for reader, type_ids, types in zip(self.readers, self.id_maps, self.types)
         ]
-        return mix_log_probs(members, self.log_weights)
+        log_weights = torch.tensor(self.weights, dtype=torch.float64, device=self.device).log()
+        return mix_log_probs(members, log_weights)
 
 
 def cut_at_lines(ids: np.ndarray, size: int) -> list[slice]:

@@ -36,9 +36,9 @@ probable. Where that piece brings the white space along, as " hill" does, p is g
 before has ended: p(v | x) / B(x) over E.
 
 Where the last token of a word brings its end along, as "hill " does in other tokenizers, nothing is
-moved. A token that holds parts of several words counts for the first of them.
+moved (`word_layout.py`).
 
-    N tokens of a block · R words of it, `</s>` of each line among them · V vocabulary
+    N tokens of a block · R words of it, `</s>` of each line among them
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ from seqlm.evaluation.perplexity import Tally
 from seqlm.evaluation.signature import language_model_signature
 from seqlm.evaluation.surprisal import printable
 from seqlm.evaluation.words.distributions import DistributionMeasurer, Measures, Questions
+from seqlm.evaluation.words.word_layout import WordFinder, WordLayout
 from seqlm.text.reading import Block
-from seqlm.text.vocabulary import EOS, UNK
-from seqlm.text.word_index import IS_SPACE, NEWLINE, TokenSpans, find_tokens
+from seqlm.text.vocabulary import UNK
 
 
 class WordSurprisal(NamedTuple):
@@ -106,13 +106,11 @@ class WordScorer:
                     f"{loaded.path} gives scores, not probabilities: it has no surprisal of words"
                 )
         self.models, self.tokenizer, self.entropy = models, models.tokenizer, entropy
-        self.ends_are_moved = self.tokenizer.kind != "word"
-        self.ends = np.array([begins_with_space(type_) for type_ in self.tokenizer.types])
-        self.ends[EOS] = True
-        self.end_with_space = np.array([ends_with_space(type_) for type_ in self.tokenizer.types])
-        self.tokens: MixtureScorer | DistributionMeasurer = (
-            DistributionMeasurer(models, self.ends, batch_size)
-            if entropy or self.ends_are_moved
+        self.lay_out = WordFinder(self.tokenizer)
+        self.moves_ends = self.tokenizer.kind != "word"
+        self.token_scorer: MixtureScorer | DistributionMeasurer = (
+            DistributionMeasurer(models, self.lay_out.ends, batch_size)
+            if entropy or self.moves_ends
             else MixtureScorer(models, batch_size)
         )
         self.tally = Tally()
@@ -122,148 +120,96 @@ class WordScorer:
 
     def restart(self) -> None:
         """The next block begins a text of its own; its lines are numbered on."""
-        self.tokens.restart()
+        self.token_scorer.restart()
+        self.lay_out.restart()
         self.word_id, self.origin = 1, 0
         self.open_word: WordSurprisal | None = None
-        """The last word of a block that ends inside a line: what ends it may follow."""
+        """The last word of a block that ends inside a line: its end may be in the next block."""
         self.white_space_bits = 0.0
-        """Of the white space at the end of such a block, which counts for the next word."""
-        self.has_white_space = self.ended_with_space = False
+        """Of the white space after it, which counts for the next word."""
 
     def score(self, block: Block) -> list[WordSurprisal]:
         """The words that are known to be whole after this block, which comes next in the text."""
         ids = self.tokenizer.encode(block)
-        words = find_tokens(block.data)
-        layout = self.lay_out(block, ids, words)
+        layout = self.lay_out(block, ids)
+        if not self.moves_ends:
+            layout = layout._replace(ends_word_before=np.zeros(len(ids), np.bool_))
         measures = self.measure(ids, layout)
-        self.tally.add_text(self.tokenizer, block, ids, layout.spans)
+        self.tally.add_text(self.tokenizer, block, ids, layout.tokens)
         self.tally.add_scores(ids, measures.log_probs)
-        before, bits = self.bits_of_words(layout, measures, len(words.start))
-        pieces = np.flatnonzero(layout.first_piece)
-        entropy, rank = np.full(len(bits), np.nan), np.zeros(len(bits), np.int64)
-        entropy[layout.word[pieces]] = measures.entropy[pieces]
-        rank[layout.word[pieces]] = measures.rank[pieces]
-        unknown = np.zeros(len(bits), np.bool_)
-        unknown[layout.word[(ids == UNK) & layout.in_word]] = True
-
-        whole = []
+        bits_before, bits = self.sum_bits(layout, measures)
+        rows = list(self.rows(block, ids, layout, measures, bits))
         if self.open_word is not None:
-            self.open_word = self.open_word._replace(surprisal=self.open_word.surprisal + before)
-            if len(bits):
-                whole, self.open_word = [self.open_word], None
-        whole += self.rows(block, words, bits, entropy, rank, unknown)
-        if whole and not block.data.endswith(b"\n"):
-            self.open_word = whole.pop()
-        return whole
+            surprisal = self.open_word.surprisal + bits_before
+            rows.insert(0, self.open_word._replace(surprisal=surprisal))
+        ends_line = block.data.endswith(b"\n")
+        self.open_word = None if ends_line or not rows else rows.pop()
+        return rows
 
-    # -- which token belongs to which word
-
-    def lay_out(self, block: Block, ids: np.ndarray, words: TokenSpans) -> Layout:
-        spans = self.tokenizer.token_spans(block, ids)
-        word = np.searchsorted(words.start + words.length, spans.start, side="right")
-        word_before = np.concatenate([[0 if self.has_white_space else -1], word[:-1]])
-        is_first = word != word_before
-        word_starts = np.append(words.start, len(block.data))
-        in_word = spans.start + spans.length > word_starts[word]
-        in_word_before = np.concatenate([[False], in_word[:-1]])
-        # A word of the line has come before, and its last token does not hold the end as well.
-        is_eos = [block.data[start] == NEWLINE for start in words.start.tolist()]
-        follows_word = ~np.array([self.open_word is None, *is_eos])[word]
-        had_ended = np.concatenate([[self.ended_with_space], self.end_with_space[ids[:-1]]])
-        self.ended_with_space = bool(self.end_with_space[ids[-1]]) if len(ids) else False
-        can_end = self.ends[ids] | (ids == UNK)
-        return Layout(
-            spans=spans,
-            word=word,
-            in_word=in_word,
-            first_piece=in_word & (is_first | ~in_word_before),
-            after_word=is_first & follows_word & ~had_ended & can_end & self.ends_are_moved,
+    def measure(self, ids: np.ndarray, layout: WordLayout) -> Measures:
+        """What is asked about the tokens `ids` (N,) of a block."""
+        if isinstance(self.token_scorer, MixtureScorer):
+            nothing = np.zeros(len(ids))
+            return Measures(self.token_scorer(ids).log_probs, nothing, nothing, nothing)
+        asked = layout.is_first_piece & self.entropy
+        given_ends = asked & layout.ends_word_before
+        return self.token_scorer(
+            ids, Questions(layout.ends_word_before, asked & ~given_ends, given_ends)
         )
 
-    def measure(self, ids: np.ndarray, layout: Layout) -> Measures:
-        if isinstance(self.tokens, MixtureScorer):
-            log_probs, nothing = self.tokens(ids).log_probs, np.zeros(len(ids))
-            return Measures(log_probs, nothing, np.full(len(ids), np.nan), nothing)
-        wanted = layout.first_piece & self.entropy
-        given_ends = wanted & layout.after_word
-        return self.tokens(ids, Questions(layout.after_word, wanted & ~given_ends, given_ends))
-
-    def bits_of_words(
-        self, layout: Layout, measures: Measures, count: int
-    ) -> tuple[float, np.ndarray]:
-        """The bits that end the word before the block, and those of its R words."""
+    def sum_bits(self, layout: WordLayout, measures: Measures) -> tuple[float, np.ndarray]:
+        """The bits that end the word before the block, and those of its words (R,)."""
+        count = len(layout.words.start)
         # An end that is impossible is not moved: the line is impossible all the same.
-        moved = np.where(layout.after_word & np.isfinite(measures.log_ends), measures.log_ends, 0)
-        bits = np.zeros(count + 2)  # of the word before, of R words, of white space at the end
-        np.add.at(bits, layout.word + 1, (measures.log_probs - moved) / -math.log(2))
-        np.add.at(bits, layout.word, moved / -math.log(2))
-        before, of_words, at_end = bits[0], bits[1:-1], bits[-1]
-        if count:
-            of_words[0] += self.white_space_bits
-            self.white_space_bits, self.has_white_space = 0.0, False
-        else:
-            at_end += self.white_space_bits
-        self.white_space_bits = at_end
-        self.has_white_space |= bool(np.any(layout.word == count))
-        return float(before), of_words
-
-    # -- rows
+        moved = np.where(layout.ends_word_before, measures.log_ends, 0)
+        moved = np.where(np.isfinite(moved), moved, 0)
+        log_probs = np.zeros(count + 2)  # of the word before, of R words, of white space at the end
+        np.add.at(log_probs, layout.word_of + 1, measures.log_probs - moved)
+        np.add.at(log_probs, layout.word_of, moved)
+        bits = log_probs / -math.log(2) + 0.0  # no -0
+        bits[1] += self.white_space_bits  # where there are no words, it is that at the end
+        self.white_space_bits = float(bits[-1])
+        return float(bits[0]), bits[1:-1]
 
     def rows(
         self,
         block: Block,
-        words: TokenSpans,
+        ids: np.ndarray,
+        layout: WordLayout,
+        measures: Measures,
         bits: np.ndarray,
-        entropy: np.ndarray,
-        rank: np.ndarray,
-        unknown: np.ndarray,
     ) -> Iterator[WordSurprisal]:
+        words = layout.words
+        entropy, rank = np.zeros(len(bits)), np.zeros(len(bits), np.int64)
+        pieces = np.flatnonzero(layout.is_first_piece)
+        entropy[layout.word_of[pieces]] = measures.entropy[pieces]
+        rank[layout.word_of[pieces]] = measures.rank[pieces]
+        oov = np.zeros(len(bits), np.int64)
+        oov[layout.word_of[(ids == UNK) & layout.in_word]] = 1
         data = np.frombuffer(block.data, np.uint8)
         # Characters before each byte, and after the last.
         characters = np.concatenate([[0], np.cumsum(data & 0xC0 != 0x80)])
-        starts = characters[words.start].tolist()
-        ends = characters[words.start + words.length].tolist()
-        columns = zip(
-            words.start.tolist(), words.length.tolist(), starts, ends,
-            bits.tolist(), entropy.tolist(), rank.tolist(), unknown.tolist(),
-        )  # fmt: skip
-        for at, length, start, end, surprisal, h, r, is_unknown in columns:
+        starts, ends = characters[words.start], characters[words.start + words.length]
+        columns = (words.start, words.length, starts, ends, bits, entropy, rank, oov)
+        for at, length, start, end, *measured in zip(*(column.tolist() for column in columns)):
             text = block.data[at : at + length]
             is_eos = text == b"\n"
-            start_in_line = start - self.origin
+            surprisal, h, r, unknown = measured
             yield WordSurprisal(
                 self.sentence_id,
                 self.word_id,
                 "</s>" if is_eos else show_word(text),
-                surprisal + 0.0,
+                surprisal,
                 h if r else None,
                 r or None,
-                int(is_unknown and not (self.tokenizer.kind == "word" and text == b"<unk>")),
-                start_in_line,
-                start_in_line if is_eos else end - self.origin,
+                0 if self.tokenizer.kind == "word" and text == b"<unk>" else unknown,
+                start - self.origin,
+                (start if is_eos else end) - self.origin,
             )
             self.word_id += 1
             if is_eos:
                 self.sentence_id, self.word_id, self.origin = self.sentence_id + 1, 1, end
         self.origin -= int(characters[-1])  # of a line that the block cuts
-
-
-class Layout(NamedTuple):
-    """Where the N tokens of a block stand in its R words."""
-
-    spans: TokenSpans  # of the tokens
-    word: np.ndarray  # (N,) the word that the token counts for, R after the last
-    in_word: np.ndarray  # (N,) bool, whether the token is more than the white space before the word
-    first_piece: np.ndarray  # (N,) bool, the first of these in its word
-    after_word: np.ndarray  # (N,) bool, whether the token ends the word before, with B
-
-
-def begins_with_space(type_: bytes) -> bool:
-    return bool(IS_SPACE[type_[0]]) if type_ else False
-
-
-def ends_with_space(type_: bytes) -> bool:
-    return bool(IS_SPACE[type_[-1]]) and len(type_.strip()) > 0 if type_ else False
 
 
 def show_word(word: bytes) -> str:
