@@ -12,6 +12,7 @@ import pandas
 import pytest
 
 import seqlm as library
+from seqlm.evaluation.words import word_tables
 
 COLUMNS = [
     "sentence_id", "word_id", "word", "surprisal", "entropy", "rank", "oov", "start", "end",
@@ -63,6 +64,20 @@ def test_files_are_texts_of_their_own_and_lines_are_numbered_on(lstm, toy, seqlm
     again = [{**row, "sentence_id": str(int(row["sentence_id"]) - lines)} for row in twice]
     assert twice[: len(once)] == once
     assert again[len(once) :] == once
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_text_is_scored_in_parts(size, lstm, toy, seqlm, monkeypatch):
+    whole = seqlm("eval", "-m", lstm, "--per-word", toy.test)
+    monkeypatch.setattr(word_tables, "BYTES_AT_ONCE", size)
+    parts = seqlm("eval", "-m", lstm, "--per-word", toy.test)
+    assert parts.err == whole.err
+    for row, expected in zip(rows_of(parts.out), rows_of(whole.out), strict=True):
+        surprisal = float(row.pop("surprisal")), float(row.pop("entropy"))
+        assert surprisal == pytest.approx(
+            (float(expected.pop("surprisal")), float(expected.pop("entropy"))), rel=1e-4, abs=1e-4
+        )
+        assert row == expected
 
 
 def test_items_are_scored_on_their_own_and_keep_their_other_columns(family, items, seqlm):

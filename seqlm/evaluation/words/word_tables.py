@@ -17,6 +17,7 @@ from seqlm.text.reading import Block, read_blocks
 from seqlm.text.tokenizer import check_no_sentinels
 
 ITEMS_AT_ONCE = 256
+BYTES_AT_ONCE = 1 << 16
 
 Row = tuple[WordSurprisal, ...]
 """A word under each model."""
@@ -39,7 +40,8 @@ def words_of_files(
         for block in read_blocks([file], errors):
             if forbidden_texts:
                 digest.update(block.data)
-            yield from score_block(scorers, block)
+            for part in cut_block(block):
+                yield from score_block(scorers, part)
         if forbidden_texts and digest.hexdigest() in forbidden_texts:
             raise not_held_out(file, forbidden_texts[digest.hexdigest()])
     if scorers[0].tally.tokens == scorers[0].tally.lines:
@@ -64,6 +66,18 @@ def words_of_items(
         first_id += len(group)
     if first_id == 1:
         raise DataError(f"{name} has no items: nothing follows the names of its columns")
+
+
+def cut_block(block: Block) -> Iterator[Block]:
+    """Parts of a block that end with lines, of BYTES_AT_ONCE where lines are shorter: there is a
+    row in memory for each word of a part."""
+    begin, line = 0, block.line
+    while begin < len(block.data):
+        end = block.data.rfind(b"\n", begin, begin + BYTES_AT_ONCE) + 1
+        end = end or block.data.find(b"\n", begin) + 1 or len(block.data)
+        part = Block(block.data[begin:end], block.file, line)
+        yield part
+        begin, line = end, line + part.data.count(b"\n")
 
 
 def score_block(scorers: Sequence[WordScorer], block: Block) -> Iterator[Row]:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from seqlm.errors import ModelError, UsageError
@@ -266,6 +268,20 @@ def test_blocks_that_cut_a_line_change_nothing(mixture):
         for begin, end in pairwise(edges):
             rows += scorer.score(Block(data[begin:end], "text", 1))
         assert_close(rows, expected)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\0"))))
+def test_any_text_has_words_that_add_up(models, lines):
+    for family in ("lstm-bpe", "rnn-char"):
+        mixture = load(models(family))
+        rows = list(word_surprisals(mixture, lines))
+        spans = [lines[row.sentence_id - 1][row.start : row.end] for row in rows]
+        words = [word.decode() for line in lines for word in (*line.encode().split(), b"")]
+        assert spans == words
+        assert all(row.surprisal >= -1e-5 for row in rows)
+        total = math.fsum(score_lines(mixture, lines)) / BITS
+        assert math.fsum(row.surprisal for row in rows) == pytest.approx(total, rel=1e-5, abs=1e-5)
 
 
 def test_without_entropy_the_surprisals_are_the_same(mixture):
