@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from seqlm.errors import ModelError
+from seqlm.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from seqlm.decoding.next_token import NextToken
+    from seqlm.counting.history_counts import HistoryCounts
+    from seqlm.decoding.next_token import NextTokens
     from seqlm.decoding.text_generation import Continuation
     from seqlm.decoding.translation.translation_search import TranslatedLine
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
@@ -57,6 +58,7 @@ class Model:
         self.loaded = list(loaded)
         """The models that it consists of: one, or those of a mixture or an ensemble."""
         self._mixture = mixture
+        self._counts: dict[str | None, HistoryCounts | None] = {}
 
     def __repr__(self) -> str:
         return f"seqlm.Model({', '.join(str(loaded.path) for loaded in self.loaded)})"
@@ -213,14 +215,43 @@ class Model:
 
     # -- text
 
-    def next(self, prefix: str = "", k: int = 10) -> list[NextToken]:
-        """The `k` most probable tokens after `prefix`, most probable first.
+    def next(
+        self,
+        history: str = "",
+        k: int = 10,
+        words: Sequence[str] | None = None,
+        counts: StrPath | None = None,
+    ) -> NextTokens:
+        """The `k` most probable tokens after `history`, most probable first, or each of `words`:
+        `tokens`, each with probability, surprisal (bits), rank, cumulative, order and count; and
+        the `entropy` (bits).
 
-        Errors: DataError on a literal `<s>` or `</s>` among words.
+        Counts are those of an n-gram model: of the file `counts`, as `count --write-counts` writes
+        it, or of the text of the run where that is still there and not large.
+        Errors: DataError on a literal `<s>` or `</s>` among words; UsageError, DataError for
+        `counts`.
         """
         from seqlm.decoding.next_token import next_tokens
 
-        return next_tokens(self.decoder, self.tokenizer, prefix, k)
+        known = self.history_counts(None if counts is None else os.fspath(counts))
+        return next_tokens(self.decoder, self.tokenizer, history, k, words, known)
+
+    def history_counts(self, file: str | None = None) -> HistoryCounts | None:
+        """The counts of one n-gram model, in `file` or of its text; None where they are not known.
+
+        They are read once. Errors: those of `read_history_counts`.
+        """
+        from seqlm.counting.history_counts import count_again, read_history_counts
+
+        if file not in self._counts:
+            if file is not None and len(self.loaded) > 1:
+                raise UsageError("`counts` is for one n-gram model, and not for a mixture")
+            if file is not None:
+                self._counts[file] = read_history_counts(self.loaded[0], file)
+            else:
+                alone = len(self.loaded) == 1
+                self._counts[file] = count_again(self.loaded[0]) if alone else None
+        return self._counts[file]
 
     def sample(self, n: int = 1, prompt: str = "", **settings: Any) -> list[str]:
         """`n` samples that go on from `prompt`.

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ for row in lm.surprisal(["a line"]):
     token: str = row.token
 perplexity: float = lm.perplexity("test.txt")
 figures: dict[str, float] = lm.evaluate("test.txt", metrics=["ppl"]).figures
-token = lm.next("a", k=3)[0].token
+token = lm.next("a", k=3).tokens[0].token
 text: str = lm.sample(n=1, temperature=0.5)[0]
 best: float = lm.search("a", beam=2)[0].log_prob
 shape: tuple[int, ...] = lm.embed("a line").shape
@@ -147,14 +148,28 @@ def test_surprisals_add_up_to_the_score(runs: dict[str, seqlm.Model]) -> None:
 
 def test_next_is_the_distribution(runs: dict[str, seqlm.Model]) -> None:
     lm = runs["ngram"]
-    everything = lm.next("the", k=10**6)
+    everything = lm.next("the", k=10**6).tokens
     assert sum(each.probability for each in everything) == pytest.approx(1, abs=1e-5)
     assert len(everything) == len(lm.tokenizer)
     falling = [each.probability for each in everything]
     assert falling == sorted(falling, reverse=True)
-    assert lm.next("the", k=3) == everything[:3]
+    assert lm.next("the", k=3).tokens == everything[:3]
     best = everything[0]
-    assert best.probability == pytest.approx(math.exp(best.log_prob))
+    assert best.probability == pytest.approx(2**-best.surprisal)
+    assert lm.next("the", words=[best.token]).tokens == [best]
+
+
+def test_next_has_the_counts_of_the_text(runs: dict[str, seqlm.Model], toy: Toy) -> None:
+    words = toy.train.read_text(encoding="utf-8").split()
+    found = runs["ngram"].next("zyzzyva the", words=["frog"])
+    assert found.history_count == words.count("the")
+    pairs = list(pairwise(words))
+    assert found.tokens[0].count == pairs.count(("the", "frog"))
+    assert runs["lstm"].next("the").history_count is None
+    both = seqlm.mix([runs["ngram"], runs["lstm"]])
+    assert both.next("the").history_count is None
+    with pytest.raises(seqlm.UsageError, match="not for a mixture"):
+        both.next("the", counts="counts")
 
 
 def test_samples_are_those_of_the_command(runs: dict[str, seqlm.Model]) -> None:
@@ -175,7 +190,7 @@ def test_features_predict_the_next_token(runs: dict[str, seqlm.Model]) -> None:
     assert features.dtype == np.float32
     last = torch.from_numpy(features[-1:])
     best = int(lm.model.output_layer.log_probs(last).argmax())  # type: ignore[union-attr, operator]
-    assert lm.next("the pond", k=1)[0].token == lm.tokenizer.types[best].decode()
+    assert lm.next("the pond", k=1).tokens[0].token == lm.tokenizer.types[best].decode()
     with pytest.raises(seqlm.ModelError, match="has no features"):
         runs["ngram"].embed("the pond")
 

@@ -1,38 +1,164 @@
-"""The distribution of the next token after a text."""
+"""The distribution of the next token after a history.
+
+    p(w | h)    probability of token w after history h      s(w) = -log2 p(w | h)    its surprisal
+
+    rank(w)        =  1 + the number of tokens before w, where tokens are sorted by falling p, and
+                      among equals by their ids
+    cumulative(w)  =  sum of p over w and the tokens before it
+    entropy        =  sum of p(w | h) s(w) over all w, in bits
+
+Of an n-gram model there is also the order of the n-gram that a token is scored with; and where the
+counts are known, c(hw) beside C(h) = sum of c(hw) over all w, with the longest h of which C(h) > 0.
+Without smoothing p(w | h) = c(hw) / C(h).
+
+    V vocabulary · K tokens that are asked for
+"""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from seqlm.decoding.text_generation import read_prompt
-from seqlm.decoding.token_sampling import top_ids
-from seqlm.models.base import LanguageModel
+from seqlm.decoding.prompt import encode_prompt, read_ids
+from seqlm.errors import DataError
+from seqlm.models.base import LanguageModel, State
+from seqlm.models.tree import select
+from seqlm.text.detokenize import printable
 from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import EOS
 
 
-class NextToken(NamedTuple):
+@dataclass(frozen=True)
+class NextToken:
     """A token that may come next."""
 
-    token: str  # `</s>` is the end of the line
+    token: str
+    """As a line of a table can hold it; `</s>` is the end of the line."""
     probability: float
-    log_prob: float  # natural logarithm
+    surprisal: float
+    """In bits."""
+    rank: int | None
+    """From 1; None of a word of several tokens."""
+    cumulative: float | None
+    """The probability of this token and of all before it; None of a word of several tokens."""
+    order: int | None = None
+    """The length of the n-gram that it is scored with; None where the model has none."""
+    count: int | None = None
+    """How often it follows the history; None where the counts are not known."""
+
+
+class NextTokens(NamedTuple):
+    """Tokens that may come next, and what they have in common."""
+
+    tokens: list[NextToken]
+    entropy: float | None
+    """Of the distribution over all tokens, in bits; None of scores that are no probabilities."""
+    history_count: int | None = None
+    """How often the history is followed by anything; None where the counts are not known."""
+
+
+class Counts(Protocol):
+    """The counts of a text, such as `counting.history_counts.HistoryCounts`."""
+
+    def after(self, ids: Tensor) -> Tensor:
+        """(V,) c(hw) for every token w; `ids` (N,) are the text that h ends."""
 
 
 @torch.inference_mode()
-def next_tokens(model: LanguageModel, tokenizer: Tokenizer, prefix: str, k: int) -> list[NextToken]:
-    """The `k` most probable tokens after `prefix`, most probable first, among equals the one of the
-    lower id.
+def next_tokens(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    history: str,
+    k: int = 10,
+    words: Sequence[str] | None = None,
+    counts: Counts | None = None,
+) -> NextTokens:
+    """The `k` most probable tokens after `history`, most probable first; or each of `words`.
 
-    Errors: DataError on a literal `<s>` or `</s>` among words.
+    A word of several tokens has the product of their probabilities, which is that of all texts that
+    go on with these letters. Errors: DataError on a literal `<s>` or `</s>` among words.
     """
-    state, _ = read_prompt(model, tokenizer, prefix)
-    log_probs: Tensor = model.log_probs(state)[0]  # (V,)
-    best = top_ids(log_probs[None], min(k, len(log_probs)))[0]
+    ids = encode_prompt(tokenizer, history)
+    state = read_ids(model, ids)
+    log_probs = model.log_probs(state)[0].double()  # (V,)
+    followers = counts.after(ids) if counts is not None else None  # (V,)
+    by_rank = log_probs.sort(descending=True, stable=True).indices  # (V,)
+    if words is None:
+        chosen = by_rank[:k]  # (K,)
+        tokens = describe(model, state, tokenizer, log_probs, by_rank, chosen, followers)
+    else:
+        tokens = []
+        for word in words:
+            pieces = word_ids(tokenizer, history, ids, word).to(model.device)
+            if len(pieces) == 1:
+                (token,) = describe(model, state, tokenizer, log_probs, by_rank, pieces, followers)
+                tokens.append(replace(token, token=word))
+            else:
+                log_prob = float(model.score(state, pieces[None])[0].double().sum())
+                tokens.append(NextToken(word, *both_ways(log_prob), None, None))
+    total = int(followers.sum()) if followers is not None else None
+    return NextTokens(tokens, entropy(log_probs) if model.normalized else None, total)
+
+
+def describe(
+    model: LanguageModel,
+    state: State,
+    tokenizer: Tokenizer,
+    log_probs: Tensor,
+    by_rank: Tensor,
+    chosen: Tensor,
+    followers: Tensor | None,
+) -> list[NextToken]:
+    """The tokens of the ids `chosen` (K,), given the log-probabilities (V,) of all ids, the ids
+    `by_rank` (V,), and the counts (V,)."""
+    repeated = select(state, torch.zeros_like(chosen))  # K rows
+    orders = model.ngram_length(repeated, chosen[:, None])  # (K, 1)
+    rank = by_rank.argsort()[chosen]  # (K,) from 0
+    mass = log_probs[by_rank].exp().cumsum(0)[rank]  # (K,)
+    if model.normalized:
+        mass = mass.clamp(max=1)  # the sum of float32 probabilities may be a little more
     return [
-        NextToken(tokenizer.types[id].decode(errors="replace"), math.exp(value), value)
-        for id, value in zip(best.tolist(), log_probs[best].tolist())
+        NextToken(
+            "</s>" if id == EOS else printable(tokenizer.types[id]),
+            *both_ways(float(log_probs[id])),
+            int(rank[row]) + 1,
+            float(mass[row]),
+            int(orders[row]) if orders is not None else None,
+            int(followers[id]) if followers is not None else None,
+        )
+        for row, id in enumerate(chosen.tolist())
     ]
+
+
+def word_ids(tokenizer: Tokenizer, history: str, ids: Tensor, word: str) -> Tensor:
+    """(K,) the tokens with which `history`, whose tokens are `ids`, goes on to `word`.
+
+    There is a space between the two, unless the history ends in white space or the tokens are
+    characters. Errors: DataError where the word changes the tokens of the history.
+    """
+    if word == "</s>":
+        return ids.new_tensor([EOS])
+    space = " " if history and not history[-1].isspace() and tokenizer.kind != "char" else ""
+    together = encode_prompt(tokenizer, f"{history}{space}{word}")
+    if len(together) <= len(ids) or not torch.equal(together[: len(ids)], ids):
+        raise DataError(
+            f"the tokens of {history!r} change where {word!r} follows, so that the word has no"
+            " probability of its own"
+        )
+    return together[len(ids) :]
+
+
+def both_ways(log_prob: float) -> tuple[float, float]:
+    """The probability and the surprisal."""
+    return math.exp(log_prob), 0.0 - log_prob / math.log(2)
+
+
+def entropy(log_probs: Tensor) -> float:
+    """The entropy, in bits, of the distribution with the natural `log_probs` (V,)."""
+    terms = log_probs.exp() * log_probs.clamp(min=-1e300)  # 0 log 0 = 0
+    return 0.0 - float(terms.sum()) / math.log(2)

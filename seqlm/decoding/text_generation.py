@@ -16,10 +16,11 @@ from torch import Tensor
 from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.generate import generate
+from seqlm.decoding.prompt import encode_prompt, read_ids
 from seqlm.decoding.repetition import repetition_adjustment
 from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_sampling import Chooser, make_chooser
-from seqlm.models.base import LanguageModel, State
+from seqlm.models.base import LanguageModel
 from seqlm.models.tree import select
 from seqlm.text.detokenize import Detokenizer
 from seqlm.text.tokenizer import Tokenizer
@@ -68,7 +69,8 @@ def sample(
     count = settings.num_samples
     for prompt_number, prompt in enumerate(prompts):
         first_number = prompt_number * count
-        start, ids = read_prompt(model, tokenizer, prompt)
+        ids = encode_prompt(tokenizer, prompt).to(model.device)
+        start = read_ids(model, ids)
         for first in range(0, count, batch_size):
             numbers = range(first_number + first, first_number + min(first + batch_size, count))
             state = select(start, torch.zeros(len(numbers), dtype=torch.long, device=model.device))
@@ -92,16 +94,6 @@ def chooser_of(settings: GenerationSettings, numbers: Sequence[int], prompt: Ten
         Noise.of(settings.seed, numbers),
         prompt,
     )
-
-
-@torch.inference_mode()
-def read_prompt(model: LanguageModel, tokenizer: Tokenizer, prompt: str) -> tuple[State, Tensor]:
-    """The state, of one row, after the prompt, and its ids (P,).
-
-    Errors: DataError on a literal `<s>` or `</s>` among words.
-    """
-    ids = torch.from_numpy(tokenizer.encode_text(prompt)).long().to(model.device)
-    return model.advance(model.start(1), ids[None]), ids
 
 
 def stream_rows(
@@ -152,7 +144,8 @@ def search_continuations(
     """
     assert settings.beam is not None, "a search has a beam"
     for prompt in prompts:
-        state, ids = read_prompt(model, tokenizer, prompt)
+        ids = encode_prompt(tokenizer, prompt).to(model.device)
+        state = read_ids(model, ids)
         (hypotheses,) = beam_search(
             model,
             state,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, MixtureScorer, ScoredBlock
+from seqlm.text.detokenize import printable
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
@@ -70,12 +71,3 @@ def token_surprisals(
             if id == EOS:
                 sentence_id, token_id, origin = sentence_id + 1, 1, ends[n]
         origin -= int(characters[-1])  # of a line that the block cuts
-
-
-def printable(token: bytes) -> str:
-    """A token as it can stand in a cell: tabs and the like escaped, half characters as bytes."""
-    try:
-        text = token.decode()
-    except UnicodeDecodeError:
-        return "".join(f"\\x{byte:02x}" for byte in token)
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

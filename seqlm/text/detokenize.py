@@ -1,4 +1,4 @@
-"""Ids to text one at a time, as streaming output needs it."""
+"""Ids to text one at a time, as streaming output needs it; and tokens as tables show them."""
 
 from __future__ import annotations
 
@@ -40,3 +40,12 @@ class Detokenizer:
         """The rest of an unfinished line and its newline, or nothing after a finished one."""
         rest = self.decoder.decode(b"", final=True)
         return rest + "\n" if self.inside_line else rest
+
+
+def printable(token: bytes) -> str:
+    """A token as it can stand in a cell: tabs and the like escaped, half characters as bytes."""
+    try:
+        text = token.decode()
+    except UnicodeDecodeError:
+        return "".join(f"\\x{byte:02x}" for byte in token)
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

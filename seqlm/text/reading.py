@@ -75,13 +75,20 @@ def read_blocks(
         yield from read_file_blocks(str(source), errors, progress, by_line)
 
 
-def read_lines(sources: Sequence[str | Path], errors: str = "strict") -> Iterator[str]:
+def read_lines(
+    sources: Sequence[str | Path], errors: str = "strict", longest: int | None = None
+) -> Iterator[str]:
     """The lines of all `sources` without their newlines, each as soon as it can be read.
 
-    Errors: as `read_blocks`.
+    Errors: as `read_blocks`; DataError on a line of more than `longest` bytes.
     """
     parts: list[str] = []  # of a line too long for one block
     for block in read_blocks(sources, errors, by_line=True):
+        if longest is not None and sum(map(len, parts)) + len(block.data) > longest + 1:
+            raise DataError(
+                f"{block.file}, line {block.line}: the line is longer than {longest:,} bytes, and"
+                " is not read"
+            )
         parts.append(block.data.decode())
         if parts[-1].endswith("\n"):
             yield "".join(parts)[:-1]

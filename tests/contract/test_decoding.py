@@ -1,6 +1,7 @@
 """The contract between decoders and every language model."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -8,12 +9,15 @@ from torch import Tensor
 
 from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.generate import generate
+from seqlm.decoding.next_token import next_tokens
 from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_sampling import make_chooser
 from seqlm.models.base import LanguageModel
-from seqlm.text.vocabulary import EOS
+from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import EOS, RESERVED
 from tests.contract.models import VOCAB_SIZE
 
+WORDS = Tokenizer("word", [*RESERVED, b"a", b"b", b"c", b"d"])
 PROMPTS = torch.tensor([[2], [3], [EOS], [5]])
 
 
@@ -67,3 +71,36 @@ def test_a_wide_beam_is_enumeration(model: LanguageModel) -> None:
     assert log_probs == pytest.approx(possible, abs=1e-5)
     order = [(hypothesis.tokens[-1].item() == EOS, hypothesis.score) for hypothesis in found]
     assert order == sorted(order, reverse=True)
+
+
+@pytest.mark.parametrize("history", ["", "a", "b a d d c"])
+def test_next_tokens_are_the_distribution(model: LanguageModel, history: str) -> None:
+    with torch.no_grad():
+        state = model.start(1)
+        for id in WORDS.encode_text(history).tolist():
+            state = model.advance(state, torch.tensor([[id]]))
+        expected = model.log_probs(state)[0].double()
+        lengths = [model.ngram_length(state, torch.tensor([[id]])) for id in range(VOCAB_SIZE)]
+    found = next_tokens(model, WORDS, history, k=VOCAB_SIZE)
+    names = [type_.decode() for type_ in WORDS.types]
+    ids = [names.index(token.token) for token in found.tokens]
+    assert sorted(ids) == list(range(VOCAB_SIZE))
+    assert [(token.probability, id) for token, id in zip(found.tokens, ids)] == sorted(
+        ((token.probability, id) for token, id in zip(found.tokens, ids)),
+        key=lambda pair: (-pair[0], pair[1]),
+    )
+    so_far = 0.0
+    for rank, (token, id) in enumerate(zip(found.tokens, ids), 1):
+        p = math.exp(expected[id])
+        so_far = min(so_far + p, 1.0) if model.normalized else so_far + p
+        assert token.probability == pytest.approx(p, abs=1e-6)
+        assert token.surprisal == (pytest.approx(-math.log2(p), abs=1e-4) if p else math.inf)
+        assert (token.rank, token.cumulative) == (rank, pytest.approx(so_far, abs=1e-6))
+        assert token.order == (lengths[id].item() if lengths[id] is not None else None)
+        if id > EOS:
+            assert next_tokens(model, WORDS, history, words=[token.token]).tokens == [token]
+    if model.normalized:
+        terms = [p * math.log2(p) for p in expected.exp().tolist() if p]
+        assert found.entropy == pytest.approx(-sum(terms), abs=1e-6)
+    else:
+        assert found.entropy is None

@@ -1,0 +1,96 @@
+"""What follows a history in the text that an n-gram model was counted from, and how often.
+
+    c(hw)    occurrences of the history h with w after it        C(h) = sum over w of c(hw)
+
+h is the longest end of the text so far, of at most n-1 words, for which C(h) > 0: the history whose
+relative frequencies c(hw) / C(h) are the maximum-likelihood estimate. The model itself keeps
+probabilities only. Counts come from a count file, or from the text, which is counted again where it
+is still what the run was made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqlm.counting.files.count_files import read_counts
+from seqlm.counting.tables.in_memory import count_ngrams
+from seqlm.counting.tables.ngrams import NGrams
+from seqlm.errors import SeqlmError, UsageError
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.scrambling import unscramble_ids
+from seqlm.models.ngram.table import match_ngrams, start_rows
+from seqlm.runs.load_model import LoadedModel
+from seqlm.text.corpus import read_corpus
+
+LARGEST_TEXT = 10_000_000
+"""Bytes of a text that is counted again without being asked for: about a second."""
+
+
+class HistoryCounts(NamedTuple):
+    """The counts of a text, in the ids of a model."""
+
+    tables: Sequence[NGrams]
+    """Of orders 1 … n."""
+    resets_at_eos: bool
+    """Whether no history reaches over the end of a line."""
+
+    def after(self, ids: Tensor) -> Tensor:
+        """(V,) int64 c(hw) for every w; `ids` (N,) are the text that h ends."""
+        unigrams, *longer = self.tables
+        size, order = len(unigrams.counts), len(self.tables)
+        counts = unigrams.counts.long()
+        rows = start_rows(1, order, torch.device("cpu"))  # (1, n-1) those of each h
+        levels = [each.table for each in longer]
+        if order > 1:
+            last = ids[None, -(order - 1) :].cpu()
+            _, rows = match_ngrams(levels, rows, last, size, self.resets_at_eos)
+        for row, table, level in zip(rows[0].tolist(), longer, levels):
+            following, _ = level.continuations(torch.tensor([row] if row >= 0 else []).long())
+            if len(following):
+                counts = torch.zeros(size, dtype=torch.int64)
+                words = unscramble_ids(level.words[following], size)
+                counts[words] = table.counts[following].long()
+        return counts
+
+
+def read_history_counts(loaded: LoadedModel, file: str) -> HistoryCounts:
+    """The counts in a file of `count --write-counts`, for an n-gram model.
+
+    Errors: UsageError where the model has no n-grams; those of `read_counts`.
+    """
+    if not isinstance(loaded.model, NGramModel):
+        raise UsageError(f"`counts` is for n-gram models, and {loaded.path} is none")
+    if loaded.tokenizer.kind != "word":
+        raise UsageError(f"`counts` needs a model of words, and {loaded.path} is none")
+    corpus = read_counts([file], loaded.tokenizer)
+    return HistoryCounts(corpus.tables[: loaded.model.config.order], corpus.context == "sentence")
+
+
+def count_again(loaded: LoadedModel) -> HistoryCounts | None:
+    """The counts of the text that a run of n-grams was counted from; None where the text is large,
+    has changed, or is not there any more."""
+    text = loaded.config.data.get("texts", {}).get("corpus")
+    if not isinstance(loaded.model, NGramModel) or text is None or text["sha256"] is None:
+        return None
+    files, settings = text["files"], loaded.config.settings
+    try:
+        if sum(Path(file).stat().st_size for file in files) > LARGEST_TEXT:
+            return None
+        if settings.get("from_counts"):
+            counted = read_counts(files, loaded.tokenizer)
+            tables, digest = counted.tables[: loaded.model.config.order], counted.digest
+        else:
+            corpus = read_corpus(files, loaded.tokenizer, errors=settings.get("errors", "strict"))
+            order, context = loaded.model.config.order, loaded.model.config.context
+            tables = count_ngrams(corpus.ids, len(loaded.tokenizer), order, context)
+            digest = corpus.digest
+    except (OSError, SeqlmError):
+        return None
+    if digest != text["sha256"]:
+        return None
+    return HistoryCounts(tables, loaded.model.resets_at_eos)
