@@ -53,9 +53,9 @@ from seqlm.errors import ModelError
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, MixtureScorer
 from seqlm.evaluation.perplexity import Tally
 from seqlm.evaluation.signature import language_model_signature
-from seqlm.evaluation.surprisal import printable
 from seqlm.evaluation.words.distributions import DistributionMeasurer, Measures, Questions
 from seqlm.evaluation.words.word_layout import WordFinder, WordLayout
+from seqlm.text.detokenize import printable
 from seqlm.text.reading import Block
 from seqlm.text.vocabulary import UNK
 
