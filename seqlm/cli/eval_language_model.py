@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from seqlm.evaluation.evaluate import LanguageModelEvaluation
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.evaluation.perplexity import Tally
+    from seqlm.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
         print(json_module.dumps(as_object(evaluation, models)))
     else:
         console.print_figures(evaluation.values)
-    say_figures(evaluation.values, evaluation.tally, evaluation.signature)
+    say_figures(evaluation.values, evaluation.tally, models.tokenizer, evaluation.signature)
 
 
 def check_combination(
@@ -195,7 +196,8 @@ def print_surprisals(
     table = RecordWriter(TokenSurprisal._fields, common.json)
     for row in token_surprisals(scored, models.tokenizer):
         table.write(row)
-    say_figures({"ppl": perplexity(tally)}, tally, language_model_signature(models))
+    ppl = {"ppl": perplexity(tally)}
+    say_figures(ppl, tally, models.tokenizer, language_model_signature(models))
 
 
 def print_words(
@@ -211,11 +213,16 @@ def print_words(
 
     for scorer in eval_words.print_words(models, files, words, common, held_out):
         ppl = {"ppl": perplexity(scorer.tally)}
-        say_figures(ppl, scorer.tally, word_signature(scorer.models))
+        say_figures(ppl, scorer.tally, scorer.tokenizer, word_signature(scorer.models))
 
 
-def say_figures(values: Mapping[str, float], tally: Tally, signature: str) -> None:
+def say_figures(
+    values: Mapping[str, float], tally: Tally, tokenizer: Tokenizer, signature: str
+) -> None:
     """On stderr: what the figures count and what they depend on."""
+    from seqlm.evaluation.unknown_words import warn_of_unknown
+
+    warn_of_unknown(tally, tokenizer)
     if tally.literal_unk and {"bits-per-char", "bits-per-byte"} & set(values):
         console.warn(f"{tally.literal_unk} literal <unk> in the text: rates are lower bounds")
     if any(math.isinf(value) for value in values.values()):

@@ -61,7 +61,8 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
 
     from seqlm.evaluation.evaluate import evaluate_translator
     from seqlm.evaluation.metrics import select_metrics, tokenized
-    from seqlm.runs.load_model import load_model
+    from seqlm.evaluation.unknown_words import warn_of_unknown
+    from seqlm.runs.load_model import combine_translators, load_model
     from seqlm.runs.locate import locate
     from seqlm.text.bitext import read_side
 
@@ -95,6 +96,9 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
         f" ({source_tally.oov} out of vocabulary), {tally.tokens} of the target"
         f" ({tally.oov} out of vocabulary)"
     )
+    translator = combine_translators(models)
+    warn_of_unknown(source_tally, translator.source_tokenizer, "the source")
+    warn_of_unknown(tally, translator.target_tokenizer, "the target")
     for name, score in evaluation.scores.items():
         console.say(f"{name}: {score.signature}")
 

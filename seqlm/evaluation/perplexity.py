@@ -18,15 +18,19 @@ space for words. Sums are in float64.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
-from seqlm.text.vocabulary import EOS, UNK
+from seqlm.text.vocabulary import EOS, RESERVED, UNK
 from seqlm.text.word_index import TokenSpans
+
+WordCounts = Counter[bytes]
+REMEMBERED_WORDS = 1000
 
 
 @dataclass
@@ -45,6 +49,8 @@ class Tally:
     log_prob: float = 0.0
     known_log_prob: float = 0.0
     """The log-probability of the tokens not scored as `<unk>`."""
+    unknown_words: WordCounts = field(default_factory=Counter)
+    """The first REMEMBERED_WORDS words out of vocabulary."""
 
     def add_text(
         self, tokenizer: Tokenizer, block: Block, ids: np.ndarray, spans: TokenSpans
@@ -64,6 +70,7 @@ class Tally:
                 for start in spans.start[unknown[lengths == 5]].tolist()
             )
             self.literal_unk += literal
+            self.remember_unknown(block, spans, unknown)
             self.spelling += 8.0 * float((lengths + 1).sum() - 6 * literal)
             # A line of k words has k - 1 spaces and a newline; an empty line has its newline.
             empty = ends & np.concatenate([[True], ends[:-1]])
@@ -79,6 +86,19 @@ class Tally:
         self.tokens += len(ids)
         self.lines += int(np.count_nonzero(ends))
         self.unknown += len(unknown)
+
+    def add_encoded(self, tokenizer: Tokenizer, block: Block, ids: np.ndarray) -> None:
+        """As `add_text`."""
+        self.add_text(tokenizer, block, ids, tokenizer.token_spans(block, ids))
+
+    def remember_unknown(self, block: Block, spans: TokenSpans, unknown: np.ndarray) -> None:
+        """Notes the first words that are out of vocabulary, among the tokens `unknown`."""
+        room = REMEMBERED_WORDS - self.unknown_words.total()
+        for n in unknown[: max(0, room)].tolist():
+            start = int(spans.start[n])
+            word = block.data[start : start + int(spans.length[n])]
+            if word != RESERVED[UNK]:
+                self.unknown_words[word] += 1
 
     def add_scores(self, ids: np.ndarray, log_probs: np.ndarray) -> None:
         """Adds `log_probs` (N,) of `ids` (N,), natural."""
@@ -101,7 +121,7 @@ def tally_text(tokenizer: Tokenizer, blocks: Iterable[Block]) -> tuple[Tally, np
     tally, parts = Tally(), [np.empty(0, np.int32)]
     for block in blocks:
         ids = tokenizer.encode(block)
-        tally.add_text(tokenizer, block, ids, tokenizer.token_spans(block, ids))
+        tally.add_encoded(tokenizer, block, ids)
         parts.append(ids)
     return tally, np.concatenate(parts)
 

@@ -65,6 +65,7 @@ def read_corpus(
     memory: Memory = IN_MEMORY,
     progress: Progress = silent,
     normalizer: Normalizer = NO_STEPS,
+    observe: Callable[[Block, np.ndarray], object] | None = None,
 ) -> Corpus:
     """Reads `sources` once, with `tokenizer`, or with a new vocabulary of `kind` that is learned
     from the text after `normalizer`.
@@ -73,6 +74,7 @@ def read_corpus(
     vocabulary; None stands for `default_min_count`, or for 1 if the text marks its own unknown
     words with `<unk>`. A new vocabulary is learned without the last `held_out_fraction` of the
     tokens, as if that were a text of its own. `memory` decides where the ids are stored.
+    `observe` sees each block with its ids where a `tokenizer` is given.
     Errors: DataError if there is no text or only empty lines; UsageError on a size.
     """
     if not sources:
@@ -88,7 +90,7 @@ def read_corpus(
     sha256 = hashlib.sha256()
     text = hash_blocks(read_blocks(sources, errors, progress), sha256)
     if tokenizer is not None:
-        ids = memory.concatenate(ids for _, ids in prefetch_map(tokenizer.encode, text))
+        ids = memory.concatenate(observed(prefetch_map(tokenizer.encode, text), observe))
     elif kind == "bpe":
         if any(map(is_stream, sources)):
             tokenizer, ids = learn_bpe_from_stream(
@@ -110,6 +112,17 @@ def read_corpus(
     if corpus.lines == len(ids):
         raise DataError(f"the corpus is nothing but empty lines: {names}")
     return corpus
+
+
+def observed(
+    encoded: Iterable[tuple[Block, np.ndarray]],
+    observe: Callable[[Block, np.ndarray], object] | None,
+) -> Iterator[np.ndarray]:
+    """The ids of encoded blocks, which `observe` sees first."""
+    for block, ids in encoded:
+        if observe is not None:
+            observe(block, ids)
+        yield ids
 
 
 def is_stream(source: str) -> bool:

@@ -146,3 +146,29 @@ def test_an_arpa_file_cannot_say_it(texts, tmp_path) -> None:
         for model, text in ((tmp_path / "run", texts.raw), (arpa, texts.clean))
     )
     assert run == file
+
+
+def test_raw_text_is_pointed_out_to_a_model_of_tokenized_text(texts, tmp_path) -> None:
+    run = tmp_path / "run"
+    done(*MODELS["count"], texts.clean, "-o", run)
+    (warning,) = done("eval", "-m", run, texts.raw).warnings
+    assert "of the tokens of the text are out of vocabulary: in small letters and" in warning
+    assert "--normalize lower,punct" in warning
+    assert done("eval", "-m", run, texts.clean).warnings == []
+    (warning,) = done(
+        *MODELS["train"], texts.clean, "--valid", texts.raw, "-o", run, "--overwrite"
+    ).warnings
+    assert "of the tokens of the validation text are out of vocabulary" in warning
+
+
+def test_raw_text_is_pointed_out_to_a_translator(texts, tmp_path) -> None:
+    run = tmp_path / "run"
+    sides = ("--source", texts.clean, "--target", texts.clean)
+    options = ("--tokenizer", "word", "--arch", "gru", "--width", "8", "--steps", "1")
+    raw = ("--valid-source", texts.clean, "--valid-target", texts.raw)
+    said = done("train", *sides, *options, *raw, "-o", run).warnings
+    assert any("of the tokens of the validation target are out of vocabulary" in x for x in said)
+    said = done(
+        "eval", "-m", run, "--source", texts.raw, "--target", texts.clean, "--metric", "ppl"
+    ).warnings
+    assert any("of the tokens of the source are out of vocabulary" in x for x in said)

@@ -10,14 +10,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 
 from seqlm.errors import UsageError
+from seqlm.evaluation.perplexity import Tally
 from seqlm.evaluation.scoring import validation_loss
+from seqlm.evaluation.unknown_words import warn_of_unknown
 from seqlm.models.base import LanguageNetwork, Network
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.runs.checkpoint import read_tensors, write_tensors
@@ -78,7 +80,15 @@ class LanguageModelingTask(TrainingTask):
             )
         valid = None
         if files.get("valid"):
-            valid = read_corpus(files["valid"], corpus.tokenizer, errors=errors)
+            tally = Tally()
+            valid = read_corpus(
+                files["valid"],
+                corpus.tokenizer,
+                errors=errors,
+                observe=partial(tally.add_encoded, corpus.tokenizer),
+            )
+            if run is None:
+                warn_of_unknown(tally, corpus.tokenizer, "the validation text")
         task = cls(
             corpus, valid, settings.valid_fraction, corpus.tokenizer, short_name(files["corpus"][0])
         )

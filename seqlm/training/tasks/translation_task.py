@@ -20,6 +20,8 @@ from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.translation_search import translate
 from seqlm.errors import UsageError
 from seqlm.evaluation.metrics import METRICS, tokenized
+from seqlm.evaluation.perplexity import tally_text
+from seqlm.evaluation.unknown_words import warn_of_unknown
 from seqlm.models.base import Network, TranslationNetwork
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers, kind_named
 from seqlm.runs.checkpoint import read_tensors, write_tensors
@@ -91,6 +93,10 @@ class TranslationTask(TrainingTask):
         valid = None
         if "valid_source" in sides:
             valid = encode_bitext(sides["valid_source"], sides["valid_target"], *tokenizers)
+            if run is None:
+                for side, one in zip(("source", "target"), tokenizers):
+                    tally, _ = tally_text(one, sides[f"valid_{side}"].blocks)
+                    warn_of_unknown(tally, one, f"the validation {side}")
         return cls(sides, tokenizer, separate, train, valid, short_name(file), max_length)
 
     def save_corpus(self, run: RunFolder) -> None:
