@@ -368,6 +368,32 @@ def test_a_run_killed_between_a_checkpoint_and_its_metrics_measures_again(
     assert outcome(workplace / "run") == whole
 
 
+def test_a_validation_in_which_a_signal_arrives_is_given_up_and_done_again(
+    training, seqlm, workplace, monkeypatch
+):
+    from seqlm.training.tasks import language_modeling
+
+    arguments, whole = training("lstm")
+    validate, calls = language_modeling.validation_loss, 0
+
+    def interrupted(*given: Any) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            terminate()
+            raise AssertionError("validation goes on")
+        return validate(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(language_modeling, "validation_loss", interrupted)
+        result = seqlm(*arguments, "-o", "run")
+    assert result.code == 143
+    assert result.error.startswith("stopped at step 40 of")
+    assert [row["step"] for row in metrics(workplace / "run")] == [20]
+    assert seqlm("train", "--resume", "run").code == 0
+    assert outcome(workplace / "run") == whole
+
+
 def test_a_run_whose_best_was_before_it_stopped_is_finished(
     training, seqlm, stopped, workplace, monkeypatch
 ):
