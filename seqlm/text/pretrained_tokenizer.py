@@ -80,8 +80,18 @@ class PretrainedTokenizer(Tokenizer):
     # -- text <-> ids
 
     def encode(self, block: Block) -> np.ndarray:
+        """As `Tokenizer.encode`.
+
+        Errors: DataError where the library reads a part of a line as the token that ends a text.
+        """
         lines, ends_line = split_lines(block)
         encoded = self.library.encode(lines)
+        for number, line in enumerate(encoded, block.line):
+            if self.eos in line:
+                raise DataError(
+                    f"{block.file}, line {number}: this tokenizer has a token for the end of a text"
+                    ", which stands within the line; remove it from the text"
+                )
         ids = np.array([id for line in encoded for id in (*line, -1)], np.int64)
         return self.our_ids[ids if ends_line else ids[:-1]]
 

@@ -219,3 +219,17 @@ def test_a_damaged_stored_tokenizer() -> None:
 
 
 BYTE_LEVEL = ours(library("byte-level"))
+
+
+def test_the_end_of_a_text_within_a_line_is_refused(tmp_path: Path) -> None:
+    """It would be one more line: a text has as many `</s>` as lines."""
+    library = tokenizers.Tokenizer(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(special_tokens=["</s>"], initial_alphabet=alphabet)
+    library.train_from_iterator(["the old man"], trainer)
+    library.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = read_pretrained(tmp_path / "tokenizer.json")
+    with pytest.raises(DataError, match=r"text, line 4: .* the end of a text"):
+        tokenizer.encode(Block(b"a\nb </s> c\n", "text", 3))
+    assert (tokenizer.encode(Block(b"a\n\nb\n", "text", 1)) == EOS).sum() == 3
