@@ -10,6 +10,7 @@ from seqlm.counting.counting_settings import DEFAULT_ORDER, CountingSettings
 from seqlm.counting.estimation.estimate import check_estimation
 from seqlm.errors import DataError, UsageError
 from seqlm.runs.borrowed_vocabulary import kind_named
+from seqlm.runs.durable_files import check_writable
 from seqlm.settings import check_needs, check_value, settings_of
 from seqlm.text.corpus import is_stream
 from seqlm.text.normalization import Normalizer
@@ -124,7 +125,7 @@ def check_file_place(name: str, path: Path) -> None:
     """Errors: UsageError if there cannot be a file at `path`, the value of the setting `name`."""
     if str(path) == STDIN:
         raise UsageError(f"`{name}` takes a file, and - is none")
-    if path.is_dir():
-        raise UsageError(f"`{name}` {path} is a folder, not a file")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"`{name}` {path}: there is no folder {path.parent}")
+    try:
+        check_writable(path)
+    except UsageError as error:
+        raise UsageError(f"`{name}` {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,14 +17,13 @@ from seqlm.counting.estimation.estimate import counting_device, estimate_from_co
 from seqlm.counting.files.count_files import write_counts
 from seqlm.counting.smoothing.smoothing_methods import tune_smoothing
 from seqlm.counting.sources import count_on_cluster, count_text, read_count_files
-from seqlm.errors import UsageError
+from seqlm.errors import SeqlmError, UsageError
 from seqlm.memory import Memory
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
 from seqlm.runs.borrowed_vocabulary import recorded_name
-from seqlm.runs.checkpoint import write_checkpoint
-from seqlm.runs.export.export_ngram import write_arpa
+from seqlm.runs.export.export_ngram import write_arpa, write_ngram_run
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder, now
 from seqlm.text.corpus import read_corpus
@@ -45,9 +45,37 @@ def count(
 
     Errors: DataError (no text; counts that the smoothing cannot use), UsageError.
     """
-    if output is not None:
-        RunFolder.check_free(output, overwrite)
     check_settings(settings, sources)
+    RunFolder.check_free(output, overwrite)
+    with ExitStack() as stack:
+        if output is not None:  # locked from the beginning; a name of its own is made at the end
+            run = stack.enter_context(RunFolder.create(output, overwrite))
+        corpus, model, settings, memory = count_model(sources, settings, output, device, progress)
+        if output is None:
+            name = f"{settings.order}gram-{short_name(sources[0])}"
+            run = stack.enter_context(RunFolder.create(name=name))
+        config = make_config(model.to(device), corpus, settings, sources, command)
+        write_ngram_run(run, config, model, corpus.tokenizer, corpus.tokens, memory)
+    progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {settings.order}")
+    if settings.arpa is not None:
+        try:
+            write_arpa(model, corpus.tokenizer, Path(settings.arpa), progress)
+        except SeqlmError as error:
+            raise SeqlmError(f"{error}; the model is saved in {run.path}") from None
+    return run
+
+
+def count_model(
+    sources: Sequence[str],
+    settings: CountingSettings,
+    output: Path | None,
+    device: torch.device | str,
+    progress: Progress,
+) -> tuple[CountedCorpus, NGramModel, CountingSettings, Memory]:
+    """The counts, the model, the settings with all that they leave open, and where tensors are.
+
+    Errors: those of `count`.
+    """
     if settings.engine == "spark" and settings.write_counts is None:
         name = output or f"{short_name(sources[0])}.counts"
         settings = replace(settings, write_counts=f"{absolute_path(str(name))}.parquet")
@@ -69,13 +97,7 @@ def count(
         counts, smoothing, len(tokenizer), corpus.context, progress, memory
     )
     model = prune(model, settings.prune, settings.prune_to, progress)
-
-    if settings.arpa is not None:
-        write_arpa(model, tokenizer, Path(settings.arpa), progress)
-    path = output or RunFolder.unused_path(f"{order}gram-{short_name(sources[0])}")
-    run = write_run(model.to(device), corpus, settings, path, overwrite, sources, command, memory)
-    progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {order}")
-    return run
+    return corpus, model, settings, memory
 
 
 def count_corpus(
@@ -120,20 +142,15 @@ def tuned_settings(
     return replace(settings, add_k=smoothing.add_k, weights=smoothing.weights)
 
 
-def write_run(
+def make_config(
     model: NGramModel,
     corpus: CountedCorpus,
     settings: CountingSettings,
-    path: Path,
-    overwrite: bool,
     sources: Sequence[str],
     command: Sequence[str],
-    memory: Memory,
-) -> RunFolder:
-    run = RunFolder.create(path, overwrite)
-    run.write_tokenizer(corpus.tokenizer)
+) -> RunConfig:
     text = {"files": [absolute_path(name) for name in sources], "sha256": corpus.digest}
-    config = RunConfig(
+    return RunConfig(
         task="lm",
         arch="ngram",
         context=corpus.context,
@@ -146,11 +163,6 @@ def write_run(
         threads=torch.get_num_threads(),
         finished=now(),
     )
-    write_checkpoint(run, corpus.tokens, model, best=True, memory=memory)
-    run.write_config(config)
-    run.write_readme(config)
-    run.unlock()
-    return run
 
 
 def existing_folder(output: Path | None) -> Path:

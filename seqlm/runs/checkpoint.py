@@ -16,9 +16,9 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,8 +30,14 @@ from torch import Tensor
 from seqlm.errors import ModelError, SeqlmError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.base import SequenceModel
-from seqlm.runs.durable_files import sync_folder, write_text
-from seqlm.runs.run_folder import STEPS, RunFolder
+from seqlm.runs.durable_files import draft_name, exchange, replacing, sync_folder, write_text
+from seqlm.runs.own_files import (
+    STEPS,
+    checkpoint_folders,
+    remove_checkpoint,
+    remove_draft_checkpoints,
+)
+from seqlm.runs.run_folder import RunFolder
 
 ALWAYS_DIGESTED = 1 << 26
 """Files up to 64 MB are compared with their digest at every load, larger ones by size alone: a
@@ -62,7 +68,9 @@ def write_checkpoint(
     Errors: SeqlmError where the disk refuses; the run's earlier checkpoints are left as they were.
     """
     steps, name = run / STEPS, f"{step:08d}"
-    draft, folder, old = steps / f".tmp-{name}", steps / name, steps / f".old-{name}"
+    draft, folder = steps / draft_name(name), steps / name
+    if steps.is_symlink():
+        raise SeqlmError(f"{steps} is a symbolic link, through which nothing is written")
     try:
         # A run that is interrupted twice at one step has written this before. A folder that is not
         # the latest may stem from another phase of training, and one with another state from before
@@ -71,8 +79,9 @@ def write_checkpoint(
         if is_latest and (training is None or stored_values(folder) == training.values):
             update_pointers(run, name, best)
             return
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+        steps.mkdir(exist_ok=True)
+        remove_draft_checkpoints(run.path)
+        draft.mkdir()
         write_tensors(draft / "model.safetensors", model.state_dict(), memory)
         if training is not None:
             write_tensors(draft / "training.safetensors", training.tensors)
@@ -85,14 +94,17 @@ def write_checkpoint(
                 os.fsync(handle.fileno())
         sync_folder(draft)
         if folder.exists():
-            folder.rename(old)
-        draft.rename(folder)
+            exchange(draft, folder)
+            remove_checkpoint(draft)  # which is the old one now
+        else:
+            draft.rename(folder)
         sync_folder(steps)
-        shutil.rmtree(old, ignore_errors=True)
         update_pointers(run, name, best)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise SeqlmError(f"{run.path}: step {step} could not be saved: {error}") from None
+        with suppress(OSError):
+            remove_checkpoint(draft)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise SeqlmError(f"{run.final_path}: step {step} could not be saved: {reason}") from None
 
 
 def stored_values(checkpoint: Path) -> Any:
@@ -111,9 +123,15 @@ def update_pointers(run: RunFolder, name: str, best: bool) -> None:
         write_text(run / "best", name + "\n")
     write_text(run / "latest", name + "\n")
     named = {name, read_pointer(run, "best")}
-    for folder in (run / STEPS).iterdir():
+    for folder in checkpoint_folders(run.path):
         if folder.name not in named:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_checkpoint(folder)
+
+
+def replace_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A safetensors file that replaces `path` in one step. Errors: SeqlmError."""
+    with replacing(path) as file:
+        write_tensors(Path(file.name), tensors)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory = IN_MEMORY) -> None:
@@ -185,9 +203,7 @@ def find_checkpoint(run: RunFolder, wanted: str | None, exact: bool = False) -> 
 
     `exact` allows no other one. Errors: ModelError where there is none that can be read.
     """
-    steps = run / STEPS
-    names = [path.name for path in steps.iterdir() if path.name.isdigit()] if steps.is_dir() else []
-    names.sort(key=int, reverse=True)
+    steps, names = run / STEPS, [folder.name for folder in checkpoint_folders(run.path)]
     if wanted in names:
         names.remove(wanted)
         names.insert(0, wanted)

@@ -1,20 +1,35 @@
 """Atomic, crash-safe writing of files and folders.
 
-A file is written beside its path, synced, and renamed over it; then its folder is synced, so that
-the new name too is on disk.
+A file is written beside its path under a fresh name, synced, and renamed over it; then its folder
+is synced, so that the new name too is on disk. Of several writers at once, the last one's file is
+there, whole.
+
+Such a *draft* is created exclusively, so that nothing is written through a link, and locked as long
+as it is written. A draft whose lock is free was left by a process that died: the next writer of the
+same path removes it.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
 import gzip
 import os
+import re
+import secrets
+import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from seqlm.errors import SeqlmError
+from seqlm.errors import SeqlmError, UsageError
+
+DRAFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
+"""The name of a draft, in which `name` is that of the file that it becomes."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,29 +56,87 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that replaces `path` once it is whole and on disk. Errors: SeqlmError."""
-    # A pipe or a device has no content to replace, and is written to directly.
-    is_replaced = not path.exists() or path.is_file()
-    target = draft_path(path) if is_replaced else path
     try:
-        with target.open("wb") as file:
-            yield file
-            if is_replaced:
+        if path.exists() and not path.is_file():
+            # A pipe or a device has no content to replace, and is written to directly.
+            with path.open("wb") as file:
+                yield file
+            return
+        remove_dead_drafts(path)
+        with create_draft(path) as file:
+            draft = Path(file.name)
+            try:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-        if is_replaced:
-            target.replace(path)
-            sync_folder(path.parent)
+                draft.replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    draft.unlink()
+                raise
+        sync_folder(path.parent)
     except OSError as error:
         raise SeqlmError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        if is_replaced:
-            with suppress(OSError):
-                target.unlink()
 
 
-def draft_path(path: Path) -> Path:
-    """Where a file is written before it replaces `path`."""
-    return path.with_name(f".{path.name}.tmp")
+def check_writable(path: Path) -> None:
+    """Refuses, before any work is done, a file that could not be written.
+
+    Errors: UsageError where `path` is a folder, or in none that can be written to.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, not a file")
+    if path.exists() and not path.is_file():
+        return  # a pipe or a device
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{path}: the folder {path.parent} cannot be written to")
+
+
+# ----------------------------------------------------------------------------------------- drafts
+
+
+def draft_name(name: str) -> str:
+    """A name that no file has yet, for the draft of a file or folder `name`."""
+    return f".{name}.{secrets.token_hex(4)}.tmp"
+
+
+def create_draft(path: Path) -> BinaryIO:
+    """A new file beside `path`, open and locked. Errors: OSError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    while True:
+        draft = path.with_name(draft_name(path.name))
+        file = open(draft, "wb", opener=lambda name, _: os.open(name, flags, 0o666))  # noqa: SIM115
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:  # nobody took it for a dead one before it was locked
+            return file
+        file.close()
+
+
+def remove_dead_drafts(path: Path) -> None:
+    """Removes the drafts of `path` that processes left which have died."""
+    with suppress(OSError):
+        for file in path.parent.iterdir():
+            match = DRAFT.fullmatch(file.name)
+            if match and match["name"] == path.name:
+                remove_dead_draft(file)
+
+
+def remove_dead_draft(draft: Path) -> None:
+    """Removes `draft` where it is a file that no process has locked."""
+    with suppress(OSError):
+        handle = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                draft.unlink()
+        finally:
+            os.close(handle)
+
+
+# ---------------------------------------------------------------------------------------- folders
 
 
 def sync_folder(path: Path) -> None:
@@ -73,3 +146,35 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Two folders swap their names: in one step where the system can, and otherwise in three.
+
+    Errors: OSError.
+    """
+    sys.audit("seqlm.exchange", first, second)  # which tests of every instant listen to
+    if not exchange_at_once(first, second):
+        aside = second.with_name(draft_name(second.name))
+        second.rename(aside)
+        first.rename(second)
+        aside.rename(first)
+
+
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
+
+
+def exchange_at_once(first: Path, second: Path) -> bool:
+    """Linux's renameat2; False where the system or the disk has none. Errors: OSError."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    names = os.fsencode(first), os.fsencode(second)
+    if rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL):
+        return False
+    raise OSError(number, os.strerror(number), str(second))

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqlm.errors import ModelError, UsageError, nearest
+from seqlm.runs.own_files import STEPS
 from seqlm.runs.run_config import RunConfig
-from seqlm.runs.run_folder import RUNS, STEPS, RunFolder
+from seqlm.runs.run_folder import RUNS, RunFolder
 
 MODEL_KINDS = {"lm": "language model", "translation": "translator"}
 """What a model of each task is called in messages."""

@@ -10,18 +10,22 @@ Small files are replaced whole or not at all, whatever happens in between.
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import itertools
 import json
 import os
-import shutil
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from seqlm.errors import ModelError, SeqlmError, UsageError
-from seqlm.runs.durable_files import draft_path, write_text
+from seqlm.runs.durable_files import DRAFT, draft_name, exchange, sync_folder, write_text
+from seqlm.runs.own_files import LOCK, is_own_name, remove_run_files
 from seqlm.runs.readme import readme
 from seqlm.runs.run_config import RunConfig
 from seqlm.text.pretrained_tokenizer import tokenizer_from_json
@@ -30,54 +34,123 @@ from seqlm.text.tokenizer import Tokenizer
 RUNS = Path("checkpoints")
 """The folder in which new runs are made, and found by their names."""
 
-STEPS = "steps"
-"""The folder of a run that holds its checkpoints."""
-
-RUN_FILES = (
-    "config.yaml",
-    "tokenizer.json",
-    "source-tokenizer.json",
-    "metrics.jsonl",
-    "README.md",
-    "latest",
-    "best",
-    "corpus.safetensors",
-)
-RUN_FOLDERS = (STEPS, "tensorboard")
-
 
 class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
+        self._replaced: RunFolder | None = None
+        """The run whose place this one takes when it is whole; see `publish`."""
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
+    @property
+    def final_path(self) -> Path:
+        """Where the run is, or will be."""
+        return self._replaced.path if self._replaced else self.path
+
     # -- creating one
 
     @classmethod
-    def create(cls, path: Path, overwrite: bool = False) -> Self:
-        """An empty, locked run at `path`. Errors: those of `check_free`."""
+    def create(cls, path: Path | None = None, overwrite: bool = False, name: str = "run") -> Self:
+        """An empty, locked run at `path`, or at the first of checkpoints/`name`,
+        checkpoints/`name`-2, … that does not exist. Two processes never get the same.
+
+        Where `path` holds another run, that is kept there until `publish` puts the new one in its
+        place. As a context, the run is unlocked at the end, and removed after an error that leaves
+        nothing in it to be loaded.
+        Errors: those of `check_free`; UsageError where another process writes the run; SeqlmError
+        where the disk refuses.
+        """
+        if path is None:
+            return cls.create_unnamed(name)
         cls.check_free(path, overwrite)
-        run = cls(path)
+        remove_what_is_left(path)
+        if cls(path).exists():
+            return cls.replacement(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SeqlmError(f"{path} cannot be made: {error.strerror}") from None
+        run = cls(path)
         run.lock()
-        for name in RUN_FILES:  # the configuration first: without it, the rest is no run
-            (run / name).unlink(missing_ok=True)
-        for folder in RUN_FOLDERS:
-            shutil.rmtree(run / folder, ignore_errors=True)
+        with as_seqlm_error(path):
+            remove_run_files(path, keep=[LOCK])  # of a run that was killed before it was one
         return run
 
     @classmethod
-    def check_free(cls, path: Path, overwrite: bool = False) -> None:
+    def create_unnamed(cls, name: str) -> Self:
+        with as_seqlm_error(RUNS):
+            RUNS.mkdir(parents=True, exist_ok=True)
+            for number in itertools.count(1):
+                path = RUNS / (name if number == 1 else f"{name}-{number}")
+                with suppress(FileExistsError):
+                    path.mkdir()
+                    break
+        run = cls(path)
+        run.lock()
+        return run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        is_whole = self.exists() and (self / "latest").is_file() and self._replaced is None
+        if error is not None and not is_whole:
+            with suppress(OSError):
+                remove_run_files(self.path)
+        self.unlock()
+
+    @classmethod
+    def replacement(cls, path: Path) -> Self:
+        """A new run beside the run at `path`, both of them locked."""
+        replaced = RunFolder(path.resolve())
+        replaced.lock()
+        try:
+            with as_seqlm_error(path):
+                draft = replaced.path.with_name(draft_name(replaced.path.name))
+                draft.mkdir()
+            run = cls(draft)
+            run.lock()
+        except SeqlmError:
+            replaced.unlock()
+            raise
+        replaced.path = path
+        run._replaced = replaced
+        return run
+
+    def publish(self) -> None:
+        """Puts the run, which is whole, in the place of the one that it replaces, if it does.
+
+        What is in that one's folder and not from seqlm moves to the new folder.
+        Errors: SeqlmError where the disk refuses.
+        """
+        if self._replaced is None:
+            return
+        path, draft = self._replaced.path, self.path
+        with as_seqlm_error(path):
+            exchange(draft, path.resolve())
+            sync_folder(path.resolve().parent)
+        self.path = path
+        with as_seqlm_error(path):
+            remove_replaced(draft, path)
+        self._replaced.unlock()
+        self._replaced = None
+
+    @classmethod
+    def check_free(cls, path: Path | None, overwrite: bool = False) -> None:
         """Refuses, before any work is done, a `path` that `create` would refuse.
 
-        Errors: UsageError where it holds a run (unless `overwrite`) or something else.
+        Errors: UsageError where it holds a run (unless `overwrite`) or something else, or cannot be
+        written to.
         """
+        target = (RUNS / "run" if path is None else path).absolute()
+        parent = next(folder for folder in target.parents if folder.exists())
+        if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
+            raise UsageError(f"{path or RUNS} cannot be made: {parent} cannot be written to")
+        if path is None:
+            return
         run = cls(path)
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file, not a folder for a run")
@@ -89,12 +162,6 @@ class RunFolder:
         if path.is_dir() and not run.exists() and not run.is_vacant():
             raise UsageError(f"{path} is a folder with other things in it; name another `output`")
 
-    @classmethod
-    def unused_path(cls, name: str) -> Path:
-        """The first of checkpoints/`name`, checkpoints/`name`-2, … that does not exist."""
-        numbered = (name if n == 1 else f"{name}-{n}" for n in range(1, 1_000_000))
-        return next(RUNS / n for n in numbered if not (RUNS / n).exists())
-
     def exists(self) -> bool:
         return (self / "config.yaml").is_file()
 
@@ -102,30 +169,34 @@ class RunFolder:
         """True for an empty folder, and for what a run leaves that is killed before it writes its
         configuration."""
         names = {path.name for path in self.path.iterdir()}
-        drafts = {draft_path(self / name).name for name in RUN_FILES}
-        return not names or (
-            "lock" in names and names <= {"lock", *RUN_FILES, *RUN_FOLDERS, *drafts}
-        )
+        return not names or (LOCK in names and all(map(is_own_name, names)))
 
     # -- one writer at a time
 
     def lock(self) -> None:
         """Takes the lock until `unlock`, or until the process ends, however it ends.
 
-        Errors: UsageError where another process holds it.
+        Errors: UsageError where another process holds it; SeqlmError where it cannot be made.
         """
-        self._lock = os.open(self / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         for pause in (0.0, 0.1, 0.3):  # `is_locked` of another process takes it for an instant
             time.sleep(pause)
+            with as_seqlm_error(self.path):
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+                handle = os.open(self / LOCK, flags, 0o644)
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Meanwhile, the folder of this lock may have been replaced by another one.
+                if os.path.samestat(os.fstat(handle), (self / LOCK).stat()):
+                    self._lock = handle
+                    return
             except OSError:
-                continue
-        self.unlock()
+                pass
+            os.close(handle)
         raise UsageError(f"{self.path} is being written by another run")
 
     def unlock(self) -> None:
+        if self._replaced is not None:
+            self._replaced.unlock()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -134,7 +205,7 @@ class RunFolder:
     def is_locked(self) -> bool:
         """Whether a process is writing the run."""
         try:
-            with (self / "lock").open() as lock:
+            with (self / LOCK).open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
         except FileNotFoundError:
@@ -154,7 +225,7 @@ class RunFolder:
 
     def write_readme(self, config: RunConfig) -> None:
         """Errors: SeqlmError where the disk refuses."""
-        write_text(self / "README.md", readme(config, self.path))
+        write_text(self / "README.md", readme(config, self.final_path))
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -181,9 +252,19 @@ class RunFolder:
         if source is not None:
             write_text(self / "source-tokenizer.json", source.to_json())
 
-    def append_metrics(self, row: dict[str, Any]) -> None:
-        with (self / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+    def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Writes all of the rows, or none. Errors: SeqlmError where the disk refuses."""
+        path, text = self / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows)
+        with as_seqlm_error(path):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+            with os.fdopen(os.open(path, flags, 0o666), "ab", buffering=0) as file:
+                size = file.tell()
+                try:
+                    if file.write(text.encode()) != len(text.encode()):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    file.truncate(size)
+                    raise
 
     def read_metrics(self) -> list[dict[str, Any]]:
         return [json.loads(row) for row in (self / "metrics.jsonl").read_text().splitlines()]
@@ -195,6 +276,40 @@ class RunFolder:
             rows = path.read_text().splitlines(keepends=True)
             complete = [row for row in rows if row.endswith("\n")]  # the last may be cut short
             write_text(path, "".join(row for row in complete if json.loads(row)["step"] <= step))
+
+
+def remove_what_is_left(path: Path) -> None:
+    """Removes what is beside `path` of processes that died while they replaced the run there: a new
+    run that was not whole, or the old one."""
+    folder = path.absolute().parent
+    for draft in folder.iterdir() if folder.is_dir() else ():
+        match = DRAFT.fullmatch(draft.name)
+        if match and match["name"] == path.name and (draft / LOCK).is_file():
+            left = RunFolder(draft)
+            with suppress(UsageError, OSError):  # it is being written
+                left.lock()
+                remove_replaced(draft, path)
+                left.unlock()
+
+
+def remove_replaced(folder: Path, path: Path) -> None:
+    """Removes the run in `folder`, whose place the run at `path` has taken. What is not from seqlm
+    moves there; what cannot, since its name is taken, stays. Errors: OSError."""
+    if folder.is_symlink():
+        return
+    for entry in list(folder.iterdir()):
+        if not is_own_name(entry.name) and not os.path.lexists(path / entry.name):
+            entry.rename(path / entry.name)
+    remove_run_files(folder)
+
+
+@contextmanager
+def as_seqlm_error(path: Path) -> Iterator[None]:
+    """Turns what the disk refuses into a SeqlmError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise SeqlmError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def now() -> str:

@@ -29,9 +29,11 @@ class TensorBoardWatcher(SilentWatcher):
 
     def __init__(self, folder: Path, step: int) -> None:
         """`folder` receives the events. Events there of steps after `step` are hidden, as a resumed
-        run writes them again."""
+        run writes them again. Errors: UsageError where `folder` is a symbolic link."""
         from torch.utils.tensorboard import SummaryWriter
 
+        if folder.is_symlink():
+            raise UsageError(f"{folder} is a symbolic link, through which nothing is written")
         self.writer = SummaryWriter(str(folder), purge_step=step + 1)
 
     def on_step(self, trainer: Trainer, loss: float) -> None:

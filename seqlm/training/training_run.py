@@ -17,13 +17,14 @@ from typing import Any
 
 import torch
 
-from seqlm.errors import DataError, ModelError, UsageError
+from seqlm.errors import DataError, ModelError, SeqlmError, UsageError
 from seqlm.models import model_class
 from seqlm.models.base import Network
 from seqlm.runs.borrowed_vocabulary import recorded_name
 from seqlm.runs.checkpoint import load_best, load_training, write_checkpoint
 from seqlm.runs.locate import ModelPath
-from seqlm.runs.run_config import RunConfig
+from seqlm.runs.own_files import TENSORBOARD
+from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder, now
 from seqlm.text.corpus import is_stream
 from seqlm.text.reading import absolute_path
@@ -31,7 +32,7 @@ from seqlm.training.config.resolve import choose_softmax, resolve
 from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, TrainingSettings
 from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.precision import check_precision
-from seqlm.training.signals import TrainingInterrupted, catch_signals
+from seqlm.training.signals import Interruption, TrainingInterrupted, catch_signals
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
 from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.tasks.translation_task import TranslationTask
@@ -66,8 +67,7 @@ def train(
     Errors: DataError, UsageError, SeqlmError (a loss that is not finite), TrainingInterrupted.
     """
     device, watcher = device or torch.device("cpu"), watcher or SilentWatcher()
-    if output is not None:
-        RunFolder.check_free(output, overwrite)
+    RunFolder.check_free(output, overwrite)
     task = TASKS[settings.task].read(files, settings, errors)
     watcher.on_message(task.describe())
     settings = replace(settings, tokenizer=recorded_name(settings.tokenizer, task.tokenizer))
@@ -89,8 +89,6 @@ def train(
             " training; seqlm eval lets them overlap by half"
         )
 
-    path = output or RunFolder.unused_path(f"{settings.arch}-{task.title}")
-    run = RunFolder.create(path, overwrite)
     texts = {
         role: {"files": [absolute_path(file) for file in files[role]], "sha256": digest}
         for role, digest in task.digests().items()
@@ -108,11 +106,14 @@ def train(
         device=str(device),
         threads=torch.get_num_threads(),
     )
-    run.write_tokenizer(task.tokenizer, task.source_tokenizer)
-    if any(is_stream(source) for sources in files.values() for source in sources):
-        task.save_corpus(run)
-    run.write_config(config)
-    return run_training(run, config, make_trainer(network.to(device), task, settings), watcher)
+    with RunFolder.create(output, overwrite, f"{settings.arch}-{task.title}") as run:
+        run.write_tokenizer(task.tokenizer, task.source_tokenizer)
+        if any(is_stream(source) for sources in files.values() for source in sources):
+            task.save_corpus(run)
+        run.write_config(config)
+        trainer = make_trainer(network.to(device), task, settings)
+        run_training(run, config, trainer, watcher)
+    return run
 
 
 def complete_settings(
@@ -160,15 +161,30 @@ def resume(
     """
     device, watcher = device or torch.device("cpu"), watcher or SilentWatcher()
     check_resumable(model_path)
-    run, config = model_path.run, model_path.config
+    run = model_path.run
     assert run is not None
-    stored = {**config.model, **config.settings}
-    changed = {name: value for name, value in changed.items() if stored.get(name) != value}
-    for name in changed:
-        if name not in CHANGEABLE:
-            raise UsageError(f"`{name}` cannot change in a resumed run")
     run.lock()
+    try:
+        resume_locked(run, changed, device, watcher)
+    finally:
+        run.unlock()
+    return run
+
+
+def resume_locked(
+    run: RunFolder, asked: Mapping[str, Any], device: torch.device, watcher: Watcher
+) -> None:
+    """`resume` of a run that is locked.
+
+    config.yaml holds what is asked for, and the checkpoint what it was trained with. What is not
+    the same in both has changed: settings of an earlier resumption that did not come to its first
+    checkpoint take effect now.
+    """
+    config = run.read_config()
     weights, state = load_training(run)
+    trained = {**config.settings, **state.values.get("settings", {})}
+    changed = changed_settings(config, trained, asked)
+    config = replace(config, settings=trained)
     network = model_class(config.task, config.arch).from_settings(dict(config.model)).to(device)
     assert isinstance(network, Network)
     task = reload_corpus(run, config)
@@ -202,9 +218,25 @@ def resume(
         raise UsageError(f"{run.path} is finished; give more `epochs` or `steps` to continue")
     run.truncate_metrics(step)
     config = replace(config, finished=None)
-    run.write_config(config)
+    run.write_config(config)  # so that what is asked for is recorded before it begins
     watcher.on_message(f"resumed at step {step} of {trainer.total_steps}")
-    return run_training(run, config, trainer, watcher)
+    run_training(run, config, trainer, watcher)
+
+
+def changed_settings(
+    config: RunConfig, trained: Mapping[str, Any], asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The settings `asked` for now, or in config.yaml, that are not those that the checkpoint was
+    `trained` with. Errors: UsageError where one of them cannot change in a resumed run."""
+    before = {**config.model, **trained}
+    wanted = {**config.model, **config.settings, **asked}
+    changed = {
+        name: value for name, value in wanted.items() if plain(before.get(name)) != plain(value)
+    }
+    for name in changed:
+        if name not in CHANGEABLE:
+            raise UsageError(f"`{name}` cannot change in a resumed run")
+    return changed
 
 
 def check_resumable(model_path: ModelPath) -> ModelPath:
@@ -237,48 +269,67 @@ def reload_corpus(run: RunFolder, config: RunConfig) -> TrainingTask:
 # ------------------------------------------------------------------------- training and its record
 
 
-def run_training(
-    run: RunFolder, config: RunConfig, trainer: Trainer, watcher: Watcher
-) -> RunFolder:
+def run_training(run: RunFolder, config: RunConfig, trainer: Trainer, watcher: Watcher) -> None:
     """Trains to the end, saves a checkpoint after each validation, and records the result.
 
     Errors: SeqlmError (a loss that is not finite), TrainingInterrupted.
     """
 
-    def save(trainer: Trainer, is_best: bool) -> None:
-        state = trainer.state()
-        with trainer.average.in_place_of_weights():
-            write_checkpoint(run, trainer.progress.step, trainer.network, state, is_best)
+    recorder = MetricsRecorder(run)
+    watchers: list[Watcher] = [recorder, watcher]
+    with ExitStack() as stack, catch_signals() as interruption:
+        if trainer.settings.tensorboard:
+            tensorboard = TensorBoardWatcher(run / TENSORBOARD, trainer.progress.step)
+            watchers.append(stack.enter_context(closing(tensorboard)))
+        trainer.fit(WatcherList(watchers), CheckpointWriter(run, interruption), interruption)
+    if not trainer.progress.done:
+        raise TrainingInterrupted(
+            f"stopped at step {trainer.progress.step} of {trainer.total_steps}, which is saved;"
+            f" continue with: seqlm train --resume {shlex.quote(str(run.path))}",
+            interruption.signals[0],
+        )
+    recorder.flush()
+    metric, stopping = trainer.settings.valid_metric, trainer.early_stopping
+    if metric != "loss" and stopping.never_moved:
+        advice = "; valid_metric=chrf compares characters" if metric == "bleu" else ""
+        warnings.warn(
+            f"`valid_metric={metric}` was {-stopping.costs[0]:g} at every validation, so that"
+            f" the loss has chosen the best weights{advice}",
+            stacklevel=2,
+        )
+    rank = partial(selection_cost, metric)
+    result = min(run.read_metrics(), key=rank)
+    config = replace(config, finished=now(), result=result)
+    run.write_config(config)
+    run.write_readme(config)
 
-    watchers: list[Watcher] = [MetricsRecorder(run), watcher]
-    try:
-        with ExitStack() as stack, catch_signals() as interruption:
-            if trainer.settings.tensorboard:
-                tensorboard = TensorBoardWatcher(run / "tensorboard", trainer.progress.step)
-                watchers.append(stack.enter_context(closing(tensorboard)))
-            trainer.fit(WatcherList(watchers), save, interruption)
-        if not trainer.progress.done:
-            raise TrainingInterrupted(
-                f"stopped at step {trainer.progress.step} of {trainer.total_steps}, which is saved;"
-                f" continue with: seqlm train --resume {shlex.quote(str(run.path))}",
-                interruption.signals[0],
-            )
-        metric, stopping = trainer.settings.valid_metric, trainer.early_stopping
-        if metric != "loss" and stopping.never_moved:
-            advice = "; valid_metric=chrf compares characters" if metric == "bleu" else ""
-            warnings.warn(
-                f"`valid_metric={metric}` was {-stopping.costs[0]:g} at every validation, so that"
-                f" the loss has chosen the best weights{advice}",
-                stacklevel=2,
-            )
-        rank = partial(selection_cost, metric)
-        result = min(run.read_metrics(), key=rank)
-        config = replace(config, finished=now(), result=result)
-        run.write_config(config)
-        run.write_readme(config)
-    finally:
-        run.unlock()
-    return run
+
+class CheckpointWriter:
+    """Saves a checkpoint where the trainer asks for one.
+
+    A checkpoint that the disk refuses is skipped with a warning, as the next one may succeed. The
+    next one is then the best, where the refused one was. The last one of a training must succeed.
+    """
+
+    def __init__(self, run: RunFolder, interruption: Interruption) -> None:
+        self.run, self.interruption = run, interruption
+        self.lost_best = False
+
+    def __call__(self, trainer: Trainer, is_best: bool) -> None:
+        """Errors: SeqlmError where the last checkpoint cannot be written."""
+        state = trainer.state()
+        state.values["settings"] = plain(asdict(trainer.settings))
+        is_best = is_best or self.lost_best
+        try:
+            with trainer.average.in_place_of_weights():
+                write_checkpoint(self.run, trainer.progress.step, trainer.network, state, is_best)
+            self.run.publish()
+            self.lost_best = False
+        except SeqlmError as error:
+            if trainer.progress.done or self.interruption.signals:
+                raise
+            self.lost_best = is_best
+            warnings.warn(f"{error}; training goes on, to the next checkpoint", stacklevel=2)
 
 
 def selection_cost(metric: str, figures: Mapping[str, Any]) -> tuple[float, ...]:

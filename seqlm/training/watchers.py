@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqlm.errors import SeqlmError
 from seqlm.runs.run_folder import RunFolder
 from seqlm.training.trainer import Trainer, Watcher
 
@@ -42,10 +44,24 @@ class WatcherList:
 
 
 class MetricsRecorder(SilentWatcher):
-    """Appends the figures of each validation to `metrics.jsonl`."""
+    """Appends the figures of each validation to `metrics.jsonl`.
+
+    Where the disk refuses them, they are kept and written with the next ones.
+    """
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run
+        self.pending: list[dict[str, Any]] = []
 
     def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
-        self.run.append_metrics(dict(figures))
+        self.pending.append(dict(figures))
+        try:
+            self.flush()
+        except SeqlmError as error:
+            warnings.warn(f"{error}; its figures are written with the next ones", stacklevel=2)
+
+    def flush(self) -> None:
+        """Writes what is left to write. Errors: SeqlmError where the disk refuses."""
+        if self.pending:
+            self.run.append_metrics(self.pending)
+            self.pending = []

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from seqlm.cli.commands.train import Progress
+from seqlm.errors import SeqlmError
 from seqlm.runs.checkpoint import read_pointer
+from seqlm.runs.own_files import remove_checkpoint
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from tests.command import COMMAND, Result, environment, seqlm_inside
@@ -311,8 +313,9 @@ def test_what_cannot_be_resumed_is_said(seqlm, ngram, toy, stopped, workplace):
     assert result.code == 2
     assert "was counted, not trained" in result.error
     # Killed before the first checkpoint.
-    with pytest.raises(Crash):
-        stopped(1, crash, "train", toy.train, *SMALL, "-o", "run")
+    assert seqlm("train", toy.train, *SMALL, "-o", "run").code == 0
+    remove_checkpoint(next(Path("run/steps").iterdir()))
+    Path("run/latest").unlink()
     result = seqlm("train", "--resume", "run")
     assert (result.code, result.error) == (
         4,
@@ -355,10 +358,10 @@ def test_a_run_killed_between_a_checkpoint_and_its_metrics_measures_again(
     arguments, whole = training("lstm")
     append = RunFolder.append_metrics
 
-    def killed(run: RunFolder, row: dict[str, Any]) -> None:
-        if row["step"] == 40:
+    def killed(run: RunFolder, rows: list[dict[str, Any]]) -> None:
+        if rows[-1]["step"] == 40:
             raise Crash
-        append(run, row)
+        append(run, rows)
 
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "append_metrics", killed)
@@ -391,6 +394,112 @@ def test_a_validation_in_which_a_signal_arrives_is_given_up_and_done_again(
     assert result.error.startswith("stopped at step 40 of")
     assert [row["step"] for row in metrics(workplace / "run")] == [20]
     assert seqlm("train", "--resume", "run").code == 0
+    assert outcome(workplace / "run") == whole
+
+
+# ----------------------------------------------- what is asked for is recorded before it is begun
+
+
+@pytest.mark.parametrize(
+    ("asked", "recorded"),
+    [(["--steps", 120], {"steps": 120}), (["--lr", 0.001, "--steps", 90], {"lr": 0.001})],
+)
+def test_a_resumption_that_dies_before_its_first_checkpoint_is_not_lost(
+    asked, recorded, training, seqlm, stopped, workplace
+):
+    arguments, _ = training("lstm")
+    assert seqlm(*arguments, "-o", "run").code == 0
+    shutil.copytree("run", "unbroken")
+    assert seqlm("train", "--resume", "unbroken", *asked).code == 0
+    with pytest.raises(Crash):
+        stopped(65, crash, "train", "--resume", "run", *asked)
+    config = RunFolder(workplace / "run").read_config()
+    assert config.finished is None
+    assert {name: config.settings[name] for name in recorded} == recorded
+    again = seqlm("train", "--resume", "run")
+    assert again.code == 0, again.err
+    assert "a new phase from step 60" in again.err
+    assert outcome(workplace / "run") == outcome(workplace / "unbroken")
+
+
+def test_an_interrupted_run_that_is_resumed_with_other_settings_has_them(
+    training, seqlm, stopped, workplace
+):
+    arguments, _ = training("lstm")
+    assert stopped(25, interrupt, *arguments, "-o", "run").code == 130
+    with pytest.raises(Crash):
+        stopped(27, crash, "train", "--resume", "run", "--lr", 0.001)
+    resumed = seqlm("train", "--resume", "run")
+    assert "a new phase from step 25, from rate 0.001" in resumed.err
+    assert RunFolder(workplace / "run").read_config().settings["lr"] == 0.001
+
+
+def test_a_setting_that_cannot_change_is_refused_in_the_configuration_too(training, seqlm):
+    arguments, _ = training("lstm")
+    assert seqlm(*arguments, "-o", "run").code == 0
+    path = Path("run/config.yaml")
+    path.write_text(re.sub(r"seq_length: \d+", "seq_length: 9", path.read_text()))
+    result = seqlm("train", "--resume", "run", "--steps", 90)
+    assert (result.code, "cannot change" in result.error) == (2, True)
+
+
+# ----------------------------------------------------------------------------------- a full disk
+
+
+def test_a_checkpoint_that_cannot_be_written_is_not_the_end(
+    training, seqlm, workplace, monkeypatch
+):
+    from seqlm.runs import checkpoint
+
+    arguments, whole = training("lstm")
+    write, calls = checkpoint.write_tensors, []
+
+    def full_at_first(path: Path, *more: Any) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        write(path, *more)
+
+    monkeypatch.setattr(checkpoint, "write_tensors", full_at_first)
+    result = seqlm(*arguments, "-o", "run")
+    assert result.code == 0
+    assert "could not be saved: No space left on device; training goes on" in result.err
+    assert outcome(workplace / "run") == whole
+
+
+def test_the_last_checkpoint_must_be_written(training, seqlm, workplace, monkeypatch):
+    from seqlm.runs import checkpoint
+
+    arguments, _ = training("lstm")
+    write = checkpoint.write_tensors
+
+    def full_at_last(path: Path, *more: Any) -> None:
+        if "00000060" in str(path):
+            raise OSError(28, "No space left on device")
+        write(path, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_tensors", full_at_last)
+        result = seqlm(*arguments, "-o", "run")
+    assert (result.code, "step 60 could not be saved" in result.error) == (1, True)
+    assert read_pointer(RunFolder(workplace / "run"), "latest") == "00000040"
+    assert seqlm("train", "--resume", "run").code == 0
+
+
+def test_figures_that_cannot_be_written_come_with_the_next(training, seqlm, workplace, monkeypatch):
+    arguments, whole = training("lstm")
+    append, calls = RunFolder.append_metrics, []
+
+    def full_at_first(run: RunFolder, rows: list[dict[str, Any]]) -> None:
+        calls.append(len(rows))
+        if len(calls) == 1:
+            raise SeqlmError("metrics.jsonl cannot be written: No space left on device")
+        append(run, rows)
+
+    monkeypatch.setattr(RunFolder, "append_metrics", full_at_first)
+    result = seqlm(*arguments, "-o", "run")
+    assert result.code == 0
+    assert calls == [1, 2, 1]
     assert outcome(workplace / "run") == whole
 
 

@@ -26,15 +26,20 @@ def test_a_run_is_not_overwritten_unless_told(finished):
     with pytest.raises(UsageError, match=f"{run.path} holds a run already; set overwrite"):
         RunFolder.create(run.path)
     assert contents(run.path) == before
-    new = RunFolder.create(run.path, overwrite=True)
-    assert contents(new.path) == {"lock": b""}
-    new.unlock()
+    with RunFolder.create(run.path, overwrite=True) as new:
+        assert contents(run.path) == before
+        new.write_config(run.read_config())
+        new.publish()
+    assert contents(run.path).keys() == {"lock", "config.yaml"}
+    assert [path.name for path in run.path.parent.iterdir()] == [run.path.name]
 
 
 def test_overwriting_leaves_what_is_not_ours(finished):
     run = finished("one", "2026")
     (run / "notes.txt").write_text("mine")
-    RunFolder.create(run.path, overwrite=True).unlock()
+    (run / "steps" / "keep-me").mkdir(parents=True)
+    with RunFolder.create(run.path, overwrite=True) as new:
+        new.publish()
     assert contents(run.path) == {"lock": b"", "notes.txt": b"mine"}
 
 
@@ -47,7 +52,7 @@ def test_a_folder_with_other_things_is_left_alone(name, overwrite, tmp_path):
     assert contents(tmp_path) == {name: b"mine"}
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", ".config.yaml.tmp", "steps"])
+@pytest.mark.parametrize("name", ["tokenizer.json", ".config.yaml.0123abcd.tmp", "steps"])
 def test_a_run_killed_before_its_configuration_is_begun_anew(name, tmp_path):
     run = RunFolder.create(tmp_path / "run")
     run.unlock()
@@ -69,10 +74,9 @@ def test_a_file_is_no_place_for_a_run(tmp_path):
 
 
 def test_new_runs_get_names_that_are_free(finished):
-    assert RunFolder.unused_path("lstm-toy") == Path("checkpoints/lstm-toy")
-    finished("lstm-toy", None)
-    finished("lstm-toy-2", None)
-    assert RunFolder.unused_path("lstm-toy") == Path("checkpoints/lstm-toy-3")
+    for expected in ("lstm-toy", "lstm-toy-2", "lstm-toy-3"):
+        with RunFolder.create(name="lstm-toy") as run:
+            assert run.path == Path("checkpoints") / expected
 
 
 # --------------------------------------------------------------------------------------- one writer
@@ -128,7 +132,7 @@ def test_what_is_no_tokenizer_is_refused_by_name(text, finished):
 def test_metrics_after_a_step_are_forgotten_and_a_broken_end_too(tmp_path):
     run = RunFolder(tmp_path)
     for step in (1, 2, 3):
-        run.append_metrics({"step": step})
+        run.append_metrics([{"step": step}])
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": ')
     run.truncate_metrics(2)

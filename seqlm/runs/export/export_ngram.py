@@ -9,13 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqlm.errors import ModelError, UsageError
+from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.arpa.arpa_writer import arpa_text
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import write_checkpoint
-from seqlm.runs.durable_files import write_pieces
+from seqlm.runs.durable_files import check_writable, write_pieces
 from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder, now
 from seqlm.text.reading import absolute_path, short_name
 from seqlm.text.tokenizer import Tokenizer
@@ -26,10 +28,7 @@ def check_arpa_output(path: Path, source: Path) -> None:
     """Errors: UsageError where no file can be at `path`, or where it is the model that is read."""
     if path.resolve() == source.resolve():
         raise UsageError(f"{path} is the model that is read; name another `output`")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder, not a file")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path}: there is no folder {path.parent}")
+    check_writable(path)
 
 
 def prune_model(
@@ -86,10 +85,6 @@ def write_run(
     model = ngram_model(loaded)
     if output is not None and output.resolve() == loaded.path.resolve():
         raise UsageError(f"{output} is the model that is read; name another `output`")
-    path = output or RunFolder.unused_path(short_name(str(loaded.path)))
-    run = RunFolder.create(path, overwrite)
-    run.write_tokenizer(loaded.tokenizer)
-    write_checkpoint(run, 0, model, best=True)
     config = replace(
         loaded.config,
         seqlm=__version__,
@@ -98,7 +93,25 @@ def write_run(
         command=shlex.join(command),
         finished=now(),
     )
+    with RunFolder.create(output, overwrite, short_name(str(loaded.path))) as run:
+        write_ngram_run(run, config, model, loaded.tokenizer)
+    return run
+
+
+def write_ngram_run(
+    run: RunFolder,
+    config: RunConfig,
+    model: NGramModel,
+    tokenizer: Tokenizer,
+    step: int = 0,
+    memory: Memory = IN_MEMORY,
+) -> None:
+    """All files of a new run. The configuration, without which it is none, comes after the model.
+
+    Errors: SeqlmError where the disk refuses.
+    """
+    run.write_tokenizer(tokenizer)
+    write_checkpoint(run, step, model, best=True, memory=memory)
     run.write_config(config)
     run.write_readme(config)
-    run.unlock()
-    return run
+    run.publish()

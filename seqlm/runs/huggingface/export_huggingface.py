@@ -125,8 +125,8 @@ def write_huggingface(
     check_output(path, overwrite)
     if not isinstance(model, Transformer):
         raise ModelError(
-            "only a model of arch transformer can become one of the transformers library, and this"
-            f" is a {type(model).__name__}"
+            f"this is a model of class {type(model).__name__}: only a transformer can become one of"
+            " the transformers library"
         )
     library_model = library_model_for(model.config)
     tensors = library_tensors(model, library_model)

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from seqlm.errors import SeqlmError, UsageError
-from seqlm.runs.management.run_summary import checkpoints_of
-from seqlm.runs.run_folder import RUN_FILES, STEPS, RunFolder
-
-CHECKPOINT_FILES = (
-    "model.safetensors",
-    "training.safetensors",
-    "training.json",
-    "manifest.json",
-)
+from seqlm.errors import UsageError
+from seqlm.runs.own_files import remove_run_files
+from seqlm.runs.run_folder import RunFolder, as_seqlm_error
 
 
 def remove_run(run: RunFolder) -> list[str]:
     """Removes a run, and returns the names of what is left in its folder, as seqlm did not write
     it. Without such, the folder is removed too.
 
-    The configuration goes last, so that a removal that is interrupted can be repeated. Symbolic
-    links are not followed.
     Errors: UsageError where the folder is a symbolic link, or a process is writing the run;
     SeqlmError where the disk refuses.
     """
@@ -29,27 +18,8 @@ def remove_run(run: RunFolder) -> list[str]:
         raise UsageError(f"{run.path} is a symbolic link; name the run that it leads to")
     run.lock()
     try:
-        if not (run / STEPS).is_symlink():
-            for checkpoint in checkpoints_of(run):
-                remove_files(checkpoint, CHECKPOINT_FILES)
-            remove_files(run / STEPS, ())
-        for log in sorted((run / "tensorboard").glob("events.out.tfevents.*")):
-            log.unlink()
-        remove_files(run / "tensorboard", ())
-        names = [name for name in RUN_FILES if name != "config.yaml"]
-        remove_files(run.path, [*names, "config.yaml", "lock"])
-        return sorted(path.name for path in run.path.iterdir()) if run.path.exists() else []
-    except OSError as error:
-        raise SeqlmError(f"{run.path} cannot be removed: {error.strerror or error}") from None
+        with as_seqlm_error(run.path):
+            remove_run_files(run.path)
+            return sorted(path.name for path in run.path.iterdir()) if run.path.exists() else []
     finally:
         run.unlock()
-
-
-def remove_files(folder: Path, names: tuple[str, ...] | list[str]) -> None:
-    """Removes the files `names` of a folder, and the folder where nothing else is in it."""
-    if folder.is_symlink() or not folder.is_dir():
-        return
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()

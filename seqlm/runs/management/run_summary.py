@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqlm.errors import ModelError
+from seqlm.runs.own_files import checkpoint_folders
 from seqlm.runs.run_config import RunConfig
-from seqlm.runs.run_folder import STEPS, RunFolder
+from seqlm.runs.run_folder import RunFolder
 
 MAX_HEADER = 1 << 26
 """Bytes of the header of a safetensors file; the format allows 100 MB, and ours are far smaller."""
@@ -89,20 +90,13 @@ def count_parameters(run: RunFolder, config: RunConfig) -> int | None:
         return (
             sum(rows) if isinstance(rows, list) and all(isinstance(n, int) for n in rows) else None
         )
-    for folder in checkpoints_of(run):
+    for folder in checkpoint_folders(run.path):
         try:
             header = read_header(folder / "model.safetensors")
             return sum(number_of_elements(tensor["shape"]) for tensor in header.values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return None
-
-
-def checkpoints_of(run: RunFolder) -> Iterator[Path]:
-    """The folders of the checkpoints, the newest first."""
-    steps = run / STEPS
-    names = [path.name for path in steps.iterdir() if path.name.isdigit()] if steps.is_dir() else []
-    yield from (steps / name for name in sorted(names, key=int, reverse=True))
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -151,9 +145,8 @@ def describe(run: RunFolder) -> dict[str, Any]:
     """All that is known of a run: its summary, its configuration, and its checkpoints with their
     sizes. Errors: ModelError where its config.yaml cannot be read."""
     config = run.read_config().to_mapping()
-    checkpoints = {
-        folder.name: sum(size for _, size in files_of(folder)) for folder in checkpoints_of(run)
-    }
+    folders = checkpoint_folders(run.path)
+    checkpoints = {folder.name: sum(size for _, size in files_of(folder)) for folder in folders}
     summary = {
         name: value for name, value in summarize(run)._asdict().items() if name not in config
     }

@@ -22,7 +22,7 @@ from seqlm.evaluation.scoring import validation_loss
 from seqlm.evaluation.unknown_words import warn_of_unknown
 from seqlm.models.base import LanguageNetwork, Network
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer, kind_named
-from seqlm.runs.checkpoint import read_tensors, write_tensors
+from seqlm.runs.checkpoint import read_tensors, replace_tensors
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import (
     Batches,
@@ -103,7 +103,7 @@ class LanguageModelingTask(TrainingTask):
         tensors = {"corpus": torch.from_numpy(self.corpus.ids)}
         if self.valid_corpus is not None:
             tensors["valid"] = torch.from_numpy(self.valid_corpus.ids)
-        write_tensors(run / "corpus.safetensors", tensors)
+        replace_tensors(run / "corpus.safetensors", tensors)
 
     @classmethod
     def load_corpus(

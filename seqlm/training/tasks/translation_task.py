@@ -24,7 +24,7 @@ from seqlm.evaluation.perplexity import tally_text
 from seqlm.evaluation.unknown_words import warn_of_unknown
 from seqlm.models.base import Network, TranslationNetwork
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers, kind_named
-from seqlm.runs.checkpoint import read_tensors, write_tensors
+from seqlm.runs.checkpoint import read_tensors, replace_tensors
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import IGNORE_INDEX
 from seqlm.text.bitext import (
@@ -104,7 +104,7 @@ class TranslationTask(TrainingTask):
             role: torch.frombuffer(bytearray(side.text), dtype=torch.uint8)
             for role, side in self.sides.items()
         }
-        write_tensors(run / "corpus.safetensors", tensors)
+        replace_tensors(run / "corpus.safetensors", tensors)
 
     @classmethod
     def load_corpus(

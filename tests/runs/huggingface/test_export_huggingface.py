@@ -66,6 +66,7 @@ def export(tmp_path: Path) -> Callable[..., Path]:
         write_checkpoint(run, 1, model, best=True)
         settings = model.settings()
         run.write_config(RunConfig(task="lm", arch="transformer", context="window", model=settings))
+        run.publish()
         run.unlock()
         loaded = load_model(locate(run.path))
         export_huggingface.write_huggingface(
