@@ -100,9 +100,12 @@ def indices_of(mask: np.ndarray, device: torch.device) -> Tensor:
 
 def entropy_and_rank(log_p: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """log p (n, V) and that of one token each (n, 1) -> (n,) bits, and (n,) the token's rank."""
-    finite = log_p.clamp(min=torch.finfo(log_p.dtype).min)  # 0 log 0 is 0
-    entropy = -(log_p.exp() * finite).sum(1) / math.log(2)
-    return entropy.clamp(min=0), 1 + (log_p > chosen).sum(1)
+    scratch = torch.empty_like(log_p)  # memory is what takes time here
+    torch.gt(log_p, chosen, out=scratch)  # 1 and 0, which are added up five times as fast as bool
+    rank = 1 + scratch.sum(1).long()
+    torch.clamp(log_p, min=torch.finfo(log_p.dtype).min, out=scratch)  # 0 log 0 is 0
+    entropy = scratch.mul_(log_p.exp()).sum(1) / -math.log(2)
+    return entropy.clamp(min=0), rank
 
 
 class DistributionMeasurer:
