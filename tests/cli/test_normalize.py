@@ -73,6 +73,27 @@ def test_a_table_points_into_the_raw_text(runs, texts) -> None:
             assert lines[raw["sentence_id"] - 1][raw["start"] : raw["end"]] == raw["token"]
 
 
+def test_words_are_those_of_the_raw_text(runs, texts) -> None:
+    words, tokens = (
+        [
+            json.loads(line)
+            for line in done("eval", "-m", runs.raw, texts.raw, flag, "--json").out.splitlines()
+        ]
+        for flag in ("--per-word", "--per-token")
+    )
+    assert [row["word"] for row in words if row["word"] != "</s>"] == RAW.split()
+    bits = [sum(row["surprisal"] for row in rows) for rows in (words, tokens)]
+    assert bits[0] == pytest.approx(bits[1])
+
+
+def test_a_history_is_normalized(runs) -> None:
+    raw, clean = (
+        done("next", "-m", run, history, "-q").out
+        for run, history in zip(runs, ("The CAT said:", "the cat said :"))
+    )
+    assert raw == clean
+
+
 def test_a_prompt_is_normalized_and_shown_as_it_is(runs) -> None:
     raw, clean = (
         seqlm("sample", "-m", run, "--prompt", prompt, "--seed", "1", "-n", "3").out
