@@ -78,7 +78,8 @@ def measure(log_p: Tensor, ids: np.ndarray, in_ends: Tensor, questions: Question
     if len(asked):
         of_ends = log_p[asked][:, in_ends].logsumexp(1)
         unknown = log_p[asked, UNK].masked_fill(targets[asked, 0] != UNK, -math.inf)
-        log_ends[asked] = torch.logaddexp(of_ends, unknown).clamp(max=0)
+        log_b = torch.logaddexp(of_ends, unknown).clamp(max=0)
+        log_ends[asked] = torch.maximum(log_b, chosen[asked, 0])  # rounding aside, B >= p(token)
     entropy = torch.full((count,), math.nan, dtype=log_p.dtype, device=device)
     rank = torch.zeros(count, dtype=torch.int64, device=device)
     asked = indices_of(questions.entropy, device)
