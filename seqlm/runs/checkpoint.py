@@ -32,10 +32,12 @@ from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.base import SequenceModel
 from seqlm.runs.durable_files import draft_name, exchange, replacing, sync_folder, write_text
 from seqlm.runs.own_files import (
+    CHECKPOINT_FILES,
     STEPS,
     checkpoint_folders,
     remove_checkpoint,
     remove_draft_checkpoints,
+    remove_folder,
 )
 from seqlm.runs.run_folder import RunFolder
 
@@ -80,7 +82,7 @@ def write_checkpoint(
             update_pointers(run, name, best)
             return
         steps.mkdir(exist_ok=True)
-        remove_draft_checkpoints(run.path)
+        remove_draft_checkpoints(run.path)  # they may be large
         draft.mkdir()
         write_tensors(draft / "model.safetensors", model.state_dict(), memory)
         if training is not None:
@@ -95,14 +97,14 @@ def write_checkpoint(
         sync_folder(draft)
         if folder.exists():
             exchange(draft, folder)
-            remove_checkpoint(draft)  # which is the old one now
+            remove_folder(draft, CHECKPOINT_FILES)  # which is the old one now
         else:
             draft.rename(folder)
         sync_folder(steps)
         update_pointers(run, name, best)
     except (OSError, SafetensorError) as error:
         with suppress(OSError):
-            remove_checkpoint(draft)
+            remove_folder(draft, CHECKPOINT_FILES)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise SeqlmError(f"{run.final_path}: step {step} could not be saved: {reason}") from None
 
@@ -126,6 +128,7 @@ def update_pointers(run: RunFolder, name: str, best: bool) -> None:
     for folder in checkpoint_folders(run.path):
         if folder.name not in named:
             remove_checkpoint(folder)
+    remove_draft_checkpoints(run.path)
 
 
 def replace_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from seqlm.runs.durable_files import DRAFT, remove_dead_draft
+from seqlm.runs.durable_files import DRAFT, draft_name, remove_dead_draft
 
 STEPS = "steps"
 """The folder of a run that holds its checkpoints."""
@@ -44,7 +44,8 @@ def checkpoint_folders(run: Path) -> list[Path]:
     steps = run / STEPS
     if steps.is_symlink() or not steps.is_dir():
         return []
-    folders = [path for path in steps.iterdir() if path.name.isdigit() and path.name.isascii()]
+    names = [path.name for path in steps.iterdir() if path.name.isascii()]
+    folders = [steps / name for name in names if name.isdigit() and name == f"{int(name):08d}"]
     return sorted(folders, key=lambda folder: int(folder.name), reverse=True)
 
 
@@ -74,7 +75,15 @@ def remove_run_files(run: Path, keep: Iterable[str] = ()) -> None:
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Removes the files of a checkpoint, and its folder where nothing else is in it."""
+    """Removes the files of a checkpoint, and its folder where nothing else is in it.
+
+    A folder without a manifest is no checkpoint.
+    """
+    if folder.is_symlink() or not (folder / "manifest.json").is_file():
+        return
+    if all(file.name in CHECKPOINT_FILES for file in folder.iterdir()):
+        # So that what a kill leaves is known for what it is.
+        folder = folder.rename(folder.with_name(draft_name(folder.name)))
     remove_folder(folder, CHECKPOINT_FILES)
 
 

@@ -66,17 +66,22 @@ class RunFolder:
         if path is None:
             return cls.create_unnamed(name)
         cls.check_free(path, overwrite)
-        remove_what_is_left(path)
-        if cls(path).exists():
-            return cls.replacement(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SeqlmError(f"{path} cannot be made: {error.strerror}") from None
         run = cls(path)
         run.lock()
-        with as_seqlm_error(path):
-            remove_run_files(path, keep=[LOCK])  # of a run that was killed before it was one
+        try:
+            cls.check_free(path, overwrite)  # of a run that was made before the lock was taken
+            remove_what_is_left(path)
+            if run.exists():
+                return cls.replacement(run)
+            with as_seqlm_error(path):
+                remove_run_files(path, keep=[LOCK])  # of a run that was killed before it was one
+        except BaseException:
+            run.unlock()
+            raise
         return run
 
     @classmethod
@@ -103,20 +108,14 @@ class RunFolder:
         self.unlock()
 
     @classmethod
-    def replacement(cls, path: Path) -> Self:
-        """A new run beside the run at `path`, both of them locked."""
-        replaced = RunFolder(path.resolve())
-        replaced.lock()
-        try:
-            with as_seqlm_error(path):
-                draft = replaced.path.with_name(draft_name(replaced.path.name))
-                draft.mkdir()
-            run = cls(draft)
-            run.lock()
-        except SeqlmError:
-            replaced.unlock()
-            raise
-        replaced.path = path
+    def replacement(cls, replaced: RunFolder) -> Self:
+        """A new, locked run beside the one that it is to replace, which is locked."""
+        path = replaced.path.resolve()
+        with as_seqlm_error(replaced.path):
+            draft = path.with_name(draft_name(path.name))
+            draft.mkdir()
+        run = cls(draft)
+        run.lock()
         run._replaced = replaced
         return run
 
@@ -189,8 +188,11 @@ class RunFolder:
                 if os.path.samestat(os.fstat(handle), (self / LOCK).stat()):
                     self._lock = handle
                     return
-            except OSError:
+            except (BlockingIOError, FileNotFoundError):
                 pass
+            except OSError as error:  # a disk without locks
+                os.close(handle)
+                raise SeqlmError(f"{self / LOCK} cannot be locked: {error.strerror}") from None
             os.close(handle)
         raise UsageError(f"{self.path} is being written by another run")
 

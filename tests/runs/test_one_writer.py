@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,39 @@ def test_a_lock_of_a_folder_that_was_replaced_is_no_lock(tmp_path: Path) -> None
         RunFolder(path).lock()
     old.unlock()
     new.unlock()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_run_that_is_made_before_the_lock_is_taken_is_kept(
+    overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lock = tmp_path / "run", RunFolder.lock
+
+    def late(run: RunFolder) -> None:
+        monkeypatch.setattr(RunFolder, "lock", lock)
+        with RunFolder.create(path) as other:  # of another process, from its begin to its end
+            write_text(other / "config.yaml", "other")
+            write_text(other / "latest", "1")
+        lock(run)
+
+    monkeypatch.setattr(RunFolder, "lock", late)
+    if overwrite:
+        RunFolder.create(path, overwrite=True).unlock()
+    else:
+        with pytest.raises(UsageError, match="holds a run already"):
+            RunFolder.create(path)
+    assert (path / "config.yaml").read_text() == "other"
+
+
+def test_a_disk_without_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seqlm.runs import run_folder
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(run_folder.fcntl, "flock", refuse)
+    with pytest.raises(SeqlmError, match="cannot be locked: No locks available"):
+        RunFolder.create(tmp_path / "run")
 
 
 # ------------------------------------------------------------------------------------- overwriting
@@ -179,16 +213,18 @@ def test_only_checkpoints_are_removed_from_steps(trained: Path, seqlm: Command) 
     (trained / "steps" / "keep-me").mkdir()
     (trained / "steps" / "keep-me" / "weights").write_text("mine")
     (trained / "steps" / "00000001").mkdir()
-    (trained / "steps" / "00000001" / "notes").write_text("mine")
+    (trained / "steps" / "00000001" / "model.safetensors").write_text("mine")
+    shutil.copytree(trained / "steps" / "00000004", trained / "steps" / "4")
     outside = trained.parent / "outside"
     outside.mkdir()
     (outside / "manifest.json").write_text("mine")
     (trained / "steps" / "00000002").symlink_to(outside)
     assert seqlm("train", "--resume", "run", "--steps", 8).code == 0
     left = names(trained / "steps")
-    assert {"keep-me", "00000001", "00000002"} < left
+    assert {"keep-me", "00000001", "00000002", "4"} < left
+    assert (trained / "steps" / "4" / "manifest.json").exists()
     assert (trained / "steps" / "keep-me" / "weights").read_text() == "mine"
-    assert (trained / "steps" / "00000001" / "notes").read_text() == "mine"
+    assert (trained / "steps" / "00000001" / "model.safetensors").read_text() == "mine"
     assert (outside / "manifest.json").read_text() == "mine"
 
 
