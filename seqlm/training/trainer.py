@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -193,8 +194,8 @@ class Trainer:
         pending: list[StepReport] = []  # of the steps since the last call of collect_figures
         progress, last_trim, is_saved = self.progress, self.progress.seconds, False
         check_interval = 1 if self.network.device.type == "cpu" else LOSS_CHECK_INTERVAL
-        try:
-            while not progress.done:
+        with suppress(GivenUp):
+            while not progress.done and not self.interruption.is_requested:
                 if not progress.awaits_validation:
                     pending.append(self.step())
                     is_saved = False
@@ -215,10 +216,6 @@ class Trainer:
                     watcher.on_validation(self, figures, is_best)
                     save(self, is_best)
                     is_saved = True
-                if self.interruption.is_requested:
-                    break
-        except GivenUp:
-            pass
         if not progress.done and not is_saved:
             if pending:
                 self.collect_figures(pending)
