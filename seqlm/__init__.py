@@ -4,7 +4,7 @@
 translates. `import seqlm` imports no torch: what needs it imports it.
 """
 
-from seqlm.api import count, load, mix, resume, train
+from seqlm.api import count, export, load, mix, resume, train
 from seqlm.errors import DataError, ModelError, SeqlmError, UsageError
 from seqlm.model import Evaluation, Model
 from seqlm.threads import let_threads_sleep
@@ -21,6 +21,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "count",
+    "export",
     "load",
     "mix",
     "resume",

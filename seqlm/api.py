@@ -1,4 +1,4 @@
-"""What `import seqlm` offers: count, train, load, mix, and the model that these return.
+"""What `import seqlm` offers: count, train, load, mix, the model that these return, and export.
 
     import seqlm
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from seqlm.progress import Progress
 
-__all__ = ["count", "load", "mix", "resume", "train"]
+__all__ = ["count", "export", "load", "mix", "resume", "train"]
 
 Callback = Callable[[Mapping[str, Any]], None]
 """Called after each validation with what `metrics.jsonl` records: step, epoch, train_loss,
@@ -180,6 +180,68 @@ def resume(
         locate(os.fspath(name)), settings, device=set_up(device), watcher=make_watcher(callback)
     )
     return load(run.path, device=device)
+
+
+def export(
+    models: Model | Sequence[Model],
+    output: StrPath,
+    to: str = "arpa",
+    *,
+    weights: Sequence[float] | None = None,
+    tune: StrPath | None = None,
+    prune: float | None = None,
+    prune_to: int | None = None,
+    overwrite: bool = False,
+    **settings: Any,
+) -> Path:
+    """Writes a model in another form, and returns the path: an ARPA file (`arpa`), a run (`run`), a
+    Hugging Face folder (`hf`), a list of its words (`words`) or a lexicon (`lexicon`).
+
+    Several n-gram models, whose vocabularies may differ, become one by static interpolation. Their
+    `weights` are equal by default, those of a model that `mix` has made, or with `tune` those under
+    which this held-out text is most probable. `prune` and `prune_to` make an n-gram model smaller.
+    `settings` are those of a lexicon, `word_end` and `letters`.
+    Errors: ModelError where the form cannot express the model; UsageError; DataError.
+    """
+    from seqlm.runs.export import export_ngram as ngram
+    from seqlm.runs.export import word_list
+    from seqlm.runs.export.export_settings import LexiconSettings, check_export
+    from seqlm.settings import make_settings
+
+    chosen = [models] if isinstance(models, Model) else list(models)
+    loaded, path = [each for model in chosen for each in model.loaded], Path(output)
+    asked = {"mix": weights, "tune": tune, "prune": prune, "prune_to": prune_to, **settings}
+    check_export(to, len(loaded), [name for name, value in asked.items() if value is not None])
+    sources = [each.path for each in loaded]
+    if to in ("words", "lexicon"):
+        lexicon = make_settings(LexiconSettings, settings)
+        ngram.check_file_output(path, sources)
+        words = word_list.words_of((each.path, each.tokenizer) for each in loaded)
+        is_list = to == "words"
+        lines = word_list.word_lines(words) if is_list else word_list.lexicon_lines(words, lexicon)
+        ngram.write_lines(lines, path)
+        return path
+    if to == "hf":
+        from seqlm.runs.huggingface.export_huggingface import check_output, write_huggingface
+
+        check_output(path, overwrite)
+        write_huggingface(loaded[0].model, loaded[0].tokenizer, path, overwrite)
+        return path
+    from seqlm.evaluation.mixtures.static_mixing import mix_statically
+
+    if to == "run":
+        ngram.check_run_output(path, sources, overwrite)
+    else:
+        ngram.check_file_output(path, sources)
+    if weights is None and tune is None and len(chosen) == 1 and len(loaded) > 1:
+        weights = chosen[0].weights
+    made, _ = mix_statically(loaded, weights, None if tune is None else os.fspath(tune))
+    made = ngram.prune_exported(made, prune, prune_to)
+    if to == "run":
+        ngram.write_run(made, path, ["seqlm.export"], overwrite)
+    else:
+        ngram.write_arpa(made.model, made.tokenizer, path)
+    return path
 
 
 def set_up(device: str | None) -> torch.device:

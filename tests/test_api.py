@@ -21,7 +21,7 @@ from tests.conftest import REPOSITORY, Toy
 
 NAMES = [
     "DataError", "Evaluation", "Model", "ModelError", "SeqlmError", "UsageError",
-    "__version__", "count", "load", "mix", "resume", "train",
+    "__version__", "count", "export", "load", "mix", "resume", "train",
 ]  # fmt: skip
 
 

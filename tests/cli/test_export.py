@@ -121,7 +121,7 @@ def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
     assert "is a network (lstm), and only an n-gram model can become" in result.error
     result = seqlm("export", "-m", models("lstm-word"), "--to", "hf", "-o", "no")
     assert (result.code, result.out) == (4, "")
-    assert result.error.startswith("only a model of arch transformer")
+    assert result.error.endswith("only a transformer can become one of the transformers library")
     result = seqlm("export", "-m", models("ngram-char"), "--to", "arpa", "-o", "no.arpa")
     assert (result.code, result.out) == (4, "")
     assert result.error.endswith("this model has char tokens: count with tokenizer word")
@@ -140,7 +140,7 @@ def test_what_has_no_arpa_form_is_refused(models, toy, seqlm):
 
 def test_flags_that_mean_nothing(ngram, seqlm, workplace):
     for flags, message in {
-        ("--to", "onnx"): "--to 'onnx'; there are arpa, run, hf",
+        ("--to", "onnx"): "--to is 'onnx'; there are arpa, run, hf, words, lexicon",
         ("--to", "run", "-o", "-"): "a run is a folder: -o names one",
         ("--to", "hf"): "--to hf writes a folder: -o names it",
         ("--to", "hf", "-o", "-"): "--to hf writes a folder: -o names it",

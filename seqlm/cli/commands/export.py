@@ -1,26 +1,36 @@
-"""`seqlm export`: a model in another form, as an ARPA file, a run or a Hugging Face folder."""
+"""`seqlm export`: models in another form: ARPA file, run, Hugging Face folder, or list of words."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
 from seqlm.cli.options.help_page import Example
+from seqlm.cli.options.mixture_options import MixtureOptions, model_option, request_mixture
+from seqlm.cli.options.option_groups import make_group, parameters_of
 from seqlm.cli.options.setting_options import parameter_of, with_parameters
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.errors import UsageError
+from seqlm.runs.export.export_settings import (
+    FORMATS,
+    OF_NGRAMS,
+    LexiconSettings,
+    WeightSettings,
+    check_export,
+)
 from seqlm.settings import settings_of
 
-if TYPE_CHECKING:
-    from seqlm.runs.locate import ModelPath
+COUNTING = settings_of(CountingSettings)
+PARAMETERS = [
+    *parameters_of(WeightSettings),
+    *(parameter_of(COUNTING[name]) for name in ("prune", "prune_to")),
+    *parameters_of(LexiconSettings),
+]
 
-
-FORMATS = ("arpa", "run", "hf")
-PRUNING = [parameter_of(settings_of(CountingSettings)[name]) for name in ("prune", "prune_to")]
 EXAMPLES = [
     Example(
         "Write a model as an ARPA file", "seqlm export -m trigram --to arpa -o trigram.arpa.gz"
@@ -30,8 +40,17 @@ EXAMPLES = [
         "seqlm export -m trigram --to arpa --prune 1e-6 -o small.arpa",
     ),
     Example(
+        "Write one ARPA file of two models, with weights that are tuned on held-out text",
+        "seqlm export -m trigram -m small.arpa --tune corpora/prose.valid.txt --to arpa"
+        " -o both.arpa",
+    ),
+    Example(
         "Turn an ARPA file into a run, which opens faster",
         "seqlm export -m small.arpa --to run -o small",
+    ),
+    Example(
+        "Spell the words of a model for the decoder of an acoustic model",
+        "seqlm export -m trigram --to lexicon -o lexicon.txt",
     ),
     Example(
         "Write a Transformer for the package transformers of Hugging Face",
@@ -41,7 +60,7 @@ EXAMPLES = [
 
 
 def make_command() -> Callable[..., Any]:
-    return with_parameters(PRUNING)(export)
+    return with_parameters(PARAMETERS)(export)
 
 
 def export(
@@ -50,20 +69,26 @@ def export(
         str,
         flag(
             "--to",
-            help="Form to write: an ARPA file (arpa), a run folder (run), or a folder for the"
-            " package transformers of Hugging Face (hf).",
+            help="Form to write: an ARPA file (arpa), a run folder (run), a folder for the"
+            " package transformers of Hugging Face (hf), the words alone, one on each line (words),"
+            " or with their spellings (lexicon).",
             metavar="|".join(FORMATS),
             autocompletion=lambda: list(FORMATS),
             rich_help_panel="Output",
         ),
     ],
-    model: Annotated[str | None, console.MODEL] = None,
+    model: Annotated[
+        list[str] | None,
+        model_option(
+            "a run, a checkpoint of it, or an ARPA file. Several n-gram models become one."
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         flag(
             "-o",
             "--output",
-            help="ARPA file (.gz compresses it; - is standard output) or folder to write."
+            help="File (.gz compresses it; - is standard output) or folder to write."
             " [default: standard output; for a run, a new one in ./checkpoints]",
             metavar="FILE|FOLDER",
             rich_help_panel="Output",
@@ -73,35 +98,39 @@ def export(
     num_threads: Annotated[int | None, console.THREADS] = None,
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
-    **pruning: Any,
+    **values: Any,
 ) -> None:
     """Write a model in another form, and print the name of the file or folder.
 
-    An n-gram model is written as an ARPA file or as a run, pruned or whole. A Transformer that has
-    the shape of GPT-2 or Llama is written as a folder with config.json, model.safetensors and
-    tokenizer.json.
+    An n-gram model is written as an ARPA file or as a run, pruned or whole. Several are written as
+    one, which has the n-grams and the words of all, each n-gram with its probability in their
+    mixture. A Transformer that has the shape of GPT-2 or Llama is written as a folder with
+    config.json, model.safetensors and tokenizer.json. The words of any model of words are written
+    as decoders of speech read them.
     """
-    prune, prune_to = pruning["prune"], pruning["prune_to"]
-    console.check_choice("to", to, FORMATS)
     path = None if output in (None, "-") else Path(str(output))
+    check_export(to, len(model or [""]), [name for name, x in values.items() if x is not None])
     if to == "run" and output == "-":
         raise UsageError("a run is a folder: -o names one")
     if to == "hf" and path is None:
-        raise UsageError("--to hf writes a folder: -o names it")
-    if to == "hf" and (prune or prune_to):
-        raise UsageError("--prune is for n-gram models, which are exported to arpa or run")
-    source = console.locate_model(model)
-    console.set_up_torch("cpu", num_threads)
+        raise UsageError("`to=hf` writes a folder: -o names it")
     if to == "hf":
         assert path is not None
-        export_huggingface(source, path, overwrite)
+        export_huggingface(model, path, overwrite, num_threads)
+    elif to in OF_NGRAMS:
+        export_ngram(model, to, path, values, overwrite, num_threads)
     else:
-        export_ngram(source, to, path, prune, prune_to, overwrite)
+        export_words(model, to, path, make_group(LexiconSettings, values))
     if path is not None and to != "run":
         print(path)
 
 
-def export_huggingface(source: ModelPath, path: Path, overwrite: bool) -> None:
+def export_huggingface(
+    models: Sequence[str] | None, path: Path, overwrite: bool, num_threads: int | None
+) -> None:
+    source = console.locate_model(models[0] if models else None)
+    console.set_up_torch("cpu", num_threads)
+
     from seqlm.runs.huggingface.export_huggingface import check_output, write_huggingface
     from seqlm.runs.load_model import load_model
 
@@ -111,34 +140,52 @@ def export_huggingface(source: ModelPath, path: Path, overwrite: bool) -> None:
 
 
 def export_ngram(
-    source: ModelPath,
+    models: Sequence[str] | None,
     to: str,
     path: Path | None,
-    threshold: float | None,
-    ngrams: int | None,
+    values: Mapping[str, Any],
     overwrite: bool,
+    num_threads: int | None,
 ) -> None:
     """Writes an ARPA file, to stdout where `path` is None, or a run, whose folder it prints."""
-    from seqlm.models.ngram.arpa.arpa_writer import arpa_text
-    from seqlm.runs.export.export_ngram import (
-        check_arpa_output,
-        ngram_model,
-        prune_model,
-        write_arpa,
-        write_run,
-    )
-    from seqlm.runs.load_model import load_model
-    from seqlm.runs.run_folder import RunFolder
+    request = request_mixture(list(models or []), MixtureOptions(mix=values["mix"]))
+    console.set_up_torch("cpu", num_threads)
 
+    from seqlm.evaluation.mixtures.static_mixing import mix_statically
+    from seqlm.runs.export import export_ngram as ngram
+    from seqlm.runs.load_model import load_model
+
+    sources = [source.path for source in request.models]
     if path is not None and to == "run":
-        RunFolder.check_free(path, overwrite)
+        ngram.check_run_output(path, sources, overwrite)
     elif path is not None:
-        check_arpa_output(path, source.path)
+        ngram.check_file_output(path, sources)
     progress = console.Stages()
-    loaded = prune_model(load_model(source, progress=progress), threshold, ngrams, progress)
+    loaded = [load_model(source, progress=progress) for source in request.models]
+    made, weights = mix_statically(loaded, request.weights, values["tune"], progress)
+    if len(sources) > 1 and request.weights is None:
+        found = f"tuned on {values['tune']}" if values["tune"] else "equal weights"
+        console.say(f"{found}: --mix {','.join(f'{weight:.6g}' for weight in weights)}")
+    del loaded
+    made = ngram.prune_exported(made, values["prune"], values["prune_to"], progress)
     if to == "run":
-        print(write_run(loaded, path, ["seqlm", *sys.argv[1:]], overwrite).path)
-    elif path is None:
-        sys.stdout.buffer.writelines(arpa_text(ngram_model(loaded), loaded.tokenizer, progress))
+        print(ngram.write_run(made, path, ["seqlm", *sys.argv[1:]], overwrite).path)
     else:
-        write_arpa(ngram_model(loaded), loaded.tokenizer, path, progress)
+        ngram.write_arpa(made.model, made.tokenizer, path, progress)
+
+
+def export_words(
+    models: Sequence[str] | None, to: str, path: Path | None, settings: LexiconSettings
+) -> None:
+    """Writes a list of words or a lexicon, to stdout where `path` is None."""
+    names: Sequence[str | None] = models or [None]
+    located = [console.locate_model(name) for name in names]
+
+    from seqlm.runs.export.export_ngram import check_file_output, write_lines
+    from seqlm.runs.export.word_list import lexicon_lines, tokenizer_of, word_lines, words_of
+
+    if path is not None:
+        check_file_output(path, [model.path for model in located])
+    words = words_of((model.path, tokenizer_of(model)) for model in located)
+    lines = word_lines(words) if to == "words" else lexicon_lines(words, settings)
+    write_lines(lines, path)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from seqlm.errors import ModelError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
@@ -24,27 +26,22 @@ from seqlm.text.tokenizer import Tokenizer
 from seqlm.version import __version__
 
 
-def check_arpa_output(path: Path, source: Path) -> None:
-    """Errors: UsageError where no file can be at `path`, or where it is the model that is read."""
-    if path.resolve() == source.resolve():
-        raise UsageError(f"{path} is the model that is read; name another `output`")
-    check_writable(path)
+class Exported(NamedTuple):
+    """An n-gram model on its way out."""
+
+    model: NGramModel
+    tokenizer: Tokenizer
+    config: RunConfig
+    """Of the run that it would be; `exported` says what it comes from."""
+    name: str
+    """What a new run is called."""
 
 
-def prune_model(
-    loaded: LoadedModel,
-    threshold: float | None = None,
-    ngrams: int | None = None,
-    progress: Progress = silent,
-) -> LoadedModel:
-    """The n-gram model pruned by `threshold`, and then to so many `ngrams`; None leaves all.
-
-    Errors: those of pruning; ModelError where it is a network, UsageError where it gives scores.
-    """
-    if (threshold or ngrams) and not ngram_model(loaded).normalized:
-        raise UsageError(f"{loaded.path} gives scores, and `prune` weighs probabilities")
-    model = prune(ngram_model(loaded), threshold, ngrams, progress)
-    return loaded._replace(model=model)
+def exported(loaded: LoadedModel) -> Exported:
+    """A model as it is. Errors: ModelError where it is a network."""
+    source = str(loaded.path)
+    config = replace(loaded.config, exported=absolute_path(source))
+    return Exported(ngram_model(loaded), loaded.tokenizer, config, short_name(source))
 
 
 def ngram_model(loaded: LoadedModel) -> NGramModel:
@@ -57,44 +54,88 @@ def ngram_model(loaded: LoadedModel) -> NGramModel:
     return loaded.model
 
 
+def prune_exported(
+    made: Exported,
+    threshold: float | None = None,
+    ngrams: int | None = None,
+    progress: Progress = silent,
+) -> Exported:
+    """The model pruned by `threshold`, and then to so many `ngrams`; None leaves all.
+
+    Errors: those of pruning; UsageError where the model gives scores.
+    """
+    if (threshold or ngrams) and not made.model.normalized:
+        raise UsageError(f"{made.name} gives scores, and `prune` weighs probabilities")
+    return made._replace(model=prune(made.model, threshold, ngrams, progress))
+
+
+# ----------------------------------------------------------------------------------------- places
+
+
+def check_run_output(path: Path, sources: Sequence[Path], overwrite: bool = False) -> None:
+    """Errors: UsageError where no run can be at `path`, or where it is a model that is read."""
+    RunFolder.check_free(path, overwrite)
+    check_not_read(path, sources)
+
+
+def check_file_output(path: Path, sources: Sequence[Path]) -> None:
+    """Errors: UsageError where no file can be at `path`, or where it is a model that is read."""
+    check_not_read(path, sources)
+    check_writable(path)
+
+
+def check_not_read(path: Path, sources: Sequence[Path]) -> None:
+    """Errors: UsageError where `path` is one of the models that are read."""
+    if path.resolve() in [source.resolve() for source in sources]:
+        raise UsageError(f"{path} is the model that is read; name another `output`")
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
 def write_arpa(
-    model: NGramModel, tokenizer: Tokenizer, path: Path, progress: Progress = silent
+    model: NGramModel, tokenizer: Tokenizer, path: Path | None, progress: Progress = silent
 ) -> None:
-    """An ARPA file, compressed where its name ends in .gz, written whole or not at all.
+    """An ARPA file, compressed where its name ends in .gz, written whole or not at all; None is
+    standard output.
 
     A warning says where its text must be normalized first, as ARPA does not say it.
     Errors: ModelError where ARPA cannot express the model; SeqlmError where the disk refuses.
     """
     if tokenizer.normalizer:
         warnings.warn(
-            f"an ARPA file does not say how text is normalized: before a model from {path} reads"
-            f" text, normalize it ({tokenizer.normalizer})",
+            "an ARPA file does not say how text is normalized: before a model from"
+            f" {path or 'this one'} reads text, normalize it ({tokenizer.normalizer})",
             stacklevel=2,
         )
-    write_pieces(path, arpa_text(model, tokenizer, progress))
+    write_lines(arpa_text(model, tokenizer, progress), path)
+
+
+def write_lines(pieces: Iterable[bytes], path: Path | None) -> None:
+    """A file of `pieces`, as `write_arpa`; None is standard output."""
+    if path is None:
+        sys.stdout.buffer.writelines(pieces)
+        sys.stdout.buffer.flush()
+    else:
+        write_pieces(path, pieces)
 
 
 def write_run(
-    loaded: LoadedModel, output: Path | None, command: Sequence[str], overwrite: bool = False
+    made: Exported, output: Path | None, command: Sequence[str], overwrite: bool = False
 ) -> RunFolder:
-    """A finished run at `output`, or a new one in ./checkpoints that is named like the source.
+    """A finished run at `output`, or a new one in ./checkpoints.
 
-    Errors: those of `RunFolder.create`; UsageError where `output` is the source; SeqlmError where
-    the disk refuses.
+    Errors: those of `RunFolder.create`; SeqlmError where the disk refuses.
     """
-    model = ngram_model(loaded)
-    if output is not None and output.resolve() == loaded.path.resolve():
-        raise UsageError(f"{output} is the model that is read; name another `output`")
     config = replace(
-        loaded.config,
+        made.config,
         seqlm=__version__,
-        model=model.settings(),
-        exported=absolute_path(str(loaded.path)),
+        model=made.model.settings(),
         command=shlex.join(command),
         finished=now(),
     )
-    with RunFolder.create(output, overwrite, short_name(str(loaded.path))) as run:
-        write_ngram_run(run, config, model, loaded.tokenizer)
+    with RunFolder.create(output, overwrite, made.name) as run:
+        write_ngram_run(run, config, made.model, made.tokenizer)
     return run
 
 
