@@ -23,7 +23,8 @@ from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, SeqlmError, UsageError
 from seqlm.models.ngram import table
-from seqlm.text import corpus, reading
+from seqlm.text import reading
+from seqlm.text import vocabulary as vocabulary_module
 from seqlm.text.reading import read_blocks
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED, UNK, order_types
@@ -163,7 +164,7 @@ def test_blocks_as_short_as_lines_change_nothing(
     short = (
         (array_passes, "BLOCK"),
         (table, "BLOCK"),
-        (corpus, "CHUNK_SIZE"),
+        (vocabulary_module, "CHUNK_SIZE"),
         (count_lines, "PIECE"),
         (reading, "BLOCK_SIZE"),
     )
