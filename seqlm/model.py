@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from seqlm.counting.history_counts import HistoryCounts
     from seqlm.decoding.next_token import NextTokens
-    from seqlm.decoding.text_generation import Continuation
+    from seqlm.decoding.text_generation import Continuation, Sample
     from seqlm.decoding.translation.translation_search import TranslatedLine
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.evaluation.surprisal import TokenSurprisal
@@ -257,15 +257,23 @@ class Model:
         """`n` samples that go on from `prompt`.
 
         `settings` are those of `seqlm sample`: `temperature`, `top_k`, `top_p`, `min_p`, `seed`,
-        `max_tokens`, … Equal seeds give equal samples. Errors: UsageError, DataError.
+        `max_tokens`, … Equal seeds give equal samples; without a seed they are new each time.
+        Errors: UsageError, DataError.
         """
+        return [each.text for each in self.samples(n, prompt, **settings)]
+
+    def samples(self, n: int = 1, prompt: str = "", **settings: Any) -> list[Sample]:
+        """As `sample`, each with its `text` and its `log_prob`: natural, of what follows the
+        prompt, whatever distribution it was drawn from."""
         from seqlm.decoding.decoding_settings import GenerationSettings
-        from seqlm.decoding.text_generation import sample_texts
+        from seqlm.decoding.text_generation import samples
         from seqlm.settings import make_settings
 
         chosen = make_settings(GenerationSettings, {"num_samples": n, **settings})
-        texts = sample_texts(self.decoder, self.tokenizer, [prompt], chosen)
-        return [text.removesuffix("\n") for text in texts]
+        return [
+            each._replace(text=each.text.removesuffix("\n"))
+            for each in samples(self.decoder, self.tokenizer, [prompt], chosen)
+        ]
 
     def search(
         self, prompt: str = "", beam: int = 5, nbest: int = 1, **settings: Any
@@ -280,7 +288,8 @@ class Model:
         from seqlm.settings import make_settings
 
         chosen = make_settings(GenerationSettings, {"beam": beam, "nbest": nbest, **settings})
-        (continuations,) = search_continuations(self.decoder, self.tokenizer, [prompt], chosen)
+        decoder, tokenizer = self.decoder, self.tokenizer
+        ((_, continuations),) = search_continuations(decoder, tokenizer, [prompt], chosen)
         return [
             continuation._replace(text=continuation.text.removesuffix("\n"))
             for continuation in continuations

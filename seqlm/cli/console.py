@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -17,8 +18,10 @@ from seqlm.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+    from seqlm.decoding.decoding_settings import GenerationSettings, TranslationSettings
     from seqlm.runs.locate import ModelPath
 
+T = TypeVar("T", "GenerationSettings", "TranslationSettings")
 quiet = False
 debug = False
 
@@ -194,6 +197,18 @@ def check_choice(name: str, value: str | None, choices: Sequence[str]) -> None:
 
     if value is not None and value not in choices:
         raise UsageError(f"--{name} {value!r}{did_you_mean(value, choices)}")
+
+
+def with_seed(settings: T, draws: bool) -> T:
+    """Settings with a seed, where something `draws`: a new one, which is printed, where none is
+    set."""
+    if not draws or settings.seed is not None:
+        return settings
+    from seqlm.decoding.sampling_noise import fresh_seed
+
+    seed = fresh_seed()
+    say(f"seed: {seed} (--seed {seed} draws the same again)")
+    return replace(settings, seed=seed)
 
 
 def locate_model(name: str | None, task: str | None = None) -> ModelPath:

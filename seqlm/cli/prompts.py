@@ -18,13 +18,13 @@ def read_prompts(text: str | None, tokenizer: Tokenizer, what: str) -> Iterator[
     `what` is the name of a prompt. A prompt with tokens that the model does not know is warned of.
     Errors: DataError on a line that is too long.
     """
-    from seqlm.decoding.prompt import LONGEST_PROMPT, unknown_tokens
-    from seqlm.text.reading import read_lines
+    from seqlm.decoding.prompt import unknown_tokens
+    from seqlm.text.reading import LONGEST_LINE, read_lines
 
     reads_stdin = text is None or text == "-"
     if reads_stdin and sys.stdin.isatty():
         console.say(f"type one {what} per line; Ctrl-D ends")
-    lines = read_lines(["-"], "replace", LONGEST_PROMPT) if reads_stdin else [text or ""]
+    lines = read_lines(["-"], "replace", LONGEST_LINE) if reads_stdin else [text or ""]
     for number, line in enumerate(lines, 1):
         if unknown := unknown_tokens(tokenizer, line):
             shown = ", ".join(map(repr, unknown[:5])) + (" …" if len(unknown) > 5 else "")

@@ -68,7 +68,10 @@ def top_p_setting() -> Any:
 
 
 def seed_setting() -> Any:
-    return setting(1, "Seed of the samples: equal seeds give equal samples.", section="Sampling")
+    return setting(
+        None, "Seed of the samples: equal seeds give equal samples.",
+        none_text="a new one, which is printed", section="Sampling",
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------- the classes
@@ -82,6 +85,7 @@ class GenerationSettings:
     max_tokens: int = setting(
         200, "Maximum number of tokens to generate for a text.", low=1, section="Output"
     )
+    unk: bool = setting(True, "Allow <unk> in what is generated.", section="Output")
     stop: Literal["eos", "none"] = setting(
         "eos", "Where a sample stops: at the end of its line (eos), or only at the maximum number"
         " of tokens (none).", section="Sampling",
@@ -93,7 +97,7 @@ class GenerationSettings:
         None, "Keep tokens at least P times as likely as the likeliest.",
         low=0, high=1, metavar="P", section="Sampling",
     )  # fmt: skip
-    seed: int = seed_setting()
+    seed: int | None = seed_setting()
     beam: int | None = beam_setting(
         None, "Width of a beam that searches the likeliest text, instead of sampling."
     )
@@ -150,7 +154,7 @@ class TranslationSettings:
     temperature: float = temperature_setting()
     top_k: int | None = top_k_setting()
     top_p: float | None = top_p_setting()
-    seed: int = seed_setting()
+    seed: int | None = seed_setting()
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -10,9 +10,6 @@ from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
 
-LONGEST_PROMPT = 1 << 20
-"""Bytes of a line that is read as a prompt; what makes a longer one is no writer."""
-
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str) -> Tensor:
     """(P,) int64 ids. Errors: DataError on a literal `<s>` or `</s>` among words."""

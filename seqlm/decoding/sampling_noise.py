@@ -14,6 +14,7 @@ Output `number` of the stream that `seed` starts is the seed of the sample's own
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+def fresh_seed() -> int:
+    """A seed for samples that nobody has drawn before, short enough to be typed again."""
+    return secrets.randbelow(10**9)
 
 
 class Noise(NamedTuple):

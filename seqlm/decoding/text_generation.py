@@ -7,7 +7,7 @@ once. A sample's noise depends on the seed and its number alone, so that no batc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -17,10 +17,9 @@ from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.generate import generate
 from seqlm.decoding.prompt import encode_prompt, read_ids
-from seqlm.decoding.repetition import repetition_adjustment
-from seqlm.decoding.sampling_noise import Noise
-from seqlm.decoding.token_sampling import Chooser, make_chooser
-from seqlm.models.base import LanguageModel
+from seqlm.decoding.sampling_noise import Noise, fresh_seed
+from seqlm.decoding.token_sampling import Chooser, make_adjustment, make_chooser
+from seqlm.models.base import LanguageModel, State
 from seqlm.models.tree import select
 from seqlm.text.detokenize import Detokenizer
 from seqlm.text.tokenizer import Tokenizer
@@ -35,22 +34,31 @@ class TextPiece(NamedTuple):
     """Some more text of one sample; `done` with its last piece."""
 
     number: int  # of the sample, from 0
-    text: str
+    prompt: str
+    text: str  # which begins with the prompt in the first piece
     done: bool = False
+    log_prob: float = 0.0  # natural, as the model has it, of all that was generated so far
 
 
-def sample_texts(
+class Sample(NamedTuple):
+    """A text that was drawn."""
+
+    text: str  # with its prompt
+    log_prob: float  # natural, as the model has it, of what follows the prompt
+
+
+def samples(
     model: LanguageModel,
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     settings: GenerationSettings = DEFAULTS,
-) -> Iterator[str]:
+) -> Iterator[Sample]:
     """The samples of every prompt, each a text that begins with its prompt."""
     text = ""
     for piece in sample(model, tokenizer, prompts, settings):
         text += piece.text
         if piece.done:
-            yield text
+            yield Sample(text, piece.log_prob)
             text = ""
 
 
@@ -61,12 +69,13 @@ def sample(
     settings: GenerationSettings = DEFAULTS,
     batch_size: int = 64,
 ) -> Iterator[TextPiece]:
-    """The samples of every prompt, piece by piece, sample after sample.
+    """The samples of every prompt, piece by piece, sample after sample; a seed is drawn where none
+    is set.
 
-    The first piece of a sample begins with its prompt. Errors: DataError on a literal `<s>` or
-    `</s>` among the words of a prompt.
+    Errors: DataError on a literal `<s>` or `</s>` among the words of a prompt.
     """
-    count = settings.num_samples
+    count, end = settings.num_samples, EOS if settings.stop == "eos" else None
+    seed = fresh_seed() if settings.seed is None else settings.seed
     for prompt_number, prompt in enumerate(prompts):
         first_number = prompt_number * count
         ids = encode_prompt(tokenizer, prompt).to(model.device)
@@ -74,16 +83,16 @@ def sample(
         for first in range(0, count, batch_size):
             numbers = range(first_number + first, first_number + min(first + batch_size, count))
             state = select(start, torch.zeros(len(numbers), dtype=torch.long, device=model.device))
-            choose = chooser_of(settings, numbers, ids)
-            end = EOS if settings.stop == "eos" else None
-            steps = generate(model, state, choose, settings.max_tokens, end=end)
-            pieces = stream_rows(steps, len(numbers), tokenizer, prompt, end)
-            for row, text, done in pieces:
-                yield TextPiece(numbers[row], text, done)
+            choose = chooser_of(settings, Noise.of(seed, numbers), ids)
+            steps = generate_scored(model, state, choose, settings.max_tokens, end)
+            for row, text, done, log_prob in stream_rows(
+                steps, len(numbers), tokenizer, prompt, end
+            ):
+                yield TextPiece(numbers[row], prompt, text, done, log_prob)
 
 
-def chooser_of(settings: GenerationSettings, numbers: Sequence[int], prompt: Tensor) -> Chooser:
-    """The way to choose the tokens of the samples `numbers`, which go on from `prompt` (P,)."""
+def chooser_of(settings: GenerationSettings, noise: Noise, prompt: Tensor) -> Chooser:
+    """The way to choose the tokens of samples that go on from `prompt` (P,)."""
     return make_chooser(
         settings.temperature,
         settings.top_k,
@@ -91,26 +100,49 @@ def chooser_of(settings: GenerationSettings, numbers: Sequence[int], prompt: Ten
         settings.min_p,
         settings.repetition_penalty,
         settings.no_repeat_ngram,
-        Noise.of(settings.seed, numbers),
+        noise,
         prompt,
+        settings.unk,
     )
 
 
+def generate_scored(
+    model: LanguageModel, state: State, choose: Chooser, steps: int, end: int | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The (B,) tokens of each step, and their log-probabilities (B,) as the model has them."""
+    chosen: list[Tensor] = []
+
+    def choose_and_look(log_probs: Tensor, history: Tensor) -> Tensor:
+        tokens = choose(log_probs, history)
+        chosen.append(log_probs.gather(1, tokens[:, None])[:, 0])
+        return tokens
+
+    for tokens in generate(model, state, choose_and_look, steps, end=end):
+        yield tokens, chosen.pop()
+
+
 def stream_rows(
-    steps: Iterable[Tensor], rows: int, tokenizer: Tokenizer, prompt: str, end: int | None
-) -> Iterator[tuple[int, str, bool]]:
-    """(B,) tokens a step -> (row, text, done), row after row, each as soon as it may be shown."""
+    steps: Iterable[tuple[Tensor, Tensor]],
+    rows: int,
+    tokenizer: Tokenizer,
+    prompt: str,
+    end: int | None,
+) -> Iterator[tuple[int, str, bool, float]]:
+    """(B,) tokens and log-probabilities a step -> (row, text, done, log-probability so far), row
+    after row, each as soon as it may be shown."""
     writers = [Detokenizer(tokenizer, prompt) for _ in range(rows)]
     pending = [prompt] * rows  # text that has not been shown
     ended = [False] * rows
+    totals = [0.0] * rows
     shown = 0  # rows wholly shown
-    for tokens in steps:
-        for row, id in enumerate(tokens.tolist()):
+    for tokens, log_probs in steps:
+        for row, (id, log_prob) in enumerate(zip(tokens.tolist(), log_probs.tolist())):
             if not ended[row]:
                 pending[row] += writers[row].write(id)
+                totals[row] += log_prob
                 ended[row] = id == end
         while shown < rows and (pending[shown] or ended[shown]):
-            yield shown, pending[shown], ended[shown]
+            yield shown, pending[shown], ended[shown], totals[shown]
             pending[shown] = ""
             if not ended[shown]:
                 break
@@ -118,7 +150,7 @@ def stream_rows(
     for row in range(shown, rows):
         if not ended[row]:
             pending[row] += writers[row].finish()
-        yield row, pending[row], True
+        yield row, pending[row], True, totals[row]
 
 
 # -------------------------------------------------------------------------------- continuations
@@ -137,8 +169,8 @@ def search_continuations(
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     settings: GenerationSettings,
-) -> Iterator[list[Continuation]]:
-    """The `nbest` best continuations of each prompt that a beam finds, best first.
+) -> Iterator[tuple[str, list[Continuation]]]:
+    """Each prompt, with its `nbest` best continuations that a beam finds, best first.
 
     Errors: DataError as `sample`.
     """
@@ -154,8 +186,8 @@ def search_continuations(
             EOS,
             length_penalty=settings.length_penalty,
             normalization=settings.normalization,
-            adjust=repetition_adjustment(
-                settings.repetition_penalty, settings.no_repeat_ngram, ids
+            adjust=make_adjustment(
+                settings.repetition_penalty, settings.no_repeat_ngram, ids, settings.unk
             ),
             nbest=settings.nbest,
         )
@@ -164,4 +196,4 @@ def search_continuations(
             writer = Detokenizer(tokenizer, prompt)
             text = prompt + "".join(map(writer.write, hypothesis.tokens.tolist())) + writer.finish()
             continuations.append(Continuation(text, hypothesis.log_prob, hypothesis.score))
-        yield continuations
+        yield prompt, continuations

@@ -1,10 +1,11 @@
 """The next token, from the model's distribution: pure functions on (B, V) log-probabilities.
 
-`make_chooser` puts them together. What is done against repetition (`repetition.py`) comes first: it
-belongs to the text and not to the draw. Temperature then gives the *tempered* distribution, and
-top-k, top-p and min-p each cut the tail off it. Nothing is renormalized between them, so that all
-three look at the same distribution, their order does not matter, and a token is kept where each one
-by itself would keep it: the most probable always is. What is cut is -inf, and is never drawn.
+`make_chooser` puts them together. What is not allowed, and what is done against repetition
+(`repetition.py`), comes first: it belongs to the text and not to the draw. Temperature then gives
+the *tempered* distribution, and top-k, top-p and min-p each cut the tail off it. Nothing is
+renormalized between them, so that all three look at the same distribution, their order does not
+matter, and a token is kept where each one by itself would keep it: the most probable always is.
+What is cut is -inf, and is never drawn.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from seqlm.decoding.decoding_settings import GenerationSettings
-from seqlm.decoding.repetition import repetition_adjustment
+from seqlm.decoding.repetition import Adjustment, repetition_adjustment
 from seqlm.decoding.sampling_noise import Noise
+from seqlm.text.vocabulary import UNK
 
 Chooser = Callable[[Tensor, Tensor], Tensor]
 """(B, V) log-probabilities and the (B, t) tokens generated so far -> (B,) tokens."""
@@ -33,16 +35,18 @@ def make_chooser(
     no_repeat_ngram: int | None = None,
     noise: Noise | None = None,
     prompt: Tensor | None = None,
+    unk: bool = True,
 ) -> Chooser:
     """A way to choose. Temperature 0 is greedy and needs no noise; None cuts nothing.
 
     `prompt` (P,) is what was read before the first token: it counts as text that may be repeated.
+    Without `unk` it is never chosen.
     Errors: UsageError for a value outside its range.
     """
     GenerationSettings(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
     )  # checks their ranges
-    adjust = repetition_adjustment(repetition_penalty, no_repeat_ngram, prompt)
+    adjust = make_adjustment(repetition_penalty, no_repeat_ngram, prompt, unk)
     if temperature == 0:
         return lambda log_probs, history: greedy(adjust(log_probs, history))
     assert noise is not None, "a temperature above 0 draws, and needs noise to draw with"
@@ -58,6 +62,22 @@ def make_chooser(
         return draw(log_probs, noise.uniform(history.shape[1]).to(log_probs.device))
 
     return choose
+
+
+def make_adjustment(
+    repetition_penalty: float = 1.0,
+    no_repeat_ngram: int | None = None,
+    prompt: Tensor | None = None,
+    unk: bool = True,
+) -> Adjustment:
+    """What is done to log-probabilities before a token is chosen, or a beam looks at them.
+
+    Errors: UsageError for a value outside its range.
+    """
+    against_repetition = repetition_adjustment(repetition_penalty, no_repeat_ngram, prompt)
+    if unk:
+        return against_repetition
+    return lambda log_probs, history: against_repetition(forbid_unk(log_probs), history)
 
 
 # ------------------------------------------------------------- from log-probabilities to a token
@@ -89,6 +109,12 @@ def apply_temperature(log_probs: Tensor, temperature: float) -> Tensor:
     would otherwise overflow near temperature 0.
     """
     return ((log_probs - log_probs.amax(1, keepdim=True)) / temperature).log_softmax(1)
+
+
+def forbid_unk(log_probs: Tensor) -> Tensor:
+    """-inf for `<unk>`; a row in which this would leave no token is not changed."""
+    remaining = log_probs.index_fill(1, torch.tensor([UNK], device=log_probs.device), -math.inf)
+    return remaining.where(remaining.isfinite().any(1, keepdim=True), log_probs)
 
 
 def keep_top_k(log_probs: Tensor, k: int) -> Tensor:

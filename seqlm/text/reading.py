@@ -35,6 +35,11 @@ WIDE_SPACE = (
 SAFE_CUT = re.compile(rb"[ \t\r\v\f](?=.{3})(?!\s|" + WIDE_SPACE + rb")", re.DOTALL)
 
 
+LONGEST_LINE = 1 << 20
+"""Bytes of a line that is read as a whole: a prompt, or a sentence to translate. A longer one has
+lost its ends of lines."""
+
+
 class Block(NamedTuple):
     """Some whole lines of one file (or a part of a single very long line)."""
 

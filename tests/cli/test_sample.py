@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from seqlm.decoding import text_generation
-from tests.command import Result
+from tests.command import COMMAND, Result, environment
 
 
 @pytest.fixture
@@ -56,30 +58,31 @@ def test_without_a_stop_every_sample_has_all_its_tokens(lstm, sample):
 def test_a_seed_gives_the_same_samples_and_another_others(family, sample):
     assert sample(family, "--seed", 5) == sample(family, "--seed", 5)
     assert sample(family, "--seed", 5) != sample(family, "--seed", 6)
-    assert sample(family) == sample(family, "--seed", 1)
 
 
-def test_a_default_seed_is_said(lstm, seqlm):
-    said = "seed: 1 (the default; use --seed for other samples)"
-    assert said in seqlm("sample", "-m", lstm, "-n", 1).err.splitlines()
+def test_without_a_seed_a_new_one_is_drawn_and_said(lstm, seqlm, sample):
+    first, second = (seqlm("sample", "-m", lstm) for _ in range(2))
+    assert first.out != second.out
+    (seed,) = re.findall(r"^seed: (\d+) \(--seed \1 draws the same again\)$", first.err, re.M)
+    assert sample(lstm, "--seed", seed) == first.out
     for flags in (["--seed", 1], ["-q"], ["--temperature", 0], ["--beam", 2]):
         assert "seed" not in seqlm("sample", "-m", lstm, *flags).err
 
 
 def test_the_first_of_many_samples_are_the_few(family, sample):
-    few, many = sample(family, "-n", 3), sample(family, "-n", 12)
+    few, many = (sample(family, "-n", n, "--seed", 1) for n in (3, 12))
     assert many.startswith(few)
 
 
 def test_the_batch_changes_no_sample(family, sample, monkeypatch):
-    together = sample(family, "-n", 9)
+    together = sample(family, "-n", 9, "--seed", 1)
     original = text_generation.sample
 
     def in_twos(*arguments: object, **options: object):
         return original(*arguments, **options, batch_size=2)
 
     monkeypatch.setattr(text_generation, "sample", in_twos)
-    assert sample(family, "-n", 9) == together
+    assert sample(family, "-n", 9, "--seed", 1) == together
 
 
 @pytest.mark.parametrize("flags", [["--temperature", "0"], ["--top-k", "1"], ["--top-p", "1e-9"]])
@@ -106,9 +109,8 @@ def test_prompts_are_read_from_stdin_one_a_line(lstm, sample):
 
 
 def test_a_prompt_of_stdin_is_that_of_the_flag(lstm, sample):
-    assert sample(lstm, "--prompt", "-", stdin=b"the frog\n") == sample(
-        lstm, "--prompt", "the frog"
-    )
+    flags = ["--seed", 1, "--prompt"]
+    assert sample(lstm, *flags, "-", stdin=b"the frog\n") == sample(lstm, *flags, "the frog")
 
 
 def test_without_prompts_there_are_no_samples(lstm, sample):
@@ -134,19 +136,96 @@ def test_a_prompt_that_is_no_text_is_refused(lstm, seqlm):
     assert "invalid UTF-8" in result.error
 
 
-def test_a_prompt_may_hold_unknown_words(lstm, sample):
-    assert sample(lstm, "--prompt", "zyzzyva ü", "-n", 1).startswith("zyzzyva ü")
+def test_unknown_words_of_a_prompt_are_said(lstm, ngram, seqlm):
+    result = seqlm("sample", "-m", lstm, "--prompt", "zyzzyva the ü", "-n", 1)
+    assert result.out.startswith("zyzzyva the ü")
+    assert result.warnings == ["the prompt: the model does not know 'zyzzyva', 'ü' and reads <unk>"]
+    result = seqlm("sample", "-m", lstm, "--prompt", "-", "--beam", 2, stdin=b"the\nzyzzyva\n")
+    assert result.warnings == ["prompt 2: the model does not know 'zyzzyva' and reads <unk>"]
+    assert seqlm("sample", "-m", lstm, "--prompt", "the <unk> frog").warnings == []
+
+
+def test_a_prompt_without_end_is_refused(lstm, seqlm):
+    flags = ["--prompt", "-", "-n", 1]
+    result = seqlm("sample", "-m", lstm, *flags, stdin=b"the\n" + b"frog " * 300_000)
+    assert result.code == 3
+    assert "<stdin>, line 2: the line is longer than 1,048,576 bytes" in result.error
+    assert result.out.count("\n") == 1
 
 
 # ------------------------------------------------------------------------------------------- others
 
 
-def test_json_is_one_object_with_the_same_samples(family, sample):
-    out = sample(family, "--json", "--prompt", "the")
-    found = json.loads(out)
-    assert out.count("\n") == 1
-    assert "".join(found["samples"]) == sample(family, "--prompt", "the")
-    assert found["seed"] == 1
+def test_json_has_an_object_for_each_prompt(family, sample):
+    flags = ["--prompt", "-", "-n", 3, "--seed", 5]
+    prompts = b"the\n\nthe frog\n"
+    lines = sample(family, "--json", *flags, stdin=prompts).splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [one["prompt"] for one in found] == ["the", "", "the frog"]
+    assert [one["seed"] for one in found] == [5, 5, 5]
+    texts = [one["text"] for prompt in found for one in prompt["samples"]]
+    assert "".join(texts) == sample(family, *flags, stdin=prompts)
+
+
+def test_scores_are_printed_before_the_texts(family, sample, seqlm):
+    flags = ["--prompt", "the", "-n", 3, "--seed", 5, "--temperature", 0.7]
+    rows = [line.split("\t", 1) for line in sample(family, "--scores", *flags).splitlines()]
+    assert [text for _, text in rows] == sample(family, *flags).splitlines()
+    found = json.loads(sample(family, "--json", *flags))["samples"]
+    assert [float(score) for score, _ in rows] == pytest.approx(
+        [one["log_prob"] for one in found], abs=1e-5
+    )
+    search = ["--prompt", "the", "--beam", 3, "--nbest", 3]
+    rows = [line.split("\t", 1) for line in sample(family, "--scores", *search).splitlines()]
+    found = json.loads(sample(family, "--json", *search))["found"]
+    assert [text for _, text in rows] == [one["text"].removesuffix("\n") for one in found]
+    assert [float(score) for score, _ in rows] == pytest.approx(
+        [one["score"] for one in found], abs=1e-5
+    )
+
+
+def test_the_score_of_a_whole_line_is_that_of_eval(ngram, sample, seqlm):
+    flags = ["--scores", "-n", 20, "--seed", 3, "--no-unk"]
+    rows = [line.split("\t") for line in sample(ngram, *flags).splitlines()]
+    for score, text in rows[:5]:
+        out = seqlm("eval", "-m", ngram, "--json", stdin=f"{text}\n".encode()).out
+        assert float(score) == pytest.approx(json.loads(out)["log_prob"], abs=1e-4)
+
+
+def test_unk_is_not_generated_where_it_is_not_wanted(seqlm, sample, toy):
+    flags = ["--order", 2, "--smoothing", "witten-bell", "--min-count", 40]
+    result = seqlm("count", toy.train, *flags, "-o", "few")
+    assert result.code == 0, result.err
+    assert "<unk>" in sample("few", "--seed", 1)
+    assert "<unk>" not in sample("few", "--seed", 1, "--no-unk", "-n", 50)
+    assert "<unk>" in sample("few", "--beam", 8, "--nbest", 8)
+    assert "<unk>" not in sample("few", "--beam", 8, "--nbest", 8, "--no-unk")
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--scores"]])
+def test_any_number_of_samples_is_written_as_they_come(flags, ngram):
+    endless = [*COMMAND, "sample", "-m", str(ngram), "-n", "2147483648", "--max-tokens", "3"]
+    with subprocess.Popen(
+        [*endless, "-q", *flags], stdout=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert len(process.stdout.read(20_000)) == 20_000
+        process.terminate()
+    assert process.returncode == 143
+
+
+def test_each_prompt_of_a_pipe_is_answered_before_the_next(ngram):
+    command = [*COMMAND, "sample", "-m", str(ngram), "-n", "2", "--json", "--prompt", "-", "-q"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment()) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for prompt in (b"the\n", b"the frog\n"):
+            process.stdin.write(prompt)
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["prompt"] == prompt.decode().strip()
+        process.stdin.close()
+    assert process.returncode == 0
 
 
 def test_a_beam_finds_the_best_and_prints_as_many_as_asked(family, sample):
@@ -180,11 +259,12 @@ def test_no_ngram_occurs_twice_in_a_text_and_its_prompt(flags, lstm, sample):
 
 def test_a_repetition_penalty_leaves_fewer_repeated_words(lstm, sample):
     def repeated(*flags: object) -> int:
-        lines = sample(lstm, "--stop", "none", "-n", 1, "--max-tokens", 300, *flags)
+        lines = sample(lstm, "--stop", "none", "-n", 1, "--max-tokens", 300, "--seed", 1, *flags)
         return len(lines.split()) - len(set(lines.split()))
 
     assert repeated("--repetition-penalty", 2) < repeated()
-    assert sample(lstm, "--repetition-penalty", 1) == sample(lstm)
+    flags = ["--seed", 1]
+    assert sample(lstm, "--repetition-penalty", 1, *flags) == sample(lstm, *flags)
 
 
 def test_a_length_penalty_prefers_longer_texts(ngram, sample):
@@ -245,6 +325,7 @@ def test_a_repetition_penalty_changes_the_score_and_not_the_log_probability(ngra
         (["--stop", "non"], "did you mean 'none'?"),
         (["--beam", "2", "--nbest", "3"], "--nbest 3 needs a --beam at least as wide"),
         (["--beam", "2", "--top-k", "3"], "--beam searches and does not draw: leave out --top-k"),
+        (["--scores", "--json"], "--json prints scores in any case: leave out --scores"),
         (["--device", "abacus"], "no device 'abacus'"),
         (["--num-threads", "0"], "--num-threads"),
     ],

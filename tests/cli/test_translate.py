@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -259,10 +260,26 @@ def test_a_device_without_float64_is_not_chosen(run, seqlm, monkeypatch):
 
 
 def test_a_seed_gives_the_same_samples_and_another_others(run, translate):
-    flags = ["--sample", "-t", 2]
-    assert translate(run, *flags) == translate(run, *flags, "--seed", 1, "--batch-size", 2)
-    assert translate(run, *flags) != translate(run, *flags, "--seed", 2)
+    flags = ["--sample", "-t", 2, "--seed"]
+    assert translate(run, *flags, 1) == translate(run, *flags, 1, "--batch-size", 2)
+    assert translate(run, *flags, 1) != translate(run, *flags, 2)
     assert translate(run, "--sample", "--top-k", 1) == translate(run, "--beam", 1)
+
+
+def test_without_a_seed_a_new_one_is_drawn_and_said(run, seqlm, translate):
+    flags = ["translate", "-m", run, "--sample", "-t", 2]
+    first, second = (seqlm(*flags, stdin=b"the frog\nthe heron\n" * 4) for _ in range(2))
+    assert first.out != second.out
+    (seed,) = re.findall(r"^seed: (\d+) ", first.err, re.M)
+    assert seqlm(*flags, "--seed", seed, stdin=b"the frog\nthe heron\n" * 4).out == first.out
+    assert "seed" not in seqlm("translate", "-m", run, stdin=b"the frog\n").err
+
+
+def test_a_line_without_end_is_refused(run, seqlm):
+    result = seqlm("translate", "-m", run, stdin=b"the frog\n" + b"frog " * 300_000)
+    assert result.code == 3
+    assert "<stdin>, line 2: the line is longer than 1,048,576 bytes" in result.error
+    assert result.out.count("\n") == 1
 
 
 # ------------------------------------------------------------------------------------ given targets

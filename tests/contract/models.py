@@ -25,6 +25,7 @@ from seqlm.models.base import (
     Translator,
 )
 from seqlm.models.wrappers.ensemble import Ensemble
+from seqlm.models.wrappers.fresh_lines import FreshLines
 from seqlm.models.wrappers.mixture import Mixture
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.wrappers.sliding_window import SlidingWindow
@@ -126,6 +127,17 @@ def sliding_window(part: LanguageModelInstance, stride: int) -> LanguageModelIns
 
     variant = f"{part} by {stride}"
     return LanguageModelInstance("sliding window", variant, build, is_network=False, is_saved=False)
+
+
+def fresh_lines(part: LanguageModelInstance) -> LanguageModelInstance:
+    """`part` has states of one shape; others are tested in test_fresh_lines.py."""
+
+    def build() -> LanguageModel:
+        return FreshLines(part.build()).eval()
+
+    return LanguageModelInstance(
+        "fresh lines", f"of {part}", build, is_network=False, is_saved=False, resets_at_eos=True
+    )
 
 
 def neural_cache(
@@ -298,6 +310,9 @@ LANGUAGE_MODELS = [
     sliding_window(lm("transformer", width=8, layers=1, heads=2, context_length=5), stride=2),
     sliding_window(lm("transformer", width=8, layers=1, heads=2, context_length=4), stride=4),
     sliding_window(lm("transformer", width=8, layers=2, heads=2, context_length=3), stride=1),
+    fresh_lines(lm("gru", width=5, layers=2)),
+    fresh_lines(lm("mamba", width=6, layers=1, state_size=4)),
+    fresh_lines(ngram("carried", smoothing="witten-bell", context="carried")),
     lm("s4d", width=5, layers=2, state_size=6, dropout_hidden=0.5),
     lm("s4d", "untied", width=4, layers=1, state_size=2, tied=False, dropout_embedding=0.3),
     lm("mamba", width=6, layers=2, state_size=4, dropout_hidden=0.5),

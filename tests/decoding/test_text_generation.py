@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from seqlm.decoding.decoding_settings import GenerationSettings
-from seqlm.decoding.text_generation import sample, sample_texts, search_continuations
+from seqlm.decoding.text_generation import sample, samples, search_continuations
 from seqlm.errors import UsageError
-from seqlm.text.vocabulary import EOS
+from seqlm.text.vocabulary import EOS, UNK
 from tests.decoding.tabular import Tabular, random_table
 from tests.decoding.translators import WORDS
 
@@ -25,22 +25,23 @@ def model() -> Tabular:
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_texts_are_the_pieces_of_each_sample_put_together(model: Tabular, batch_size: int) -> None:
     settings = GenerationSettings(num_samples=3, max_tokens=8, seed=5)
-    texts = list(sample_texts(model, WORDS, PROMPTS, settings))
+    texts = [each.text for each in samples(model, WORDS, PROMPTS, settings)]
     assert len(texts) == 9
     assert all(text.startswith(PROMPTS[number // 3]) for number, text in enumerate(texts))
     together = [""] * 9
     for piece in sample(model, WORDS, PROMPTS, settings, batch_size):
+        assert piece.prompt == PROMPTS[piece.number // 3]
         together[piece.number] += piece.text
     assert together == texts
 
 
 def test_only_a_stop_at_the_end_of_a_line_makes_texts_end_early(model: Tabular) -> None:
     stopped, going_on = (
-        list(sample_texts(model, WORDS, [""], GenerationSettings(max_tokens=30, stop=stop)))
+        list(samples(model, WORDS, [""], GenerationSettings(max_tokens=30, stop=stop, seed=1)))
         for stop in ("eos", "none")
     )
-    assert all(text.count("\n") == 1 for text in stopped)
-    assert max(text.count("\n") for text in going_on) > 1
+    assert all(each.text.count("\n") == 1 for each in stopped)
+    assert max(each.text.count("\n") for each in going_on) > 1
 
 
 @pytest.mark.parametrize("normalization", ["simple", "gnmt"])
@@ -50,7 +51,9 @@ def test_continuations_are_ranked_by_their_normalized_score(
     settings = GenerationSettings(
         beam=4, nbest=3, max_tokens=60, length_penalty=0.7, normalization=normalization
     )
-    for prompt, ranked in zip(PROMPTS, search_continuations(model, WORDS, PROMPTS, settings)):
+    found = list(search_continuations(model, WORDS, PROMPTS, settings))
+    assert [prompt for prompt, _ in found] == PROMPTS
+    for prompt, ranked in found:
         assert len(ranked) == 3
         scores = [continuation.score for continuation in ranked]
         assert scores == sorted(scores, reverse=True)
@@ -65,6 +68,43 @@ def test_continuations_are_ranked_by_their_normalized_score(
             length = tokens.shape[1] if normalization == "simple" else (5 + tokens.shape[1]) / 6
             assert log_prob == pytest.approx(expected)
             assert score == pytest.approx(log_prob / length**0.7)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
+def test_a_sample_has_the_log_probability_that_the_model_gives_it(
+    model: Tabular, temperature: float
+) -> None:
+    settings = GenerationSettings(num_samples=5, max_tokens=6, seed=2, temperature=temperature)
+    for number, (text, log_prob) in enumerate(samples(model, WORDS, PROMPTS, settings)):
+        prompt = PROMPTS[number // 5]
+        ended = len(text[len(prompt) :].split()) < 6
+        ids = torch.from_numpy(WORDS.encode_text(text if ended else text.removesuffix("\n")))
+        read = len(WORDS.encode_text(prompt))
+        scores, _ = model.score(model.start(1), ids.long()[None])
+        assert log_prob == pytest.approx(float(scores[0, read:].sum()))
+
+
+def test_without_a_seed_samples_are_new_each_time(model: Tabular) -> None:
+    drawn = [[each.text for each in samples(model, WORDS, [""])] for _ in range(2)]
+    assert drawn[0] != drawn[1]
+
+
+def test_unk_is_not_generated_where_it_is_not_wanted(model: Tabular) -> None:
+    table = model.table.clone()
+    table[:, UNK] = 3
+    often = Tabular(table.log_softmax(1))
+    for unk in (True, False):
+        settings = GenerationSettings(num_samples=20, max_tokens=9, seed=1, unk=unk)
+        texts = [each.text for each in samples(often, WORDS, [""], settings)]
+        assert any("<unk>" in text for text in texts) == unk
+        settings = GenerationSettings(beam=3, nbest=3, max_tokens=9, unk=unk)
+        ((_, found),) = search_continuations(often, WORDS, [""], settings)
+        assert any("<unk>" in each.text for each in found) == unk
+    always = torch.full_like(table, -torch.inf)
+    always[:, UNK] = 0
+    settings = GenerationSettings(num_samples=2, max_tokens=3, seed=1, unk=False)
+    texts = [each.text for each in samples(Tabular(always), WORDS, [""], settings)]
+    assert texts == ["<unk> <unk> <unk>\n"] * 2  # there is nothing else
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -125,6 +125,7 @@ def translate(flags: typer.Context, **values: Any) -> None:
         check_plot_path(options.plot)
     from seqlm.text import reading
 
+    settings = console.with_seed(settings, settings.sample)
     reading.check_files(files)
     paths = console.locate_models(options.model, "translation")
     device = console.set_up_torch(options.device, options.num_threads, float64=True)
@@ -136,9 +137,9 @@ def translate(flags: typer.Context, **values: Any) -> None:
     if "-" in sources and sys.stdin.isatty():
         console.say("type one sentence per line; Ctrl-D ends")
         buffer = buffer or 1
-    lines = reading.read_lines(sources, options.errors)
+    lines = reading.read_lines(sources, options.errors, reading.LONGEST_LINE)
     if options.score_target is not None:
-        targets = reading.read_lines([options.score_target], options.errors)
+        targets = reading.read_lines([options.score_target], options.errors, reading.LONGEST_LINE)
         pairs = pair_lines(lines, targets, options.score_target)
         records = score_records(translator, pairs, options, settings, buffer, align)
     else:

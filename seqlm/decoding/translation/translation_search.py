@@ -17,6 +17,7 @@ The last token of a hypothesis is never read: a model with a context length of H
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor
 from seqlm.decoding.beam_search import Hypothesis, beam_search
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.generate import generate
-from seqlm.decoding.sampling_noise import Noise
+from seqlm.decoding.sampling_noise import Noise, fresh_seed
 from seqlm.decoding.token_sampling import Chooser, make_chooser
 from seqlm.decoding.translation.alignment import pieces_of_ids
 from seqlm.decoding.translation.forced_decoding import check_attention, forced_attention
@@ -97,6 +98,8 @@ def translate(
     literal `<s>` or `</s>` among words is read as `<unk>`, both with a warning.
     Errors: ModelError where attention is asked for and the model has none.
     """
+    if settings.sample and settings.seed is None:
+        settings = replace(settings, seed=fresh_seed())
     first_number = 0
     for group in split_into_groups(lines, buffer_size(batch_size, buffer)):
         readable = replace_reserved_words(source_tokenizer, group, first_number)
@@ -137,6 +140,7 @@ def decode_batch(
     if model.context_length is not None:
         limits = limits.clamp(max=model.context_length)
     if settings.sample:
+        assert settings.seed is not None, "all batches have one seed"
         noise = Noise.of(settings.seed, [sentence.number for sentence in batch])
         choose = make_chooser(settings.temperature, settings.top_k, settings.top_p, noise=noise)
         samples = sample_batch(model, state, choose, limits, settings.needs_attention)

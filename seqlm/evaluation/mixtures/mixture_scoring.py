@@ -34,6 +34,7 @@ from seqlm.evaluation.adaptation.dynamic_evaluation import (
 from seqlm.evaluation.mixtures.mixture_weights import check_weights
 from seqlm.evaluation.scoring import Scores
 from seqlm.models.base import LanguageModel, LanguageNetwork
+from seqlm.models.wrappers.fresh_lines import with_fresh_lines
 from seqlm.models.wrappers.mixture import Mixture
 from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.models.wrappers.temperature import with_temperature
@@ -158,17 +159,18 @@ class LoadedMixture(NamedTuple):
         return zip(self.models, self.id_maps, self.rms_gradients or [None] * len(self.models))
 
     def as_language_model(self) -> LanguageModel:
-        """One model of the same probabilities, where every text is one line.
+        """One model of the same probabilities: each part begins a line afresh or sees those before,
+        as it does where it scores.
 
         Of the adaptation it has the temperature alone: a network that is updated is no model.
         """
         temperature = require(self.adaptation.with_defaults().softmax_temperature)
-        models = [
-            with_sliding_window(with_temperature(loaded.model, temperature), self.stride)
-            if isinstance(loaded.model, LanguageNetwork)
-            else cast(LanguageModel, loaded.model)
-            for loaded in self.models
-        ]
+        models = []
+        for loaded in self.models:
+            model = cast(LanguageModel, loaded.model)
+            if isinstance(model, LanguageNetwork):
+                model = with_sliding_window(with_temperature(model, temperature), self.stride)
+            models.append(with_fresh_lines(model, loaded.config.context))
         if len(models) == 1:
             return models[0]
         mixture = Mixture(models, self.weights, torch.from_numpy(self.id_maps))
