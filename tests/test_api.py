@@ -183,6 +183,21 @@ def test_samples_are_those_of_the_command(runs: dict[str, seqlm.Model]) -> None:
     assert [each.text for each in found] == printed.out.splitlines()
 
 
+def test_a_transformer_goes_on_past_its_context_length(tmp_path: Path, toy: Toy) -> None:
+    small = {"width": 8, "layers": 1, "heads": 2, "context_length": 6, "steps": 2}
+    lm = seqlm.train(toy.train, arch="transformer", output=tmp_path / "run", **small)
+    text = "the frog " * 5
+    assert lm.score(text) == pytest.approx(
+        -sum(row.surprisal for row in lm.surprisal(text)) * math.log(2), abs=1e-4
+    )
+    assert len(lm.search("the frog sees the frog sees", beam=3, max_tokens=20)) == 1
+    assert len(lm.sample(max_tokens=30, stop="none")[0].split()) > 10
+    assert lm.next(text).tokens[0].rank == 1
+    decoder = lm.decoder
+    scores, _ = decoder.score(decoder.start(1), torch.full((1, 30), 3))
+    assert scores.shape == (1, 30)
+
+
 def test_features_predict_the_next_token(runs: dict[str, seqlm.Model]) -> None:
     lm = runs["lstm"]
     features = lm.embed("the pond")

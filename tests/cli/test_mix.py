@@ -359,7 +359,7 @@ def test_a_variable_names_one_model_and_may_have_spaces(runs, toy, seqlm, figure
 
 def test_samples_come_from_the_mixture(runs, seqlm):
     def sample(*flags: object) -> str:
-        result = seqlm("sample", *flags, "--max-tokens", 12)
+        result = seqlm("sample", *flags, "--max-tokens", 12, env={"SEQLM_SEED": "1"})
         assert result.code == 0, result.err
         return result.out
 
