@@ -89,13 +89,16 @@ class RunFolder:
         with as_seqlm_error(RUNS):
             RUNS.mkdir(parents=True, exist_ok=True)
             for number in itertools.count(1):
-                path = RUNS / (name if number == 1 else f"{name}-{number}")
+                run = cls(RUNS / (name if number == 1 else f"{name}-{number}"))
                 with suppress(FileExistsError):
-                    path.mkdir()
-                    break
-        run = cls(path)
-        run.lock()
-        return run
+                    run.path.mkdir()
+                with suppress(UsageError):  # another process writes it
+                    if run.path.is_dir() and run.is_vacant():
+                        run.lock()
+                        if run.is_vacant():  # still, and new or left by a process that was killed
+                            return run
+                        run.unlock()
+        raise AssertionError("there is a number for every run")
 
     def __enter__(self) -> Self:
         return self
@@ -127,15 +130,15 @@ class RunFolder:
         """
         if self._replaced is None:
             return
-        path, draft = self._replaced.path, self.path
-        with as_seqlm_error(path):
-            exchange(draft, path.resolve())
-            sync_folder(path.resolve().parent)
-        self.path = path
-        with as_seqlm_error(path):
-            remove_replaced(draft, path)
-        self._replaced.unlock()
-        self._replaced = None
+        replaced, draft = self._replaced, self.path
+        with as_seqlm_error(replaced.path):
+            exchange(draft, replaced.path.resolve())
+        self.path, self._replaced = replaced.path, None
+        with suppress(OSError):  # what is left is removed by the next one
+            remove_replaced(draft, self.path)
+        replaced.unlock()
+        with as_seqlm_error(self.path):
+            sync_folder(self.path.resolve().parent)
 
     @classmethod
     def check_free(cls, path: Path | None, overwrite: bool = False) -> None:
@@ -282,16 +285,15 @@ class RunFolder:
 
 def remove_what_is_left(path: Path) -> None:
     """Removes what is beside `path` of processes that died while they replaced the run there: a new
-    run that was not whole, or the old one."""
+    run that was not whole, or the old one. The run is locked, so that no such process lives."""
     folder = path.absolute().parent
     for draft in folder.iterdir() if folder.is_dir() else ():
         match = DRAFT.fullmatch(draft.name)
-        if match and match["name"] == path.name and (draft / LOCK).is_file():
-            left = RunFolder(draft)
-            with suppress(UsageError, OSError):  # it is being written
-                left.lock()
+        if match and match["name"] == path.name and draft.is_dir():
+            with suppress(OSError):
+                draft.rmdir()  # where it is empty
+            if (draft / LOCK).is_file():
                 remove_replaced(draft, path)
-                left.unlock()
 
 
 def remove_replaced(folder: Path, path: Path) -> None:
