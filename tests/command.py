@@ -50,7 +50,7 @@ def seqlm_inside(*arguments: Any, stdin: bytes = b"", env: dict[str, str] | None
 
     out, err = Output(), Output()
     piped = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
-    terminate = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         # Ours are for the user, and printed; anyone else's still fail the test.
         warnings.filterwarnings("always", category=UserWarning, module="seqlm")
@@ -68,7 +68,8 @@ def seqlm_inside(*arguments: Any, stdin: bytes = b"", env: dict[str, str] | None
         finally:
             for run in locked:
                 run.unlock()
-            signal.signal(signal.SIGTERM, terminate)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
             torch.set_flush_denormal(False)
     assert isinstance(code, int)
     return Result(code, out.text(), err.text())

@@ -17,8 +17,8 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -251,9 +251,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Memory-mapped. Errors: ModelError where it is no safetensors file (a pickle is never run)."""
     try:
-        return load_file(path)
+        with readable_name(path) as name:
+            return load_file(name)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is not a safetensors file: {error}") from None
+
+
+@contextmanager
+def readable_name(path: Path) -> Iterator[str]:
+    """A name of the file for the library safetensors, which takes UTF-8 only."""
+    try:
+        str(path).encode()
+        yield str(path)
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield f"/dev/fd/{file.fileno()}"
 
 
 def read_pointer(run: RunFolder, name: str) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from seqlm.errors import ModelError
 from seqlm.models import model_class
@@ -59,10 +60,8 @@ def load_model(
 def load_run(
     run: RunFolder, config: RunConfig, checkpoint: str | None, device: torch.device | str
 ) -> LoadedModel:
-    wanted = checkpoint or read_pointer(run, "best") or read_pointer(run, "latest")
     tokenizer, source_tokenizer = run.tokenizer, run.source_tokenizer
-    folder = find_checkpoint(run, wanted, exact=checkpoint is not None)
-    tensors = read_tensors(folder / "model.safetensors")
+    folder, tensors, weights = read_weights(run, checkpoint)
     try:
         model = model_class(config.task, config.arch).from_tensors(dict(config.model), tensors)
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
@@ -78,8 +77,26 @@ def load_run(
                 f"{run.path}: {name} is {size}, and the tokenizer has"
                 f" {len(side_tokenizer) if side_tokenizer else 'no'} types"
             )
-    weights = read_manifest(folder)["model.safetensors"]["sha256"][:12]
     return LoadedModel(model.to(device), tokenizer, config, run.path, weights, source_tokenizer)
+
+
+def read_weights(run: RunFolder, checkpoint: str | None) -> tuple[Path, dict[str, Tensor], str]:
+    """The folder of the named checkpoint, or else of the best or latest, its tensors and the first
+    12 digits of their digest.
+
+    A run that is being trained deletes its old checkpoints: one that vanishes while it is read is
+    followed by the next. Errors: ModelError.
+    """
+    while True:
+        wanted = checkpoint or read_pointer(run, "best") or read_pointer(run, "latest")
+        folder = find_checkpoint(run, wanted, exact=checkpoint is not None)
+        try:
+            tensors = read_tensors(folder / "model.safetensors")
+            weights = read_manifest(folder)["model.safetensors"]["sha256"][:12]
+            return folder, tensors, weights
+        except (ModelError, FileNotFoundError):
+            if folder.exists():
+                raise
 
 
 def load_arpa(path: Path, device: torch.device | str, progress: Progress = silent) -> LoadedModel:

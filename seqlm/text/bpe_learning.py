@@ -21,7 +21,7 @@ from tokenizers import models, pre_tokenizers, trainers
 from seqlm.errors import UsageError
 from seqlm.memory import Memory
 from seqlm.text.normalization import NO_STEPS, Normalizer
-from seqlm.text.reading import Block, read_file_blocks
+from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer, from_printable
 from seqlm.text.vocabulary import (
     EOS,
@@ -121,11 +121,16 @@ def learn_bpe_from_stream(
 
     It is read twice, to learn merges and to encode it, and is stored on disk for that.
     """
-    with tempfile.NamedTemporaryFile(prefix="seqlm-") as copy:
+    with tempfile.TemporaryFile(prefix="seqlm-") as copy:  # which has no name, whatever happens
+        blocks = []
         for block in text:
+            blocks.append((len(block.data), block.file, block.line))
             copy.write(block.data)
-        copy.flush()
-        stored = read_file_blocks(copy.name, "strict")
-        tokenizer = learn_bpe(stored, vocab_size, min_count, normalizer)
-        encoded = map(tokenizer.encode, read_file_blocks(copy.name, "strict"))
-        return order_by_frequency(tokenizer, memory.concatenate(encoded))
+
+        def stored() -> Iterator[Block]:
+            copy.seek(0)
+            for size, source, line in blocks:
+                yield Block(copy.read(size), source, line)
+
+        tokenizer = learn_bpe(stored(), vocab_size, min_count, normalizer)
+        return order_by_frequency(tokenizer, memory.concatenate(map(tokenizer.encode, stored())))

@@ -27,6 +27,7 @@ from seqlm.errors import ModelError, SeqlmError
 from seqlm.models.config.recurrent_config import LSTMConfig
 from seqlm.models.language.recurrent import LSTM
 from seqlm.runs import checkpoint as checkpoint_module
+from seqlm.runs import load_model as load_model_module
 from seqlm.runs.checkpoint import TrainingState, load_training, write_checkpoint
 from seqlm.runs.load_model import LoadedModel, load_model
 from seqlm.runs.locate import locate
@@ -444,3 +445,34 @@ def test_kill_9_in_the_midst_of_writing_leaves_a_checkpoint_that_loads(run):
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 3
+
+
+def test_a_run_in_a_path_that_is_not_utf_8_is_read_again(run):
+    run.path = run.path.rename(os.fsdecode(os.fsencode(run.path) + b"\xff\xfe"))
+    save(run, 1, best=True)
+    assert value(run) == 1
+    assert load_training(run)[1].values["progress"] == 1
+
+
+@pytest.mark.parametrize("moment", ["read_tensors", "read_manifest"])
+def test_a_checkpoint_that_is_deleted_while_it_is_read_is_followed_by_the_next(
+    run, moment, monkeypatch
+):
+    save(run, 1, best=True)
+    original = getattr(load_model_module, moment)
+
+    def late(path: Path) -> Any:
+        monkeypatch.setattr(load_model_module, moment, original)
+        save(run, 2, best=True)  # by the process that trains, which deletes the first
+        return original(path)
+
+    monkeypatch.setattr(load_model_module, moment, late)
+    assert value(run) == 2
+
+
+def test_a_checkpoint_that_was_asked_for_by_name_is_missed(run):
+    save(run, 1, best=True)
+    asked = replace(locate(run.path), checkpoint="00000001")
+    save(run, 2, best=True)
+    with pytest.raises(ModelError, match="holds no checkpoint 00000001"):
+        load_model(asked)
