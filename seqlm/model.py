@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seqlm.decoding.text_generation import Continuation, Sample
     from seqlm.decoding.translation.translation_search import TranslatedLine
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
+    from seqlm.evaluation.rescoring.log_linear import Scored
     from seqlm.evaluation.surprisal import TokenSurprisal
     from seqlm.evaluation.words.word_surprisal import WordSurprisal
     from seqlm.models.base import SequenceModel
@@ -212,6 +213,23 @@ class Model:
         result = evaluate_language_model(self.mixture, paths(files), chosen)
         tally = result.tally
         return Evaluation(result.values, result.signature, tally.tokens, tally.lines, tally.oov)
+
+    def rescore(
+        self, file: StrPath, weights: Mapping[str, float] | None = None, name: str = "lm"
+    ) -> Iterator[list[Scored]]:
+        """The n-best lists of a file, each hypothesis with its score `lm`, its `features`, and the
+        `candidate` that was read; with `weights`, of features by name, each list is sorted by their
+        sum, the best hypothesis first.
+
+        The file is in Moses' format, a table with columns id, text and score, or JSON lines with
+        such keys. `seqlm.evaluation.rescoring.tune_lists.tune_on_lists` tunes weights.
+        Errors: DataError.
+        """
+        from seqlm.evaluation.rescoring.log_linear import rerank, score_lists
+        from seqlm.evaluation.rescoring.nbest_formats import open_nbest
+
+        scored = score_lists(self.mixture, open_nbest(os.fspath(file)).lists(), name)
+        return scored if weights is None else (rerank(each, weights) for each in scored)
 
     # -- text
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "Use a model": {
         "eval": "Print the perplexity of a text, or BLEU and chrF of translations.",
         "next": "Print the most probable next tokens after a text.",
+        "rescore": "Score n-best lists of a recognizer or a translator.",
         "sample": "Generate text, or find the most probable continuations.",
         "translate": "Translate a text line by line.",
     },

@@ -332,7 +332,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["eval", "next", "sample", "translate", "export"])
+@pytest.mark.parametrize("name", ["eval", "next", "rescore", "sample", "translate", "export"])
 def test_examples_run(name, folder, monkeypatch):
     monkeypatch.chdir(folder)
     for command in examples_of(name):

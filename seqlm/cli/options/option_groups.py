@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 HELP_SECTIONS = (
     "Input", "Model", "Context", "Metrics", "Mixture", "Adaptation", "Sampling", "Search",
-    "Repetition", "Translation", "Output", "Machine",
+    "Repetition", "Translation", "Combination", "Output", "Machine",
 )  # fmt: skip
 """The sections of `--help`, in their order."""
 

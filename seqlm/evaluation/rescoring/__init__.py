@@ -1,0 +1,1 @@
+"""Language models in recognizers and translators: n-best lists, scored and ordered anew."""
