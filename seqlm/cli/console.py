@@ -126,6 +126,12 @@ OUTPUT = flag(
     rich_help_panel="Output",
 )
 OVERWRITE = flag("--overwrite", help="Replace what is at --output.", rich_help_panel="Output")
+SCORES = flag(
+    "--scores",
+    help="Print the score of each text before it, with a tab between them: the log-probability of"
+    " a sample, and what a search ranks by.",
+    rich_help_panel="Output",
+)
 JSON = flag("--json", help="Print one JSON object.", rich_help_panel="Output")
 JSON_LINES = flag("--json", help="Print a JSON object for each record.", rich_help_panel="Output")
 

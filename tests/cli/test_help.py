@@ -23,10 +23,12 @@ DIFFERENT = {
     "--beam": "eval and translate always search",
     "--context": "only a network can read windows",
     "--json": "translate prints an object for each line",
+    "--mix": "export makes one model of several",
     "--model": "each command says what it does with several, and which kinds it takes",
     "--order": "of an n-gram model or of a feed-forward network",
     "--output": "export writes files, too",
     "--seed": "each command says what it draws",
+    "--text-column": "eval has tables of items, and rescore has hypotheses, in objects too",
     "--tune": "each command says what it tunes",
 }
 """Flags that do not have one help in all commands, with the reason."""
@@ -261,7 +263,7 @@ def test_commands_flags_and_choices_complete(tmp_path):
     assert complete("seqlm e", tmp_path) == ["eval", "export"]
     assert complete("seqlm train --seq", tmp_path) == ["--seq-length"]
     assert complete("seqlm train --arch mam", tmp_path) == ["mamba", "mamba2"]
-    assert complete("seqlm export --to ", tmp_path) == ["arpa", "run", "hf"]
+    assert complete("seqlm export --to ", tmp_path) == ["arpa", "run", "hf", "words", "lexicon"]
     assert complete("seqlm eval --metric ppl,bits-per-c", tmp_path) == ["ppl,bits-per-char"]
     assert complete("seqlm translate --errors s", tmp_path) == ["strict"]
 

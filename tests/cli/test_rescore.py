@@ -175,7 +175,7 @@ def test_a_list_is_printed_when_the_next_begins(ngram):
 
 def test_weights_are_tuned_on_references(lm, seqlm, rescore):
     Path("right").write_text("recognize speech\nspeech\n")
-    flags = ["-m", lm, "lists", "--tune", "lists", "--reference", "right"]
+    flags = ["-m", lm, "lists", "--tune", "lists", "--tune-reference", "right"]
     result = seqlm("rescore", *flags, "--best")
     assert result.code == 0, result.err
     assert result.out == "recognize speech\nspeech\n"
@@ -207,15 +207,15 @@ def test_python_reranks_as_the_command(lm, rescore):
     [
         (["--best"], 2, "--best needs weights: give --feature-weights, or --tune them"),
         (["--rerank"], 2, "--rerank needs weights"),
-        (["--tune", "lists"], 2, "--tune needs --reference"),
+        (["--tune", "lists"], 2, "--tune needs --tune-reference"),
         (["--feature-weights", "lm"], 2, "--feature-weights lm is not a list such as lm=0.8"),
         (["--feature-weights", "lm=nan"], 2, "is not a list such as lm=0.8,words=-0.5"),
         (["--feature-weights", "tm=1"], 3, "lists, line 1: no feature 'tm'; there are words, AM"),
         (["--name", "AM"], 2, "lists, line 1: there is a field 'AM' already"),
         (["--name", "score"], 2, "--name score cannot be the name of the new field"),
         (["--format", "json"], 3, "lists, line 1 is no JSON"),
-        (["--tune", "lists", "--reference", "one"], 3, "2 lists to tune on, and 1 references"),
-        (["--tune", "lists", "--reference", "nowhere"], 3, "no file nowhere"),
+        (["--tune", "lists", "--tune-reference", "one"], 3, "2 lists to tune on, and 1 references"),
+        (["--tune", "lists", "--tune-reference", "nowhere"], 3, "no file nowhere"),
         (["--feature-weights", "lm=1", "--best", "--rerank"], 2, "leave out --rerank"),
     ],
 )

@@ -90,7 +90,7 @@ def print_next(flags: typer.Context, **values: Any) -> None:
     probability of each, its surprisal in bits, its rank, and the probability of all tokens up to
     that rank.
 
-    Of an n-gram model, order is the length of the n-gram that a token is scored with, and counts
+    For an n-gram model, order is the length of the n-gram that a token is scored with, and counts
     are occurrences in its text: how often the token follows the longest history seen there / how
     often that history is followed by anything. The entropy is that of the whole distribution, in
     bits. A word of several tokens has the product of their probabilities, and no rank.

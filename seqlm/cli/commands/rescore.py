@@ -56,14 +56,14 @@ class RescoreOptions(MixtureOptions):
         None, "Lists on which to tune the weights, of the same format.", metavar="FILE",
         section="Input",
     )  # fmt: skip
-    reference: str | None = setting(
+    tune_reference: str | None = setting(
         None, "Right text of each list of `tune`, one a line.", metavar="FILE", section="Input"
     )
     model: Annotated[list[str] | None, MODELS] = None
     feature_weights: str | None = setting(
         None, "Weights of features whose sum is the new score, e.g. lm=0.8,words=-0.5. The list's"
         " own score has the weight 1 unless score=X is given, and all others 0.",
-        metavar="NAME=X,...", section="Combination",
+        metavar="WEIGHTS", section="Combination",
     )  # fmt: skip
     tune_metric: Literal["wer", "bleu"] = setting(
         "wer", "What `tune` improves: word error rate, or BLEU over white-space words.",
@@ -130,7 +130,7 @@ def rescore(flags: typer.Context, **values: Any) -> None:
     options = make_group(RescoreOptions, values)
     check_combination(options)
     source = options.lists or "-"
-    files = [file for file in (source, options.tune, options.reference) if file is not None]
+    files = [file for file in (source, options.tune, options.tune_reference) if file is not None]
     if source == "-":
         console.files_or_stdin(None)
     console.check_stdin(files)
@@ -159,8 +159,8 @@ def rescore(flags: typer.Context, **values: Any) -> None:
 
 def check_combination(options: RescoreOptions) -> None:
     """Errors: UsageError where options do not go together."""
-    if (options.tune is None) != (options.reference is None):
-        raise UsageError("`tune` needs `reference`, and `reference` needs `tune`")
+    if (options.tune is None) != (options.tune_reference is None):
+        raise UsageError("`tune` needs `tune_reference`, and `tune_reference` needs `tune`")
     combines = options.feature_weights is not None or options.tune is not None
     for name in ("rerank", "best"):
         if getattr(options, name) and not combines:
@@ -184,10 +184,10 @@ def tune(
     from seqlm.text.reading import read_lines
 
     assert options.tune is not None
-    assert options.reference is not None
+    assert options.tune_reference is not None
     lists = open_nbest(options.tune, options.format, columns).lists()
     scored = score_lists(mixture, with_ids(lists), options.name, options.batch_size)
-    references = list(read_lines([options.reference]))
+    references = list(read_lines([options.tune_reference]))
     tuned = tune_on_lists(
         scored, references, options.tune_metric, start, options.name, options.seed
     )

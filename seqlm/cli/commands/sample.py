@@ -36,15 +36,7 @@ class SampleOptions(MixtureOptions):
         "", "Text to continue; - reads prompts from standard input, one a line.",
         metavar="TEXT", section="Input",
     )  # fmt: skip
-    scores: Annotated[
-        bool,
-        flag(
-            "--scores",
-            help="Print the log-probability of each text before it, or the score that a search"
-            " ranks it by, with a tab between them.",
-            rich_help_panel="Output",
-        ),
-    ] = False
+    scores: Annotated[bool, console.SCORES] = False
     json: Annotated[
         bool, flag("--json", help="Print a JSON object for each prompt.", rich_help_panel="Output")
     ] = False

@@ -47,14 +47,7 @@ class TranslateOptions:
         list[str] | None,
         model_option("a run, or a checkpoint of it. Several translate as an ensemble."),
     ] = None
-    scores: Annotated[
-        bool,
-        flag(
-            "--scores",
-            help="Print the score of each translation before it, with a tab between them.",
-            rich_help_panel="Output",
-        ),
-    ] = False
+    scores: Annotated[bool, console.SCORES] = False
     plot: str | None = setting(
         None, "Plot the attention of the first sentence to FILE (.png, .svg or .pdf), or with"
         " characters to stderr (-).", metavar="FILE", section="Output",
