@@ -103,7 +103,12 @@ PARAMETERS = in_sections(parameters_of(RescoreOptions))
 EXAMPLES = [
     Example(
         "Add the score of a model to each hypothesis of a Moses list",
-        "printf '0 ||| the old man ||| TM= -1.5 ||| -1.5\n' | seqlm rescore -m trigram",
+        "printf '0 ||| the old man ||| TM= -1.5 ||| -1.5\\n' | seqlm rescore -m trigram",
+    ),
+    Example(
+        "Sort the list by a weighted sum",
+        "printf '0 ||| the old man ||| TM= -2 ||| -2\\n0 ||| the odd man ||| TM= -1 ||| -1\\n' |"
+        " seqlm rescore -m trigram --feature-weights lm=0.5 --rerank",
     ),
     Example(
         "Print the best hypotheses of a recognizer, with given weights",
