@@ -203,6 +203,7 @@ def export(
     `settings` are those of a lexicon, `word_end` and `letters`.
     Errors: ModelError where the form cannot express the model; UsageError; DataError.
     """
+    from seqlm.runs.durable_files import write_pieces
     from seqlm.runs.export import export_ngram as ngram
     from seqlm.runs.export import word_list
     from seqlm.runs.export.export_settings import LexiconSettings, check_export
@@ -219,7 +220,7 @@ def export(
         words = word_list.words_of((each.path, each.tokenizer) for each in loaded)
         is_list = to == "words"
         lines = word_list.word_lines(words) if is_list else word_list.lexicon_lines(words, lexicon)
-        ngram.write_lines(lines, path)
+        write_pieces(path, lines)
         return path
     if to == "hf":
         from seqlm.runs.huggingface.export_huggingface import check_output, write_huggingface

@@ -14,7 +14,7 @@ from seqlm.runs.durable_files import check_writable
 from seqlm.settings import check_needs, check_value, settings_of
 from seqlm.text.corpus import is_stream
 from seqlm.text.normalization import Normalizer
-from seqlm.text.reading import STDIN, open_source
+from seqlm.text.reading import STDIN, STDOUT, open_source
 from seqlm.text.tokenizer import check_normalizer
 
 SMALLEST_LIMIT = 300 << 20
@@ -110,9 +110,13 @@ def check_spark(settings: CountingSettings, sources: Sequence[str]) -> None:
 def check_outputs(settings: CountingSettings, sources: Sequence[str]) -> None:
     """Errors: UsageError if a file cannot be written, or would overwrite another file."""
     outputs = {"arpa": settings.arpa, "write_counts": settings.write_counts}
+    if list(outputs.values()).count(STDOUT) > 1:
+        raise UsageError("`arpa` and `write_counts` cannot both be -, standard output")
+    if settings.engine == "spark" and settings.write_counts == STDOUT:
+        raise UsageError("`write_counts` takes a Parquet folder from Spark, and - is none")
     taken = {Path(name).resolve() for name in (*sources, settings.tune or STDIN) if name != STDIN}
     for name, path in outputs.items():
-        if path is None:
+        if path in (None, STDOUT):
             continue
         if settings.engine == "local" or name == "arpa":
             check_file_place(name, Path(path))
@@ -123,8 +127,6 @@ def check_outputs(settings: CountingSettings, sources: Sequence[str]) -> None:
 
 def check_file_place(name: str, path: Path) -> None:
     """Errors: UsageError if there cannot be a file at `path`, the value of the setting `name`."""
-    if str(path) == STDIN:
-        raise UsageError(f"`{name}` takes a file, and - is none")
     try:
         check_writable(path)
     except UsageError as error:

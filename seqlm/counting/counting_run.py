@@ -27,7 +27,7 @@ from seqlm.runs.export.export_ngram import write_arpa, write_ngram_run
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder, now
 from seqlm.text.corpus import read_corpus
-from seqlm.text.reading import absolute_path, short_name
+from seqlm.text.reading import STDOUT, absolute_path, short_name
 
 
 def count(
@@ -59,7 +59,7 @@ def count(
     progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {settings.order}")
     if settings.arpa is not None:
         try:
-            write_arpa(model, corpus.tokenizer, Path(settings.arpa), progress)
+            write_arpa(model, corpus.tokenizer, file_named(settings.arpa), progress)
         except SeqlmError as error:
             raise SeqlmError(f"{error}; the model is saved in {run.path}") from None
     return run
@@ -115,7 +115,7 @@ def count_corpus(
     else:
         corpus = count_text(sources, settings, memory, counting_device(device), progress)
     if settings.write_counts is not None:
-        path = Path(settings.write_counts)
+        path = file_named(settings.write_counts)
         write_counts(path, corpus.tables, corpus.tokenizer, corpus.context, progress)
     return corpus
 
@@ -163,6 +163,11 @@ def make_config(
         threads=torch.get_num_threads(),
         finished=now(),
     )
+
+
+def file_named(name: str) -> Path | None:
+    """The file to write; None for standard output."""
+    return None if name == STDOUT else Path(name)
 
 
 def existing_folder(output: Path | None) -> Path:

@@ -102,11 +102,13 @@ class CountingSettings:
         False, "Input files are counts (n-gram TAB count), not text; several are summed."
     )
     write_counts: str | None = files(
-        None, "Write the counts to a file too (n-gram TAB count); from Spark, to a Parquet folder.",
-        metavar="FILE",
+        None, "Write the counts to a file too (n-gram TAB count; - is standard output); from Spark,"
+        " to a Parquet folder.", metavar="FILE",
     )  # fmt: skip
     arpa: str | None = files(
-        None, "Write the model as an ARPA file too; .gz compresses it.", metavar="FILE"
+        None,
+        "Write the model as an ARPA file too; .gz compresses it, - is standard output.",
+        metavar="FILE",
     )
     # --------------------------------------------------------------------------------- the machine
     memory: str | None = machine(

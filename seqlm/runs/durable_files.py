@@ -38,11 +38,16 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode(errors="surrogateescape"))  # a file name in it may be any bytes
 
 
-def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
-    """A file of `pieces`, compressed where its name ends in .gz, written whole or not at all.
+def write_pieces(path: Path | None, pieces: Iterable[bytes]) -> None:
+    """A file of `pieces`, compressed where its name ends in .gz, written whole or not at all. None
+    is standard output.
 
     Errors: SeqlmError where the disk refuses.
     """
+    if path is None:
+        sys.stdout.buffer.writelines(pieces)
+        sys.stdout.buffer.flush()
+        return
     if path.suffix == ".gz":
         from seqlm.threads import prefetch_map
 

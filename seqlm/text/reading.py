@@ -23,7 +23,7 @@ from seqlm.errors import DataError, nearest
 from seqlm.progress import Progress, silent
 
 BLOCK_SIZE = 1 << 21  # bytes read at once
-STDIN = "-"
+STDIN = STDOUT = "-"
 BOM = b"\xef\xbb\xbf"
 BZIP2 = re.compile(rb"BZh[1-9](1A|\x17r)")  # the three letters alone might be a word
 # Where a line too long for one block may be cut: before the last white space that precedes a token,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from seqlm.runs.run_folder import RunFolder
+from tests.command import COMMAND, environment
 
 DEGENERATE = b"a b c\n" * 5  # every n-gram is counted five times
 
@@ -306,8 +308,39 @@ def test_what_is_read_is_not_written_over(flag, toy, seqlm, workplace):
         assert (result.code, result.out) == (2, "")
         assert "would be overwritten" in result.error
     assert Path("text").read_bytes() == text
-    assert seqlm("count", "text", flag, "-", "-o", "run").code == 2
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("flag", ["--arpa", "--write-counts"])
+def test_a_file_goes_to_standard_output_and_nothing_else(flag, toy, seqlm, workplace):
+    flags = ["--order", "2", "--discount-fallback", flag]
+    assert seqlm("count", toy.train, *flags, "file", "-o", "run").out == "run\n"
+    result = seqlm("count", toy.train, *flags, "-", "-o", "again")
+    assert (result.code, result.out) == (0, Path("file").read_text())
+    assert result.err.splitlines()[-1] == "run: again"
+    piped = seqlm("count", *flags, "-", "-o", "piped", stdin=toy.train.read_bytes())
+    assert piped.out == result.out
+    assert not (workplace / "-").exists()
+
+
+def test_two_files_do_not_go_to_standard_output(toy, seqlm, workplace):
+    result = seqlm("count", toy.train, "--arpa", "-", "--write-counts", "-", "-o", "run")
+    assert (result.code, result.out) == (2, "")
+    assert result.error == "--arpa and --write-counts cannot both be -, standard output"
+    assert not Path("run").exists()
+
+
+def test_a_reader_of_the_arpa_file_that_has_enough_leaves_the_run(toy, workplace):
+    flags = ["--order", "4", "--discount-fallback", "--arpa", "-", "-o", "run", "-q"]
+    command = [*COMMAND, "count", str(toy.train), *flags]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout.readline() == b"\\data\\\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    assert RunFolder(Path("run")).read_config().finished
 
 
 def test_two_results_do_not_go_to_one_file(toy, seqlm):

@@ -12,6 +12,7 @@ from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.setting_options import parameter_of, with_parameters
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.settings import settings_of
+from seqlm.text.reading import STDOUT
 
 SHORT_FLAGS = {"order": "-n"}
 FLAGS = [
@@ -51,7 +52,8 @@ def count(
     **flags: Any,
 ) -> None:
     """Count the n-grams of CORPUS, or of standard input, and smooth them into a language model.
-    Print the run folder that holds the model."""
+    Print the run folder that holds the model; beside a file that goes to standard output, it is
+    named on standard error."""
     settings = CountingSettings(**{name: v for name, v in flags.items() if v is not None})
     sources = console.files_or_stdin(corpus)
     chosen_device = console.set_up_torch(device, num_threads)
@@ -61,4 +63,7 @@ def count(
     command = ["seqlm", *sys.argv[1:]]
     progress = console.Stages()
     run = count_corpus(sources, settings, output, chosen_device, command, overwrite, progress)
-    print(run.path)
+    if STDOUT in (settings.arpa, settings.write_counts):
+        console.say(f"run: {run.path}")
+    else:
+        print(run.path)

@@ -181,11 +181,12 @@ def export_words(
     names: Sequence[str | None] = models or [None]
     located = [console.locate_model(name) for name in names]
 
-    from seqlm.runs.export.export_ngram import check_file_output, write_lines
+    from seqlm.runs.durable_files import write_pieces
+    from seqlm.runs.export.export_ngram import check_file_output
     from seqlm.runs.export.word_list import lexicon_lines, tokenizer_of, word_lines, words_of
 
     if path is not None:
         check_file_output(path, [model.path for model in located])
     words = words_of((model.path, tokenizer_of(model)) for model in located)
     lines = word_lines(words) if to == "words" else lexicon_lines(words, settings)
-    write_lines(lines, path)
+    write_pieces(path, lines)

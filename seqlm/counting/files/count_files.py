@@ -61,13 +61,14 @@ BOS_ID = FIRST_TYPES.index(BOS)
 
 
 def write_counts(
-    path: Path,
+    path: Path | None,
     tables: Sequence[NGrams],
     tokenizer: Tokenizer,
     context: str,
     progress: Progress = silent,
 ) -> None:
-    """Writes `tables` of occurrences, compressed if the name of `path` ends in .gz.
+    """Writes `tables` of occurrences, compressed if the name of `path` ends in .gz; None is
+    standard output.
 
     Errors: UsageError where types contain white space; SeqlmError where the disk refuses, and then
     `path` is left as it was.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -108,16 +107,7 @@ def write_arpa(
             f" {path or 'this one'} reads text, normalize it ({tokenizer.normalizer})",
             stacklevel=2,
         )
-    write_lines(arpa_text(model, tokenizer, progress), path)
-
-
-def write_lines(pieces: Iterable[bytes], path: Path | None) -> None:
-    """A file of `pieces`, as `write_arpa`; None is standard output."""
-    if path is None:
-        sys.stdout.buffer.writelines(pieces)
-        sys.stdout.buffer.flush()
-    else:
-        write_pieces(path, pieces)
+    write_pieces(path, arpa_text(model, tokenizer, progress))
 
 
 def write_run(
