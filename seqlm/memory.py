@@ -67,9 +67,14 @@ class Memory:
         return self.empty(size, dtype).zero_()
 
     def available(self) -> int:
-        """Bytes that the process may still take, less a reserve. There has to be a limit."""
+        """Bytes that the process may still take, less a reserve. There has to be a limit.
+
+        What it holds without need, freed memory and pages of files, is returned to the system.
+        """
         assert self.limit is not None
-        return max(0, int(0.85 * self.limit) - resident_bytes())
+        trim_heap()
+        self._return_pages()
+        return max(0, int(0.8 * self.limit) - resident_bytes())
 
     def copy(self, tensor: Tensor) -> Tensor:
         """A copy of `tensor` (N,) in a file; without a limit the tensor itself."""
@@ -98,13 +103,19 @@ class Memory:
         except OSError as error:
             raise self._disk_error(error) from None
         self._maps.add(mapped)
+        trim_heap()  # of what it took to make the pieces
         return np.frombuffer(mapped, np.int32)
 
     def release_pages(self) -> None:
-        """Returns the pages of all files to the system, if the process is near the limit."""
-        if self.limit is not None and resident_bytes() > 0.9 * self.limit:
-            for mapped in list(self._maps):
-                mapped.madvise(mmap.MADV_DONTNEED)
+        """Returns the pages of all files, and freed memory, to the system, if the process is near
+        the limit."""
+        if self.limit is not None and resident_bytes() > 0.75 * self.limit:
+            self._return_pages()
+            trim_heap()
+
+    def _return_pages(self) -> None:
+        for mapped in list(self._maps):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     def _new_map(self, size: int) -> mmap.mmap:
         try:

@@ -201,11 +201,14 @@ def read_chunk(stream: BinaryIO, name: str, by_line: bool = False) -> bytes:
 def find_cut(pending: bytes) -> int:
     """Where to end a block of `pending`, the start of a longer text; 0 asks to read more first."""
     cut = pending.rfind(b"\n") + 1
-    if cut or len(pending) < 4 * BLOCK_SIZE:
+    if cut or len(pending) < BLOCK_SIZE:
         return cut
-    spaces = [match.start() for match in SAFE_CUT.finditer(pending, len(pending) - BLOCK_SIZE)]
-    if spaces:
-        return spaces[-1]
+    for window in (1 << 12, BLOCK_SIZE):  # most often the last few bytes have white space
+        spaces = [m.start() for m in SAFE_CUT.finditer(pending, max(1, len(pending) - window))]
+        if spaces:
+            return spaces[-1]
+    if len(pending) < 4 * BLOCK_SIZE:
+        return 0
     last = len(pending) - 1  # a CR there stays with its LF
     starts = (at for at in range(last, last - 4, -1) if pending[at] & 0xC0 != 0x80)
     return next(starts, last)  # before a character, if there is one

@@ -360,3 +360,12 @@ def test_a_file_of_many_megabytes_is_read_in_blocks(file, monkeypatch) -> None:
     pieces = list(read_blocks([file(data)]))
     assert b"".join(piece.data for piece in pieces) == normalized(data)
     assert max(len(piece.data) for piece in pieces) <= 2 << 20
+
+
+def test_a_long_line_of_words_comes_in_blocks_no_larger_than_those_of_short_lines(tmp_path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(b"frog heron " * (7 * reading.BLOCK_SIZE // 22) + b"\n")
+    blocks = [block.data for block in reading.read_blocks([path])]
+    assert b"".join(blocks) == path.read_bytes()
+    assert max(map(len, blocks)) <= reading.BLOCK_SIZE + 100
+    assert all(block.startswith(b" ") for block in blocks[1:])

@@ -17,7 +17,7 @@ import torch
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.merge_tables import PieceTable, merge_ngrams, merge_unigrams
 from seqlm.counting.tables.ngrams import NGrams
-from seqlm.memory import Memory
+from seqlm.memory import Memory, trim_heap
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 
@@ -47,6 +47,7 @@ def count_in_pieces(
         progress(f"counting in {len(pieces)} pieces", number / len(pieces))
         counted = count_ngrams(piece, vocab_size, order, context, device, before=before)
         tables.append([PieceTable.of(counted.pop(0), memory) for _ in range(order)])
+        trim_heap()
         memory.release_pages()
     counts_dtype = torch.int32 if len(ids) < 2**31 else torch.int64
     merged = [merge_unigrams([orders[0] for orders in tables], counts_dtype)]
@@ -62,13 +63,16 @@ def count_in_pieces(
 def split_text(
     ids: np.ndarray, tokens: int, order: int, context: str
 ) -> Iterator[tuple[np.ndarray, list[int]]]:
-    """The text in pieces of at most about `tokens`, each with the P words before it.
+    """The text in pieces of at most `tokens`, each with the P words before it.
 
-    In sentence context a piece is whole lines; a longer line is a piece of its own.
+    In sentence context a piece is whole lines, unless one line is longer. What stands before a
+    piece within a line goes back no further than to its start, the `</s>` before it.
 
     >>> ids = np.array([5, 1, 6, 7, 1])  # two lines
     >>> [(piece.tolist(), before) for piece, before in split_text(ids, 3, 2, "sentence")]
     [([5, 1], [1]), ([6, 7, 1], [1])]
+    >>> [(piece.tolist(), before) for piece, before in split_text(ids, 2, 3, "sentence")]
+    [([5, 1], [1]), ([6, 7], [1]), ([1], [6, 7])]
     >>> [(piece.tolist(), before) for piece, before in split_text(ids, 3, 2, "carried")]
     [([5, 1, 6], [1]), ([7, 1], [6])]
     """
@@ -76,20 +80,18 @@ def split_text(
     while start < len(ids):
         stop = min(start + tokens, len(ids))
         if context == "sentence" and stop < len(ids):
-            stop = _line_end(ids, start, stop)
-        reach = start - max(1, order - 1)
-        before = [EOS]
-        if context == "carried" and start > 0:
-            before = ids[reach:start].tolist() if reach >= 0 else [EOS, *ids[:start].tolist()]
-        yield ids[start:stop], before
+            ends = np.flatnonzero(ids[start:stop] == EOS)
+            stop = start + int(ends[-1]) + 1 if len(ends) else stop
+        yield ids[start:stop], words_before(ids, start, max(1, order - 1), context)
         start = stop
 
 
-def _line_end(ids: np.ndarray, start: int, stop: int) -> int:
-    """The position after the last `</s>` in start … stop, or else after the next one."""
-    ends = np.flatnonzero(ids[start:stop] == EOS)
-    if len(ends):
-        return start + int(ends[-1]) + 1
-    while ids[stop - 1] != EOS:
-        stop += 1
-    return stop
+def words_before(ids: np.ndarray, start: int, words: int, context: str) -> list[int]:
+    """The last `words` before position `start`, or fewer: from the start of the text on, or in
+    sentence context from that of the line."""
+    before: list[int] = ids[max(0, start - words) : start].tolist()
+    if start < words:
+        before = [EOS, *before]
+    if context == "sentence" and EOS in before:
+        before = before[len(before) - 1 - before[::-1].index(EOS) :]
+    return before

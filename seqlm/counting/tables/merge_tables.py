@@ -30,7 +30,9 @@ from seqlm.errors import DataError
 from seqlm.memory import Memory
 from seqlm.models.ngram.table import first_of_equals, pack_keys, unpack_keys
 
-BLOCK = 1 << 20  # n-grams merged at a time
+BLOCK = 1 << 20  # n-grams merged at a time, at most
+BYTES_PER_NGRAM = 256
+"""Memory that merging takes at its height, for each n-gram of a block and its pages of files."""
 
 
 class PieceTable(NamedTuple):
@@ -82,7 +84,8 @@ def merge_ngrams(
     counts = memory.empty(most, counts_dtype)
     first = memory.zeros(size + 1, torch.int32)
     done = 0
-    for start, stop, parts in _ranges(contexts, tables, size):
+    most_at_once = min(BLOCK, max(1 << 16, memory.available() // BYTES_PER_NGRAM))
+    for start, stop, parts in _ranges(contexts, tables, size, most_at_once):
         of_pieces = list(zip(contexts, tables, parts, strict=True))
         keys = np.concatenate([_keys(*piece, start) for piece in of_pieces])  # (M,)
         order = np.argsort(keys, kind="stable")  # merges what is sorted already
@@ -121,9 +124,9 @@ class _Part(NamedTuple):
 
 
 def _ranges(
-    contexts: list[PieceTable], tables: list[PieceTable], size: int
+    contexts: list[PieceTable], tables: list[PieceTable], size: int, most: int
 ) -> Iterator[tuple[int, int, list[_Part]]]:
-    """Ranges start … stop of the contexts of the whole, with about BLOCK n-grams in all pieces."""
+    """Ranges start … stop of the contexts of the whole, with about `most` n-grams in all pieces."""
     merged_rows = [below.merged_rows.numpy() for below in contexts]  # (H_s,)
     firsts = [table.first.numpy() for table in tables]  # (H_s + 1,)
     begins = [0] * len(tables)  # the first context of each piece in the range
@@ -131,7 +134,7 @@ def _ranges(
     while start < size:
         stop = size
         for rows, first, begin in zip(merged_rows, firsts, begins):
-            full = int(first[begin]) + BLOCK // len(tables)
+            full = int(first[begin]) + most // len(tables)
             end = int(np.searchsorted(first, full, side="right")) - 1
             if end < len(rows):
                 stop = min(stop, max(int(rows[end]), start + 1))

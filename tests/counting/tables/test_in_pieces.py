@@ -47,12 +47,29 @@ def test_pieces_make_the_tables_of_the_whole(
     same(found, count_ngrams(ids, 7, order, context))
 
 
-def test_pieces_are_whole_lines_or_one_long_one() -> None:
+def test_pieces_are_whole_lines_or_parts_of_one_long_one() -> None:
     ids = np.array([5, EOS, 5, 5, EOS, *[5] * 9, EOS, EOS], np.int32)
     found = [piece.tolist() for piece, _ in split_text(ids, 6, 3, "sentence")]
     assert [id for piece in found for id in piece] == ids.tolist()
-    assert all(piece[-1] == EOS for piece in found)
-    assert [len(piece) for piece in found] == [5, 10, 1]
+    assert [len(piece) for piece in found] == [5, 6, 5]
+    assert [piece[-1] == EOS for piece in found] == [True, False, True]
+
+
+def test_a_piece_within_a_line_knows_the_words_before_it_in_the_line() -> None:
+    ids = np.array([2, EOS, 3, 4, 5, 6, EOS], np.int32)
+    assert [before for _, before in split_text(ids, 1, 4, "sentence")] == [
+        [EOS], [EOS, 2], [EOS], [EOS, 3], [EOS, 3, 4], [3, 4, 5], [4, 5, 6],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_pieces_of_one_long_line_make_the_tables_of_the_whole(order: int) -> None:
+    noise = np.random.default_rng(order)
+    ids = (2 + noise.random(5000) ** 3 * 40).astype(np.int32)
+    ids[[7, 8, 4000, -1]] = EOS
+    for tokens in (50, 64, 999):
+        found = count_in_pieces(ids, 42, order, "sentence", Memory(PLENTY), tokens=tokens)
+        same(found, count_ngrams(ids, 42, order))
 
 
 def test_a_carried_piece_knows_the_words_before_it() -> None:
