@@ -188,29 +188,33 @@ class Model:
         """The models with every line starting afresh, whatever the context of their runs."""
         return self.mixture.line_by_line()
 
-    def perplexity(self, files: StrPath | Sequence[StrPath]) -> float:
+    def perplexity(self, files: StrPath | Sequence[StrPath], context: str | None = None) -> float:
         """The perplexity of a text in files, OOVs and `</s>` included, as `seqlm eval` prints it.
 
-        The text is read in the context of the run. Errors: DataError, ModelError.
+        `context` is 'sentence' (every line starts afresh), 'carried' or 'window' (lines see those
+        before them); None is that of the run. Errors: DataError, ModelError, UsageError.
         """
-        return self.evaluate(files).figures["ppl"]
+        return self.evaluate(files, context=context).figures["ppl"]
 
     def evaluate(
-        self, files: StrPath | Sequence[StrPath], metrics: Sequence[str] = ("ppl",)
+        self,
+        files: StrPath | Sequence[StrPath],
+        metrics: Sequence[str] = ("ppl",),
+        context: str | None = None,
     ) -> Evaluation:
-        """The `metrics` of a text in files, in the context of the run, as `seqlm eval` has them.
+        """The `metrics` of a text in files, as `seqlm eval` has them. Each file starts afresh;
+        `context` is that of `perplexity`.
 
-        Errors: UsageError for a metric; DataError for the text; ModelError where the model gives
-        scores instead of probabilities.
+        Errors: UsageError for a metric or the context; DataError for the text; ModelError where the
+        model gives scores instead of probabilities.
         """
-        from seqlm.evaluation.evaluate import evaluate_language_model
+        from seqlm.evaluation.evaluate import check_normalized, evaluate_language_model
         from seqlm.evaluation.metrics import select_metrics
 
         chosen = select_metrics(metrics, "lm", has_oracle=False)
-        for loaded in self.mixture.models:
-            if not loaded.model.normalized:
-                raise ModelError(f"{loaded.path} gives scores, not probabilities")
-        result = evaluate_language_model(self.mixture, paths(files), chosen)
+        mixture = self.mixture if context is None else self.mixture.in_context(context)
+        check_normalized(mixture)
+        result = evaluate_language_model(mixture, paths(files), chosen)
         tally = result.tally
         return Evaluation(result.values, result.signature, tally.tokens, tally.lines, tally.oov)
 

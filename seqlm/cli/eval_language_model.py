@@ -6,7 +6,8 @@ import json as json_module
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,12 +19,13 @@ from seqlm.cli.options.mixture_options import MixtureOptions
 from seqlm.cli.options.option_groups import make_group, parameters_of
 from seqlm.cli.options.word_options import WordOptions
 from seqlm.cli.records import RecordWriter
-from seqlm.errors import ModelError, UsageError
+from seqlm.errors import UsageError
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.settings import setting
 
 if TYPE_CHECKING:
     from seqlm.evaluation.evaluate import LanguageModelEvaluation
+    from seqlm.evaluation.metrics import Metric
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.evaluation.perplexity import Tally
     from seqlm.text.tokenizer import Tokenizer
@@ -49,6 +51,28 @@ class LanguageModelOptions(MixtureOptions):
         None, "Stride of the sliding window; the window length itself gives non-overlapping"
         " blocks.", none_text="half the window", low=1, section="Context",
     )  # fmt: skip
+    context: Literal["sentence", "carried", "window"] | None = setting(
+        None, "Whether every line starts afresh (sentence), or lines see those before them (carried, or"
+        " window where the model has a context length). Every file starts afresh.",
+        none_text="that of the run", section="Context",
+    )  # fmt: skip
+    per_line: Annotated[
+        bool,
+        flag(
+            "--per-line",
+            help="Print the log-probability (natural) of every line, and its numbers of tokens and"
+            " OOVs, as it comes.",
+            rich_help_panel="Output",
+        ),
+    ] = False
+    per_file: Annotated[
+        bool,
+        flag(
+            "--per-file",
+            help="Print the metrics of every file, and of all files together.",
+            rich_help_panel="Output",
+        ),
+    ] = False
     per_token: Annotated[
         bool,
         flag(
@@ -59,6 +83,8 @@ class LanguageModelOptions(MixtureOptions):
     ] = False
 
 
+TOTAL = "total"
+"""What stands for all files in the table of --per-file."""
 PARAMETERS = [
     *parameters_of(LanguageModelOptions),
     *parameters_of(WordOptions),
@@ -86,14 +112,17 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
 
     metrics = select_metrics(common.metric, "lm", common.oracle is not None)
     check_held_out_files(files, options, adaptation)
-    models = adaptation_options.adapt(request.load(device), adaptation, common.errors)
+    models = request.load(device)
+    if options.context is not None:
+        models = models.in_context(options.context)
+    models = adaptation_options.adapt(models, adaptation, common.errors)
     if options.stride is not None:
         models = models.in_windows(options.stride)
     oracle = None
     if common.oracle is not None:
         oracle = load_model(locate(common.oracle, "lm"), device, console.Stages())
     if not words.per_word:
-        check_probabilities(models, options.per_token)
+        check_probabilities(models, options.per_token or options.per_line)
     held_out = {}  # the digest of a text, and the setting that names it
     if models.adaptation.statistics_digest:
         held_out[models.adaptation.statistics_digest] = "dynamic_statistics"
@@ -102,8 +131,16 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
         held_out[digest] = "tune"
     else:
         mixture_options.say_equal_weights(request, models, "; --tune finds better ones")
+    if options.per_token or options.per_line or words.per_word:
+        say_dependence(models)
     if options.per_token:
         print_surprisals(models, files, common, held_out)
+        return
+    if options.per_line:
+        print_lines(models, files, common, held_out)
+        return
+    if options.per_file:
+        print_files(models, files, metrics, common, held_out)
         return
     if words.per_word:
         print_words({"": models}, files, words, common, held_out)
@@ -122,12 +159,23 @@ def check_combination(
     common: EvalOptions, options: LanguageModelOptions, words: WordOptions
 ) -> None:
     """Errors: UsageError where options do not go together."""
-    if words.per_word and options.per_token:
-        raise UsageError("`per_token` and `per_word` print a table each: leave out one of them")
+    tables = {
+        "per_token": options.per_token,
+        "per_word": words.per_word,
+        "per_line": options.per_line,
+        "per_file": options.per_file,
+    }
+    chosen = [name for name, is_chosen in tables.items() if is_chosen]
+    if len(chosen) > 1:
+        first, second, *_ = chosen
+        raise UsageError(f"`{first}` and `{second}` print a table each: leave out one of them")
+    for name in chosen:
+        if common.metric and name != "per_file":
+            raise UsageError(f"`{name}` prints a table of its own: leave out `metric`")
+        if common.oracle is not None:
+            raise UsageError(f"`{name}` prints a table of its own: leave out `oracle`")
     if words.table is not None and options.text:
         raise UsageError("TEXT and `table` are both texts to score: leave out one of them")
-    if options.per_token and common.metric:
-        raise UsageError("`per_token` prints a table of its own: leave out `metric`")
     if options.tune is not None and options.mix is not None:
         raise UsageError("`tune` finds the weights that `mix` gives: leave out one of them")
     if options.tune is not None and options.stride is not None:
@@ -138,7 +186,7 @@ def check_combination(
 
 def not_with_each(options: LanguageModelOptions, adaptation: Adaptation) -> dict[str, Any]:
     """The values of the options that change or mix models, None where they are not given."""
-    names = ("per_token", "mix", "cache", "cache_decay", "tune", "stride")
+    names = ("per_token", "per_line", "per_file", "mix", "cache", "cache_decay", "tune", "stride")
     return {**{name: getattr(options, name) for name in names}, **asdict(adaptation)}
 
 
@@ -167,14 +215,26 @@ def tune(models: LoadedMixture, file: str, common: EvalOptions) -> tuple[LoadedM
     return tuned, text.digest
 
 
-def check_probabilities(models: LoadedMixture, per_token: bool) -> None:
-    """A model of scores has no metrics, but --per-token prints its scores. Errors: ModelError."""
+def check_probabilities(models: LoadedMixture, prints_scores: bool) -> None:
+    """A model of scores has no metrics, but tables print its scores. Errors: ModelError."""
+    from seqlm.evaluation.evaluate import check_normalized
+
+    if not prints_scores:
+        check_normalized(models)
     for loaded in models.models:
         if not loaded.model.normalized:
-            fault = f"{loaded.path} gives scores, not probabilities"
-            if not per_token:
-                raise ModelError(f"{fault}: it has no perplexity (`per_token` prints its scores)")
-            console.warn(f"{fault}: what is printed is -log2 of them, and no surprisal")
+            console.warn(
+                f"{loaded.path} gives scores, not probabilities: what is printed is their logarithm"
+            )
+
+
+def say_dependence(models: LoadedMixture) -> None:
+    """On stderr: where a line's score depends on where it stands."""
+    if models.lines_see_each_other:
+        console.say(
+            "note: lines see those before them, so that a line's score depends on where it stands"
+            + ("" if models.adaptation.adapts else "; --context sentence scores each alone")
+        )
 
 
 # ------------------------------------------------------------------------------- what is printed
@@ -189,15 +249,61 @@ def print_surprisals(
     from seqlm.evaluation.signature import language_model_signature
     from seqlm.evaluation.surprisal import TokenSurprisal, token_surprisals
 
-    tally = Tally()
+    tally, eager = Tally(), reads_pipe(files)
     scored = score_files(
-        models, files, tally, common.batch_size, common.errors, held_out, ngram_lengths=True
+        models, files, tally, common.batch_size, common.errors, held_out, True, eager
     )
-    table = RecordWriter(TokenSurprisal._fields, common.json)
+    table = RecordWriter(TokenSurprisal._fields, common.json, flush=eager)
     for row in token_surprisals(scored, models.tokenizer):
         table.write(row)
-    ppl = {"ppl": perplexity(tally)}
-    say_figures(ppl, tally, models.tokenizer, language_model_signature(models))
+    signature = language_model_signature(models, len(files))
+    say_figures({"ppl": perplexity(tally)}, tally, models.tokenizer, signature)
+
+
+def print_lines(
+    models: LoadedMixture, files: list[str], common: EvalOptions, held_out: Mapping[str, str]
+) -> None:
+    """The table of --per-line; in a pipe, every line is answered before the next one is read."""
+    from seqlm.evaluation.evaluate import score_files
+    from seqlm.evaluation.line_scores import LineScore, line_scores
+    from seqlm.evaluation.perplexity import Tally, perplexity
+    from seqlm.evaluation.signature import language_model_signature
+
+    tally, eager = Tally(), reads_pipe(files)
+    scored = score_files(
+        models, files, tally, common.batch_size, common.errors, held_out, eager=eager
+    )
+    table = RecordWriter(LineScore._fields, common.json, flush=eager)
+    for row in line_scores(scored, models.tokenizer):
+        table.write(row)
+    signature = language_model_signature(models, len(files))
+    say_figures({"ppl": perplexity(tally)}, tally, models.tokenizer, signature)
+
+
+def print_files(
+    models: LoadedMixture,
+    files: list[str],
+    metrics: Sequence[Metric],
+    common: EvalOptions,
+    held_out: Mapping[str, str],
+) -> None:
+    """The table of --per-file: a row for each file, and one for all of them."""
+    from seqlm.evaluation.evaluate import evaluate_each_file
+
+    names = [metric.name for metric in metrics]
+    table = RecordWriter(["file", *names, "tokens", "lines", "oov"], common.json)
+    evaluations = evaluate_each_file(
+        models, files, metrics, common.batch_size, common.errors, held_out
+    )
+    for file, evaluation in zip([*files, TOTAL], evaluations):
+        values, tally, _ = evaluation
+        table.write([file, *values.values(), tally.tokens, tally.lines, tally.oov])
+    say_figures(values, tally, models.tokenizer, evaluation.signature)
+
+
+def reads_pipe(files: Sequence[str]) -> bool:
+    """Whether a file is standard input or a pipe, whose writer may wait for answers."""
+    return any(file == "-" or Path(file).is_fifo() for file in files)
 
 
 def print_words(

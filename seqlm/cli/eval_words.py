@@ -34,10 +34,6 @@ def check_combination(options: WordOptions, common: EvalOptions, others: Mapping
         raise UsageError("`text_column` is a column of the table of items: it needs `table`")
     if not options.entropy and not options.per_word:
         raise UsageError("`no_entropy` is for the table of words: it needs `per_word`")
-    if options.per_word and common.metric:
-        raise UsageError("`per_word` prints a table of its own: leave out `metric`")
-    if options.per_word and common.oracle is not None:
-        raise UsageError("`per_word` prints a table of its own: leave out `oracle`")
     if options.each:
         for name, value in others.items():
             if value not in (None, False):

@@ -19,7 +19,7 @@ from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.forced_decoding import score_targets
 from seqlm.decoding.translation.sentence_batches import is_blank
 from seqlm.decoding.translation.translation_search import translate
-from seqlm.errors import DataError
+from seqlm.errors import DataError, ModelError
 from seqlm.evaluation.exposure import measure_exposure, measure_translator_exposure
 from seqlm.evaluation.metrics import Metric
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, MixtureScorer, ScoredBlock
@@ -36,7 +36,7 @@ from seqlm.evaluation.translation_quality import Score
 from seqlm.progress import Progress, silent
 from seqlm.runs.load_model import LoadedModel, LoadedTranslator, combine_translators
 from seqlm.text.bitext import Side, check_line_counts
-from seqlm.text.reading import read_blocks
+from seqlm.text.reading import read_blocks, source_name
 from seqlm.text.vocabulary import EOS
 
 NO_FORBIDDEN_TEXTS: Mapping[str, str] = MappingProxyType({})
@@ -74,12 +74,47 @@ def evaluate_language_model(
         if oracle is not None:
             ids.append(scored.ids)
     values = {metric.name: metric.of_tally(tally) for metric in metrics if metric.of_tally}
-    signature = language_model_signature(models)
+    signature = language_model_signature(models, len(files))
     if oracle is not None:
         values |= measure_exposure(models, oracle, np.concatenate(ids), seed)
         signature += f"|{oracle_part(oracle, seed)}"
     ordered = {metric.name: values[metric.name] for metric in metrics}
     return LanguageModelEvaluation(ordered, tally, signature)
+
+
+def check_normalized(models: LoadedMixture) -> None:
+    """Errors: ModelError where a model gives scores, which have no metrics."""
+    for loaded in models.models:
+        if not loaded.model.normalized:
+            raise ModelError(
+                f"{loaded.path} gives scores, not probabilities: it has no perplexity"
+                " (`per_token` prints its scores)"
+            )
+
+
+def evaluate_each_file(
+    models: LoadedMixture,
+    files: Sequence[str],
+    metrics: Sequence[Metric],
+    batch_size: int = 64,
+    errors: str = "strict",
+    forbidden_texts: Mapping[str, str] = NO_FORBIDDEN_TEXTS,
+) -> Iterator[LanguageModelEvaluation]:
+    """The `metrics` of each file, and at the end those of all of them as `evaluate_language_model`
+    has them. Errors: those of `score_files`; UsageError for a metric that needs an oracle."""
+    total = Tally()
+
+    def figures(tally: Tally, num_files: int) -> LanguageModelEvaluation:
+        values = {metric.name: metric.of_tally(tally) for metric in metrics if metric.of_tally}
+        return LanguageModelEvaluation(values, tally, language_model_signature(models, num_files))
+
+    for file in files:
+        tally = Tally()
+        for _ in score_files(models, [file], tally, batch_size, errors, forbidden_texts):
+            pass
+        total.add(tally)
+        yield figures(tally, 1)
+    yield figures(total, len(files))
 
 
 def score_files(
@@ -90,20 +125,22 @@ def score_files(
     errors: str = "strict",
     forbidden_texts: Mapping[str, str] = NO_FORBIDDEN_TEXTS,
     ngram_lengths: bool = False,
+    eager: bool = False,
 ) -> Iterator[ScoredBlock]:
     """Scores `files`, each a text of its own, block by block, and adds them up in `tally`.
 
     `forbidden_texts` must not be scored, as constants come from them: it maps the SHA-256 of each
     to the setting that named it.
     `ngram_lengths` asks for the n-gram length of each token, where there is one model that has it.
+    `eager` scores the lines of a pipe as they come.
 
-    Errors: DataError where a file cannot be read, or no file has a token but `</s>`; UsageError
-    where a file is one of the forbidden texts.
+    Errors: DataError where a file cannot be read, or none has a line; UsageError where a file is
+    one of the forbidden texts.
     """
     scorer = MixtureScorer(models, batch_size, ngram_lengths)
     for file in files:
         digest = hashlib.sha256()
-        for scored in scorer.score_text(read_blocks([file], errors)):
+        for scored in scorer.score_text(read_blocks([file], errors, eager=eager), not eager):
             if forbidden_texts:
                 digest.update(scored.block.data)
             tally.add_text(models.tokenizer, scored.block, scored.ids, scored.spans)
@@ -111,8 +148,10 @@ def score_files(
             yield scored
         if digest.hexdigest() in forbidden_texts:
             raise not_held_out(file, forbidden_texts[digest.hexdigest()])
-    if tally.tokens == tally.lines:
-        raise DataError(f"no text to evaluate in {', '.join(files)}: nothing but empty lines")
+    if not tally.tokens:
+        raise DataError(
+            f"there is no text to evaluate: {', '.join(map(source_name, files))} is empty"
+        )
 
 
 # ------------------------------------------------------------------------------------ translators

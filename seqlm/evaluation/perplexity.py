@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -99,6 +99,11 @@ class Tally:
             word = block.data[start : start + int(spans.length[n])]
             if word != RESERVED[UNK]:
                 self.unknown_words[word] += 1
+
+    def add(self, other: Tally) -> None:
+        """Adds the sums over another text."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
     def add_scores(self, ids: np.ndarray, log_probs: np.ndarray) -> None:
         """Adds `log_probs` (N,) of `ids` (N,), natural."""

@@ -18,8 +18,9 @@ from seqlm.text.tokenizer import Tokenizer
 from seqlm.version import __version__
 
 
-def language_model_signature(models: LoadedMixture) -> str:
-    """The signature of every figure of a language model or a mixture on a text."""
+def language_model_signature(models: LoadedMixture, num_files: int = 1) -> str:
+    """The signature of every figure of a language model or a mixture on a text, of which every file
+    starts afresh: where lines see each other, the number of files matters."""
     tokenizer = models.tokenizer
     parts = {
         "unit": tokenizer.kind,
@@ -30,6 +31,8 @@ def language_model_signature(models: LoadedMixture) -> str:
         parts["normalize"] = str(tokenizer.normalizer)
     if len(models.models) == 1:
         parts["context"] = models.contexts[0]
+    if num_files > 1 and models.lines_see_each_other:
+        parts["files"] = f"{num_files}-afresh"
     parts |= {"eos": "scored", "mode": "adaptive" if models.is_adaptive else "static"}
     constants = models.adaptation.with_defaults()
     if constants.active():

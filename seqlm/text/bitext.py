@@ -28,7 +28,7 @@ from seqlm.text.batches import IGNORE_INDEX, Batch, pad_rows
 from seqlm.text.bpe_learning import check_bpe_size, learn_bpe, order_by_frequency
 from seqlm.text.corpus import LEARNERS
 from seqlm.text.normalization import NO_STEPS, Normalizer
-from seqlm.text.reading import STDIN, Block, read_blocks
+from seqlm.text.reading import Block, read_blocks, source_name
 from seqlm.text.tokenizer import Tokenizer, TokenizerKind, check_normalizer
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import prefetch_map
@@ -64,7 +64,7 @@ class Side(NamedTuple):
 
 def read_side(sources: Sequence[str], errors: str = "strict") -> Side:
     """Errors: DataError if a file cannot be read, or there is no text."""
-    names = ["<stdin>" if source == STDIN else source for source in sources]
+    names = [source_name(source) for source in sources]
     files = [list(read_blocks([source], errors)) for source in sources]
     name, blocks = ", ".join(names), [block for file in files for block in file]
     side = Side(blocks, name, tuple(zip(names, map(count_lines, files))))
@@ -161,10 +161,10 @@ def check_line_counts(source: Side, target: Side) -> None:
     pairs = [(counts[0], counts[1])]
     if len(source.lines_by_file) == len(target.lines_by_file):
         pairs = [*zip(source.lines_by_file, target.lines_by_file), *pairs]
-    for (source_name, num_source), (target_name, num_target) in pairs:
+    for (source_file, num_source), (target_file, num_target) in pairs:
         if num_source != num_target:
             raise DataError(
-                f"{source_name} has {num_source:,} lines, {target_name} has {num_target:,}:"
+                f"{source_file} has {num_source:,} lines, {target_file} has {num_target:,}:"
                 " line n of one is the translation of line n of the other"
             )
 

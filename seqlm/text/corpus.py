@@ -20,7 +20,7 @@ from seqlm.text.bpe_learning import (
     order_by_frequency,
 )
 from seqlm.text.normalization import NO_STEPS, Normalizer
-from seqlm.text.reading import STDIN, Block, read_blocks
+from seqlm.text.reading import STDIN, Block, read_blocks, source_name
 from seqlm.text.tokenizer import (
     Tokenizer,
     TokenizerKind,
@@ -105,7 +105,7 @@ def read_corpus(
         learner = LEARNERS[kind](normalizer)
         ids = memory.concatenate(learner.encode(text))
         tokenizer = learner.finish(ids, vocab_size, min_count, default_min_count, held_out_fraction)
-    names = ", ".join("<stdin>" if source == STDIN else source for source in sources)
+    names = ", ".join(map(source_name, sources))
     if len(ids) == 0:
         raise DataError(f"the corpus is empty: no text in {names}")
     corpus = Corpus(ids, tokenizer, sha256.hexdigest())

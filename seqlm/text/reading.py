@@ -25,6 +25,13 @@ from seqlm.progress import Progress, silent
 BLOCK_SIZE = 1 << 21  # bytes read at once
 STDIN = STDOUT = "-"
 BOM = b"\xef\xbb\xbf"
+WIDE_ENCODINGS = {
+    "UTF-32LE": b"\xff\xfe\0\0",
+    "UTF-32BE": b"\0\0\xfe\xff",
+    "UTF-16LE": b"\xff\xfe",
+    "UTF-16BE": b"\xfe\xff",
+}
+"""The byte-order marks of other encodings; the longer ones first."""
 BZIP2 = re.compile(rb"BZh[1-9](1A|\x17r)")  # the three letters alone might be a word
 # Where a line too long for one block may be cut: before the last white space that precedes a token,
 # which is a boundary for words, characters and byte-level BPE alike. Unicode's white space beyond
@@ -54,6 +61,11 @@ class Block(NamedTuple):
         return f"{self.file}, line {number}"
 
 
+def source_name(source: str) -> str:
+    """A source as messages name it: the file, or <stdin>."""
+    return "<stdin>" if source == STDIN else source
+
+
 def short_name(source: str) -> str:
     """A short name for a text: its file name without suffixes."""
     return "stdin" if source == STDIN else Path(source).name.split(".")[0]
@@ -69,15 +81,17 @@ def read_blocks(
     errors: str = "strict",
     progress: Progress = silent,
     by_line: bool = False,
+    eager: bool = False,
 ) -> Iterator[Block]:
     """The text of all `sources` ('-' is standard input), one after the other.
 
     `errors` is 'strict' (invalid UTF-8 is refused) or 'replace' (U+FFFD takes its place).
-    `by_line` yields one block for each line, as soon as it can be read.
+    `by_line` yields one block for each line, as soon as it can be read; `eager` yields the lines
+    that are there, and never waits for more.
     Errors: DataError naming file, line and byte offset.
     """
     for source in sources:
-        yield from read_file_blocks(str(source), errors, progress, by_line)
+        yield from read_file_blocks(str(source), errors, progress, by_line, eager)
 
 
 def read_lines(
@@ -101,19 +115,24 @@ def read_lines(
 
 
 def read_file_blocks(
-    source: str, errors: str, progress: Progress = silent, by_line: bool = False
+    source: str,
+    errors: str,
+    progress: Progress = silent,
+    by_line: bool = False,
+    eager: bool = False,
 ) -> Iterator[Block]:
     """The text of one source, as `read_blocks`."""
-    name = "<stdin>" if source == STDIN else source
+    name = source_name(source)
     size = 0 if source == STDIN or not Path(source).is_file() else Path(source).stat().st_size
     with open_source(source, name) as raw, decompress(raw, name) as stream:
         line, offset, rest = 1, 0, b""
         at_start, has_warned = True, False
         while True:
-            chunk = read_chunk(stream, name, by_line)
+            chunk = read_chunk(stream, name, by_line, eager)
             pending = rest + chunk
             if at_start:
                 at_start = False
+                check_encoding(pending, name)
                 if pending.startswith(BOM):
                     pending, offset = pending[len(BOM) :], len(BOM)
             if not pending and not chunk:
@@ -184,9 +203,12 @@ def open_zstd(raw: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, zstd.ZstdFile(raw))
 
 
-def read_chunk(stream: BinaryIO, name: str, by_line: bool = False) -> bytes:
-    """At most BLOCK_SIZE bytes of `stream`, or its next line. Errors: DataError."""
+def read_chunk(stream: BinaryIO, name: str, by_line: bool = False, eager: bool = False) -> bytes:
+    """At most BLOCK_SIZE bytes of `stream`: with `by_line` of its next line, with `eager` those
+    that are there. Errors: DataError."""
     try:
+        if eager:
+            return cast(io.BufferedReader, stream).read1(BLOCK_SIZE)
         return stream.readline(BLOCK_SIZE) if by_line else stream.read(BLOCK_SIZE)
     except EOFError:
         raise DataError(f"{name} is truncated: its compressed data ends too early") from None
@@ -212,6 +234,16 @@ def find_cut(pending: bytes) -> int:
     last = len(pending) - 1  # a CR there stays with its LF
     starts = (at for at in range(last, last - 4, -1) if pending[at] & 0xC0 != 0x80)
     return next(starts, last)  # before a character, if there is one
+
+
+def check_encoding(start: bytes, name: str) -> None:
+    """Errors: DataError where the first bytes of a text are the byte-order mark of UTF-16 or 32."""
+    for encoding, mark in WIDE_ENCODINGS.items():
+        if start.startswith(mark):
+            raise DataError(
+                f"{name} is {encoding} text, and UTF-8 is read: convert it, as by"
+                f" `iconv -f {encoding} -t UTF-8`"
+            )
 
 
 def check_utf8(data: bytes, name: str, line: int, offset: int, errors: str) -> bytes:

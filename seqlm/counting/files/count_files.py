@@ -40,7 +40,7 @@ from seqlm.models.ngram.table import NGramTable, pack_keys, words_of_range
 from seqlm.progress import Progress, silent
 from seqlm.runs.durable_files import write_pieces
 from seqlm.text.corpus import hash_blocks
-from seqlm.text.reading import STDIN, Block, read_blocks
+from seqlm.text.reading import Block, read_blocks, source_name
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import (
     EOS,
@@ -140,7 +140,7 @@ def read_counts(
 
     Errors: DataError naming file and line, or the n-gram of which a part is missing.
     """
-    names = ["<stdin>" if source == STDIN else source for source in sources]
+    names = [source_name(source) for source in sources]
     collector, digest = NGramCollector(), hashlib.sha256()
     for source, name in zip(sources, names, strict=True):
         if collector.add(hash_blocks(read_blocks([source], progress=progress), digest)) == 0:

@@ -124,10 +124,28 @@ class LoadedMixture(NamedTuple):
 
     def line_by_line(self) -> LoadedMixture:
         """The mixture in which every line starts afresh, whatever the contexts of the runs."""
+        return self.in_context("sentence")
+
+    def in_context(self, context: str) -> LoadedMixture:
+        """The mixture in which lines start afresh ('sentence') or see those before ('carried', or
+        'window' where models have a context length), whatever the contexts of the runs.
+
+        A model that was counted line by line starts every line afresh all the same.
+        Errors: UsageError where no model can score so.
+        """
         models = [
-            loaded._replace(config=replace(loaded.config, context="sentence"))
+            loaded._replace(config=replace(loaded.config, context=context_of(loaded, context)))
             for loaded in self.models
         ]
+        possible = {loaded.config.context for loaded in models}
+        if context not in possible:
+            (first, *_) = models
+            reason = {
+                "sentence": f"{first.path} was counted line by line: no line sees those before",
+                "window": f"{first.path} reads windows: `context=window`",
+                "carried": f"{first.path} has no context length: `context=carried`",
+            }[first.config.context]
+            raise UsageError(f"`context={context}`: {reason}")
         return self._replace(models=models)
 
     # -- its properties
@@ -146,6 +164,14 @@ class LoadedMixture(NamedTuple):
                 context += f"-{length}/{self.stride or max(1, length // 2)}"
             contexts.append(context)
         return contexts
+
+    @property
+    def lines_see_each_other(self) -> bool:
+        """Whether the score of a line depends on the lines before it."""
+        return self.adaptation.adapts or any(
+            loaded.config.context != "sentence" and not loaded.model.resets_at_eos
+            for loaded in self.models
+        )
 
     @property
     def is_adaptive(self) -> bool:
@@ -175,6 +201,13 @@ class LoadedMixture(NamedTuple):
             return models[0]
         mixture = Mixture(models, self.weights, torch.from_numpy(self.id_maps))
         return mixture.to(models[0].device).eval()
+
+
+def context_of(loaded: LoadedModel, wanted: str) -> str:
+    """The context in which a model scores where 'sentence', 'carried' or 'window' is wanted."""
+    if wanted == "sentence" or loaded.model.resets_at_eos:
+        return "sentence"
+    return "carried" if loaded.model.context_length is None else "window"
 
 
 def load_mixture(
@@ -251,15 +284,17 @@ class MixtureScorer:
         ]
         return np.stack(log_probs, 1)
 
-    def score_text(self, blocks: Iterable[Block]) -> Iterator[ScoredBlock]:
-        """Scores the blocks of one text, which starts afresh."""
+    def score_text(self, blocks: Iterable[Block], ahead: bool = True) -> Iterator[ScoredBlock]:
+        """Scores the blocks of one text, which starts afresh. `ahead` reads the next blocks while
+        one is scored; without it, a block is scored before the next one is asked for."""
 
         def encode(block: Block) -> tuple[np.ndarray, TokenSpans]:
             ids = self.tokenizer.encode(block)
             return ids, self.tokenizer.token_spans(block, ids)
 
         self.restart()
-        for block, (ids, spans) in prefetch_map(encode, blocks):
+        encoded = prefetch_map(encode, blocks) if ahead else ((b, encode(b)) for b in blocks)
+        for block, (ids, spans) in encoded:
             yield ScoredBlock(block, ids, spans, self(ids))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqlm.errors import DataError, UsageError, did_you_mean
-from seqlm.text.reading import STDIN, read_lines
+from seqlm.text.reading import read_lines, source_name
 
 
 class Item(NamedTuple):
@@ -42,7 +42,7 @@ def read_items(
     """
     rows = read_rows(source, errors)
     line, header = next(rows, (0, []))
-    name = "<stdin>" if source == STDIN else source
+    name = source_name(source)
     if not header:
         raise DataError(f"{name} is empty: a table of items begins with the names of its columns")
     for column in header:
@@ -92,7 +92,7 @@ def read_rows(source: str, errors: str) -> Iterator[tuple[int, list[str]]]:
             if row:
                 yield reader.line_num, row
     except csv.Error as error:
-        name = "<stdin>" if source == STDIN else source
+        name = source_name(source)
         raise DataError(
             f"{name}, line {reader.line_num}: {error} (a cell that begins with a quotation mark"
             " ends with one, and those inside it are doubled)"

@@ -13,7 +13,7 @@ from seqlm.errors import DataError
 from seqlm.evaluation.mixtures.tuning import not_held_out
 from seqlm.evaluation.words.item_table import Item
 from seqlm.evaluation.words.word_surprisal import WordScorer, WordSurprisal
-from seqlm.text.reading import Block, read_blocks
+from seqlm.text.reading import Block, read_blocks, source_name
 from seqlm.text.tokenizer import check_no_sentinels
 
 ITEMS_AT_ONCE = 256
@@ -44,8 +44,10 @@ def words_of_files(
                 yield from score_block(scorers, part)
         if forbidden_texts and digest.hexdigest() in forbidden_texts:
             raise not_held_out(file, forbidden_texts[digest.hexdigest()])
-    if scorers[0].tally.tokens == scorers[0].tally.lines:
-        raise DataError(f"no text to evaluate in {', '.join(files)}: nothing but empty lines")
+    if not scorers[0].tally.tokens:
+        raise DataError(
+            f"there is no text to evaluate: {', '.join(map(source_name, files))} is empty"
+        )
 
 
 def words_of_items(
