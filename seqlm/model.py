@@ -107,7 +107,9 @@ class Model:
     def mixture(self) -> LoadedMixture:
         """The language model as `seqlm.evaluation` takes it. Errors: ModelError of a translator."""
         if self.task != "lm":
-            raise ModelError(f"{self.path} is a translator, and this needs a language model")
+            from seqlm.runs.locate import WrongTask
+
+            raise WrongTask(self.path, self.task, "lm")
         if self._mixture is None:
             from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 

@@ -41,6 +41,7 @@ def as_object(line: TranslatedLine, translation: Translation, align: bool) -> di
         "log_prob": translation.log_prob,
         "score": translation.score,
         "tokens": len(translation.tokens),
+        "ended": not translation.is_truncated,
     } | links
 
 

@@ -70,14 +70,17 @@ class CountingSettings:
         " jelinek-mercer, add-k, stupid-backoff, or mle for none.", metavar="METHOD",
     )  # fmt: skip
     backoff: bool = model(
-        False, "Use backoff instead of interpolation (Kneser-Ney, absolute, Witten-Bell)."
-    )
+        False, "Use backoff instead of interpolation (Kneser-Ney, absolute, Witten-Bell).",
+        needs=("smoothing", ("modified-kneser-ney", "kneser-ney", "absolute", "witten-bell")),
+    )  # fmt: skip
     discount_fallback: bool = model(
         False,
         "If discounts cannot be estimated (tiny or deduplicated text), use"
         " {:g}, {:g} and {:g}.".format(*FALLBACK_DISCOUNTS),
     )
-    add_k: float = model(1.0, "What add-k adds to every count.", low=0)
+    add_k: float = model(
+        1.0, "What add-k adds to every count.", low=0, needs=("smoothing", ("add-k",))
+    )
     tune: str | None = model(
         None, "Held-out text on which to tune k of add-k or the weights of jelinek-mercer.",
         metavar="FILE", needs=("smoothing", ("add-k", "jelinek-mercer")),

@@ -31,20 +31,26 @@ def borrowed_tokenizer(
 
 
 def borrowed_tokenizers(
-    vocab: str | None, tokenizer: str, normalizer: Normalizer = NO_STEPS
+    vocab: str | None, tokenizer: str, normalizer: Normalizer = NO_STEPS, default: str = "word"
 ) -> tuple[Tokenizer, Tokenizer | None] | None:
     """The tokenizer that the settings name, and that of the source where a translator has two; None
     where they name a kind of tokenizer, which is learned from the text.
 
     A run normalizes text as it does already, and a file has no way of its own: `normalizer`.
     Errors: DataError where there is neither run nor file, or it cannot be read; UsageError for BPE
-    types without their merges, and where `normalizer` is another than the run's.
+    types without their merges, and where `normalizer`, or a `tokenizer` that is not the `default`,
+    is another than the run's.
     """
     if vocab is None:
         is_learned = kind_named(tokenizer) != "pretrained"
         return None if is_learned else (pretrained_tokenizer(tokenizer, normalizer), None)
     if run := run_named(vocab):
-        own = run.tokenizer.normalizer
+        own, kind = run.tokenizer.normalizer, run.tokenizer.kind
+        if tokenizer not in (kind, default):
+            raise UsageError(
+                f"`vocab={vocab}` comes with its own tokens, of kind {kind}: it cannot be combined"
+                f" with `tokenizer={tokenizer}`"
+            )
         if normalizer and normalizer.steps != own.steps:
             raise UsageError(
                 f"`vocab={vocab}` comes with its own normalization, {str(own) or 'none'}: it cannot"

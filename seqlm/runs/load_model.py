@@ -20,7 +20,7 @@ from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, Uni
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import digest, find_checkpoint, read_manifest, read_pointer, read_tensors
 from seqlm.runs.huggingface.import_huggingface import read_huggingface
-from seqlm.runs.locate import ModelPath, wrong_task
+from seqlm.runs.locate import ModelPath, WrongTask
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.tokenizer import Tokenizer, have_equal_ids
@@ -151,7 +151,7 @@ def combine_translators(models: Sequence[LoadedModel]) -> LoadedTranslator:
     first, translators = models[0], []
     for loaded in models:
         if not isinstance(loaded.model, Translator):
-            raise ModelError(f"{loaded.path} is {wrong_task(loaded.config.task, 'translation')}")
+            raise WrongTask(loaded.path, loaded.config.task, "translation")
         if not (
             have_equal_ids(loaded.tokenizer, first.tokenizer)
             and have_equal_ids(tokenizer_of_source(loaded), tokenizer_of_source(first))

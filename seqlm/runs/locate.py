@@ -65,7 +65,7 @@ def locate(name: str | Path | None = None, task: str | None = None) -> ModelPath
         return latest_run(task)
     model = model_at(Path(name))
     if task not in (None, model.config.task):
-        raise ModelError(f"{model.path} is {wrong_task(model.config.task, task)}")
+        raise WrongTask(model.path, model.config.task, task)
     return model
 
 
@@ -98,6 +98,14 @@ def neighbors(path: Path) -> Iterator[str]:
     for folder in {path.parent, RUNS}:
         if folder.is_dir():
             yield from (entry.name for entry in folder.iterdir())
+
+
+class WrongTask(ModelError):
+    """A model that does another task than is needed."""
+
+    def __init__(self, path: Path, task: str, needed: str) -> None:
+        super().__init__(f"{path} is {wrong_task(task, needed)}")
+        self.task = task
 
 
 def wrong_task(task: str, needed: str) -> str:

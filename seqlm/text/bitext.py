@@ -143,10 +143,10 @@ def encode_bitext(
     is_kept = ~is_blank & ~is_long
     num_blank, num_long = int(is_blank.sum()), int((is_long & ~is_blank).sum())
     if not is_kept.any():
-        raise DataError(
-            f"no pair of {source.name} and {target.name} is left: {num_blank:,} have a blank side,"
-            f" {num_long:,} one of more than {max_length} tokens"
-        )
+        reasons = [f"{num_blank:,} have a blank side"]
+        if max_length is not None:
+            reasons.append(f"{num_long:,} have a side of more than {max_length} tokens")
+        raise DataError(f"no pair of {source.name} and {target.name} is left: {', '.join(reasons)}")
     return EncodedBitext(
         source_ids[np.repeat(is_kept, source_lengths)],
         target_ids[np.repeat(is_kept, target_lengths)],

@@ -116,3 +116,43 @@ def test_a_line_of_many_megabytes_is_scored(seqlm, models):
     result = seqlm("eval", "-m", models("ngram-word"), "--json", stdin=line)
     assert result.code == 0
     assert '"tokens": 1200001, "lines": 1' in result.out
+
+
+# -------------------------------------------------------------------- settings that have no effect
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--add-k", "0.5"], "--add-k"),
+        (["--backoff", "--smoothing", "good-turing"], "--backoff"),
+        (["--vocab", "RUN", "--tokenizer", "char"], "--tokenizer char"),
+        (["--vocab", "RUN", "--normalize", "lower"], "--normalize"),
+        (["--vocab", "RUN", "--min-count", "2"], "--min-count"),
+    ],
+)
+def test_a_setting_that_would_have_no_effect_is_refused(flags, named, ngram, toy, seqlm):
+    flags = [str(ngram) if flag == "RUN" else flag for flag in flags]
+    result = seqlm("count", toy.train, "-n", 2, *flags, "-o", "run")
+    assert (result.code, named in result.error) == (2, True), result.err
+    assert not Path("run").exists()
+
+
+def test_a_vocabulary_with_its_own_kind_named_is_taken(models, toy, seqlm):
+    chars = models("ngram-char")
+    for flags in ([], ["--tokenizer", "char"]):
+        result = seqlm("count", toy.train, "-n", 2, "--vocab", chars, *flags, "-q")
+        assert result.code == 0, result.err
+
+
+def test_an_empty_variable_is_none(ngram, toy, seqlm):
+    text = toy.test
+    expected = seqlm("eval", "-m", ngram, text).out
+    empty = {"SEQLM_MODEL": "", "SEQLM_METRIC": "", "SEQLM_BATCH_SIZE": "", "SEQLM_STRIDE": ""}
+    assert seqlm("eval", "-m", ngram, text, env=empty).out == expected
+    assert "no --model is named" in seqlm("eval", text, env=empty).error
+
+
+def test_a_variable_is_blamed_by_its_name(toy, seqlm):
+    result = seqlm("train", toy.train, env={"SEQLM_LR": "abc"})
+    assert (result.code, result.error) == (2, "SEQLM_LR is 'abc'; it takes a number")

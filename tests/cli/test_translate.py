@@ -19,7 +19,10 @@ import pytest
 import torch
 
 from seqlm import device
+from seqlm.cli.translation_output import as_object
+from seqlm.decoding.translation.translation_search import Translation
 from seqlm.runs.run_folder import RunFolder
+from seqlm.text.vocabulary import EOS
 from tests.command import COMMAND, Result, environment, seqlm_inside
 
 TEXT = """the frog sees the pike
@@ -191,6 +194,15 @@ def test_translations_cut_at_their_limit_are_counted(run, seqlm):
     assert (cut in result.err) == (len(result.out.split()) == 10)
 
 
+def test_a_translation_that_is_cut_is_not_ended(run, translate):
+    ends = {(): True, (2, EOS): True, (2, 3): False}
+    for tokens, ended in ends.items():
+        translation = Translation("text", [], list(tokens), -1.0, -1.0, None)
+        assert as_object(None, translation, align=False)["ended"] == ended
+    lines = map(json.loads, translate(run, "--json").splitlines())
+    assert all(found["ended"] for line in lines for found in line["found"])
+
+
 # ----------------------------------------------------------------------------------------- formats
 
 
@@ -239,7 +251,9 @@ def test_json_is_an_object_a_line(run, translate):
     assert [one["line"] for one in objects] == [*range(1, 7)]
     assert [one["found"][0]["text"] for one in objects] == translate(run).splitlines()
     assert {len(one["found"]) for one in objects} == {1, 2}
-    assert set(objects[0]["found"][0]) == {"text", "log_prob", "score", "tokens", "align"}
+    assert set(objects[0]["found"][0]) == {
+        "text", "log_prob", "score", "tokens", "ended", "align",
+    }  # fmt: skip
 
 
 def test_unknown_words_can_be_copied(run, translate):
@@ -346,7 +360,7 @@ def test_a_model_of_another_task_is_refused(run, lstm, seqlm):
     for command in ("sample", "eval"):
         result = seqlm(command, "-m", run, stdin=b"a\n")
         assert (result.code, result.out) == (4, "")
-        assert result.error == f"{run} is a translator, and this needs a language model"
+        assert result.error.startswith(f"{run} is a translator, and this needs a language model")
 
 
 def test_a_latest_run_of_another_task_is_refused_and_the_newest_that_fits_is_named(

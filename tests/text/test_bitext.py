@@ -109,8 +109,12 @@ def test_refusals_name_the_files(files, tmp_path) -> None:
         check_line_counts(longer, read_side([str(tmp_path / "three"), str(tmp_path / "nine")]))
     assert str(error.value).startswith(f"{files[0]} has 6 lines, {tmp_path / 'three'} has 3:")
     check_line_counts(longer, read_side([str(tmp_path / "twelve")]))
-    with pytest.raises(DataError, match="is left: 2 have a blank side, 4 one of more than 1 tok"):
+    with pytest.raises(DataError, match="2 have a blank side, 4 have a side of more than 1 tok"):
         encode_bitext(source, target, tokenizer, tokenizer, 1)
+    (tmp_path / "blank").write_text("\n")
+    blank = read_side([str(tmp_path / "blank")])
+    with pytest.raises(DataError, match=r"left: 1 have a blank side$"):
+        encode_bitext(blank, blank, tokenizer, tokenizer)
     (tmp_path / "empty").touch()
     with pytest.raises(DataError, match="empty is empty"):
         read_side([str(tmp_path / "empty")])

@@ -17,7 +17,7 @@ from seqlm.cli.options.eval_options import EvalOptions
 from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
 from seqlm.cli.options.setting_options import with_parameters
-from seqlm.errors import UsageError
+from seqlm.errors import ModelError, UsageError
 
 PARAMETERS = in_sections(
     [
@@ -69,7 +69,12 @@ def evaluate(flags: typer.Context, **values: Any) -> None:
     if choose_task(values, console.typed_parameters(flags)) == "translation":
         eval_translation.evaluate(common, values)
     else:
-        eval_language_model.evaluate(common, values)
+        from seqlm.runs.locate import WrongTask
+
+        try:
+            eval_language_model.evaluate(common, values)
+        except WrongTask as error:
+            raise ModelError(f"{error}: a translator needs `source` and `target`") from None
 
 
 def choose_task(values: dict[str, Any], typed: set[str]) -> str:

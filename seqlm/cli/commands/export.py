@@ -33,10 +33,7 @@ PARAMETERS = [
 
 EXAMPLES = [
     Example(
-        "Write a model as an ARPA file", "seqlm export -m trigram --to arpa -o trigram.arpa.gz"
-    ),
-    Example(
-        "Prune the model on the way",
+        "Write a model as an ARPA file, and prune it on the way",
         "seqlm export -m trigram --to arpa --prune 1e-6 -o small.arpa",
     ),
     Example(

@@ -280,7 +280,7 @@ def make_tokenizers(
             "`vocab_size`, `min_count` and `separate_vocab` cannot be combined with `vocab`, or"
             " with a pretrained `tokenizer`"
         )
-    if borrowed := borrowed_tokenizers(settings.vocab, settings.tokenizer, normalizer):
+    if borrowed := borrowed_tokenizers(settings.vocab, settings.tokenizer, normalizer, "bpe"):
         return borrowed
 
     def learn(sides: list[Side]) -> Tokenizer:
