@@ -102,7 +102,11 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     check_combination(common, options, words)
     device = console.set_up_torch(common.device, common.num_threads)
     if words.each:
-        print_words(eval_words.load_each(request.models, device), files, words, common, {})
+        side_by_side = {
+            name: in_context(models, options, words)
+            for name, models in eval_words.load_each(request.models, device).items()
+        }
+        print_words(side_by_side, files, words, common, {})
         return
 
     from seqlm.evaluation.evaluate import evaluate_language_model
@@ -112,9 +116,7 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
 
     metrics = select_metrics(common.metric, "lm", common.oracle is not None)
     check_held_out_files(files, options, adaptation)
-    models = request.load(device)
-    if options.context is not None:
-        models = models.in_context(options.context)
+    models = in_context(request.load(device), options, words)
     models = adaptation_options.adapt(models, adaptation, common.errors)
     if options.stride is not None:
         models = models.in_windows(options.stride)
@@ -153,6 +155,17 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     else:
         console.print_figures(evaluation.values)
     say_figures(evaluation.values, evaluation.tally, models.tokenizer, evaluation.signature)
+
+
+def in_context(
+    models: LoadedMixture, options: LanguageModelOptions, words: WordOptions
+) -> LoadedMixture:
+    """The models in the context that the options name; items of a table start afresh by default.
+
+    Errors: UsageError where the models do not have it.
+    """
+    context = options.context or (None if words.table is None else "sentence")
+    return models if context is None else models.in_context(context)
 
 
 def check_combination(

@@ -57,12 +57,7 @@ def print_words(
     from seqlm.evaluation.words.word_tables import words_of_files, words_of_items
 
     scorers = [
-        WordScorer(
-            mixture if options.table is None else mixture.line_by_line(),
-            options.entropy,
-            common.batch_size,
-        )
-        for mixture in models.values()
+        WordScorer(mixture, options.entropy, common.batch_size) for mixture in models.values()
     ]
     measures = [name for name in MEASURES if options.entropy or name in ("surprisal", "oov")]
     names = [f".{name}" for name in models] if len(models) > 1 else [""]

@@ -264,3 +264,20 @@ def test_wide_encodings_are_named(
     Path("text").write_bytes(f"{mark}the old frog\n".encode(encoding))
     result = seqlm("eval", "-m", models("ngram-word"), "--errors", errors, "text")
     assert (result.code, "iconv -f UTF-" in result.error) == (3, True)
+
+
+# ------------------------------------------------------------------------------- tables of items
+
+
+@pytest.mark.parametrize("each", [[], ["--each"]])
+def test_items_are_scored_in_the_context_that_is_named(
+    each: list[str], models: Models, seqlm: Command
+) -> None:
+    Path("items.tsv").write_text("id\tsentence\n1\tthe old frog\n2\tthe old frog\n")
+    command = ["eval", "-m", models("lstm-word"), *each, "--per-word", "--table", "items.tsv"]
+    for context, equal in ((None, True), ("sentence", True), ("carried", False)):
+        flags = [] if context is None else ["--context", context]
+        table = rows(seqlm(*command, *flags))
+        surprisals = [float(row["surprisal"]) for row in table]
+        first, second = surprisals[:4], surprisals[4:]
+        assert (first == pytest.approx(second)) == equal, context
