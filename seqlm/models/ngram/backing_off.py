@@ -3,36 +3,46 @@
     β(h) = N / M,    N = 1 - Σ_v p(v | h),  M = 1 - Σ_v p(v | h'),    sums over the v listed for h
 
 The words that h does not list share N, the probability that is left, in proportion to what h' gives
-them: M in all.
+them: M in all. An n-gram hw backs off to its *suffix* h'w, which most models list too. Its row is
+found from that of the suffix of the context:
 
-    U n-grams of an order k · H histories, the n-grams of the order below
-    B n-grams of a block · Q n-grams without a probability
+    row(h'w)  is the row of w among the continuations of row(h'),      h' the suffix of h
+
+    U n-grams of an order k · H histories, the n-grams of the order below · Q some of the n-grams
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from seqlm.models.ngram.masks import indices
 from seqlm.models.ngram.ngram_model import NGramModel, NGramState
 from seqlm.models.ngram.scrambling import unscramble_ids
-from seqlm.models.ngram.table import UNSEEN, segment_sum, words_of_range, words_of_rows
-from seqlm.threads import prefetch_map
+from seqlm.models.ngram.table import (
+    UNSEEN,
+    NGramTable,
+    context_blocks,
+    row_contexts,
+    segment_sum,
+    words_of_rows,
+)
+from seqlm.threads import parallel_map, prefetch_map
 
-BLOCK = 1 << 14
+BLOCK = 1 << 16
 """N-grams looked up at a time."""
 
 
 def compute_backoffs(model: NGramModel) -> None:
     """Sets all backoff weights of `model`, from its probabilities."""
-    for k in range(2, model.config.order + 1):  # longer n-grams need the weights of shorter ones
+    # Longer n-grams need the weights of shorter ones.
+    for k, suffixes in enumerate(suffix_rows(model), 2):
         below, above = model.order(k - 1), model.order(k)
         first = below.first.long()
         n = remainder(above.log_prob.double().exp(), first)
-        m = remainder(suffix_log_probs(model, k).exp(), first)
+        m = remainder(suffix_log_probs(model, k, suffixes).exp(), first)
         below.backoff.copy_(torch.where(first.diff() > 0, (n / m).log(), 0.0))
 
 
@@ -41,50 +51,75 @@ def remainder(p: Tensor, first: Tensor) -> Tensor:
     return (1 - segment_sum(p, first, torch.float64)).clamp(min=1e-7)
 
 
-def suffix_log_probs(model: NGramModel, k: int) -> Tensor:
+def fill_in_probabilities(model: NGramModel, k: int, suffixes: Tensor) -> None:
+    """p(w | h) = β(h) p(w | h') for the n-grams of order k ≥ 2 that have no probability: NaN.
+
+    `suffixes` (U,) are those of `suffix_rows`.
+    """
+    log_prob, backoff = model.order(k).log_prob, model.order(k - 1).backoff
+    table = model.tables(k)[-1]
+
+    def fill_in(rows: Tensor) -> None:
+        log_prob[rows] = backoff[table.contexts(rows)] + lower_log_probs(model, k, rows, suffixes)
+
+    for _ in prefetch_map(fill_in, indices(log_prob.isnan()).split(BLOCK)):
+        pass
+
+
+# ---------------------------------------------------------------------------------------- suffixes
+
+
+def suffix_rows(model: NGramModel) -> Iterator[Tensor]:
+    """For orders 2 … n (U,) int32, the row in the order below of the suffix of every n-gram, or
+    UNSEEN."""
+    size, tables = model.config.vocab_size, model.tables()
+    for k, table in enumerate(tables, 2):
+        if k == 2:
+            suffixes = unscramble_ids(table.words, size).int()  # rows of order 1 are ids
+        else:
+            suffixes = longer_suffixes(tables[k - 3], table, suffixes, size)
+        yield suffixes
+
+
+def longer_suffixes(
+    below: NGramTable, table: NGramTable, suffixes: Tensor, vocab_size: int
+) -> Tensor:
+    """(U,) the suffixes in `table`, from those of the order `below` (H,)."""
+    rows = torch.empty_like(table.words)
+
+    def find(block: tuple[slice, slice]) -> None:
+        owners, part = block
+        first = table.first[owners.start : owners.stop + 1]
+        contexts = suffixes[owners].index_select(0, row_contexts(first))
+        rows[part] = below.find(contexts, table.words[part], vocab_size)
+
+    parallel_map(find, context_blocks(table.first, BLOCK), rows.device)
+    return rows
+
+
+def suffix_log_probs(model: NGramModel, k: int, suffixes: Tensor) -> Tensor:
     """(U,) float64 ln p(w | h') of every n-gram hw of order k ≥ 2."""
-    log_probs = torch.empty(model.config.rows[k - 1], dtype=torch.float64, device=model.device)
+    log_probs = torch.empty(len(suffixes), dtype=torch.float64, device=model.device)
 
-    def look_up(block: tuple[slice, Tensor]) -> None:
-        part, ids = block
-        log_probs[part] = last_log_probs(model, ids[:, 1:]).double()
+    def look_up(rows: Tensor) -> None:
+        log_probs[rows] = lower_log_probs(model, k, rows, suffixes).double()
 
-    for _ in prefetch_map(look_up, ngram_blocks(model, k)):
+    all_rows = torch.arange(len(suffixes), device=model.device)
+    for _ in prefetch_map(look_up, all_rows.split(BLOCK)):
         pass
     return log_probs
 
 
-def last_log_probs(model: NGramModel, ids: Tensor) -> Tensor:
-    """(B,) ln p of the last of `ids` (B, k) after the others, and nothing else."""
-    no_history = torch.full((len(ids), model.config.order - 1), UNSEEN, dtype=torch.int32)
-    scores, _ = model.score(NGramState(no_history.to(model.device)), ids)
-    return scores[:, -1]
-
-
-def fill_in_probabilities(model: NGramModel, k: int) -> None:
-    """p(w | h) = β(h) p(w | h') for the n-grams of order k ≥ 2 that have no probability: NaN."""
-    log_prob, tables = model.order(k).log_prob, model.tables(k)
-    backoff = model.order(k - 1).backoff
-
-    def fill_in(rows: Tensor) -> None:
-        _, *words = words_of_rows(tables, rows)
-        ids = unscramble_ids(torch.stack(words, 1), model.config.vocab_size)  # (B, k-1), of h'w
-        log_prob[rows] = backoff[tables[-1].contexts(rows)] + last_log_probs(model, ids)
-
-    missing = log_prob.isnan().nonzero()[:, 0]  # (Q,)
-    for _ in prefetch_map(fill_in, missing.split(BLOCK)):
-        pass
-
-
-def ngram_blocks(model: NGramModel, k: int) -> Iterator[tuple[slice, Tensor]]:
-    """The n-grams of order k ≥ 2 in blocks: the rows, and their ids (B, k) int64."""
-    tables, rows = [table.cpu() for table in model.tables(k)], model.config.rows[k - 1]
-    for start in range(0, rows, BLOCK):
-        stop = min(start + BLOCK, rows)
-        ids = (
-            torch.from_numpy(np.stack(words_of_range(tables, start, stop), 1))
-            .to(model.device)
-            .long()
-        )
-        ids[:, 1:] = unscramble_ids(ids[:, 1:], model.config.vocab_size)
-        yield slice(start, stop), ids
+def lower_log_probs(model: NGramModel, k: int, rows: Tensor, suffixes: Tensor) -> Tensor:
+    """(Q,) ln p(w | h') of n-grams of order k ≥ 2 by their rows: that of the suffix, or of what it
+    backs off to in turn."""
+    suffix = suffixes.index_select(0, rows)
+    log_probs = model.order(k - 1).log_prob.index_select(0, suffix.clamp(min=0))
+    unlisted = indices(suffix < 0)
+    if len(unlisted):
+        _, *words = words_of_rows(model.tables(k), rows[unlisted])
+        ids = unscramble_ids(torch.stack(words, 1), model.config.vocab_size)  # (Q, k-1), of h'w
+        no_history = torch.full((len(ids), model.config.order - 1), UNSEEN, dtype=torch.int32)
+        scores, _ = model.score(NGramState(no_history.to(model.device)), ids)
+        log_probs[unlisted] = scores[:, -1]
+    return log_probs

@@ -23,7 +23,12 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import UsageError
-from seqlm.models.ngram.backing_off import compute_backoffs, remainder, suffix_log_probs
+from seqlm.models.ngram.backing_off import (
+    compute_backoffs,
+    remainder,
+    suffix_log_probs,
+    suffix_rows,
+)
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.table import row_contexts, segment_sum
 from seqlm.progress import Progress, silent
@@ -82,9 +87,9 @@ def perplexity_growth(model: NGramModel) -> list[Tensor]:
     """
     history = model.order(1).log_prob.double()  # (H,) ln p(h)
     growths = []
-    for k in range(2, model.config.order + 1):
+    for k, suffixes in enumerate(suffix_rows(model), 2):
         first, log_p = model.order(k - 1).first.long(), model.order(k).log_prob.double()
-        lower_log_p = suffix_log_probs(model, k)  # (U,) ln p(w | h'), beside ln p(w | h)
+        lower_log_p = suffix_log_probs(model, k, suffixes)  # (U,) ln p(w | h'), beside ln p(w | h)
         contexts = row_contexts(first)  # (U,)
         p, lower_p = log_p.exp(), lower_log_p.exp()
         n, m = remainder(p, first), remainder(lower_p, first)  # (H,)

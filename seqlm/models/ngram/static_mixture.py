@@ -33,7 +33,11 @@ from torch import Tensor
 
 from seqlm.errors import ModelError
 from seqlm.models.config.ngram_config import NGramConfig
-from seqlm.models.ngram.backing_off import compute_backoffs, fill_in_probabilities
+from seqlm.models.ngram.backing_off import (
+    compute_backoffs,
+    fill_in_probabilities,
+    suffix_rows,
+)
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
 from seqlm.models.ngram.table import (
@@ -74,11 +78,11 @@ def unite(
     united = []
     for model, own in zip(models, tensors):
         config = replace(model.config, vocab_size=vocab_size, order=order, rows=tuple(sizes))
-        spread = NGramModel.from_tensors(asdict(config), own)
-        for k in range(2, order + 1):
-            progress(f"backing off from {k}-grams")
-            fill_in_probabilities(spread, k)
-        united.append(spread)
+        united.append(NGramModel.from_tensors(asdict(config), own))
+    for k, suffixes in enumerate(suffix_rows(united[0]), 2):
+        progress(f"backing off from {k}-grams")
+        for model in united:
+            fill_in_probabilities(model, k, suffixes)
     return united
 
 

@@ -9,7 +9,7 @@ import torch
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import UsageError
 from seqlm.models.ngram import backing_off
-from seqlm.models.ngram.backing_off import ngram_blocks, suffix_log_probs
+from seqlm.models.ngram.backing_off import suffix_log_probs, suffix_rows
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import perplexity_growth, prune_by_threshold, prune_to_size
 from tests.counting import oracle
@@ -107,15 +107,19 @@ def test_the_worth_of_an_n_gram_is_the_entropy_its_loss_costs(
         assert growth[gram] == pytest.approx(worth, rel=1e-3, abs=1e-8)
 
 
-def test_n_grams_are_spelled_and_backed_off_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suffixes_are_found_and_backed_off_from_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     model = made(lines=50)
     slow = Slow(model)
     monkeypatch.setattr(backing_off, "BLOCK", 7)
-    for k, grams in enumerate(oracle.spelled(model)[1:], 2):
-        ids = torch.cat([ids for _, ids in ngram_blocks(model, k)])
-        assert [tuple(gram) for gram in ids.tolist()] == grams
+    spelled = oracle.spelled(model)
+    for k, (grams, suffixes) in enumerate(zip(spelled[1:], suffix_rows(model), strict=True), 2):
+        row_of = {gram: row for row, gram in enumerate(spelled[k - 2])}
+        assert suffixes.tolist() == [row_of[gram[1:]] for gram in grams]
         expected = [math.log(slow.after(gram[1:-1])[gram[-1]]) for gram in grams]
-        np.testing.assert_allclose(suffix_log_probs(model, k), expected, atol=1e-5)
+        np.testing.assert_allclose(suffix_log_probs(model, k, suffixes), expected, atol=1e-5)
+        # Suffixes that are not listed are backed off from.
+        unlisted = torch.where(torch.arange(len(grams)) % 3 == 0, suffixes, -1)
+        np.testing.assert_allclose(suffix_log_probs(model, k, unlisted), expected, atol=1e-5)
 
 
 # ----------------------------------------------------------------------------------------- pruning

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from seqlm.models.config.ngram_config import NGramConfig
-from seqlm.models.ngram.backing_off import fill_in_probabilities
+from seqlm.models.ngram.backing_off import fill_in_probabilities, suffix_rows
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.scrambling import scramble_ids
 from seqlm.models.ngram.table import (
@@ -143,6 +143,6 @@ class TableBuilder:
         rows = tuple(len(table.words) for table in self.orders)
         config = NGramConfig(self.vocab_size, order, "arpa", "sentence", rows)
         model = NGramModel.from_tensors(asdict(config), tensors)
-        for k in range(2, order if self.inserted else 0):
-            fill_in_probabilities(model, k)
+        for k, suffixes in enumerate(suffix_rows(model) if self.inserted else (), 2):
+            fill_in_probabilities(model, k, suffixes)
         return model
