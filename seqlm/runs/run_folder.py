@@ -171,7 +171,8 @@ class RunFolder:
         """True for an empty folder, and for what a run leaves that is killed before it writes its
         configuration."""
         names = {path.name for path in self.path.iterdir()}
-        return not names or (LOCK in names and all(map(is_own_name, names)))
+        is_left = LOCK in names and all(map(is_own_name, names))
+        return not names or (is_left and not self.exists())
 
     # -- one writer at a time
 

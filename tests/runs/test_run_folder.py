@@ -77,6 +77,14 @@ def test_new_runs_get_names_that_are_free(finished):
     for expected in ("lstm-toy", "lstm-toy-2", "lstm-toy-3"):
         with RunFolder.create(name="lstm-toy") as run:
             assert run.path == Path("checkpoints") / expected
+            (run / "config.yaml").touch()
+
+
+def test_the_name_of_what_was_killed_before_it_was_a_run_is_free(workplace):
+    with RunFolder.create(name="lstm-toy") as run:
+        (run / "tokenizer.json").touch()
+    with RunFolder.create(name="lstm-toy") as again:
+        assert again.path == run.path
 
 
 # --------------------------------------------------------------------------------------- one writer
