@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import Any
 
 MARKED = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`\s]*))?`")
 """A setting in a message, `name` or `name=value`."""
@@ -80,3 +81,16 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     """As `nearest`, but '; there are A, B, C' if no name is similar."""
     names = list(names)
     return nearest(word, names) or (f"; there are {', '.join(names)}" if names else "")
+
+
+def shown(value: Any, width: int = 60) -> str:
+    """`value` as Python writes it, in one line of at most `width` characters.
+
+    >>> shown(["a", 1]), shown("x" * 99, 8)
+    ("['a', 1]", "'xxxxxx…")
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        text = f"a large {type(value).__name__}"
+    return text if len(text) <= width else f"{text[: width - 1]}…"

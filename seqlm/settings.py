@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
-from seqlm.errors import UsageError, did_you_mean, mark
+from seqlm.errors import UsageError, did_you_mean, mark, shown
 
 INF = float("inf")
 T = TypeVar("T")
@@ -235,8 +235,8 @@ def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
     if setting.choices:
         if value in setting.choices:
             return value
-        near = did_you_mean(str(value), setting.choices)
-        raise UsageError(f"{name or mark(setting.name)} is {value!r}{near}")
+        near = did_you_mean(shown(value) if type(value) is not str else value, setting.choices)
+        raise UsageError(f"{name or mark(setting.name)} is {shown(value)}{near}")
     if setting.kind is tuple:
         numbers = whole_numbers(setting, value, name)
         for number in numbers:
@@ -245,7 +245,7 @@ def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
     if setting.kind is float and type(value) in (int, str):  # YAML 1.1 reads 1e-3 as a string
         try:
             value = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise wrong_type(setting, value, name) from None
     if type(value) is not setting.kind:
         raise wrong_type(setting, value, name)
@@ -262,7 +262,7 @@ def make_settings(settings_class: type[T], given: Mapping[str, Any]) -> T:
     settings = settings_of(settings_class)
     for name in given:
         if name not in settings:
-            raise UsageError(f"no setting {name!r}{did_you_mean(name, settings)}")
+            raise UsageError(f"no setting {shown(name)}{did_you_mean(str(name), settings)}")
     return settings_class(
         **{name: check_value(settings[name], value) for name, value in given.items()}
     )
@@ -288,9 +288,9 @@ def check_range(setting: Setting, value: Any, name: str | None = None) -> None:
     if type(value) not in (int, float):
         return
     inside = setting.low <= value <= setting.high and setting.above < value < setting.below
-    if not inside or not math.isfinite(value):
+    if not inside or (type(value) is float and not math.isfinite(value)):
         wanted = setting.range_text() or "a finite number"
-        raise UsageError(f"{name or mark(setting.name)} is {value}; it must be {wanted}")
+        raise UsageError(f"{name or mark(setting.name)} is {shown(value)}; it must be {wanted}")
 
 
 WANTED = {
@@ -303,7 +303,9 @@ WANTED = {
 
 
 def wrong_type(setting: Setting, value: Any, name: str | None) -> UsageError:
-    return UsageError(f"{name or mark(setting.name)} is {value!r}; it takes {WANTED[setting.kind]}")
+    return UsageError(
+        f"{name or mark(setting.name)} is {shown(value)}; it takes {WANTED[setting.kind]}"
+    )
 
 
 # --------------------------------------------------------------------- settings beside one another

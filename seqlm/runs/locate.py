@@ -19,10 +19,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seqlm.errors import ModelError, UsageError, nearest
+from seqlm.errors import ModelError, SeqlmError, UsageError, nearest, shown
 from seqlm.runs.own_files import STEPS
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder
+from seqlm.runs.untrusted.plain_files import kind_of_file
+from seqlm.text.reading import reason, where_link_leads
 
 MODEL_KINDS = {"lm": "language model", "translation": "translator"}
 """What a model of each task is called in messages."""
@@ -71,6 +73,16 @@ def locate(name: str | Path | None = None, task: str | None = None) -> ModelPath
 
 def model_at(path: Path) -> ModelPath:
     """The model at `path`, or at that path in ./checkpoints. Errors: ModelError."""
+    try:
+        return find_model(path)
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that is not ours
+        if isinstance(error, SeqlmError):
+            raise
+        raise ModelError(f"no model {shown(str(path))}: {reason(error)}") from None
+
+
+def find_model(path: Path) -> ModelPath:
+    """`model_at`. Errors: those, OSError and ValueError."""
     if path.is_file():
         return ModelPath(config=ARPA_CONFIG, arpa=path)
     for folder in (path, RUNS / path):
@@ -86,7 +98,11 @@ def model_at(path: Path) -> ModelPath:
         )
         return ModelPath(config=config, huggingface=path)
     if not path.exists():
+        if path.is_symlink():
+            raise ModelError(f"{path} {where_link_leads(path)}")
         raise ModelError(f"no model {path}{nearest(path.name, neighbors(path))}")
+    if not path.is_dir():
+        raise ModelError(f"{path} is {kind_of_file(path.stat().st_mode)}, not a model")
     return ModelPath(config=RunFolder(path).read_config())  # which fails, and says why
 
 

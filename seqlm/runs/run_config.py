@@ -21,10 +21,12 @@ from typing import Any, Self
 
 import yaml
 
-from seqlm.errors import ModelError, nearest
+from seqlm.errors import ModelError, nearest, shown
 from seqlm.runs.durable_files import write_text
+from seqlm.runs.untrusted.plain_files import parse_yaml, read_text
 from seqlm.version import __version__
 
+CONTEXTS = ("carried", "window", "sentence")
 REQUIRED = ("seqlm", "task", "arch", "context", "model")
 """The keys without which a run cannot be loaded."""
 
@@ -48,17 +50,15 @@ class RunConfig:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The config.yaml at `path`; no tagged object in it is ever made.
+        """The config.yaml at `path`.
 
-        Errors: ModelError where it is missing, is no YAML, or is not what a run wrote.
+        Errors: ModelError where it is missing, is no plain YAML, or is not what a run wrote.
         """
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            text = read_text(path)
         except (FileNotFoundError, NotADirectoryError):
             raise ModelError(f"{path.parent} is not a run: it has no {path.name}") from None
-        except (yaml.YAMLError, ValueError) as error:  # a ValueError: no UTF-8, or no such date
-            raise ModelError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-        return cls.from_mapping(values, path)
+        return cls.from_mapping(parse_yaml(text, str(path)), path)
 
     @classmethod
     def from_mapping(cls, values: Any, path: Path) -> Self:
@@ -75,9 +75,12 @@ class RunConfig:
         for name, value in values.items():
             if name not in TYPES:
                 near = nearest(str(name), TYPES)
-                raise ModelError(f"{path} has a key {name!r}, which no run has{near}")
-            if not isinstance(value, TYPES[name]) and (value is not None or name in REQUIRED):
-                raise ModelError(f"{path}: {name} cannot be {value!r:.60}")
+                raise ModelError(f"{path} has a key {shown(name)}, which no run has{near}")
+            is_fit = type(value) is TYPES[name] or (value is None and name not in REQUIRED)
+            if not is_fit or (name == "context" and value not in CONTEXTS):
+                raise ModelError(f"{path}: {name} cannot be {shown(value)}")
+        if not (values["task"] and values["arch"]):
+            raise ModelError(f"{path}: task or arch is empty")
         texts = (values.get("data") or {}).get("texts", {})
         if not (isinstance(texts, dict) and all(map(is_text, texts.values()))):
             raise ModelError(f"{path}: data.texts does not hold files and sha256 for each role")

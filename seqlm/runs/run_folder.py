@@ -28,9 +28,11 @@ from seqlm.runs.durable_files import DRAFT, draft_name, exchange, sync_folder, w
 from seqlm.runs.own_files import LOCK, is_own_name, remove_run_files
 from seqlm.runs.readme import readme
 from seqlm.runs.run_config import RunConfig
+from seqlm.runs.untrusted.plain_files import parse_json, read_text
 from seqlm.text.pretrained_tokenizer import tokenizer_from_json
 from seqlm.text.tokenizer import Tokenizer
 
+MAX_TOKENIZER_BYTES = MAX_METRICS_BYTES = 1 << 30
 RUNS = Path("checkpoints")
 """The folder in which new runs are made, and found by their names."""
 
@@ -242,14 +244,16 @@ class RunFolder:
     def source_tokenizer(self) -> Tokenizer | None:
         """The tokenizer of a translator's source where it is another one. Errors: ModelError."""
         name = "source-tokenizer.json"
-        return self.read_tokenizer(name) if (self / name).exists() else None
+        return self.read_tokenizer(name) if os.path.lexists(self / name) else None
 
     def read_tokenizer(self, name: str) -> Tokenizer:
         try:
-            return tokenizer_from_json((self / name).read_text(encoding="utf-8"))
+            text = read_text(self / name, MAX_TOKENIZER_BYTES)
         except FileNotFoundError:
             raise ModelError(f"{self.path} has no {name}") from None
-        except (ModelError, UnicodeDecodeError) as error:
+        try:
+            return tokenizer_from_json(text)
+        except ModelError as error:
             raise ModelError(f"{self / name} cannot be read: {error}") from None
 
     def write_tokenizer(self, tokenizer: Tokenizer, source: Tokenizer | None = None) -> None:
@@ -273,15 +277,36 @@ class RunFolder:
                     raise
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        return [json.loads(row) for row in (self / "metrics.jsonl").read_text().splitlines()]
+        """What every validation measured; the last line may be cut short.
+
+        Errors: ModelError where a line is no object with a `step`, or a figure is no number.
+        """
+        path = self / "metrics.jsonl"
+        try:
+            *lines, _ = read_text(path, MAX_METRICS_BYTES).split("\n")
+        except FileNotFoundError:
+            return []
+        rows = [parse_json(line, f"{path}, line {n}") for n, line in enumerate(lines, 1)]
+        for number, row in enumerate(rows, 1):
+            is_row = isinstance(row, dict) and type(row.get("step")) is int
+            if not is_row or not all(is_figure(value) for value in row.values()):
+                raise ModelError(f"{path}, line {number} does not hold the figures of a step")
+        return rows
 
     def truncate_metrics(self, step: int) -> None:
-        """Drops what was measured after `step`: a run resumed there will measure it again."""
+        """Drops what was measured after `step`: a run resumed there will measure it again.
+
+        Errors: those of `read_metrics`; SeqlmError where the disk refuses.
+        """
         path = self / "metrics.jsonl"
         if path.exists():
-            rows = path.read_text().splitlines(keepends=True)
-            complete = [row for row in rows if row.endswith("\n")]  # the last may be cut short
-            write_text(path, "".join(row for row in complete if json.loads(row)["step"] <= step))
+            kept = [row for row in self.read_metrics() if row["step"] <= step]
+            write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def is_figure(value: Any) -> bool:
+    """Whether `value` is a number, as all are in a row of metrics.jsonl."""
+    return type(value) in (int, float)
 
 
 def remove_what_is_left(path: Path) -> None:

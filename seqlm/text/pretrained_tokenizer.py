@@ -172,8 +172,12 @@ def tokenizer_from_json(text: str) -> Tokenizer:
         eos = stored["eos"]
         if eos is not None and not (type(eos) is int and 0 <= eos < len(library.types)):
             raise ModelError(f"eos cannot be {eos!r:.60}")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelError(f"it is not a tokenizer that seqlm wrote: {error}") from None
+    except RecursionError:
+        raise ModelError(
+            "it is not a tokenizer that seqlm wrote: it is nested too deeply"
+        ) from None
     return PretrainedTokenizer(library, eos)
 
 
@@ -201,7 +205,9 @@ class LibraryFile:
         """`text` is that of a tokenizer.json. Errors: ModelError where it is not."""
         try:
             self.tokenizer = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # the library raises nothing more specific
+        except BaseException as error:  # the library raises nothing more specific, and it panics
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise ModelError(f"the library `tokenizers` cannot read it: {error}") from None
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from seqlm.errors import DataError, nearest
+from seqlm.errors import DataError, nearest, shown
 from seqlm.progress import Progress, silent
 
 BLOCK_SIZE = 1 << 21  # bytes read at once
@@ -159,12 +159,34 @@ def check_files(sources: Sequence[str]) -> None:
         path = Path(source)
         if source == STDIN:
             continue
-        if path.is_dir():
-            raise DataError(f"{source} is a folder, not a text file")
-        if not path.exists():
+        try:
+            path.stat()
+        except (OSError, ValueError) as error:  # a ValueError: a path with a null byte
+            if isinstance(error, OSError) and path.is_symlink():
+                raise DataError(f"{source} {where_link_leads(path)}") from None
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise DataError(f"{shown(source)} cannot be read: {reason(error)}") from None
             folder = path.parent if path.parent.is_dir() else Path()
             near = nearest(path.name, [p.name for p in folder.iterdir()][:1000])
-            raise DataError(f"no file {source}{near}")
+            raise DataError(f"no file {source}{near}") from None
+        if path.is_dir():
+            raise DataError(f"{source} is a folder, not a text file")
+
+
+def where_link_leads(path: Path) -> str:
+    """What is wrong with a symbolic link that leads to no file, as the end of a message."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return f"is a symbolic link to {path.readlink()}, which does not exist"
+    except OSError as error:
+        return f"is a symbolic link to {path.readlink()}: {reason(error)}"
+    return f"is a symbolic link to {path.readlink()}"
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why the system refuses a file, for a message."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def open_source(source: str, name: str) -> io.BufferedReader:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from seqlm.errors import DataError, ModelError, UsageError
+from seqlm.errors import DataError, ModelError, UsageError, shown
 from seqlm.text.normalization import NO_STEPS, Normalizer, steps_in
 from seqlm.text.reading import Block, read_blocks
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
@@ -194,14 +194,19 @@ class Tokenizer:
             stored = json.loads(text)
             model, splitter = stored["model"], stored["pre_tokenizer"]
             normalizer = Normalizer(steps_in(stored.get("normalizer"), splitter))
-            types = sorted(model["vocab"], key=model["vocab"].get)
+            types = types_by_id(model["vocab"])
             if model["type"] == "BPE":
+                check_merges(types, model["merges"])
                 merged = [from_printable(type_) for type_ in types[2:]]
                 return cls("bpe", RESERVED + merged, model["merges"], normalizer)
             if splitter["type"] == "Sequence":
                 splitter = splitter["pretokenizers"][0]
             kind: TokenizerKind = "word" if splitter["behavior"] == "Removed" else "char"
-            return cls(kind, [type_.encode() for type_ in types], normalizer=normalizer)
+            encoded = [type_.encode() for type_ in types]
+            check_units(kind, encoded[2:])
+            return cls(kind, encoded, normalizer=normalizer)
+        except RecursionError:
+            raise ModelError("not a tokenizer that seqlm wrote: it is nested too deeply") from None
         except (
             ValueError,
             KeyError,
@@ -210,16 +215,44 @@ class Tokenizer:
             AssertionError,
             IndexError,
         ) as error:
-            raise ModelError(f"not a tokenizer that seqlm wrote: {error!r}") from None
+            raise ModelError(f"not a tokenizer that seqlm wrote: {shown(error, 200)}") from None
 
     @cached_property
     def digest(self) -> str:
-        """The first 12 digits of a SHA-256, which names the vocabulary, and the normalization of
-        text before it is looked up there, in a signature."""
+        """The first 12 digits of a SHA-256, which names the vocabulary, the normalization of text
+        before it is looked up there, and the merges of BPE, in a signature."""
         parts = [self.kind.encode(), *self.types]
         if self.normalizer:
             parts.append(f"normalize:{self.normalizer}".encode())
+        if self.merges is not None:
+            parts.append(json.dumps(self.merges).encode())
         return hashlib.sha256(b"\n".join(parts)).hexdigest()[:12]
+
+
+def types_by_id(vocabulary: Mapping[str, int]) -> list[str]:
+    """The types in the order of their ids. Errors: ValueError unless these are 0, 1, 2, …"""
+    types = sorted(vocabulary, key=vocabulary.__getitem__)
+    if any(vocabulary[type_] != id for id, type_ in enumerate(types)):
+        raise ValueError("the ids of its types are not 0, 1, 2, …")
+    return types
+
+
+def check_units(kind: TokenizerKind, types: Iterable[bytes]) -> None:
+    """Errors: ValueError on a type that is not one word or one character, as `kind` says."""
+    for type_ in types:
+        if len(type_.split() if kind == "word" else type_.decode()) != 1 or type_ == b"\n":
+            raise ValueError(f"its type {shown(type_)} is not one {kind}")
+
+
+def check_merges(types: list[str], merges: list[list[str]]) -> None:
+    """Errors: ValueError where the types do not begin with the reserved ones of BPE, or merges do
+    not make types of types."""
+    if types[:2] != BPE_RESERVED:
+        raise ValueError("its types do not begin with the reserved ones")
+    known = set(types)
+    for left, right in merges:
+        if not {left, right, left + right} <= known:
+            raise ValueError(f"its merge of {shown(left)} and {shown(right)} makes no type")
 
 
 def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:

@@ -89,7 +89,7 @@ def test_a_tagged_object_is_refused_and_not_made(finished, tmp_path):
     run = finished("one", "2026")
     text = f"task: !!python/object/apply:os.mkdir [{tmp_path / 'made'}]\n"
     (run / "config.yaml").write_text(text)
-    with pytest.raises(ModelError, match=r"config\.yaml cannot be read: .*python/object"):
+    with pytest.raises(ModelError, match=r"config\.yaml, line 1: a tag, .*python/object"):
         run.read_config()
     assert not (tmp_path / "made").exists()
 

@@ -67,7 +67,7 @@ def best_figure(run: RunFolder, config: RunConfig) -> tuple[str | None, float | 
     perplexity. None of both where it has not been validated."""
     metric = config.settings.get("valid_metric", "loss")
     values = []
-    for row in run.read_metrics() if (run / "metrics.jsonl").is_file() else ():
+    for row in run.read_metrics():
         value = row.get(f"valid_{metric}")
         if isinstance(value, int | float) and math.isfinite(value):
             values.append(float(value))

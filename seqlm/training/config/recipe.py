@@ -11,10 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from seqlm.errors import UsageError, did_you_mean
+from seqlm.errors import ModelError, UsageError, did_you_mean
 from seqlm.runs.run_config import REQUIRED, RunConfig
+from seqlm.runs.untrusted.plain_files import parse_yaml, read_bytes
 from seqlm.settings import has_effect
 from seqlm.training.config.defaults import TRAINING, options_of
 from seqlm.training.config.training_settings import TrainingSettings
@@ -62,18 +61,16 @@ def read_recipe(name: str) -> dict[str, Any]:
     Errors: UsageError where there is none, or it is not a plain YAML mapping.
     """
     path = Path(name)
-    if path.is_file():
-        text = path.read_bytes()
-    else:
-        text = recipe_text(name).encode()
     try:
-        recipe = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{name} is no plain YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(recipe, dict) or not all(isinstance(key, str) for key in recipe):
+        is_path = path.is_file() or path.is_symlink()
+        text = read_bytes(path) if is_path else recipe_text(name).encode()
+        recipe = parse_yaml(text, name)
+        if isinstance(recipe, dict) and recipe.keys() >= set(REQUIRED):
+            return settings_of_run(RunConfig.from_mapping(recipe, path), name)
+    except ModelError as error:
+        raise UsageError(str(error)) from None
+    if not isinstance(recipe, dict):
         raise UsageError(f"{name} is not a mapping from settings to values")
-    if recipe.keys() >= set(REQUIRED):
-        return settings_of_run(RunConfig.from_mapping(recipe, path), name)
     return {key.replace("-", "_"): value for key, value in recipe.items()}
 
 

@@ -1,0 +1,1 @@
+"""Reading what anybody may have written: nothing is waited for, run or believed unchecked."""
