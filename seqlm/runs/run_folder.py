@@ -97,7 +97,8 @@ class RunFolder:
                 with suppress(UsageError):  # another process writes it
                     if run.path.is_dir() and run.is_vacant():
                         run.lock()
-                        if run.is_vacant():  # still, and new or left by a process that was killed
+                        if run.is_vacant():  # still
+                            remove_run_files(run.path, keep=[LOCK])  # of one that was killed
                             return run
                         run.unlock()
         raise AssertionError("there is a number for every run")
