@@ -179,6 +179,11 @@ def is_tty(stream: Any) -> bool:
     return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
 
 
+def takes_color(stream: Any) -> bool:
+    """Whether a stream is a terminal that wants colors (https://no-color.org)."""
+    return is_tty(stream) and not os.environ.get("NO_COLOR")
+
+
 # ---------------------------------------------------------------------------- texts, models, device
 
 

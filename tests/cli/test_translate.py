@@ -323,6 +323,19 @@ def test_given_targets_are_scored(run, pond, seqlm, workplace):
 # ---------------------------------------------------------------------------------------- pictures
 
 
+@pytest.mark.parametrize(
+    ("variables", "colored"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_a_plot_has_colors_on_a_terminal_that_wants_them(
+    run, seqlm, variables, colored, monkeypatch
+):
+    monkeypatch.setattr("tests.command.Output.isatty", lambda self: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    env = {"TERM": "xterm", **variables}
+    drawn = seqlm("translate", "-m", run, "--plot", "-", stdin=b"the frog sleeps\n", env=env)
+    assert ("\x1b[48;5;" in drawn.err) == colored
+
+
 def test_the_attention_of_the_first_sentence_is_plotted(run, seqlm, workplace):
     result = seqlm(
         "translate", "-m", run, "-q", "--plot", "-", stdin=b"\nthe frog sleeps\na pike\n"

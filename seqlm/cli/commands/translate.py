@@ -241,7 +241,7 @@ def with_plot(translated: Iterable[TranslatedLine], path: str) -> Iterator[Trans
             plotted = True
             source, target = token_labels(line.source.pieces), token_labels(best.pieces)
             if path == "-":
-                color = console.is_tty(sys.stderr)
+                color = console.takes_color(sys.stderr)
                 console.print_on_stderr(text_plot(best.alignment, source, target, color=color))
             else:
                 write_plot(path, best.alignment, source, target)

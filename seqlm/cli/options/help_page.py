@@ -9,7 +9,6 @@ are no colors.
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import sys
 import textwrap
@@ -183,6 +182,6 @@ def heading(title: str) -> str:
 
 def style(text: str, color: str | None, bold: bool = False) -> str:
     """`text` in a color on a terminal, elsewhere as it is."""
-    if not console.is_tty(sys.stdout) or os.environ.get("NO_COLOR"):
+    if not console.takes_color(sys.stdout):
         return text
     return typer.style(text, fg=color, bold=bold or None)
