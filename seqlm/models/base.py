@@ -16,12 +16,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from seqlm.models.output.output_layer import OutputLayer
 from seqlm.text.vocabulary import EOS
@@ -92,12 +98,24 @@ class SequenceModel(nn.Module, ABC):
     def from_tensors(cls, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
         """A model with exactly these `tensors` as parameters and buffers, in eval mode.
 
-        Errors: RuntimeError where a name or a shape differs from what the settings need.
+        Nothing is allocated, and no more is built than there are tensors for.
+        Errors: RuntimeError where a name, a shape or a type differs from what the settings need.
         """
-        with torch.device("meta"):
+        with torch.device("meta"), at_most_parts(4 * len(tensors) + 100):
             model = cls.from_settings(settings)
+        for name, expected in model.state_dict().items():
+            if name in tensors and tensors[name].dtype != expected.dtype:
+                raise RuntimeError(f"{name} is {tensors[name].dtype}, not {expected.dtype}")
         model.load_state_dict(tensors, strict=True, assign=True)
         return model.eval()
+
+    def check_tensors(self) -> None:
+        """Errors: ValueError where the model's tensors have the right shapes, and values that no
+        such model has."""
+        for name, tensor in self.state_dict().items():
+            # A sum is as fast as reading; one of finite numbers alone may be too large, too.
+            if not (tensor.sum().isfinite() or tensor.isfinite().all()):
+                raise ValueError(f"{name} holds NaN or infinite numbers")
 
     @property
     def device(self) -> torch.device:
@@ -110,6 +128,30 @@ class SequenceModel(nn.Module, ABC):
         """The parameters, then the buffers."""
         yield from self.parameters()
         yield from self.buffers()
+
+
+@contextmanager
+def at_most_parts(limit: int) -> Iterator[None]:
+    """Within it, a model of more than `limit` tensors and modules raises RuntimeError before it is
+    built: a million layers are a short text in a file, and take an hour to make."""
+    count = 0
+
+    def count_part(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count > limit:
+            raise RuntimeError("there are far fewer tensors than such a model has")
+
+    hooks = (
+        register_module_parameter_registration_hook(count_part),
+        register_module_buffer_registration_hook(count_part),
+        register_module_module_registration_hook(count_part),
+    )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class LanguageModel(SequenceModel):

@@ -3,7 +3,7 @@
     steps/<step>/model.safetensors      the model's tensors
                  training.safetensors   optimizer moments, carried state, random state
                  training.json          everything else that resuming needs
-                 manifest.json          SHA-256 and size of each
+                 manifest.json          digest and size of each, and of the run's tokenizers
 
 A checkpoint is written to a draft folder, synced, and renamed; then `latest` (and `best`) name it;
 then older ones are deleted. A kill at any instant leaves the checkpoint before it loadable. Nothing
@@ -12,7 +12,6 @@ is unpickled.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -27,23 +26,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from seqlm.errors import ModelError, SeqlmError
+from seqlm.errors import ModelError, SeqlmError, shown
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.base import SequenceModel
 from seqlm.runs.durable_files import draft_name, exchange, replacing, sync_folder, write_text
 from seqlm.runs.own_files import (
     CHECKPOINT_FILES,
     STEPS,
+    TOKENIZER_FILES,
     checkpoint_folders,
     remove_checkpoint,
     remove_draft_checkpoints,
     remove_folder,
 )
 from seqlm.runs.run_folder import RunFolder
-
-ALWAYS_DIGESTED = 1 << 26
-"""Files up to 64 MB are compared with their digest at every load, larger ones by size alone: a
-5-gram of 50 M n-grams should open by memory map in milliseconds."""
+from seqlm.runs.untrusted.file_digest import digest
+from seqlm.runs.untrusted.plain_files import read_json, read_text
 
 
 class TrainingState(NamedTuple):
@@ -77,7 +75,7 @@ def write_checkpoint(
         # A run that is interrupted twice at one step has written this before. A folder that is not
         # the latest may stem from another phase of training, and one with another state from before
         # the validation of this step: these are written anew.
-        is_latest = read_pointer(run, "latest") == name and check_checkpoint(folder) is None
+        is_latest = read_pointer(run, "latest") == name and check_checkpoint(run, folder) is None
         if is_latest and (training is None or stored_values(folder) == training.values):
             update_pointers(run, name, best)
             return
@@ -88,7 +86,8 @@ def write_checkpoint(
         if training is not None:
             write_tensors(draft / "training.safetensors", training.tensors)
             (draft / "training.json").write_text(json.dumps(training.values, indent=1))
-        files = sorted(draft.iterdir())
+        tokenizers = [run / name for name in TOKENIZER_FILES if (run / name).exists()]
+        files = [*sorted(draft.iterdir()), *tokenizers]
         manifest = {f.name: {"sha256": digest(f), "bytes": f.stat().st_size} for f in files}
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1))
         for file in draft.iterdir():
@@ -112,7 +111,7 @@ def write_checkpoint(
 def stored_values(checkpoint: Path) -> Any:
     """The plain values of the training state of a checkpoint, None where it has none."""
     path = checkpoint / "training.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return read_json(path) if path.exists() else None
 
 
 def update_pointers(run: RunFolder, name: str, best: bool) -> None:
@@ -171,12 +170,6 @@ def stream_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory) ->
                 memory.release_pages()
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 # ---------------------------------------------------------------------------------------- reading
 
 
@@ -190,7 +183,7 @@ def load_training(run: RunFolder) -> tuple[dict[str, Tensor], TrainingState]:
         raise ModelError(
             f"{run.path} holds nothing to resume: `seqlm runs slim` removes what that needs"
         )
-    values = json.loads((folder / "training.json").read_text())
+    values = read_json(folder / "training.json")
     tensors = read_tensors(folder / "training.safetensors")
     return read_tensors(folder / "model.safetensors"), TrainingState(tensors, values)
 
@@ -218,7 +211,7 @@ def find_checkpoint(run: RunFolder, wanted: str | None, exact: bool = False) -> 
         )
     first_problem = f"{steps / wanted} is missing" if wanted and wanted not in names else None
     for name in names[:1] if exact else names:
-        problem = check_checkpoint(steps / name)
+        problem = check_checkpoint(run, steps / name)
         if problem is None:
             if first_problem:
                 warnings.warn(f"{first_problem}; going back to checkpoint {name}", stacklevel=2)
@@ -227,24 +220,34 @@ def find_checkpoint(run: RunFolder, wanted: str | None, exact: bool = False) -> 
     raise ModelError(str(first_problem))
 
 
-def check_checkpoint(folder: Path) -> str | None:
-    """What is wrong with a checkpoint, or None."""
+def check_checkpoint(run: RunFolder, folder: Path) -> str | None:
+    """What is wrong with a checkpoint, or None. All of its files are read."""
     try:
-        for name, expected in read_manifest(folder).items():
-            size = (folder / name).stat().st_size
+        manifest = read_manifest(folder)
+        for name in TOKENIZER_FILES:
+            if name not in manifest and os.path.lexists(run / name):
+                return f"{folder} is damaged: its manifest does not name {name}"
+        for name, expected in manifest.items():
+            path = run / name if name in TOKENIZER_FILES else folder / name
+            size = path.stat().st_size
             if size != expected["bytes"]:
-                return f"{folder / name} is damaged: {size} bytes of {expected['bytes']}"
-            if size <= ALWAYS_DIGESTED and digest(folder / name) != expected["sha256"]:
-                return f"{folder / name} is damaged: its digest is not the one in manifest.json"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return f"{folder} is damaged: its manifest or a file of it is missing"
+                return f"{path} is damaged: {size} bytes of {shown(expected['bytes'])}"
+            if digest(path) != expected["sha256"]:
+                return f"{path} is damaged: its digest is not the one in {folder}/manifest.json"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        missing = "its manifest or a file of it is missing"
+        return f"{folder} is damaged: {error if isinstance(error, ModelError) else missing}"
     return None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The size and digest of each file. Errors: KeyError where the weights are not among them."""
-    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    manifest["model.safetensors"]
+    """The size and digest of each file. Errors: OSError, ModelError where it is no manifest."""
+    path = folder / "manifest.json"
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or "model.safetensors" not in manifest:
+        raise ModelError(f"{path} does not name model.safetensors")
+    if unknown := manifest.keys() - {*CHECKPOINT_FILES, *TOKENIZER_FILES}:
+        raise ModelError(f"{path} names {shown(min(unknown))}")
     return manifest
 
 
@@ -271,7 +274,7 @@ def readable_name(path: Path) -> Iterator[str]:
 def read_pointer(run: RunFolder, name: str) -> str | None:
     """The checkpoint that the file `latest` or `best` names."""
     try:
-        text = (run / name).read_text().strip()
-    except (FileNotFoundError, UnicodeDecodeError):
+        text = read_text(run / name, 100).strip()
+    except (OSError, ModelError):
         return None
-    return text if re.fullmatch(r"\d+", text) else None
+    return text if re.fullmatch(r"[0-9]+", text) else None

@@ -3,26 +3,30 @@ work as an ensemble."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from seqlm.errors import ModelError
-from seqlm.models import model_class
+from seqlm.errors import ModelError, UsageError
+from seqlm.models import config_class, model_class
 from seqlm.models.base import SequenceModel, Translator
+from seqlm.models.config.stored_options import check_options
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
 from seqlm.models.wrappers.ensemble import Ensemble
 from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
 from seqlm.progress import Progress, silent
-from seqlm.runs.checkpoint import digest, find_checkpoint, read_manifest, read_pointer, read_tensors
+from seqlm.runs.checkpoint import find_checkpoint, read_manifest, read_pointer, read_tensors
 from seqlm.runs.huggingface.import_huggingface import read_huggingface
 from seqlm.runs.locate import ModelPath, WrongTask
-from seqlm.runs.run_config import RunConfig
+from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder
+from seqlm.runs.untrusted.file_digest import digest
 from seqlm.text.tokenizer import Tokenizer, have_equal_ids
 
 
@@ -36,7 +40,8 @@ class LoadedModel(NamedTuple):
     path: Path
     """The run folder, or the file."""
     weights_digest: str
-    """First 12 digits of the SHA-256 of the weights."""
+    """12 digits that name what was read: for a run, `weights_digest`; for a file, the first of its
+    SHA-256."""
     source_tokenizer: Tokenizer | None = None
     """The tokenizer of a translator's source where it is another one."""
 
@@ -60,29 +65,66 @@ def load_model(
 def load_run(
     run: RunFolder, config: RunConfig, checkpoint: str | None, device: torch.device | str
 ) -> LoadedModel:
-    tokenizer, source_tokenizer = run.tokenizer, run.source_tokenizer
-    folder, tensors, weights = read_weights(run, checkpoint)
+    options = check_config(run, config)
+    folder, tensors, sha256 = read_weights(run, checkpoint)
+    model = build_model(config, options, tensors, folder / "model.safetensors")
+    return LoadedModel(
+        model.to(device),
+        run.tokenizer,
+        config,
+        run.path,
+        weights_digest(sha256, model.settings()),
+        run.source_tokenizer,
+    )
+
+
+def check_config(run: RunFolder, config: RunConfig) -> dict[str, Any]:
+    """The options of the model of a run. Errors: ModelError where one is not what the architecture
+    takes, or fits neither the tokenizers nor the context."""
+    path = run / "config.yaml"
     try:
-        model = model_class(config.task, config.arch).from_tensors(dict(config.model), tensors)
-    except (RuntimeError, TypeError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{folder}: the weights do not fit config.yaml: {reason}") from None
-    for name, side_tokenizer in (
-        ("vocab_size", tokenizer),
-        ("source_vocab_size", source_tokenizer),
-    ):
-        size = config.model.get(name)
-        if size != (len(side_tokenizer) if side_tokenizer else None):
+        options = check_options(config_class(config.task, config.arch), config.model)
+    except UsageError as error:
+        raise ModelError(f"{path}: {error}") from None
+    sides = {"vocab_size": run.tokenizer, "source_vocab_size": run.source_tokenizer}
+    for name, tokenizer in sides.items():
+        if options.get(name) != (len(tokenizer) if tokenizer else None):
             raise ModelError(
-                f"{run.path}: {name} is {size}, and the tokenizer has"
-                f" {len(side_tokenizer) if side_tokenizer else 'no'} types"
+                f"{run.path}: {name} is {options.get(name)}, and the tokenizer has"
+                f" {len(tokenizer) if tokenizer else 'no'} types"
             )
-    return LoadedModel(model.to(device), tokenizer, config, run.path, weights, source_tokenizer)
+    needed = "sentence" if config.task == "translation" else options.get("context", config.context)
+    if config.context != needed:
+        raise ModelError(f"{path}: the context is {config.context}, and this model has {needed}")
+    return options
+
+
+def build_model(
+    config: RunConfig, options: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
+) -> SequenceModel:
+    """The model of checked `options` with the `tensors` of the file at `path`, in eval mode.
+
+    Errors: ModelError where they do not fit, or hold what no such model does.
+    """
+    try:
+        model = model_class(config.task, config.arch).from_tensors(options, tensors)
+        model.check_tensors()
+    except (RuntimeError, TypeError, KeyError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{path}: the weights do not fit config.yaml: {reason}") from None
+    return model
+
+
+def weights_digest(sha256: str, options: Mapping[str, Any]) -> str:
+    """12 digits that name what was read of a run: the file of the weights, and the options that say
+    what they mean, such as the number of heads."""
+    text = json.dumps([sha256, plain(options)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def read_weights(run: RunFolder, checkpoint: str | None) -> tuple[Path, dict[str, Tensor], str]:
-    """The folder of the named checkpoint, or else of the best or latest, its tensors and the first
-    12 digits of their digest.
+    """The folder of the named checkpoint, or else of the best or latest, its tensors and the digest
+    of their file.
 
     A run that is being trained deletes its old checkpoints: one that vanishes while it is read is
     followed by the next. Errors: ModelError.
@@ -92,8 +134,7 @@ def read_weights(run: RunFolder, checkpoint: str | None) -> tuple[Path, dict[str
         folder = find_checkpoint(run, wanted, exact=checkpoint is not None)
         try:
             tensors = read_tensors(folder / "model.safetensors")
-            weights = read_manifest(folder)["model.safetensors"]["sha256"][:12]
-            return folder, tensors, weights
+            return folder, tensors, read_manifest(folder)["model.safetensors"]["sha256"]
         except (ModelError, FileNotFoundError):
             if folder.exists():
                 raise

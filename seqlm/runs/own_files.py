@@ -11,9 +11,9 @@ from seqlm.runs.durable_files import DRAFT, draft_name, remove_dead_draft
 
 STEPS = "steps"
 """The folder of a run that holds its checkpoints."""
+TOKENIZER_FILES = ("tokenizer.json", "source-tokenizer.json")
 RUN_FILES = (
-    "tokenizer.json",
-    "source-tokenizer.json",
+    *TOKENIZER_FILES,
     "metrics.jsonl",
     "README.md",
     "latest",

@@ -43,6 +43,7 @@ from seqlm.training.optimization.precision import Precision
 from seqlm.training.optimization.scheduled_sampling import teacher_forcing_rate
 from seqlm.training.optimization.schedules import PLATEAU_FACTOR, cycled_beta1, schedule_factor
 from seqlm.training.signals import GivenUp, Interruption
+from seqlm.training.stored_state import check_state
 
 LOSS_CHECK_INTERVAL = 50
 """Steps between two readings of the loss on a GPU, as each waits for the device. A CPU reads every
@@ -303,13 +304,19 @@ class Trainer:
             if not math.isfinite(loss):
                 raise SeqlmError(
                     f"the loss is {loss} at step {step}; the checkpoints before it are intact."
-                    f" Lower `lr` (now {self.peak_lr:g}) or `clip` (now {self.settings.clip:g})"
+                    f" {self.advice()}"
                 )
         for name, means in values.items():
             total = sum(n * mean for n, mean in zip(tokens, means))
             progress.figure_sums[name] = progress.figure_sums.get(name, 0.0) + total
         progress.tokens_since_report += sum(tokens)
         return losses[-1]
+
+    def advice(self) -> str:
+        """What helps where numbers grow beyond all bounds."""
+        clip = self.settings.clip
+        clipping = f"lower `clip` (now {clip:g})" if clip else "set `clip`, which is off"
+        return f"Lower `lr` (now {self.peak_lr:g}), or {clipping}"
 
     def run_validation(self) -> tuple[dict[str, Any], bool]:
         """The figures since the last validation and of this one, and whether it is the best yet.
@@ -341,7 +348,10 @@ class Trainer:
         figures |= {f"valid_{name}": figure for name, figure in validated.items()}
         if not math.isfinite(figures["valid_loss"]):
             loss = figures["valid_loss"]
-            raise SeqlmError(f"the validation loss is {loss} at step {progress.step}")
+            raise SeqlmError(
+                f"the validation loss is {loss} at step {progress.step}; the checkpoints before it"
+                f" are intact. {self.advice()}"
+            )
         is_best = self.early_stopping.update(figures)
         self.average.after_validation(self.early_stopping.costs)
         if self.early_stopping.on_plateau and self.settings.schedule == "plateau":
@@ -380,11 +390,16 @@ class Trainer:
         Where the settings keep another average than that run did, training continues from `model`
         rather than from the weights that were averaged. Errors: ModelError.
         """
+        check_state(state, self.network, self.batches.rows, TrainingProgress)
+        try:
+            self.restore_checked(model, state)
+        except (RuntimeError, TypeError, KeyError, IndexError, AttributeError) as error:
+            text = " ".join(str(error).split())
+            raise ModelError(f"the state of the training cannot be restored: {text}") from None
+
+    def restore_checked(self, model: Mapping[str, Tensor], state: TrainingState) -> None:
+        """`restore`. Errors: also those of torch."""
         device, values = self.network.device, state.values
-        if "loss_at_best" not in values.get("early_stopping", {}):
-            raise ModelError(
-                "this run was made by an older seqlm and can only be resumed with that version"
-            )
         if values["average"]["kind"] == self.settings.average:
             weights = {**model, **strip_prefix("weights", state.tensors)}
             copy_values(weights, self.network.state_dict())
@@ -395,6 +410,11 @@ class Trainer:
         if values["scaler"]:
             self.precision.scaler.load_state_dict(values["scaler"])
         self.progress = TrainingProgress(**values["progress"])
+        if self.progress.segments_done >= len(self.batches):
+            raise ModelError(
+                f"training.json: progress.segments_done is {self.progress.segments_done}, and an"
+                f" epoch has {len(self.batches)} segments"
+            )
         self.early_stopping.load_state_dict(values["early_stopping"])
         self.peak_lr = values["peak_lr"]
         if any(name.startswith("carried") for name in state.tensors):

@@ -22,10 +22,12 @@ from seqlm.models import model_class
 from seqlm.models.base import Network
 from seqlm.runs.borrowed_vocabulary import recorded_name
 from seqlm.runs.checkpoint import load_best, load_training, write_checkpoint
+from seqlm.runs.load_model import build_model, check_config
 from seqlm.runs.locate import ModelPath
-from seqlm.runs.own_files import TENSORBOARD
+from seqlm.runs.own_files import STEPS, TENSORBOARD
 from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder, now
+from seqlm.settings import make_settings
 from seqlm.text.corpus import is_stream
 from seqlm.text.reading import absolute_path
 from seqlm.training.config.resolve import choose_softmax, resolve
@@ -33,6 +35,7 @@ from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, Traini
 from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.precision import check_precision
 from seqlm.training.signals import Interruption, TrainingInterrupted, catch_signals
+from seqlm.training.stored_state import part
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
 from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.tasks.translation_task import TranslationTask
@@ -181,12 +184,16 @@ def resume_locked(
     checkpoint take effect now.
     """
     config = run.read_config()
+    options = check_config(run, config)
     weights, state = load_training(run)
-    trained = {**config.settings, **state.values.get("settings", {})}
+    build_model(config, options, weights, run / STEPS)  # which fails where they do not fit
+    checked = check_settings(run, {**config.settings, **part(state.values, "settings")})
+    trained = asdict(checked)
     changed = changed_settings(config, trained, asked)
     config = replace(config, settings=trained)
-    network = model_class(config.task, config.arch).from_settings(dict(config.model)).to(device)
+    network = model_class(config.task, config.arch).from_settings(options).to(device)
     assert isinstance(network, Network)
+    check_figures(run)
     task = reload_corpus(run, config)
     stored_settings = complete_settings(TrainingSettings(**config.settings), network, task, device)
     trainer = make_trainer(network, task, stored_settings)
@@ -221,6 +228,24 @@ def resume_locked(
     run.write_config(config)  # so that what is asked for is recorded before it begins
     watcher.on_message(f"resumed at step {step} of {trainer.total_steps}")
     run_training(run, config, trainer, watcher)
+
+
+def check_settings(run: RunFolder, stored: Mapping[str, Any]) -> TrainingSettings:
+    """The settings that are `stored` in a run. Errors: ModelError where they are none."""
+    try:
+        return make_settings(TrainingSettings, stored)
+    except UsageError as error:
+        raise ModelError(f"{run / 'config.yaml'}: {error}") from None
+
+
+def check_figures(run: RunFolder) -> None:
+    """Errors: ModelError where a line of metrics.jsonl lacks what the README of a run tells."""
+    for number, row in enumerate(run.read_metrics(), 1):
+        if missing := REPORTED - row.keys():
+            raise ModelError(f"{run / 'metrics.jsonl'}, line {number} lacks {min(missing)}")
+
+
+REPORTED = {"step", "epoch", "seconds", "train_loss"}
 
 
 def changed_settings(

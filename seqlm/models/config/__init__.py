@@ -5,6 +5,7 @@
                             the neural language models
     translator_config.py    what all translators share, recurrent translators, the Transformer
     ngram_config.py         n-gram models
+    stored_options.py       the check of options that come from a file
 
 A checkpoint stores the fields as plain names and values, and `seqlm train` takes each as a setting.
 `seqlm.models.config_class` finds the class of an architecture.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seqlm.errors import UsageError, shown
+
 STUPID_BACKOFF = 0.4
 """What stupid backoff multiplies scores by for each word that it leaves out of the history."""
 
@@ -17,3 +19,13 @@ class NGramConfig:
     """"sentence": every line starts afresh. "carried": `</s>` is a word like any other."""
     rows: tuple[int, ...]
     """The n-grams of each order, from 1 to `order`."""
+
+    def __post_init__(self) -> None:
+        """Errors: UsageError where numbers do not fit together."""
+        if self.order < 1 or len(self.rows) != self.order or self.rows[0] != self.vocab_size:
+            raise UsageError(
+                f"`rows` {shown(self.rows)} are not of {self.order} orders over"
+                f" {self.vocab_size} types"
+            )
+        if self.context not in ("sentence", "carried"):
+            raise UsageError(f"`context` is {shown(self.context)}")

@@ -29,6 +29,7 @@ from seqlm.models.config.ngram_config import STUPID_BACKOFF, NGramConfig
 from seqlm.models.ngram.masks import indices
 from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.models.ngram.table import UNSEEN, Matches, NGramTable, match_ngrams, start_rows
+from seqlm.models.ngram.table_checks import check_logarithms, check_table
 from seqlm.threads import one_thread, parallel_map
 
 CHUNK = 1 << 18
@@ -82,6 +83,14 @@ class NGramModel(LanguageModel):
         """The tables of orders 2 … `k`, by default of all orders."""
         orders = [self.order(j) for j in range(1, (k or self.config.order) + 1)]
         return [NGramTable(below.first, above.words) for below, above in pairwise(orders)]
+
+    def check_tensors(self) -> None:
+        size = self.config.vocab_size
+        for k, table in enumerate(self.tables(), 2):
+            check_table(table.cpu(), k, size)
+        for name, tensor in self.named_buffers():
+            if tensor.is_floating_point():
+                check_logarithms(name, tensor)
 
     # -- the verbs
 
