@@ -94,29 +94,31 @@ PARAMETERS = [
 
 def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     """Evaluates and prints. Errors: UsageError, DataError, ModelError."""
+    from seqlm.evaluation.metrics import select_metrics
+    from seqlm.text.reading import check_files
+
     options, adaptation = make_group(LanguageModelOptions, values), make_group(Adaptation, values)
     words = make_group(WordOptions, values)
     eval_words.check_combination(words, common, not_with_each(options, adaptation))
     files = [] if words.table is not None else console.files_or_stdin(options.text)
     request = mixture_options.request_mixture(common.model, options)
     check_combination(common, options, words)
+    metrics = select_metrics(common.metric, "lm", common.oracle is not None)
+    check_files(files)
     device = console.set_up_torch(common.device, common.num_threads)
     if words.each:
-        side_by_side = {
-            name: in_context(models, options, words)
-            for name, models in eval_words.load_each(request.models, device).items()
-        }
-        print_words(side_by_side, files, words, common, {})
+        mixtures = eval_words.load_each(request.models, device)
+        side_by_side = choose_context([*mixtures.values()], options, words)
+        say_dependence(side_by_side)
+        print_words(dict(zip(mixtures, side_by_side)), files, words, common, {})
         return
 
     from seqlm.evaluation.evaluate import evaluate_language_model
-    from seqlm.evaluation.metrics import select_metrics
     from seqlm.runs.load_model import load_model
     from seqlm.runs.locate import locate
 
-    metrics = select_metrics(common.metric, "lm", common.oracle is not None)
     check_held_out_files(files, options, adaptation)
-    models = in_context(request.load(device), options, words)
+    (models,) = choose_context([request.load(device)], options, words)
     models = adaptation_options.adapt(models, adaptation, common.errors)
     if options.stride is not None:
         models = models.in_windows(options.stride)
@@ -124,7 +126,7 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     if common.oracle is not None:
         oracle = load_model(locate(common.oracle, "lm"), device, console.Stages())
     if not words.per_word:
-        check_probabilities(models, options.per_token or options.per_line)
+        check_probabilities(models, options)
     held_out = {}  # the digest of a text, and the setting that names it
     if models.adaptation.statistics_digest:
         held_out[models.adaptation.statistics_digest] = "dynamic_statistics"
@@ -134,7 +136,7 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     else:
         mixture_options.say_equal_weights(request, models, "; --tune finds better ones")
     if options.per_token or options.per_line or words.per_word:
-        say_dependence(models)
+        say_dependence([models])
     if options.per_token:
         print_surprisals(models, files, common, held_out)
         return
@@ -157,15 +159,17 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     say_figures(evaluation.values, evaluation.tally, models.tokenizer, evaluation.signature)
 
 
-def in_context(
-    models: LoadedMixture, options: LanguageModelOptions, words: WordOptions
-) -> LoadedMixture:
-    """The models in the context that the options name; items of a table start afresh by default.
+def choose_context(
+    mixtures: Sequence[LoadedMixture], options: LanguageModelOptions, words: WordOptions
+) -> list[LoadedMixture]:
+    """The mixtures in the context that the options name; items of a table start afresh by default.
 
-    Errors: UsageError where the models do not have it.
+    Errors: UsageError where no model has it.
     """
+    from seqlm.evaluation.mixtures.mixture_scoring import in_context
+
     context = options.context or (None if words.table is None else "sentence")
-    return models if context is None else models.in_context(context)
+    return list(mixtures) if context is None else in_context(mixtures, context)
 
 
 def check_combination(
@@ -228,25 +232,32 @@ def tune(models: LoadedMixture, file: str, common: EvalOptions) -> tuple[LoadedM
     return tuned, text.digest
 
 
-def check_probabilities(models: LoadedMixture, prints_scores: bool) -> None:
+def check_probabilities(models: LoadedMixture, options: LanguageModelOptions) -> None:
     """A model of scores has no metrics, but tables print its scores. Errors: ModelError."""
     from seqlm.evaluation.evaluate import check_normalized
 
-    if not prints_scores:
+    if not options.per_token and not options.per_line:
         check_normalized(models)
+    printed = (
+        "-log2 of them, and no surprisal"
+        if options.per_token
+        else "their natural logarithm, and no log-probability"
+    )
     for loaded in models.models:
         if not loaded.model.normalized:
             console.warn(
-                f"{loaded.path} gives scores, not probabilities: what is printed is their logarithm"
+                f"{loaded.path} gives scores, not probabilities: what is printed is {printed}"
             )
 
 
-def say_dependence(models: LoadedMixture) -> None:
-    """On stderr: where a line's score depends on where it stands."""
-    if models.lines_see_each_other:
+def say_dependence(mixtures: Sequence[LoadedMixture]) -> None:
+    """On stderr, once: where a line's score depends on where it stands."""
+    dependent = [models for models in mixtures if models.lines_see_each_other]
+    if dependent:
+        adapts = any(models.adaptation.adapts for models in dependent)
         console.say(
             "note: lines see those before them, so that a line's score depends on where it stands"
-            + ("" if models.adaptation.adapts else "; --context sentence scores each alone")
+            + ("" if adapts else "; --context sentence scores each alone")
         )
 
 
@@ -310,7 +321,8 @@ def print_files(
     )
     for file, evaluation in zip([*files, TOTAL], evaluations):
         values, tally, _ = evaluation
-        table.write([file, *values.values(), tally.tokens, tally.lines, tally.oov])
+        cells = [None if math.isnan(value) else value for value in values.values()]  # of no text
+        table.write([file, *cells, tally.tokens, tally.lines, tally.oov])
     say_figures(values, tally, models.tokenizer, evaluation.signature)
 
 

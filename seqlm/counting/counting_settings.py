@@ -77,6 +77,7 @@ class CountingSettings:
         False,
         "If discounts cannot be estimated (tiny or deduplicated text), use"
         " {:g}, {:g} and {:g}.".format(*FALLBACK_DISCOUNTS),
+        needs=("smoothing", ("modified-kneser-ney", "kneser-ney", "absolute")),
     )
     add_k: float = model(
         1.0, "What add-k adds to every count.", low=0, needs=("smoothing", ("add-k",))

@@ -9,6 +9,7 @@ metric of a tally, is that of a language model whose context is the source as we
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -101,19 +102,25 @@ def evaluate_each_file(
     forbidden_texts: Mapping[str, str] = NO_FORBIDDEN_TEXTS,
 ) -> Iterator[LanguageModelEvaluation]:
     """The `metrics` of each file, and at the end those of all of them as `evaluate_language_model`
-    has them. Errors: those of `score_files`; UsageError for a metric that needs an oracle."""
+    has them. Those of an empty file are NaN. Errors: those of `score_files`; UsageError for a
+    metric that needs an oracle."""
     total = Tally()
 
     def figures(tally: Tally, num_files: int) -> LanguageModelEvaluation:
-        values = {metric.name: metric.of_tally(tally) for metric in metrics if metric.of_tally}
+        values = {
+            metric.name: metric.of_tally(tally) if tally.tokens else math.nan
+            for metric in metrics
+            if metric.of_tally
+        }
         return LanguageModelEvaluation(values, tally, language_model_signature(models, num_files))
 
     for file in files:
         tally = Tally()
-        for _ in score_files(models, [file], tally, batch_size, errors, forbidden_texts):
+        for _ in score_texts(models, [file], tally, batch_size, errors, forbidden_texts):
             pass
         total.add(tally)
         yield figures(tally, 1)
+    check_text(total, files)
     yield figures(total, len(files))
 
 
@@ -134,8 +141,27 @@ def score_files(
     `ngram_lengths` asks for the n-gram length of each token, where there is one model that has it.
     `eager` scores the lines of a pipe as they come.
 
-    Errors: DataError where a file cannot be read, or none has a line; UsageError where a file is
-    one of the forbidden texts.
+    Errors: those of `score_texts`; DataError where no file has a line.
+    """
+    yield from score_texts(
+        models, files, tally, batch_size, errors, forbidden_texts, ngram_lengths, eager
+    )
+    check_text(tally, files)
+
+
+def score_texts(
+    models: LoadedMixture,
+    files: Sequence[str],
+    tally: Tally,
+    batch_size: int,
+    errors: str,
+    forbidden_texts: Mapping[str, str],
+    ngram_lengths: bool = False,
+    eager: bool = False,
+) -> Iterator[ScoredBlock]:
+    """As `score_files`, but files may be empty.
+
+    Errors: DataError where a file cannot be read; UsageError where one is a forbidden text.
     """
     scorer = MixtureScorer(models, batch_size, ngram_lengths)
     for file in files:
@@ -148,6 +174,10 @@ def score_files(
             yield scored
         if digest.hexdigest() in forbidden_texts:
             raise not_held_out(file, forbidden_texts[digest.hexdigest()])
+
+
+def check_text(tally: Tally, files: Sequence[str]) -> None:
+    """Errors: DataError where `tally`, that of `files`, has no line."""
     if not tally.tokens:
         raise DataError(
             f"there is no text to evaluate: {', '.join(map(source_name, files))} is empty"

@@ -29,8 +29,9 @@ def corresponding_ids(model: LoadedModel, other: LoadedModel) -> np.ndarray:
     if examples := types_lacking(model, other) or types_lacking(other, model):
         raise ModelError(
             f"{refused(model, other)}: they need the same types, but have {len(tokenizer):,} and"
-            f" {len(other_tokenizer):,}; {examples} (a model"
-            f" that is made with `vocab={model.path}` has the vocabulary of the first)"
+            f" {len(other_tokenizer):,}; {examples}"
+            f" (`seqlm train --vocab {model.path}` and `seqlm count --vocab {model.path}` make"
+            " models with the vocabulary of the first)"
         )
     check_merges(model, other)
     return np.array([other_tokenizer.id_of_type[type_] for type_ in tokenizer.types])

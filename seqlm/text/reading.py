@@ -32,6 +32,8 @@ WIDE_ENCODINGS = {
     "UTF-16BE": b"\xfe\xff",
 }
 """The byte-order marks of other encodings; the longer ones first."""
+LONGEST_MARK = 4
+"""Bytes of the longest byte-order mark: a pipe may hand over the first ones one by one."""
 BZIP2 = re.compile(rb"BZh[1-9](1A|\x17r)")  # the three letters alone might be a word
 # Where a line too long for one block may be cut: before the last white space that precedes a token,
 # which is a boundary for words, characters and byte-level BPE alike. Unicode's white space beyond
@@ -131,6 +133,9 @@ def read_file_blocks(
             chunk = read_chunk(stream, name, by_line, eager)
             pending = rest + chunk
             if at_start:
+                if chunk and len(pending) < LONGEST_MARK and b"\n" not in pending:
+                    rest = pending
+                    continue
                 at_start = False
                 check_encoding(pending, name)
                 if pending.startswith(BOM):

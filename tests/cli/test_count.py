@@ -123,8 +123,11 @@ def test_a_failed_count_leaves_its_place_free(toy, seqlm, workplace, monkeypatch
         (["--tokenizer", "chars"], "did you mean 'char'?"),
         (["--context", "carry"], "did you mean 'carried'?"),
         (["--add-k", "-1"], "--add-k"),
-        (["--smoothing", "mle", "--backoff"], "mle comes in one form; --backoff is for modified-"),
-        (["--smoothing", "good-turing", "--backoff"], "good-turing comes in one form"),
+        (["--smoothing", "mle", "--backoff"], "--backoff needs --smoothing modified-kneser-ney"),
+        (
+            ["--smoothing", "good-turing", "--backoff"],
+            "--backoff needs --smoothing modified-kneser-ney",
+        ),
         (
             ["--cutoffs", "1,0"],
             "--cutoffs must begin with 0: for single words there is --min-count",
@@ -321,6 +324,16 @@ def test_a_file_goes_to_standard_output_and_nothing_else(flag, toy, seqlm, workp
     piped = seqlm("count", *flags, "-", "-o", "piped", stdin=toy.train.read_bytes())
     assert piped.out == result.out
     assert not (workplace / "-").exists()
+
+
+@pytest.mark.parametrize(
+    "method", ["witten-bell", "good-turing", "jelinek-mercer", "add-k", "stupid-backoff", "mle"]
+)
+def test_discounts_are_for_methods_that_have_them(method, toy, seqlm):
+    result = seqlm("count", toy.train, "--smoothing", method, "--discount-fallback", "-o", "run")
+    assert (result.code, result.out) == (2, "")
+    assert "--discount-fallback needs --smoothing modified-kneser-ney" in result.error
+    assert not Path("run").exists()
 
 
 def test_two_files_do_not_go_to_standard_output(toy, seqlm, workplace):

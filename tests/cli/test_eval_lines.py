@@ -111,13 +111,44 @@ def test_the_context_stands_in_the_signature(models: Models, seqlm: Command) -> 
         ("ngram-word", "carried", "was counted line by line"),
         ("ngram-word", "window", "was counted line by line"),
         ("lstm-word", "sentnce", "sentence"),
+        ("ngram-word+lstm-word", "window", "lstm-word has no context length: --context carried"),
+        ("ngram-word+transformer-word", "carried", "transformer-word reads windows"),
     ],
 )
 def test_a_context_that_a_model_does_not_have(
     name: str, context: str, message: str, models: Models, toy: Toy, seqlm: Command
 ) -> None:
-    result = seqlm("eval", "-m", models(name), "--context", context, toy.test)
+    flags = [flag for part in name.split("+") for flag in ("-m", models(part))]
+    result = seqlm("eval", *flags, "--context", context, toy.test)
     assert (result.code, message in result.error) == (2, True), result.err
+
+
+@pytest.mark.parametrize("names", [["ngram-word", "lstm-word"], ["transformer-word", "lstm-word"]])
+def test_models_side_by_side_have_the_contexts_of_a_mixture(
+    names: list[str], models: Models, seqlm: Command
+) -> None:
+    Path("text").write_text("the old frog\nthe old frog\n")
+    flags = [flag for name in names for flag in ("-m", models(name))]
+    each = seqlm("eval", *flags, "--each", "--per-word", "--context", "carried", "text")
+    assert each.err.count("note: lines see those before them") == 1
+    assert "context:carried" in each.err
+    alone = rows(seqlm("eval", "-m", models("lstm-word"), "--per-word", "text"))
+    assert [row["surprisal.lstm-word"] for row in rows(each)] == [r["surprisal"] for r in alone]
+    fresh = seqlm("eval", *flags, "--each", "--per-word", "--context", "sentence", "text")
+    assert "note:" not in fresh.err
+    table = rows(fresh)
+    for name in names:
+        surprisals = [float(row[f"surprisal.{name}"]) for row in table]
+        half = len(surprisals) // 2
+        assert surprisals[:half] == pytest.approx(surprisals[half:], rel=1e-6)
+
+
+@pytest.mark.parametrize("context", ["sentnce", "", "carried-window"])
+def test_a_context_that_there_is_not(context: str, models: Models, toy: Toy) -> None:
+    for name in ("ngram-word", "lstm-word", "transformer-word"):
+        lm = package.load(models(name))
+        with pytest.raises(package.UsageError, match=f"context is '{context}'; (did|there)"):
+            lm.perplexity(toy.test, context=context)
 
 
 def test_a_cache_starts_afresh_with_each_line(models: Models, seqlm: Command) -> None:
@@ -221,6 +252,30 @@ def test_files_and_their_total(family: list[Any], toy: Toy, seqlm: Command) -> N
             assert float(row[name]) == pytest.approx(figures[name], rel=1e-6), name
 
 
+def test_an_empty_file_among_others_has_no_figures(
+    models: Models, toy: Toy, seqlm: Command
+) -> None:
+    Path("nothing").write_text("")
+    command = ["eval", "-m", models("ngram-word"), "--per-file"]
+    first, empty, total = rows(seqlm(*command, toy.test, "nothing"))
+    assert [*empty.values()] == ["nothing", "", "0", "0", "0"]
+    assert {**first, "file": "total"} == total
+    objects = seqlm(*command, "nothing", toy.test, "--json").out.splitlines()
+    assert json.loads(objects[0])["ppl"] is None
+    result = seqlm(*command, "nothing")
+    assert (result.code, "nothing is empty" in result.error) == (3, True)
+
+
+@pytest.mark.parametrize("flags", [["--dynamic", 5], ["--cache", 20]], ids=str)
+def test_what_a_model_learns_ends_with_the_file(
+    flags: list[Any], models: Models, toy: Toy, seqlm: Command
+) -> None:
+    command = ["eval", "-m", models("lstm-word"), *flags]
+    table = rows(seqlm(*command, "--per-file", toy.valid, toy.test))
+    for row, texts in zip(table, [[toy.valid], [toy.test], [toy.valid, toy.test]]):
+        assert float(row["ppl"]) == pytest.approx(float(seqlm(*command, *texts).out), rel=1e-6)
+
+
 def test_files_that_start_afresh_are_said_to(models: Models, toy: Toy, seqlm: Command) -> None:
     files = [toy.valid, toy.test]
     assert "files:2-afresh" in seqlm("eval", "-m", models("lstm-word"), *files).err
@@ -241,6 +296,15 @@ def test_tables_do_not_go_together(models: Models, toy: Toy, seqlm: Command) -> 
 
 
 # ---------------------------------------------------------------------------------- texts as given
+
+
+def test_what_is_wrong_with_the_command_is_all_that_is_said(
+    models: Models, toy: Toy, seqlm: Command
+) -> None:
+    for wrong in ([toy.test, "--metric", "perplexity"], ["no-such-file"], [toy.test, "missing"]):
+        result = seqlm("eval", "-m", models("lstm-word"), *wrong)
+        assert result.code in (2, 3)
+        assert result.err.count("\n") == 1, result.err
 
 
 def test_empty_lines_are_scored_and_no_line_is_not(family: list[Any], seqlm: Command) -> None:

@@ -283,6 +283,8 @@ def test_scores_have_no_perplexity_and_cannot_be_mixed(runs, toy, seqlm, log_pro
     assert log_probs("-m", "scores", toy.test) == pytest.approx(expected, rel=1e-6)
     (warning,) = seqlm("eval", "-m", "scores", "--per-token", toy.test).warnings
     assert warning.startswith("scores gives scores, not probabilities: what is printed is -log2")
+    (warning,) = seqlm("eval", "-m", "scores", "--per-line", toy.test).warnings
+    assert "what is printed is their natural logarithm" in warning
     result = seqlm("eval", *named(runs.lstm, Path("scores")), "--per-token", toy.test)
     assert result.code == 4
     assert "scores gives scores, not probabilities: it cannot be mixed" in result.error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import sys
@@ -11,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -369,3 +371,49 @@ def test_a_long_line_of_words_comes_in_blocks_no_larger_than_those_of_short_line
     assert b"".join(blocks) == path.read_bytes()
     assert max(map(len, blocks)) <= reading.BLOCK_SIZE + 100
     assert all(block.startswith(b" ") for block in blocks[1:])
+
+
+class Dripping(io.RawIOBase):
+    """A pipe that hands over its bytes by ones, twos and threes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.count = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # type: ignore[override]
+        self.count += 1
+        part, self.data = self.data[: self.count % 3 + 1], self.data[self.count % 3 + 1 :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def read_eagerly(data: bytes, errors: str, monkeypatch: pytest.MonkeyPatch) -> bytes | str:
+    """The text of a pipe as it comes, or the error."""
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(Dripping(data))))
+        try:
+            return b"".join(block.data for block in read_blocks(["-"], errors, eager=True))
+        except DataError as error:
+            return str(error).removeprefix("<stdin>")
+
+
+MARKS = [b"", reading.BOM, *reading.WIDE_ENCODINGS.values()]
+
+
+@pytest.mark.filterwarnings("ignore:.*NUL bytes")
+@pytest.mark.parametrize("mark", MARKS, ids=repr)
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 4])
+def test_a_mark_is_known_though_it_comes_in_pieces(
+    mark: bytes, errors: str, length: int, file, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in (b"", b"\n", b"a\n\nb", b"caf\xc3\xa9\r\n", reading.BOM + b"\n"):
+        data = mark[:length] + text
+        path = str(file(data, "whole"))
+        try:
+            whole: bytes | str = b"".join(block.data for block in read_blocks([path], errors))
+        except DataError as error:
+            whole = str(error).removeprefix(path)
+        assert read_eagerly(data, errors, monkeypatch) == whole, data

@@ -22,7 +22,7 @@ from typing import NamedTuple, Self, cast
 import numpy as np
 import torch
 
-from seqlm.errors import ModelError, UsageError
+from seqlm.errors import ModelError, UsageError, did_you_mean
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.evaluation.adaptation.dynamic_evaluation import (
     RMSGradients,
@@ -47,6 +47,8 @@ from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 from seqlm.text.word_index import TokenSpans
 from seqlm.threads import prefetch_map
+
+CONTEXTS = ("sentence", "carried", "window")
 
 
 class LoadedMixture(NamedTuple):
@@ -130,23 +132,10 @@ class LoadedMixture(NamedTuple):
         """The mixture in which lines start afresh ('sentence') or see those before ('carried', or
         'window' where models have a context length), whatever the contexts of the runs.
 
-        A model that was counted line by line starts every line afresh all the same.
         Errors: UsageError where no model can score so.
         """
-        models = [
-            loaded._replace(config=replace(loaded.config, context=context_of(loaded, context)))
-            for loaded in self.models
-        ]
-        possible = {loaded.config.context for loaded in models}
-        if context not in possible:
-            (first, *_) = models
-            reason = {
-                "sentence": f"{first.path} was counted line by line: no line sees those before",
-                "window": f"{first.path} reads windows: `context=window`",
-                "carried": f"{first.path} has no context length: `context=carried`",
-            }[first.config.context]
-            raise UsageError(f"`context={context}`: {reason}")
-        return self._replace(models=models)
+        (mixture,) = in_context([self], context)
+        return mixture
 
     # -- its properties
 
@@ -203,8 +192,46 @@ class LoadedMixture(NamedTuple):
         return mixture.to(models[0].device).eval()
 
 
+def in_context(mixtures: Iterable[LoadedMixture], context: str) -> list[LoadedMixture]:
+    """Mixtures that stand side by side, each as `LoadedMixture.in_context`.
+
+    Errors: UsageError where none of their models can score in `context`.
+    """
+    mixtures = list(mixtures)
+    check_context(context, [loaded for mixture in mixtures for loaded in mixture.models])
+    return [
+        mixture._replace(
+            models=[
+                loaded._replace(config=replace(loaded.config, context=context_of(loaded, context)))
+                for loaded in mixture.models
+            ]
+        )
+        for mixture in mixtures
+    ]
+
+
+def check_context(wanted: str, models: Sequence[LoadedModel]) -> None:
+    """Errors: UsageError where none of `models` can score in the context `wanted`."""
+    if wanted not in CONTEXTS:
+        raise UsageError(f"`context` is {wanted!r}{did_you_mean(wanted, CONTEXTS)}")
+    possible = {context_of(loaded, wanted): loaded.path for loaded in reversed(models)}
+    if wanted in possible:
+        return
+    if "window" in possible:
+        reason = f"{possible['window']} reads windows: `context=window`"
+    elif "carried" in possible:
+        reason = f"{possible['carried']} has no context length: `context=carried`"
+    else:
+        reason = f"{possible['sentence']} was counted line by line: no line sees those before"
+    raise UsageError(f"`context={wanted}`: {reason}")
+
+
 def context_of(loaded: LoadedModel, wanted: str) -> str:
-    """The context in which a model scores where 'sentence', 'carried' or 'window' is wanted."""
+    """The context in which a model scores where 'sentence', 'carried' or 'window' is wanted.
+
+    One that was counted line by line starts every line afresh all the same; of the others, those
+    with a context length read windows, and those without carry their state on.
+    """
     if wanted == "sentence" or loaded.model.resets_at_eos:
         return "sentence"
     return "carried" if loaded.model.context_length is None else "window"
