@@ -162,6 +162,16 @@ def setting(
 
 def settings_of(settings_class: type) -> dict[str, Setting]:
     """The settings that the fields of a dataclass define, by name, in their order."""
+    if settings_class not in KNOWN:
+        KNOWN[settings_class] = find_settings(settings_class)
+    return KNOWN[settings_class]
+
+
+KNOWN: dict[type, dict[str, Setting]] = {}
+"""What `settings_of` has found so far."""
+
+
+def find_settings(settings_class: type) -> dict[str, Setting]:
     hints = typing.get_type_hints(settings_class)
     return {
         defined.name: make_setting(

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
 
+from seqlm.errors import UsageError, shown
+
 if TYPE_CHECKING:  # `import seqlm` imports this module, and neither of these
     from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -34,6 +36,26 @@ def let_threads_sleep() -> None:
     """
     if not any(name in os.environ for name in WAITING):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+THREADS_PER_CORE, FEWEST_ALLOWED = 16, 256
+
+
+def set_threads(number: int) -> None:
+    """Lets torch compute in `number` threads.
+
+    More than there are cores are allowed, as a run goes on with the threads that it was begun with.
+    Errors: UsageError where they are many times as many.
+    """
+    import torch
+
+    cores = os.cpu_count() or 1
+    if not 1 <= number <= max(THREADS_PER_CORE * cores, FEWEST_ALLOWED):
+        raise UsageError(
+            f"`num_threads` is {shown(number)}; this machine has {cores}"
+            f" core{'s' if cores > 1 else ''}"
+        )
+    torch.set_num_threads(number)
 
 
 @contextmanager

@@ -243,13 +243,15 @@ def locate_models(names: Sequence[str] | None, task: str) -> list[ModelPath]:
 
 
 def set_up_torch(device: str | None, threads: int | None, float64: bool = False) -> torch.device:
-    """Chooses the device, one with `float64` where that is needed, and prints its name."""
-    import torch
+    """Chooses the device, one with `float64` where that is needed, and prints its name.
 
+    Errors: UsageError where the device is not there, or the threads are far too many.
+    """
     from seqlm.device import describe_device, set_up_device
+    from seqlm.threads import set_threads
 
     if threads is not None:
-        torch.set_num_threads(threads)
+        set_threads(threads)
     chosen = set_up_device(device, float64)
     say(f"device: {describe_device(chosen)}")
     return chosen

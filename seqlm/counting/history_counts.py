@@ -78,14 +78,17 @@ def count_again(loaded: LoadedModel) -> HistoryCounts | None:
     if not isinstance(loaded.model, NGramModel) or text is None or text["sha256"] is None:
         return None
     files, settings = text["files"], loaded.config.settings
+    errors = "replace" if settings.get("errors") == "replace" else "strict"
     try:
+        if not all(Path(file).is_file() for file in files):
+            return None
         if sum(Path(file).stat().st_size for file in files) > LARGEST_TEXT:
             return None
         if settings.get("from_counts"):
             counted = read_counts(files, loaded.tokenizer)
             tables, digest = counted.tables[: loaded.model.config.order], counted.digest
         else:
-            corpus = read_corpus(files, loaded.tokenizer, errors=settings.get("errors", "strict"))
+            corpus = read_corpus(files, loaded.tokenizer, errors=errors)
             order, context = loaded.model.config.order, loaded.model.config.context
             tables = count_ngrams(corpus.ids, len(loaded.tokenizer), order, context)
             digest = corpus.digest

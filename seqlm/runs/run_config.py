@@ -76,11 +76,8 @@ class RunConfig:
             if name not in TYPES:
                 near = nearest(str(name), TYPES)
                 raise ModelError(f"{path} has a key {shown(name)}, which no run has{near}")
-            is_fit = type(value) is TYPES[name] or (value is None and name not in REQUIRED)
-            if not is_fit or (name == "context" and value not in CONTEXTS):
+            if not fits(name, value):
                 raise ModelError(f"{path}: {name} cannot be {shown(value)}")
-        if not (values["task"] and values["arch"]):
-            raise ModelError(f"{path}: task or arch is empty")
         texts = (values.get("data") or {}).get("texts", {})
         if not (isinstance(texts, dict) and all(map(is_text, texts.values()))):
             raise ModelError(f"{path}: data.texts does not hold files and sha256 for each role")
@@ -108,6 +105,17 @@ TYPES: dict[str, type] = {
     "threads": int,
 }
 """What each key of config.yaml holds."""
+
+
+def fits(name: str, value: Any) -> bool:
+    """Whether `value` is what a run has under `name`, one of TYPES."""
+    if value is None:
+        return name not in REQUIRED
+    if name == "context":
+        return value in CONTEXTS
+    if name == "threads":
+        return type(value) is int and value > 0
+    return type(value) is TYPES[name]
 
 
 def is_text(value: Any) -> bool:

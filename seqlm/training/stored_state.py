@@ -29,6 +29,9 @@ def check_state(state: TrainingState, network: Network, rows: int, progress_clas
     """Errors: ModelError where `state` is not that of a training of `network` on `rows` rows."""
     check_values(state.values, progress_class)
     check_tensors(state.tensors, network, rows)
+    has_average = any(name.startswith("average.") for name in state.tensors)
+    if (state.values["average"].get("count", has_average) > 0) != has_average:
+        raise ModelError("training.json: average.count does not fit the averages that there are")
 
 
 # ------------------------------------------------------------------------------------------ values

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder, now
 from seqlm.settings import make_settings
 from seqlm.text.corpus import is_stream
-from seqlm.text.reading import absolute_path
+from seqlm.text.reading import STDIN, absolute_path
 from seqlm.training.config.resolve import choose_softmax, resolve
 from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, TrainingSettings
 from seqlm.training.early_stopping import validation_cost
@@ -278,17 +279,37 @@ def check_resumable(model_path: ModelPath) -> ModelPath:
 
 
 def reload_corpus(run: RunFolder, config: RunConfig) -> TrainingTask:
-    """The text a run was trained on. Errors: DataError if it has changed since."""
+    """The text a run was trained on.
+
+    Errors: DataError if it has changed since; ModelError where the run does not say which it is.
+    """
     texts, task_class = config.data["texts"], TASKS[config.task]
+    check_texts(run, config)
     settings = TrainingSettings(**config.settings)
     if (run / "corpus.safetensors").exists():
         return task_class.load_corpus(run, texts, settings)
     files = {role: texts[role]["files"] if role in texts else [] for role in task_class.roles}
+    for file in chain.from_iterable(files.values()):
+        if Path(file).exists() and not Path(file).is_file():
+            raise DataError(f"{file} is no file, and cannot be read again")
     task = task_class.read(files, settings, config.data["errors"], run)
     for role, digest in task.digests().items():
         if digest != texts[role]["sha256"]:
             raise DataError(f"{', '.join(files[role])} has changed since {run.path} was begun")
     return task
+
+
+def check_texts(run: RunFolder, config: RunConfig) -> None:
+    """Errors: ModelError where config.yaml does not name the files of each role that the task
+    needs, and how they were read."""
+    data, roles = config.data, TASKS[config.task].roles
+    files = {role: text["files"] for role, text in data["texts"].items() if text["files"]}
+    needed = {role for role in roles if not role.startswith("valid")}
+    is_complete = needed <= files.keys() <= set(roles) and data["errors"] in ("strict", "replace")
+    is_there = (run / "corpus.safetensors").exists() or STDIN not in chain(*files.values())
+    are_numbers = all(type(data.get(name, 0)) is int for name in ("tokens", "lines"))
+    if not (is_complete and is_there and are_numbers):
+        raise ModelError(f"{run / 'config.yaml'}: data does not say what was trained on")
 
 
 # ------------------------------------------------------------------------- training and its record

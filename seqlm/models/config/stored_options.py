@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from functools import cache
 from typing import Any
 
 from seqlm.errors import UsageError, did_you_mean, shown
@@ -29,7 +30,8 @@ def check_options(config_class: type, stored: Mapping[str, Any]) -> dict[str, An
     return {name: check_value(known[name], value) for name, value in stored.items()}
 
 
-def plain_fields(config_class: type) -> dict[str, Setting]:
+@cache
+def plain_fields(config_class: type) -> Mapping[str, Setting]:
     """The fields of a dataclass that are no settings, as if they were."""
     hints = typing.get_type_hints(config_class)
     return {

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from seqlm.errors import UsageError
+from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.perplexity import Tally
 from seqlm.evaluation.scoring import validation_loss
 from seqlm.evaluation.unknown_words import warn_of_unknown
@@ -109,7 +109,15 @@ class LanguageModelingTask(TrainingTask):
     def load_corpus(
         cls, run: RunFolder, texts: Mapping[str, Any], settings: TrainingSettings
     ) -> Self:
-        ids = {n: t.numpy() for n, t in read_tensors(run / "corpus.safetensors").items()}
+        path = run / "corpus.safetensors"
+        ids = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
+        for role, each in ids.items():
+            if each.dtype != np.int32 or each.ndim != 1 or each.size == 0 or role not in texts:
+                raise ModelError(f"{path}: {role} holds no ids")
+            if each.min() < 0 or each.max() >= len(run.tokenizer):
+                raise ModelError(f"{path}: {role} holds ids that the vocabulary does not have")
+        if "corpus" not in ids:
+            raise ModelError(f"{path} has no corpus")
         corpus, valid = (
             Corpus(ids[role], run.tokenizer, texts[role]["sha256"]) if role in ids else None
             for role in ("corpus", "valid")

@@ -15,10 +15,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.translation_search import translate
-from seqlm.errors import UsageError
+from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.metrics import METRICS, tokenized
 from seqlm.evaluation.perplexity import tally_text
 from seqlm.evaluation.unknown_words import warn_of_unknown
@@ -111,10 +112,16 @@ class TranslationTask(TrainingTask):
         cls, run: RunFolder, texts: Mapping[str, Any], settings: TrainingSettings
     ) -> Self:
         path = run / "corpus.safetensors"
-        sides = {
-            role: Side([Block(text.numpy().tobytes(), str(path), 1)], str(path))
-            for role, text in read_tensors(path).items()
-        }
+        stored = read_tensors(path)
+        if stored.keys() != texts.keys() or any(t.dtype != torch.uint8 for t in stored.values()):
+            raise ModelError(f"{path} does not hold the text of {', '.join(texts)}")
+        try:
+            sides = {
+                role: Side([Block(check_text(text), str(path), 1)], str(path))
+                for role, text in stored.items()
+            }
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{path} holds no text: {error}") from None
         return cls.from_sides(sides, settings, run, texts["source"]["files"][0])
 
     # -- the text
@@ -290,3 +297,10 @@ def make_tokenizers(
     if settings.separate_vocab:
         return learn([target]), learn([source])
     return learn([source, target]), None
+
+
+def check_text(text: Tensor) -> bytes:
+    """The bytes of `text` (N,). Errors: UnicodeDecodeError."""
+    data: bytes = text.numpy().tobytes()
+    data.decode()
+    return data
