@@ -213,6 +213,11 @@ def test_python_reranks_as_the_command(lm, rescore):
         (["--feature-weights", "tm=1"], 3, "lists, line 1: no feature 'tm'; there are words, AM"),
         (["--name", "AM"], 2, "lists, line 1: there is a field 'AM' already"),
         (["--name", "score"], 2, "--name score cannot be the name of the new field"),
+        (["--name", "total"], 2, "--name total cannot be the name of the new field"),
+        (["--total-name", "words"], 2, "--total-name words cannot be the name of the new field"),
+        (["--feature-weights", "lm=1,lm=2"], 2, "lm=1,lm=2 has two weights of lm"),
+        (["--feature-weights", "score=1,score=2"], 2, "has two weights of score"),
+        (["--feature-weights", "AM=1", "--best", "--name", "AM"], 2, "there is a field 'AM'"),
         (["--format", "json"], 3, "lists, line 1 is no JSON"),
         (["--tune", "lists", "--tune-reference", "one"], 3, "2 lists to tune on, and 1 references"),
         (["--tune", "lists", "--tune-reference", "nowhere"], 3, "no file nowhere"),
@@ -224,6 +229,32 @@ def test_mistakes_are_said(flags, code, message, lm, seqlm):
     result = seqlm("rescore", "-m", lm, "lists", *flags)
     assert (result.code, result.out) == (code, "")
     assert message in result.error
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ('id\ttext\ttotal\nu\tspeech\t"x"\n', 2),
+        ('{"id": "u", "text": "speech", "total": "x"}\n', 1),
+        ('{"id": "u", "text": "wreck"}\n{"id": "u", "text": "speech", "total": 5}\n', 2),
+    ],
+)
+def test_a_total_that_is_there_is_not_doubled(text: str, number: int, lm, seqlm, rescore):
+    flags = ["-m", lm, "--feature-weights", "lm=1"]
+    result = seqlm("rescore", *flags, stdin=text.encode())
+    assert (result.code, result.out) == (2, "")
+    already = f"<stdin>, line {number}: there is a field 'total' already (--total-name gives"
+    assert already in result.error
+    assert "sum" in rescore(*flags, "--total-name", "sum", stdin=text.encode())
+    assert "total" in rescore("-m", lm, stdin=text.encode())
+    assert rescore(*flags, "--best", stdin=text.encode()) == "speech\n"
+
+
+def test_half_a_character_is_refused_by_its_line(lm, seqlm):
+    lists = b'{"id": "u", "text": "speech"}\n{"id": "u", "text": "la\\ud800"}\n'
+    result = seqlm("rescore", "-m", lm, stdin=lists)
+    assert (result.code, result.out) == (3, "")
+    assert "<stdin>, line 2: the text has '\\ud800', which is half of a character" in result.error
 
 
 def test_a_reserved_word_is_refused_by_its_line(lm, seqlm):

@@ -73,6 +73,10 @@ class RescoreOptions(MixtureOptions):
     name: str = setting(
         "lm", "Name of the new feature, column or key.", metavar="NAME", section="Output"
     )
+    total_name: str = setting(
+        "total", "Name of the new column or key with the weighted sum.", metavar="NAME",
+        section="Output",
+    )  # fmt: skip
     rerank: Annotated[
         bool,
         flag(
@@ -154,7 +158,9 @@ def rescore(flags: typer.Context, **values: Any) -> None:
         weights = parse_weights(options.feature_weights, options.name)
     mixture = request.load(device)
     mixture_options.say_equal_weights(request, mixture)
-    columns = Columns(options.id_column, options.text_column, options.score_column)
+    columns = Columns(
+        options.id_column, options.text_column, options.score_column, options.total_name
+    )
     if options.tune is not None:
         weights = tune(options, mixture, columns, weights)
     lists = open_nbest(source, options.format, columns)
@@ -172,8 +178,13 @@ def check_combination(options: RescoreOptions) -> None:
             raise UsageError(f"`{name}` needs weights: give `feature_weights`, or `tune` them")
     if options.rerank and options.best:
         raise UsageError("`best` prints no lists: leave out `rerank`")
-    if options.name in ("score", "words", "total") or not options.name.isidentifier():
-        raise UsageError(f"`name={options.name}` cannot be the name of the new field")
+    for name, reserved in {
+        "name": ("score", "words", options.total_name),
+        "total_name": ("score", "words"),
+    }.items():
+        value = getattr(options, name)
+        if value in reserved or not value.isidentifier():
+            raise UsageError(f"`{name}={value}` cannot be the name of the new field")
 
 
 def tune(
@@ -223,7 +234,6 @@ def print_lists(
     options: RescoreOptions,
 ) -> None:
     from seqlm.evaluation.rescoring.log_linear import total, used_weights
-    from seqlm.evaluation.rescoring.nbest_formats import TOTAL
 
     output, header = sys.stdout.buffer, False
     needs_ids = options.rerank or options.best
@@ -231,9 +241,14 @@ def print_lists(
         first = scored[0].candidate
         if needs_ids:
             next(iter(with_ids([[first]])))
+        new_names = {"name": options.name}
+        if weights is not None and not format.replaces_score:
+            new_names["total_name"] = options.total_name
+        for each in [] if options.best else scored:
+            for setting_name, name in new_names.items():
+                format.check_new(name, each.candidate, setting_name)
         if not header and not options.best:
-            format.check_new(options.name, first)
-            names = [options.name, *([TOTAL] if weights is not None else [])]
+            names = new_names.values()
             output.write(format.with_header(names))
             header = True
         totals = None

@@ -47,7 +47,8 @@ def score_lists(
     """The hypotheses of each list with their scores; every text starts afresh. `name` is that of
     the new feature.
 
-    Errors: DataError on a literal `<s>` or `</s>` among words.
+    Errors: DataError on a literal `<s>` or `</s>` among words; UsageError where a hypothesis has a
+    feature called `name`.
     """
     scorer = MixtureScorer(mixture.line_by_line(), batch_size)
     for candidates in lists:
@@ -69,6 +70,12 @@ def one_line(candidate: Candidate) -> str:
 
 
 def with_features(candidate: Candidate, name: str, lm: float) -> dict[str, float]:
+    """Errors: UsageError where `candidate` has a feature called `name`."""
+    if name in candidate.features:
+        raise UsageError(
+            f"{candidate.line.place}: there is a field {name!r} already (`name` gives the new one"
+            " another name)"
+        )
     words = float(len(candidate.text.split()))
     return {WORDS: words, **candidate.features, name: lm}
 
@@ -81,18 +88,21 @@ def parse_weights(text: str, name: str = "lm") -> dict[str, float]:
 
     Errors: UsageError where it is no such list, or does not have the language model `name`.
     """
-    weights = {SCORE: 1.0}
+    weights: dict[str, float] = {}
     for part in text.split(","):
         feature, equals, value = part.rpartition("=")
+        feature = feature.strip()
+        if feature in weights:
+            raise UsageError(f"`feature_weights` {text} has two weights of {feature}")
         try:
-            weights[feature.strip()] = float(value)
+            weights[feature] = float(value)
         except ValueError:
             equals = ""
-        if not equals or not np.isfinite(weights[feature.strip()]):
+        if not equals or not np.isfinite(weights[feature]):
             raise UsageError(
                 f"`feature_weights` {text} is not a list such as {name}=0.8,{WORDS}=-0.5"
             )
-    return weights
+    return {SCORE: 1.0, **weights}
 
 
 def weights_text(weights: Mapping[str, float]) -> str:

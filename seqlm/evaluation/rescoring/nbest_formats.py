@@ -6,21 +6,32 @@
 
 A list is a stretch of lines with one id. Every number of a line is a feature that can be weighted:
 those of Moses by their names (the second value of TM is TM.2), those of a table by their column,
-those of an object by their key. The list's own score, the last field of Moses, is called `score` in
-all three. Lines are bytes, and what is not added or replaced is written as it was read.
+those of an object by their key, where "-1" is a number too. The list's own score, the last field of
+Moses, is called `score` in all three. Lines are bytes, and what is not added or replaced is written
+as it was read.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from seqlm.errors import DataError, UsageError, did_you_mean
-from seqlm.text.reading import LONGEST_LINE, decompress, open_source
+from seqlm.errors import DataError, UsageError, did_you_mean, shown
+from seqlm.text.reading import (
+    BOM,
+    LONGEST_LINE,
+    check_encoding,
+    decompress,
+    open_source,
+    read_chunk,
+    source_name,
+)
 
 FormatName = Literal["moses", "tsv", "json"]
 SEPARATOR = b"|||"
@@ -42,11 +53,13 @@ class Line(NamedTuple):
         return f"{self.file}, line {self.number}"
 
     def text(self, data: bytes) -> str:
-        """A part of the line as text. Errors: DataError where it is no UTF-8."""
+        """A part of the line as text, without the byte-order mark of the file. Errors: DataError
+        where it is no UTF-8."""
         try:
-            return data.decode()
-        except UnicodeDecodeError:
-            raise DataError(f"{self.place}: invalid UTF-8") from None
+            return (data.removeprefix(BOM) if self.number == 1 else data).decode()
+        except UnicodeDecodeError as error:
+            wrong = data[error.start]
+            raise DataError(f"{self.place}: invalid UTF-8 (the byte 0x{wrong:02x})") from None
 
 
 class Candidate(NamedTuple):
@@ -65,6 +78,8 @@ class Columns(NamedTuple):
     id: str = "id"
     text: str = "text"
     score: str = SCORE
+    total: str = "total"
+    """Of the new score, beside which a table and an object keep their own."""
 
 
 DEFAULT_COLUMNS = Columns()
@@ -75,6 +90,8 @@ class NBestFormat(ABC):
 
     header: Line | None = None
     """The line with the names of the columns."""
+    replaces_score = False
+    """Whether a new score takes the place of the list's own, and is no field of its own."""
 
     @abstractmethod
     def read(self, line: Line) -> Candidate:
@@ -88,12 +105,13 @@ class NBestFormat(ABC):
         """The line of the header, whole, with the names of added columns."""
         return b""
 
-    def check_new(self, name: str, candidate: Candidate) -> None:
-        """Errors: UsageError where the line of `candidate` has a field called `name`."""
+    def check_new(self, name: str, candidate: Candidate, setting: str = "name") -> None:
+        """Errors: UsageError where the line of `candidate` has a field called `name`, which is what
+        `setting` says."""
         if name in self.names_in(candidate):
             raise UsageError(
-                f"{candidate.line.place}: there is a field {name!r} already (`name` gives the new"
-                " one another name)"
+                f"{candidate.line.place}: there is a field {name!r} already (`{setting}` gives the"
+                " new one another name)"
             )
 
     def names_in(self, candidate: Candidate) -> Iterable[str]:
@@ -102,6 +120,8 @@ class NBestFormat(ABC):
 
 
 class MosesFormat(NBestFormat):
+    replaces_score = True
+
     def read(self, line: Line) -> Candidate:
         parts = line.data.split(SEPARATOR)
         if len(parts) < 2:
@@ -129,23 +149,27 @@ class MosesFormat(NBestFormat):
 
 def moses_features(line: Line, field: bytes) -> Iterator[tuple[str, float]]:
     """The features of a field such as `LM= -9.5 TM= -1.25 -2`, or `LM=-9.5`; numbers without a name
-    are called 1, 2, …"""
-    name, place = "", 0
+    are called 1, 2, …, and a name that comes again goes on where it was."""
+    name, places = "", Counter[str]()
     for token in field.split():
         label, equals, rest = token.rpartition(b"=")
         if equals:
-            name, place = line.text(label), 0
+            name = line.text(label)
         if rest:
-            place += 1
+            places[name] += 1
+            place = places[name]
             full = str(place) if not name else name if place == 1 else f"{name}.{place}"
             yield full, number_in(line, rest, f"feature {full}")
 
 
 class TableFormat(NBestFormat):
     def __init__(self, header: Line, columns: Columns) -> None:
-        """Errors: DataError where the header lacks the column of the text."""
+        """Errors: DataError where the header lacks the column of the text, or names one twice."""
         self.header, self.columns = header, columns
         self.names = self.cells(header)
+        for name, times in Counter(self.names).items():
+            if times > 1:
+                raise DataError(f"{header.place}: two columns are named {name!r}; rename one")
         if columns.text not in self.names:
             near = did_you_mean(columns.text, self.names)
             raise DataError(
@@ -154,11 +178,14 @@ class TableFormat(NBestFormat):
             )
 
     def cells(self, line: Line) -> list[str]:
+        text = line.text(line.data)
         try:
-            (cells,) = csv.reader([line.text(line.data)], csv.excel_tab, strict=True)
-        except (csv.Error, ValueError):
-            raise DataError(f"{line.place}: a quotation mark is opened and not closed") from None
-        return cells
+            return next(csv.reader([text], csv.excel_tab, strict=True), [])
+        except csv.Error as error:
+            wrong = str(error)
+            if wrong == "unexpected end of data":
+                wrong = "a quotation mark is opened and not closed"
+            raise DataError(f"{line.place}: {wrong}") from None
 
     def read(self, line: Line) -> Candidate:
         cells = self.cells(line)
@@ -167,7 +194,8 @@ class TableFormat(NBestFormat):
                 f"{line.place}: {len(cells)} cells, where the header has {len(self.names)}"
             )
         values = dict(zip(self.names, cells))
-        features = {name: float(cell) for name, cell in values.items() if NUMBER.fullmatch(cell)}
+        numbers = ((name, as_number(cell)) for name, cell in values.items())
+        features = {name: number for name, number in numbers if number is not None}
         if self.columns.score in values:
             cell = values[self.columns.score]
             features[SCORE] = number_in(line, cell.encode(), self.columns.score)
@@ -188,53 +216,100 @@ class TableFormat(NBestFormat):
 
 class JsonFormat(NBestFormat):
     def names_in(self, candidate: Candidate) -> Iterable[str]:
-        keys: dict[str, Any] = json.loads(candidate.line.data)
-        return keys
+        return read_object(candidate.line)
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
 
     def read(self, line: Line) -> Candidate:
-        try:
-            values: Any = json.loads(line.text(line.data))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{line.place} is no JSON: {error}") from None
-        if not isinstance(values, dict) or not isinstance(values.get(self.columns.text), str):
+        values = read_object(line)
+        text = values.get(self.columns.text)
+        if not isinstance(text, str):
             raise DataError(
                 f"{line.place}: no object with a text under {self.columns.text!r}"
                 " (`text_column` names its key)"
             )
-        features = {
-            name: float(value)
-            for name, value in values.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
-        if self.columns.score in features:
+        if surrogate := SURROGATE.search(text):
+            raise DataError(
+                f"{line.place}: the text has {surrogate[0]!r}, which is half of a character"
+            )
+        features = {}
+        for name, value in values.items():
+            number = json_number(line, name, value)
+            if number is not None:
+                features[name] = number
+        if self.columns.score in values:
+            if self.columns.score not in features:
+                value = shown(values[self.columns.score], 40)
+                raise DataError(f"{line.place}: {self.columns.score} is {value}, and no number")
             features[SCORE] = features[self.columns.score]
         list_id = values.get(self.columns.id)
-        return Candidate(
-            None if list_id is None else str(list_id), values[self.columns.text], features, line
-        )
+        return Candidate(None if list_id is None else str(list_id), text, features, line)
 
     def with_fields(self, line: Line, added: Mapping[str, float], score: float | None) -> bytes:
-        values = {**added, **({TOTAL: score} if score is not None else {})}
-        rounded = {name: float(format_score(value)) for name, value in values.items()}
+        values = {**added, **({self.columns.total: score} if score is not None else {})}
+        rounded = {
+            name: float(format_score(value)) if math.isfinite(value) else None  # as JSON has it
+            for name, value in values.items()
+        }
         fields = json.dumps(rounded, ensure_ascii=False)[1:-1]
         head, brace, tail = line.data.rpartition(b"}")
         return head + b", " + fields.encode() + brace + tail + line.end
 
 
-TOTAL = "total"
-"""The name of the new score of a table and of an object, which keep their own."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a character beyond U+FFFF, which a JSON escape can name alone."""
+
+
+def as_number(text: str) -> float | None:
+    """The finite number that a text is, or None."""
+    number = float(text) if NUMBER.fullmatch(text.strip()) else math.inf
+    return number if math.isfinite(number) else None
 
 
 def number_in(line: Line, data: bytes, what: str) -> float:
     """Errors: DataError where `data` is no number."""
     text = line.text(data).strip()
-    if not NUMBER.fullmatch(text):
+    number = as_number(text)
+    if number is None:
         raise DataError(f"{line.place}: {what} is {text!r:.40}, and no number")
-    return float(text)
+    return number
+
+
+def json_number(line: Line, name: str, value: Any) -> float | None:
+    """The number under a key of an object, written as one or in quotation marks; None where there
+    is none. Errors: DataError where it is NaN, or infinite."""
+    if isinstance(value, str):
+        return as_number(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise DataError(f"{line.place}: {name} is {shown(value, 40)}, and no finite number")
+    return number
+
+
+def read_object(line: Line) -> dict[str, Any]:
+    """The JSON object of a line. Errors: DataError where there is none, or a key comes twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        for name, times in Counter(name for name, _ in pairs).items():
+            if times > 1:
+                raise DataError(f"{line.place}: the key {name!r} comes twice in an object")
+        return dict(pairs)
+
+    text = line.text(line.data)
+    try:
+        values = json.loads(text, object_pairs_hook=unique)
+    except DataError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{line.place} is no JSON: {error}") from None
+    return values if isinstance(values, dict) else {}
 
 
 def format_score(value: float) -> str:
@@ -247,18 +322,18 @@ def format_score(value: float) -> str:
 def read_raw_lines(source: str) -> Iterator[Line]:
     """The lines of a file, compressed or not, or of standard input (-), as they come.
 
-    Errors: DataError where it cannot be read, or a line is longer than LONGEST_LINE.
+    Errors: DataError where it cannot be read, is UTF-16 or 32, or a line is longer than
+    LONGEST_LINE.
     """
-    name = "<stdin>" if source == "-" else source
+    name = source_name(source)
     with open_source(source, name) as raw, decompress(raw, name) as stream:
         for number in range(1, 1 << 62):
-            try:
-                data = stream.readline(LONGEST_LINE)
-            except (OSError, EOFError) as error:
-                raise DataError(f"{name} cannot be read: {error}") from None
+            data = read_chunk(stream, name, by_line=True)
             if not data:
                 return
-            if len(data) == LONGEST_LINE:
+            if number == 1:
+                check_encoding(data, name)
+            if len(data) >= LONGEST_LINE:
                 raise DataError(
                     f"{name}, line {number}: the line is longer than {LONGEST_LINE:,} bytes"
                 )
@@ -295,7 +370,7 @@ def open_nbest(
     lines = read_raw_lines(source)
     first = next(lines, None)
     if first is None:
-        raise DataError(f"{'<stdin>' if source == '-' else source} is empty: there are no lists")
+        raise DataError(f"{source_name(source)} is empty: there are no lists")
     chosen = format_name or format_of(first.data)
     if chosen == "tsv":
         table = TableFormat(first, columns)
@@ -311,6 +386,6 @@ def open_nbest(
 
 def format_of(first: bytes) -> FormatName:
     """The format of a file with this first line."""
-    if first.lstrip().startswith(b"{"):
+    if first.removeprefix(BOM).lstrip().startswith(b"{"):
         return "json"
     return "moses" if SEPARATOR in first else "tsv"

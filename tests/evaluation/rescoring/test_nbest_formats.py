@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import re
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def line(data: bytes | str, end: bytes = b"\n") -> Line:
          {"LM": -9.5, "TM": -1.25, "TM.2": -2.0, "score": -12.75}),
         ("7 ||| a b ||| LM=-9.5 T=1e-3 ||| 4 ||| 0-0 1-1", {"LM": -9.5, "T": 0.001, "score": 4.0}),
         ("utt-3 |||  a b  ||| -1 -2.5", {"1": -1.0, "2": -2.5}),
+        ("0 ||| a b ||| T= 1 L= 2 T= 3 4", {"T": 1.0, "L": 2.0, "T.2": 3.0, "T.3": 4.0}),
         ("x ||| a b", {}),
         ("x||| a b |||", {}),
     ],
@@ -127,15 +129,20 @@ def test_a_row_of_a_table_comes_back_byte_for_byte(row: list[str]) -> None:
     assert format.with_header(["lm", "total"]) == "\t".join([*names, "lm", "total\n"]).encode()
 
 
+KEYS = st.text().filter(lambda key: key not in ("lm", "score"))
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
     max_leaves=5,
 )
 
 
 @given(
-    st.dictionaries(st.text().filter(lambda key: key != "lm"), json_values, max_size=4),
+    st.dictionaries(KEYS, json_values, max_size=4),
     st.text(st.characters(exclude_categories=["Cs"])),
 )
 def test_an_object_comes_back_with_one_more_key(values: dict[str, object], text: str) -> None:
@@ -147,6 +154,17 @@ def test_an_object_comes_back_with_one_more_key(values: dict[str, object], text:
     written = format.with_fields(candidate.line, ADDED, None)
     assert written == data.removesuffix(b"}") + b', "lm": -12.345679}\n'
     assert json.loads(written) == json.loads(data) | {"lm": -12.345679}
+
+
+def test_numbers_in_quotation_marks_are_numbers_of_an_object() -> None:
+    data = '{"id": "u", "text": "a b", "score": "-1", "am": " 2e1 ", "note": "x1", "ok": true}'
+    features = JsonFormat(Columns()).read(line(data)).features
+    assert features == {"score": -1.0, "am": 20.0}
+
+
+def test_what_is_not_finite_is_null_in_an_object() -> None:
+    written = JsonFormat(Columns()).with_fields(line('{"text": "a"}'), {"lm": -math.inf}, 1.0)
+    assert written == b'{"text": "a", "lm": null, "total": 1.0}\n'
 
 
 # -------------------------------------------------------------------------------------------- files
@@ -161,11 +179,13 @@ def test_the_format_is_that_of_the_first_line(name: str, tmp_path: Path) -> None
     }
     for format, text in texts.items():
         write = gzip.compress if name.endswith("gz") else bytes
-        (tmp_path / name).write_bytes(write(text.encode()))
-        file = open_nbest(str(tmp_path / name))
-        assert type(file.format) is format
-        lists = [[candidate.text for candidate in each] for each in file.lists()]
-        assert lists == [["a", "b"], ["c"]]
+        for mark in ("", "\ufeff"):  # of UTF-8, which is no part of the first name
+            (tmp_path / name).write_bytes(write((mark + text).encode()))
+            file = open_nbest(str(tmp_path / name))
+            assert type(file.format) is format
+            lists = list(file.lists())
+            assert [[candidate.text for candidate in each] for each in lists] == [["a", "b"], ["c"]]
+            assert [each[0].list_id for each in lists] == ["0", "1"]
 
 
 @pytest.mark.parametrize(
@@ -179,9 +199,36 @@ def test_the_format_is_that_of_the_first_line(name: str, tmp_path: Path) -> None
         (b"id\thyp\n", "line 1: there is no column 'text'"),
         (b"text\ta\nb\n", "line 2: 1 cells, where the header has 2"),
         (b'text\ta\n"b\tc\n', "line 2: a quotation mark is opened and not closed"),
+        (b'text\ta\n"b"c\td\n', "line 2: '\t' expected after '\"'"),
+        (b"text\ta\n" + b"b" * 200_000 + b"\tc\n", "line 2: field larger than field limit"),
+        (b"text\ta\nb\xff\tc\n", "line 2: invalid UTF-8 (the byte 0xff)"),
+        (b"text\xff\ta\nb\tc\n", "line 1: invalid UTF-8 (the byte 0xff)"),
+        (b'{"text": "\xe4"}\n', "line 1: invalid UTF-8 (the byte 0xe4)"),
+        ("text\ta\nb\tc\n".encode("utf-16"), "lists is UTF-16LE text, and UTF-8 is read"),
+        ('{"text": "a"}\n'.encode("utf-16"), "lists is UTF-16LE text, and UTF-8 is read"),
+        ("0 ||| a\n".encode("utf-32"), "lists is UTF-32LE text, and UTF-8 is read"),
+        (gzip.compress(b"0 ||| a\n" * 99)[:-12], "lists is truncated"),
+        (gzip.compress(b"0 ||| a\n")[:10] + b"\xff" * 9, "lists cannot be read"),
+        (b"text\ta\ttext\nb\tc\td\n", "line 1: two columns are named 'text'; rename one"),
+        (b"text\ta\ta\nb\tc\td\n", "line 1: two columns are named 'a'; rename one"),
+        (b"0 ||| a ||| L= 1e999\n", "line 1: feature L is '1e999', and no number"),
+        (b"text\tscore\na\t1e999\n", "line 2: score is '1e999', and no number"),
         (b"text\tscore\na\tb\n", "line 2: score is 'b', and no number"),
         (b'{"text": "a"}\n[1]\n', "line 2: no object with a text under 'text'"),
         (b'{"text": "a"\n', "line 1 is no JSON"),
+        (b'{"text": "a", "text": "b"}\n', "line 1: the key 'text' comes twice"),
+        (b'{"text": "a", "am": 1, "am": 2}\n', "line 1: the key 'am' comes twice"),
+        (b'{"text": "a", "am": NaN}\n', "line 1: am is nan, and no finite number"),
+        (b'{"text": "a", "am": -Infinity}\n', "line 1: am is -inf, and no finite number"),
+        (b'{"text": "a", "am": 1e999}\n', "line 1: am is inf, and no finite number"),
+        (b'{"text": "a", "am": 1' + b"0" * 400 + b"}\n", "line 1: am is 1000000"),
+        (b'{"text": "a", "score": "x"}\n', "line 1: score is 'x', and no number"),
+        (b'{"text": "a", "score": "nan"}\n', "line 1: score is 'nan', and no number"),
+        (b'{"text": "a", "score": null}\n', "line 1: score is None, and no number"),
+        (
+            b'{"text": "a"}\n{"text": "la\\ud800"}\n',
+            "line 2: the text has '\\ud800'",
+        ),
         (b'{"text": ' + b"[" * 100_000 + b"\n", "line 1 is no JSON"),
         (b"0 ||| " + b"a " * 600_000, "line 1: the line is longer than 1,048,576 bytes"),
     ],
