@@ -1,5 +1,5 @@
 """`python -m seqlm`."""
 
-from seqlm.cli.app import main
+from seqlm.cli.process import main
 
 main()

@@ -75,15 +75,27 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def thread_pool(threads: int | None = None) -> ThreadPoolExecutor:
-    """A pool of `threads`, by default as many as torch has, in each of which torch has one."""
+@contextmanager
+def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """A pool of `threads`, by default as many as torch has, in each of which torch has one.
+
+    Its end waits for all of its work, unless a signal ends it, or a caller that wants no more.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     import torch
 
-    return ThreadPoolExecutor(
+    pool = ThreadPoolExecutor(
         threads or torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
     )
+    is_stopped = False
+    try:
+        yield pool
+    except BaseException as error:
+        is_stopped = not isinstance(error, Exception)
+        raise
+    finally:
+        pool.shutdown(wait=not is_stopped, cancel_futures=is_stopped)
 
 
 def parallel_map(

@@ -7,7 +7,6 @@ that `seqlm --help` stays quick.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 import warnings
@@ -155,16 +154,11 @@ def options(
     pass
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived, and the command that runs does not handle it."""
-
-
 def main() -> None:
-    """Runs the command line and exits with its status, whatever happens."""
+    """Runs the command line and exits with its status, whatever happens but a signal."""
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, on_sigterm)
     warnings.showwarning = lambda message, *rest, **more: console.warn(spell_as_flags(str(message)))
     try:
         code: Any = app(prog_name="seqlm", standalone_mode=False) or 0
@@ -179,9 +173,7 @@ def main() -> None:
     except SeqlmError as error:
         code = fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        code = end_at_once(130)
-    except Terminated:
-        code = end_at_once(143)
+        code = 130
     except MemoryError:
         code = fail("out of memory; a smaller --batch-size or --seq-length takes less", 1)
     except Exception as error:
@@ -239,15 +231,4 @@ def fail(message: str, code: int) -> int:
     if console.debug:
         traceback.print_exc()
     print(f"seqlm: error: {message}", file=sys.stderr)
-    return code
-
-
-def on_sigterm(*_: Any) -> None:
-    raise Terminated
-
-
-def end_at_once(code: int) -> int:
-    """Lets a second signal end the process without a word, and returns `code`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(code))
     return code
