@@ -7,8 +7,8 @@ there is a second signal, it ends where it is; the next command that writes to t
 removes what that leaves.
 
 An import or a destructor may swallow an exception, or make another error of it. So nothing is
-raised in them: a timer asks again until they are over. A long import, such as that of torch, comes
-before a command writes anything, so that the process ends there.
+raised in them: a timer asks again until they are over. Where that takes long, the process ends if
+it is the command line that imports, which has not written anything yet; else Stopped is raised.
 """
 
 from __future__ import annotations
@@ -71,9 +71,11 @@ class Signals:
 
     def ask_again(self, number: int, frame: FrameType | None) -> None:
         """The handler of the timer. Errors: Stopped."""
-        if time.monotonic() > self.deadline:
+        if time.monotonic() < self.deadline:
+            self.stop_in(frame)
+        elif is_loading(frame):
             self.end()
-        self.stop_in(frame)
+        self.stop_in(None)
 
     def stop_in(self, frame: FrameType | None) -> None:
         """Raises Stopped, or sets the timer where that would be swallowed."""
@@ -102,6 +104,19 @@ def swallows_exceptions(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def is_loading(frame: FrameType | None) -> bool:
+    """Whether the command line imports, and no function of the library has been called."""
+    callers: list[str] = []
+    while frame is not None:
+        callers.append(frame.f_globals.get("__name__", ""))
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            callers.clear()
+        frame = frame.f_back
+    return not any(
+        name.startswith("seqlm.") and not name.startswith("seqlm.cli.") for name in callers
+    )
 
 
 def flush_stdout() -> None:
