@@ -128,7 +128,7 @@ def test_a_full_disk_for_results_is_an_error(ngram, toy, tmp_path):
 def test_closed_streams_are_empty_ones(ngram, toy, tmp_path):
     done = shell(f"$SEQLM eval -m {ngram} -q <&-", tmp_path)
     assert done.returncode == 3
-    assert done.stderr.startswith("seqlm: error: no text")
+    assert done.stderr.startswith("seqlm: error: there is no text to evaluate")
     done = shell(f"$SEQLM eval -m {ngram} {toy.test} >&- 2>&-", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
