@@ -86,8 +86,8 @@ def test_a_pipe_gives_one_number(ngram, toy, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        "sample -n 5000 --max-tokens 50 -q",
-        "sample -n 20000 --json -q --max-tokens 2",
+        "sample -n 5000 --max-tokens 50 --seed 1 -q",
+        "sample -n 20000 --json -q --max-tokens 2 --seed 1",
         "sample --beam 2 --prompt - -q",
         "eval --per-token -q",
     ],
@@ -100,7 +100,7 @@ def test_a_reader_that_has_enough_is_no_error(command, ngram, tmp_path):
     )
     assert (tmp_path / "code").read_text() == "0\n"
     assert done.stderr == ""
-    assert len(done.stdout) == 20
+    assert len(done.stdout.encode()) == 20
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
