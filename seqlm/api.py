@@ -63,6 +63,8 @@ def mix(
     Errors: ModelError where the vocabularies differ; UsageError; DataError.
     """
     loaded = [loaded_model for model in models for loaded_model in model.loaded]
+    if not loaded:
+        raise UsageError("there are no models to mix")
     if loaded and loaded[0].config.task == "translation":
         if weights is not None or tune is not None or cache is not None:
             raise UsageError("an ensemble of translators has equal weights")
@@ -211,12 +213,14 @@ def export(
 
     chosen = [models] if isinstance(models, Model) else list(models)
     loaded, path = [each for model in chosen for each in model.loaded], Path(output)
+    if not loaded:
+        raise UsageError("there is no model to export")
     asked = {"mix": weights, "tune": tune, "prune": prune, "prune_to": prune_to, **settings}
     check_export(to, len(loaded), [name for name, value in asked.items() if value is not None])
     sources = [each.path for each in loaded]
     if to in ("words", "lexicon"):
         lexicon = make_settings(LexiconSettings, settings)
-        ngram.check_file_output(path, sources)
+        ngram.check_file_output(path, sources, overwrite)
         words = word_list.words_of((each.path, each.tokenizer) for each in loaded)
         is_list = to == "words"
         lines = word_list.word_lines(words) if is_list else word_list.lexicon_lines(words, lexicon)
@@ -233,7 +237,7 @@ def export(
     if to == "run":
         ngram.check_run_output(path, sources, overwrite)
     else:
-        ngram.check_file_output(path, sources)
+        ngram.check_file_output(path, sources, overwrite)
     if weights is None and tune is None and len(chosen) == 1 and len(loaded) > 1:
         weights = chosen[0].weights
     made, _ = mix_statically(loaded, weights, None if tune is None else os.fspath(tune))

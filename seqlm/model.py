@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from seqlm.errors import ModelError, UsageError
+from seqlm.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,33 @@ def paths(files: StrPath | Sequence[StrPath]) -> list[str]:
     return [
         os.fspath(file) for file in ([files] if isinstance(files, str | os.PathLike) else files)
     ]
+
+
+def list_texts(texts: Any) -> list[str]:
+    """One text, or each of several, as a list. Errors: UsageError where one is no text."""
+    if isinstance(texts, str):
+        return [texts]
+    if not isinstance(texts, Iterable):
+        raise UsageError(f"{texts!r:.60} is no text, and no sequence of texts")
+    listed = list(texts)
+    for number, text in enumerate(listed, 1):
+        if not isinstance(text, str):
+            raise UsageError(f"text {number} is {text!r:.60}, which is no text")
+    return listed
+
+
+def list_lines(texts: str | Iterable[str]) -> list[str]:
+    """The lines of one text; or several texts, each of which is a line.
+
+    Errors: UsageError where one is no text, DataError where one of several has a line break.
+    """
+    if isinstance(texts, str):
+        return texts.removesuffix("\n").split("\n")
+    lines = [text.removesuffix("\n") for text in list_texts(texts)]
+    for number, line in enumerate(lines, 1):
+        if "\n" in line:
+            raise DataError(f"text {number} has a line break: each of several texts is one line")
+    return lines
 
 
 class Evaluation(NamedTuple):
@@ -149,7 +176,7 @@ class Model:
         """
         from seqlm.evaluation.mixtures.mixture_scoring import score_lines
 
-        texts = [text] if isinstance(text, str) else list(text)
+        texts = list_texts(text)
         lines_of_texts = [text.removesuffix("\n").split("\n") for text in texts]
         scores = iter(
             score_lines(self.line_by_line(), (line for lines in lines_of_texts for line in lines))
@@ -165,9 +192,7 @@ class Model:
         """
         from seqlm.evaluation.surprisal import line_surprisals
 
-        texts = [texts] if isinstance(texts, str) else texts
-        lines = (line for text in texts for line in text.removesuffix("\n").split("\n"))
-        return list(line_surprisals(self.line_by_line(), lines))
+        return list(line_surprisals(self.line_by_line(), list_lines(texts)))
 
     def word_surprisal(
         self, texts: str | Iterable[str], entropy: bool = True
@@ -182,9 +207,7 @@ class Model:
         """
         from seqlm.evaluation.words.word_surprisal import word_surprisals
 
-        texts = [texts] if isinstance(texts, str) else texts
-        lines = (line for text in texts for line in text.removesuffix("\n").split("\n"))
-        return list(word_surprisals(self.line_by_line(), lines, entropy))
+        return list(word_surprisals(self.line_by_line(), list_lines(texts), entropy))
 
     def line_by_line(self) -> LoadedMixture:
         """The models with every line starting afresh, whatever the context of their runs."""
@@ -201,7 +224,7 @@ class Model:
     def evaluate(
         self,
         files: StrPath | Sequence[StrPath],
-        metrics: Sequence[str] = ("ppl",),
+        metrics: str | Sequence[str] = "ppl",
         context: str | None = None,
     ) -> Evaluation:
         """The `metrics` of a text in files, as `seqlm eval` has them. Each file starts afresh;
@@ -213,7 +236,8 @@ class Model:
         from seqlm.evaluation.evaluate import check_normalized, evaluate_language_model
         from seqlm.evaluation.metrics import select_metrics
 
-        chosen = select_metrics(metrics, "lm", has_oracle=False)
+        names = [metrics] if isinstance(metrics, str) else metrics
+        chosen = select_metrics(names, "lm", has_oracle=False)
         mixture = self.mixture if context is None else self.mixture.in_context(context)
         check_normalized(mixture)
         result = evaluate_language_model(mixture, paths(files), chosen)
@@ -342,7 +366,7 @@ class Model:
         `settings` are those of `seqlm translate`: `beam`, `length_penalty`, …
         Errors: ModelError where this is a language model; UsageError.
         """
-        lines = [text] if isinstance(text, str) else text
+        lines = list_lines(list_texts(text))
         best = [translated.best.text for translated in self.translations(lines, **settings)]
         return best[0] if isinstance(text, str) else best
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import seqlm
+from seqlm.errors import DataError, UsageError
 from tests.command import seqlm_inside
 from tests.conftest import REPOSITORY, Toy
 
@@ -244,3 +245,35 @@ def test_errors_name_settings(toy: Toy, tmp_path: Path) -> None:
     assert "--" not in str(caught.value)
     with pytest.raises(seqlm.ModelError, match="no model"):
         seqlm.load(tmp_path / "nowhere")
+
+
+# ----------------------------------------------------------------------------- what is given wrong
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), None, 3, [None], ["a", float("nan")], [["a"]]])
+def test_what_is_no_text_is_said(wrong: Any, lstm: Path) -> None:
+    lm = seqlm.load(lstm)
+    for method in (lm.score, lm.surprisal, lm.word_surprisal):
+        with pytest.raises(UsageError, match="no text"):
+            method(wrong)
+
+
+def test_one_of_several_texts_is_one_line(lstm: Path) -> None:
+    lm = seqlm.load(lstm)
+    assert lm.surprisal(["the old\n", "a"])[-1].sentence_id == 2
+    assert lm.surprisal("the old\na")[-1].sentence_id == 2
+    for method in (lm.surprisal, lm.word_surprisal):
+        with pytest.raises(DataError, match="text 2 has a line break"):
+            method(["the", "old\nfrog"])
+
+
+def test_no_models_are_no_mixture(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no models"):
+        seqlm.mix([])
+    with pytest.raises(UsageError, match="no model"):
+        seqlm.export([], tmp_path / "x.arpa")
+
+
+def test_one_metric_may_be_named_alone(lstm: Path, toy: Toy) -> None:
+    lm = seqlm.load(lstm)
+    assert lm.evaluate(toy.test, "ppl") == lm.evaluate(toy.test, ["ppl"])

@@ -32,7 +32,7 @@ def test_every_form_is_that_of_the_command(
         ("words", {}, []),
         ("lexicon", {"word_end": "_"}, ["--word-end", "_"]),
     ]:
-        assert seqlm.export(lm, "ours", to, **settings) == Path("ours")
+        assert seqlm.export(lm, "ours", to, overwrite=True, **settings) == Path("ours")
         expected = seqlm_command("export", "-m", ngram, "--to", to, *flags).out
         assert Path("ours").read_text() == expected
     assert seqlm.export(lm, "run", "run") == Path("run")

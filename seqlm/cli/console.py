@@ -125,7 +125,9 @@ OUTPUT = flag(
     metavar="FOLDER",
     rich_help_panel="Output",
 )
-OVERWRITE = flag("--overwrite", help="Replace what is at --output.", rich_help_panel="Output")
+OVERWRITE = flag(
+    "--overwrite", help="Replace a run or a file that exists already.", rich_help_panel="Output"
+)
 SCORES = flag(
     "--scores",
     help="Print the score of each text before it, with a tab between them: the log-probability of"

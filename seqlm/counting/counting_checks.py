@@ -21,7 +21,9 @@ SMALLEST_LIMIT = 300 << 20
 """Bytes; Python and its libraries do not fit into less memory."""
 
 
-def check_settings(settings: CountingSettings, sources: Sequence[str]) -> None:
+def check_settings(
+    settings: CountingSettings, sources: Sequence[str], overwrite: bool = False
+) -> None:
     """Refuses invalid and contradictory settings before any work is done.
 
     Errors: UsageError on settings; DataError if a file is missing.
@@ -38,7 +40,7 @@ def check_settings(settings: CountingSettings, sources: Sequence[str]) -> None:
         check_from_counts(settings)
     if settings.engine == "spark":
         check_spark(settings, sources)
-    check_outputs(settings, sources)
+    check_outputs(settings, sources, overwrite)
     limit = settings.memory_limit
     if limit is not None and limit < SMALLEST_LIMIT:
         warnings.warn(
@@ -107,7 +109,7 @@ def check_spark(settings: CountingSettings, sources: Sequence[str]) -> None:
             raise UsageError(f"{source}: Spark skips files whose names begin with a dot or _")
 
 
-def check_outputs(settings: CountingSettings, sources: Sequence[str]) -> None:
+def check_outputs(settings: CountingSettings, sources: Sequence[str], overwrite: bool) -> None:
     """Errors: UsageError if a file cannot be written, or would overwrite another file."""
     outputs = {"arpa": settings.arpa, "write_counts": settings.write_counts}
     if list(outputs.values()).count(STDOUT) > 1:
@@ -118,16 +120,16 @@ def check_outputs(settings: CountingSettings, sources: Sequence[str]) -> None:
     for name, path in outputs.items():
         if path in (None, STDOUT):
             continue
-        if settings.engine == "local" or name == "arpa":
-            check_file_place(name, Path(path))
         if Path(path).resolve() in taken:
             raise UsageError(f"`{name}` {path} is an input too, and would be overwritten")
+        if settings.engine == "local" or name == "arpa":
+            check_file_place(name, Path(path), overwrite)
         taken.add(Path(path).resolve())
 
 
-def check_file_place(name: str, path: Path) -> None:
+def check_file_place(name: str, path: Path, overwrite: bool) -> None:
     """Errors: UsageError if there cannot be a file at `path`, the value of the setting `name`."""
     try:
-        check_writable(path)
+        check_writable(path, overwrite)
     except UsageError as error:
-        raise UsageError(f"`{name}` {error}") from None
+        raise UsageError(f"`{name}` {error.marked}") from None

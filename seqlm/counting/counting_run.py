@@ -45,7 +45,7 @@ def count(
 
     Errors: DataError (no text; counts that the smoothing cannot use), UsageError.
     """
-    check_settings(settings, sources)
+    check_settings(settings, sources, overwrite)
     RunFolder.check_free(output, overwrite)
     with ExitStack() as stack:
         if output is not None:  # locked from the beginning; a name of its own is made at the end

@@ -70,9 +70,8 @@ class CountingSettings:
         " jelinek-mercer, add-k, stupid-backoff, or mle for none.", metavar="METHOD",
     )  # fmt: skip
     backoff: bool = model(
-        False, "Use backoff instead of interpolation (Kneser-Ney, absolute, Witten-Bell).",
-        needs=("smoothing", ("modified-kneser-ney", "kneser-ney", "absolute", "witten-bell")),
-    )  # fmt: skip
+        False, "Use backoff instead of interpolation (Kneser-Ney, absolute, Witten-Bell)."
+    )
     discount_fallback: bool = model(
         False,
         "If discounts cannot be estimated (tiny or deduplicated text), use"
@@ -94,6 +93,7 @@ class CountingSettings:
         "Drop n-grams seen at most N times; one N for each order, e.g. 0,0,1. The last N serves all"
         " higher orders.",
         low=0,
+        high=2**62,
     )
     prune: float | None = size(
         None, "Entropy pruning: drop n-grams whose removal changes perplexity by less than this"

@@ -84,15 +84,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise SeqlmError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, overwrite: bool) -> None:
     """Refuses, before any work is done, a file that could not be written.
 
-    Errors: UsageError where `path` is a folder, or in none that can be written to.
+    Errors: UsageError where `path` is a folder, or in none that can be written to, or a file
+    already and `overwrite` is False.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a file")
     if path.exists() and not path.is_file():
         return  # a pipe or a device
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists already; set `overwrite` to replace it")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise UsageError(f"{path}: there is no folder {path.parent}")

@@ -123,10 +123,10 @@ def test_a_failed_count_leaves_its_place_free(toy, seqlm, workplace, monkeypatch
         (["--tokenizer", "chars"], "did you mean 'char'?"),
         (["--context", "carry"], "did you mean 'carried'?"),
         (["--add-k", "-1"], "--add-k"),
-        (["--smoothing", "mle", "--backoff"], "--backoff needs --smoothing modified-kneser-ney"),
+        (["--smoothing", "mle", "--backoff"], "comes in one form; --backoff is for"),
         (
             ["--smoothing", "good-turing", "--backoff"],
-            "--backoff needs --smoothing modified-kneser-ney",
+            "comes in one form; --backoff is for",
         ),
         (
             ["--cutoffs", "1,0"],
@@ -363,7 +363,7 @@ def test_two_results_do_not_go_to_one_file(toy, seqlm):
 
 
 def test_a_cutoff_above_all_counts_leaves_the_vocabulary(toy, seqlm):
-    flags = ["--order", "2", "--cutoffs", "0,99999999999999999999", "-o", "run"]
+    flags = ["--order", "2", "--cutoffs", f"0,{2**62}", "-o", "run"]
     assert seqlm("count", toy.train, *flags).code == 0
     rows = RunFolder(Path("run")).read_config().model["rows"]
     assert rows[0] > 0

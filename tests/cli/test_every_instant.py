@@ -139,7 +139,7 @@ CASES = {
     "export to a file": Case(
         [[*COUNT, "-n", 2, "-o", "other"], ["export", "-m", "other", "--to", "arpa", "-o", "run",
                                             "--prune-to", 90, "-q"]],
-        ["export", "-m", "other", "--to", "arpa", "-o", "run", "-q"],
+        ["export", "-m", "other", "--to", "arpa", "-o", "run", "--overwrite", "-q"],
         content,
     ),
     "train": Case([], ["train", "TEXT", *SMALL, "--steps", 2, "-o", "run"], model, again=2),

@@ -74,7 +74,8 @@ def test_a_compressed_file(ngram, seqlm):
     assert seqlm("export", "-m", ngram, "--to", "arpa", "-o", "pond.arpa.gz").code == 0
     packed = Path("pond.arpa.gz").read_bytes()
     assert gzip.decompress(packed).decode() == plain.out
-    assert seqlm("export", "-m", ngram, "--to", "arpa", "-o", "pond.arpa.gz").code == 0
+    again = ["export", "-m", ngram, "--to", "arpa", "-o", "pond.arpa.gz", "--overwrite"]
+    assert seqlm(*again).code == 0
     assert Path("pond.arpa.gz").read_bytes() == packed
     assert seqlm("export", "-m", "pond.arpa.gz", "--to", "arpa").out == plain.out
 
@@ -192,7 +193,7 @@ def test_a_full_disk_leaves_what_was_there(name, before, ngram, seqlm, workplace
     monkeypatch.setattr(durable_files.os, "fsync", full)
     if before:
         Path(name).write_bytes(before)
-    result = seqlm("export", "-m", ngram, "--to", "arpa", "-o", name)
+    result = seqlm("export", "-m", ngram, "--to", "arpa", "-o", name, "--overwrite")
     assert (result.code, result.out) == (1, "")
     assert result.error == f"{name} cannot be written: No space left on device"
     there = {path.name: path.read_bytes() for path in workplace.iterdir()}
@@ -238,3 +239,23 @@ def test_an_arpa_file_is_not_written_over_itself(ngram, seqlm):
     result = seqlm("export", "-m", "pond.arpa", "--to", "arpa", "--prune-to", 50, "-o", "pond.arpa")
     assert (result.code, result.out) == (2, "")
     assert Path("pond.arpa").read_bytes() == before
+
+
+# ----------------------------------------------------------------------------- files that are there
+
+
+def test_a_file_that_exists_is_replaced_only_when_asked(ngram, toy, seqlm):
+    Path("mine").write_text("precious\n")
+    commands = [
+        ["export", "-m", ngram, "--to", "arpa", "-o", "mine"],
+        ["export", "-m", ngram, "--to", "words", "-o", "mine"],
+        ["count", toy.train, "-n", 2, "-o", "run", "--arpa", "mine"],
+        ["count", toy.train, "-n", 2, "-o", "other", "--write-counts", "mine"],
+    ]
+    for command in commands:
+        result = seqlm(*command)
+        assert (result.code, "--overwrite" in result.error) == (2, True)
+        assert Path("mine").read_text() == "precious\n"
+        assert seqlm(*command, "--overwrite").code == 0
+        assert Path("mine").read_text() != "precious\n"
+        Path("mine").write_text("precious\n")

@@ -49,7 +49,7 @@ def test_requests_that_are_taken(settings: dict[str, Any]) -> None:
         ({"order": 0}, "order is 0; it must be from 1 to 64"),
         ({"smoothing": "kneser"}, "did you mean 'kneser-ney'?"),
         ({"smoothing": "mle", "backoff": True}, "mle comes in one form"),
-        ({"add_k": 1e200}, "add_k is 1e+200; it must be from 0 to 1e100"),
+        ({"add_k": 1e200, "smoothing": "add-k"}, "add_k is 1e+200; it must be from 0 to 1e100"),
         ({"cutoffs": (1,)}, "cutoffs must begin with 0"),
         ({"smoothing": "kneser-ney", "tune": "held-out"}, "tune needs smoothing add-k or jelinek"),
         ({"smoothing": "jelinek-mercer"}, "it needs tune"),

@@ -277,7 +277,8 @@ def test_two_counts_at_once(tmp_path: Path, toy: Toy) -> None:
 
 
 def test_two_writers_of_one_arpa_file(tmp_path: Path, toy: Toy) -> None:
-    commands = [["count", toy.train, "-n", n, "--arpa", "x.arpa", "-o", f"run{n}"] for n in (1, 3)]
+    flags = ["--arpa", "x.arpa", "--overwrite"]
+    commands = [["count", toy.train, "-n", n, *flags, "-o", f"run{n}"] for n in (1, 3)]
     assert all(code == 0 for code, _, _ in together(*commands, cwd=tmp_path))
     text = (tmp_path / "x.arpa").read_text()
     assert text.startswith("\\data\\\n")

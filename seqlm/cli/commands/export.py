@@ -117,7 +117,7 @@ def export(
     elif to in OF_NGRAMS:
         export_ngram(model, to, path, values, overwrite, num_threads)
     else:
-        export_words(model, to, path, make_group(LexiconSettings, values))
+        export_words(model, to, path, make_group(LexiconSettings, values), overwrite)
     if path is not None and to != "run":
         print(path)
 
@@ -156,7 +156,7 @@ def export_ngram(
     if path is not None and to == "run":
         ngram.check_run_output(path, sources, overwrite)
     elif path is not None:
-        ngram.check_file_output(path, sources)
+        ngram.check_file_output(path, sources, overwrite)
     progress = console.Stages()
     loaded = [load_model(source, progress=progress) for source in request.models]
     made, weights = mix_statically(loaded, request.weights, values["tune"], progress)
@@ -172,7 +172,11 @@ def export_ngram(
 
 
 def export_words(
-    models: Sequence[str] | None, to: str, path: Path | None, settings: LexiconSettings
+    models: Sequence[str] | None,
+    to: str,
+    path: Path | None,
+    settings: LexiconSettings,
+    overwrite: bool,
 ) -> None:
     """Writes a list of words or a lexicon, to stdout where `path` is None."""
     names: Sequence[str | None] = models or [None]
@@ -183,7 +187,7 @@ def export_words(
     from seqlm.runs.export.word_list import lexicon_lines, tokenizer_of, word_lines, words_of
 
     if path is not None:
-        check_file_output(path, [model.path for model in located])
+        check_file_output(path, [model.path for model in located], overwrite)
     words = words_of((model.path, tokenizer_of(model)) for model in located)
     lines = word_lines(words) if to == "words" else lexicon_lines(words, settings)
     write_pieces(path, lines)

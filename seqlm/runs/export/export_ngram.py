@@ -77,10 +77,11 @@ def check_run_output(path: Path, sources: Sequence[Path], overwrite: bool = Fals
     check_not_read(path, sources)
 
 
-def check_file_output(path: Path, sources: Sequence[Path]) -> None:
-    """Errors: UsageError where no file can be at `path`, or where it is a model that is read."""
+def check_file_output(path: Path, sources: Sequence[Path], overwrite: bool = False) -> None:
+    """Errors: UsageError where no file can be at `path`, or where it is a model that is read, or
+    another file and `overwrite` is False."""
     check_not_read(path, sources)
-    check_writable(path)
+    check_writable(path, overwrite)
 
 
 def check_not_read(path: Path, sources: Sequence[Path]) -> None:
