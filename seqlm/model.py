@@ -267,17 +267,17 @@ class Model:
         self,
         history: str = "",
         k: int = 10,
-        words: Sequence[str] | None = None,
+        words: str | Sequence[str] | None = None,
         counts: StrPath | None = None,
     ) -> NextTokens:
-        """The `k` most probable tokens after `history`, most probable first, or each of `words`:
-        `tokens`, each with probability, surprisal (bits), rank, cumulative, order and count; and
-        the `entropy` (bits).
+        """The `k` most probable tokens after `history`, most probable first, or each of `words`,
+        a list of them or a text with spaces between them: `tokens`, each with probability,
+        surprisal (bits), rank, cumulative, oov, order and count; and the `entropy` (bits).
 
         Counts are those of an n-gram model: of the file `counts`, as `count --write-counts` writes
         it, or of the text of the run where that is still there and not large.
-        Errors: DataError on a literal `<s>` or `</s>` among words; UsageError, DataError for
-        `counts`.
+        Errors: UsageError where `k` is less than 1, or there are no words; DataError on a literal
+        `<s>` or `</s>` among words; UsageError, DataError for `counts`.
         """
         from seqlm.decoding.next_token import next_tokens
 

@@ -26,7 +26,8 @@ def read_prompts(text: str | None, tokenizer: Tokenizer, what: str) -> Iterator[
         console.say(f"type one {what} per line; Ctrl-D ends")
     lines = read_lines(["-"], "replace", LONGEST_LINE) if reads_stdin else [text or ""]
     for number, line in enumerate(lines, 1):
-        if unknown := unknown_tokens(tokenizer, line):
+        place = "<stdin>" if reads_stdin else f"the {what}"
+        if unknown := unknown_tokens(tokenizer, line, place, number):
             shown = ", ".join(map(repr, unknown[:5])) + (" …" if len(unknown) > 5 else "")
             name = f"{what} {number}" if reads_stdin else f"the {what}"
             console.warn(f"{name}: the model does not know {shown} and reads <unk>")

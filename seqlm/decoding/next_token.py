@@ -2,9 +2,9 @@
 
     p(w | h)    probability of token w after history h      s(w) = -log2 p(w | h)    its surprisal
 
-    rank(w)        =  1 + the number of tokens before w, where tokens are sorted by falling p, and
-                      among equals by their ids
-    cumulative(w)  =  sum of p over w and the tokens before it
+    rank(w)        =  1 + the number of tokens that are more probable, so that equals share a rank
+    cumulative(w)  =  sum of p over w and the tokens before it, where tokens are sorted by falling
+                      p, and among equals by their ids
     entropy        =  sum of p(w | h) s(w) over all w, in bits
 
 Of an n-gram model there is also the order of the n-gram that a token is scored with; and where the
@@ -25,12 +25,12 @@ import torch
 from torch import Tensor
 
 from seqlm.decoding.prompt import encode_prompt, read_ids
-from seqlm.errors import DataError
+from seqlm.errors import DataError, UsageError
 from seqlm.models.base import LanguageModel, State
 from seqlm.models.tree import select
 from seqlm.text.detokenize import printable
-from seqlm.text.tokenizer import Tokenizer
-from seqlm.text.vocabulary import EOS
+from seqlm.text.tokenizer import SENTINEL, Tokenizer
+from seqlm.text.vocabulary import EOS, UNK
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,11 @@ class NextToken:
     surprisal: float
     """In bits."""
     rank: int | None
-    """From 1; None of a word of several tokens."""
+    """1 + the number of tokens that are more probable; None of a word of several tokens."""
     cumulative: float | None
     """The probability of this token and of all before it; None of a word of several tokens."""
+    oov: int = 0
+    """1 of `<unk>`, and of a word with a part outside the vocabulary, scored as `<unk>`; else 0."""
     order: int | None = None
     """The length of the n-gram that it is scored with; None where the model has none."""
     count: int | None = None
@@ -75,15 +77,21 @@ def next_tokens(
     tokenizer: Tokenizer,
     history: str,
     k: int = 10,
-    words: Sequence[str] | None = None,
+    words: str | Sequence[str] | None = None,
     counts: Counts | None = None,
 ) -> NextTokens:
-    """The `k` most probable tokens after `history`, most probable first; or each of `words`.
+    """The `k` most probable tokens after `history`, most probable first; or each of `words`, which
+    white space separates where they are one text.
 
     A word of several tokens has the product of their probabilities, which is that of all texts that
-    go on with these letters. Errors: DataError on a literal `<s>` or `</s>` among words.
+    go on with these letters. Errors: UsageError where `k` is less than 1, or there are no words;
+    DataError on a literal `<s>` or `</s>` among words.
     """
-    ids = encode_prompt(tokenizer, history)
+    if k < 1:
+        raise UsageError(f"`k` is {k}; it must be at least 1")
+    if words is not None:
+        words = check_words(tokenizer, words)
+    ids = encode_prompt(tokenizer, history, "the history")
     state = read_ids(model, ids)
     log_probs = model.log_probs(state)[0].double()  # (V,)
     followers = counts.after(ids) if counts is not None else None  # (V,)
@@ -100,7 +108,8 @@ def next_tokens(
                 tokens.append(replace(token, token=word))
             else:
                 log_prob = float(model.score(state, pieces[None])[0].double().sum())
-                tokens.append(NextToken(word, *both_ways(log_prob), None, None))
+                oov = int((pieces == UNK).any())
+                tokens.append(NextToken(word, *both_ways(log_prob), None, None, oov))
     total = int(followers.sum()) if followers is not None else None
     return NextTokens(tokens, entropy(log_probs) if model.normalized else None, total)
 
@@ -118,21 +127,44 @@ def describe(
     `by_rank` (V,), and the counts (V,)."""
     repeated = select(state, torch.zeros_like(chosen))  # K rows
     orders = model.ngram_length(repeated, chosen[:, None])  # (K, 1)
-    rank = by_rank.argsort()[chosen]  # (K,) from 0
-    mass = log_probs[by_rank].exp().cumsum(0)[rank]  # (K,)
+    falling = log_probs[by_rank]  # (V,)
+    rank = 1 + torch.searchsorted(-falling, -log_probs[chosen])  # (K,)
+    mass = falling.exp().cumsum(0)[by_rank.argsort()[chosen]]  # (K,)
     if model.normalized:
         mass = mass.clamp(max=1)  # the sum of float32 probabilities may be a little more
     return [
         NextToken(
             "</s>" if id == EOS else printable(tokenizer.types[id]),
             *both_ways(float(log_probs[id])),
-            int(rank[row]) + 1,
+            int(rank[row]),
             float(mass[row]),
+            int(id == UNK),
             int(orders[row]) if orders is not None else None,
             int(followers[id]) if followers is not None else None,
         )
         for row, id in enumerate(chosen.tolist())
     ]
+
+
+def check_words(tokenizer: Tokenizer, words: str | Sequence[str]) -> list[str]:
+    """The words, which white space separates where they are one text.
+
+    Errors: UsageError where there are none; DataError on one that has no probability.
+    """
+    chosen = words.split() if isinstance(words, str) else list(words)
+    if not chosen:
+        raise UsageError("`words` has no words")
+    for word in chosen:
+        try:
+            data = word.encode()
+        except UnicodeEncodeError:  # from bytes of the command line that are not UTF-8
+            raise DataError(f"`words`: {word!r} is invalid UTF-8") from None
+        if tokenizer.kind == "word" and word != "</s>" and (found := SENTINEL.search(data)):
+            raise DataError(
+                f"`words`: the token {found[0].decode()} is reserved for the boundaries of a line;"
+                " </s> alone is the end of the line"
+            )
+    return chosen
 
 
 def word_ids(tokenizer: Tokenizer, history: str, ids: Tensor, word: str) -> Tensor:

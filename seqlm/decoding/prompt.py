@@ -11,9 +11,10 @@ from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
 
 
-def encode_prompt(tokenizer: Tokenizer, prompt: str) -> Tensor:
-    """(P,) int64 ids. Errors: DataError on a literal `<s>` or `</s>` among words."""
-    return torch.from_numpy(tokenizer.encode_text(prompt)).long()
+def encode_prompt(tokenizer: Tokenizer, prompt: str, file: str = "<prompt>") -> Tensor:
+    """(P,) int64 ids; `file` is where a message says that the prompt is from. Errors: DataError on
+    a literal `<s>` or `</s>` among words."""
+    return torch.from_numpy(tokenizer.encode_text(prompt, file)).long()
 
 
 @torch.inference_mode()
@@ -26,15 +27,18 @@ def read_ids(model: LanguageModel, ids: Tensor) -> State:
     return state
 
 
-def unknown_tokens(tokenizer: Tokenizer, text: str) -> list[str]:
+def unknown_tokens(
+    tokenizer: Tokenizer, text: str, file: str = "<prompt>", line: int = 1
+) -> list[str]:
     """The tokens of `text` that are not in the vocabulary, each once; the model reads `<unk>`.
 
-    Errors: DataError on a literal `<s>` or `</s>` among words.
+    `file` and `line` say where the text is from. Errors: DataError on a literal `<s>` or `</s>`
+    among words.
     """
-    ids = tokenizer.encode_text(text)
+    ids = tokenizer.encode_text(text, file, line)
     if not (ids == UNK).any():
         return []
-    block = Block(text.encode(), "<prompt>", 1)
+    block = Block(text.encode(), file, line)
     start, length = tokenizer.token_spans(block, ids)
     pieces = [
         block.data[at : at + size].decode(errors="replace")

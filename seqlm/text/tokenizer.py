@@ -87,10 +87,11 @@ class Tokenizer:
         flat = [id for line in encoded for id in (*line.ids, EOS)]
         return np.array(flat if ends_line else flat[:-1], np.int32)
 
-    def encode_text(self, text: str) -> np.ndarray:
-        """(N,) ids of a part of a line, such as a prompt. Errors: DataError."""
+    def encode_text(self, text: str, file: str = "<prompt>", line: int = 1) -> np.ndarray:
+        """(N,) ids of a part of a line, such as a prompt; `file` and `line` say where it is from.
+        Errors: DataError."""
         try:
-            return self.encode(Block(text.encode(), "<prompt>", 1))
+            return self.encode(Block(text.encode(), file, line))
         except UnicodeEncodeError:  # from bytes of the command line that are not UTF-8
             raise DataError(f"the prompt {text!r} is invalid UTF-8") from None
 

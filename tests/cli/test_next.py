@@ -58,6 +58,7 @@ def test_counts_are_fractions_as_a_lecture_prints_them(cows, rows):
         assert float(row["probability"]) == pytest.approx(count / total, abs=1e-7)
         assert float(row["surprisal"]) == pytest.approx(-math.log2(count / total), abs=1e-6)
     assert [row["cumulative"] for row in found][-1] == "1"
+    assert [row["rank"] for row in found] == ["1", "2", "3", "4", "4"]
     assert {row["entropy"] for row in found} == {"2.11807821"}
 
 
@@ -151,6 +152,7 @@ def test_json_has_an_object_for_each_history(cows, seqlm):
                 "surprisal": pytest.approx(math.log2(11 / 4)),
                 "rank": 1,
                 "cumulative": pytest.approx(4 / 11),
+                "oov": 0,
                 "order": 3,
                 "count": 4,
             }
@@ -159,7 +161,7 @@ def test_json_has_an_object_for_each_history(cows, seqlm):
     assert (second["entropy"], second["tokens"][0]["token"]) == (0, "</s>")
     result = seqlm("next", "-m", cows, "cows", "--json", "--words", "hay", "--cache", 5)
     (word,) = json.loads(result.out)["tokens"]
-    assert set(word) == {"token", "probability", "surprisal", "rank", "cumulative"}
+    assert set(word) == {"token", "probability", "surprisal", "rank", "cumulative", "oov"}
     result = seqlm("next", "-m", cows, "cows", "--json", "--words", "hay")
     assert json.loads(result.out)["tokens"][0]["surprisal"] is None  # -log2 0
 
@@ -179,9 +181,9 @@ def test_words_that_the_model_does_not_know_are_said(cows, seqlm):
     assert said(seqlm("next", "-m", cows, stdin=b"cows\nred or blue\n")) == [
         "history 2: the model does not know 'red', 'or', 'blue' and reads <unk>"
     ]
-    assert said(seqlm("next", "-m", cows, "cows", "--words", "eat ate <unk>")) == [
-        "the model does not know 'ate': its figures are those of <unk>"
-    ]
+    result = seqlm("next", "-m", cows, "cows", "--words", "eat ate <unk>")
+    assert said(result) == ["the model does not know 'ate': its figures are those of <unk>"]
+    assert [row["oov"] for row in rows_of(result)] == ["0", "1", "1"]
 
 
 def test_scores_that_are_no_probabilities_have_no_entropy(seqlm, toy):
@@ -204,13 +206,18 @@ def test_a_line_without_end_is_refused(ngram, seqlm):
 def test_a_boundary_in_a_history_is_refused(ngram, seqlm):
     result = seqlm("next", "-m", ngram, "the </s> frog")
     assert result.code == 3
-    assert "the token </s> is reserved" in result.error
+    assert "the history, line 1: the token </s> is reserved" in result.error
+    result = seqlm("next", "-m", ngram, "-n", 1, stdin=b"the\nthe <s>\n")
+    assert "<stdin>, line 2: the token <s> is reserved" in result.error
 
 
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
         (["the", "-n", "0"], 2, "--num-tokens is 0; it must be at least 1"),
+        (["the", "--words", "the <s>"], 3, "--words: the token <s> is reserved"),
+        (["the", "--words", ""], 2, "--words has no words"),
+        (["the", "--words", " "], 2, "--words has no words"),
         (["the", "--counts", "nowhere"], 3, "no file nowhere"),
         (["the", "--counts", "c", "--cache", "5"], 2, "--counts is for one n-gram model"),
         (["the", "--cache-decay", "5"], 2, "--cache-decay has no effect without --cache"),

@@ -127,7 +127,7 @@ def test_a_prompt_may_have_lines_of_its_own(lstm, sample):
 def test_a_boundary_in_a_prompt_is_refused(token, lstm, seqlm):
     result = seqlm("sample", "-m", lstm, "--prompt", f"the {token} frog")
     assert (result.code, result.out) == (3, "")
-    assert f"<prompt>, line 1: the token {token} is reserved" in result.error
+    assert f"the prompt, line 1: the token {token} is reserved" in result.error
 
 
 def test_a_prompt_that_is_no_text_is_refused(lstm, seqlm):

@@ -10,7 +10,7 @@ import torch
 
 from seqlm.decoding.next_token import next_tokens
 from seqlm.decoding.prompt import read_ids, unknown_tokens
-from seqlm.errors import DataError
+from seqlm.errors import DataError, UsageError
 from seqlm.models.base import SEGMENT
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED
@@ -27,7 +27,7 @@ def test_a_word_of_several_tokens_has_the_product_of_their_probabilities() -> No
     expected = float(model.score(state, torch.tensor([[3, 2]]))[0].sum())
     assert word.probability == pytest.approx(math.exp(expected))
     assert word.surprisal == pytest.approx(-expected / math.log(2))
-    assert astuple(word)[3:] == (None, None, None, None)
+    assert astuple(word)[3:] == (None, None, 0, None, None)
     (with_space,) = next_tokens(model, CHARACTERS, "a", words=[" ba"]).tokens
     assert with_space.probability < word.probability  # the space is one more token
 
@@ -40,6 +40,51 @@ def test_the_end_of_the_line_can_be_asked_for() -> None:
     assert end.token == "</s>"
     with pytest.raises(DataError, match="the token <s> is reserved"):
         next_tokens(model, WORDS, "it", words=["<s>"])
+
+
+def test_equals_share_the_rank_after_all_that_are_more_probable() -> None:
+    row = torch.tensor([0.1, 0.3, 0.1, 0.3, 0.2])
+    model = Tabular(row.log().expand(5, 5).contiguous()[None].expand(2, 5, 5).contiguous())
+    found = next_tokens(model, CHARACTERS, "a", k=5).tokens
+    assert [(each.token, each.rank) for each in found] == [
+        ("</s>", 1), ("b", 1), (" ", 3), ("<unk>", 4), ("a", 4),
+    ]  # fmt: skip
+    assert [each.cumulative for each in found] == pytest.approx([0.3, 0.6, 0.8, 0.9, 1])
+    assert [next_tokens(model, CHARACTERS, "a", words=[w]).tokens[0].rank for w in "ab"] == [4, 1]
+
+
+def test_words_outside_the_vocabulary_are_marked() -> None:
+    model = Tabular(random_table(2, len(WORDS), seed=4))
+    found = next_tokens(model, WORDS, "it", words="it zyzzyva </s> <unk>").tokens
+    assert [(each.token, each.oov) for each in found] == [
+        ("it", 0), ("zyzzyva", 1), ("</s>", 0), ("<unk>", 1),
+    ]  # fmt: skip
+    letters = Tabular(random_table(2, 5, seed=4))
+    found = next_tokens(letters, CHARACTERS, "a", words=["ab", "axb", "x"]).tokens
+    assert [each.oov for each in found] == [0, 1, 1]
+    assert [each.oov for each in next_tokens(model, WORDS, "it", k=len(WORDS)).tokens].count(1) == 1
+
+
+def test_words_are_one_text_or_a_list_of_them_and_never_letters() -> None:
+    model = Tabular(random_table(2, len(WORDS), seed=4))
+    as_text = next_tokens(model, WORDS, "it", words=" it \t</s>")
+    assert as_text == next_tokens(model, WORDS, "it", words=["it", "</s>"])
+    assert [each.token for each in next_tokens(model, WORDS, "", words="it").tokens] == ["it"]
+    for nothing in ("", " ", []):
+        with pytest.raises(UsageError, match="words has no words"):
+            next_tokens(model, WORDS, "it", words=nothing)
+    for k in (0, -1):
+        with pytest.raises(UsageError, match=f"k is {k}; it must be at least 1"):
+            next_tokens(model, WORDS, "it", k=k)
+    for word, message in {
+        "<s>": "words: the token <s> is reserved",
+        "it </s>": "words: the token </s> is reserved",
+        "\udcff": r"words: '\\udcff' is invalid UTF-8",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            next_tokens(model, WORDS, "it", words=[word])
+    with pytest.raises(DataError, match="the history, line 1: the token <s>"):
+        next_tokens(model, WORDS, "<s> it")
 
 
 def test_a_word_that_changes_the_tokens_before_it_is_refused() -> None:

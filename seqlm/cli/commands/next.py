@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from seqlm.model import Model
 
 COLUMNS = [
-    "history_id", "token", "probability", "surprisal", "rank", "cumulative", "order", "counts",
-    "entropy",
+    "history_id", "token", "probability", "surprisal", "rank", "cumulative", "oov", "order",
+    "counts", "entropy",
 ]  # fmt: skip
 
 
@@ -87,8 +87,9 @@ def make_command() -> Callable[..., Any]:
 
 def print_next(flags: typer.Context, **values: Any) -> None:
     """Print the most probable next tokens after HISTORY, or after each line of standard input: the
-    probability of each, its surprisal in bits, its rank, and the probability of all tokens up to
-    that rank.
+    probability of each, its surprisal in bits, its rank (1 + the number of tokens that are more
+    probable), and the probability of it and all before it; oov is 1 of <unk> and of words outside
+    the vocabulary, whose figures are those of <unk>.
 
     For an n-gram model, order is the length of the n-gram that a token is scored with, and counts
     are occurrences in its text: how often the token follows the longest history seen there / how
@@ -99,14 +100,14 @@ def print_next(flags: typer.Context, **values: Any) -> None:
     request = mixture_options.request_mixture(options.model, options)
     device = console.set_up_torch(options.device, options.num_threads, float64=True)
 
-    from seqlm.decoding.next_token import next_tokens
+    from seqlm.decoding.next_token import check_words, next_tokens
     from seqlm.model import Model
 
     mixture = request.load(device)
     mixture_options.say_equal_weights(request, mixture)
     warn_of_scores(mixture.models)
     lm = Model(mixture.models, mixture)
-    words = options.words.split() if options.words is not None else None
+    words = None if options.words is None else check_words(lm.tokenizer, options.words)
     warn_of_unknown(lm, words or [])
     model, tokenizer, counts = lm.decoder, lm.tokenizer, lm.history_counts(options.counts)
     for_people = console.is_tty(sys.stdout) and not options.json
@@ -160,10 +161,11 @@ def print_table(history: str, found: NextTokens) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    names = [name for name in COLUMNS[1:-1] if name not in ("order", "counts")]
+    names = [name for name in COLUMNS[1:-1] if name not in ("oov", "order", "counts")]
+    has_oov = any(token.oov for token in found.tokens)
     has_order = any(token.order is not None for token in found.tokens)
     has_counts = found.history_count is not None
-    names += ["order"] * has_order + ["counts"] * has_counts
+    names += ["oov"] * has_oov + ["order"] * has_order + ["counts"] * has_counts
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in names:
         table.add_column(name, justify="left" if name == "token" else "right")
