@@ -87,7 +87,8 @@ def read_blocks(
 ) -> Iterator[Block]:
     """The text of all `sources` ('-' is standard input), one after the other.
 
-    `errors` is 'strict' (invalid UTF-8 is refused) or 'replace' (U+FFFD takes its place).
+    `errors` is 'strict' (invalid UTF-8 is refused, and the message names this setting), 'replace'
+    (U+FFFD takes its place), or 'refuse' (as 'strict', for files that no such setting is about).
     `by_line` yields one block for each line, as soon as it can be read; `eager` yields the lines
     that are there, and never waits for more.
     Errors: DataError naming file, line and byte offset.
@@ -287,7 +288,7 @@ def check_utf8(data: bytes, name: str, line: int, offset: int, errors: str) -> b
         if errors == "replace":
             return data.decode(errors="replace").encode()
         number = line + data.count(b"\n", 0, error.start)
+        remedy = " (`errors=replace` puts U+FFFD in its place)" if errors == "strict" else ""
         raise DataError(
-            f"{name}, line {number}: invalid UTF-8 at byte {offset + error.start}"
-            " (`errors=replace` puts U+FFFD in its place)"
+            f"{name}, line {number}: invalid UTF-8 at byte {offset + error.start}{remedy}"
         ) from None

@@ -282,7 +282,7 @@ def read_types(path: Path, kind: TokenizerKind) -> list[bytes]:
     """
     types: dict[bytes, None] = {}
     blank_line: int | None = None  # the number of the first one
-    for block in read_blocks([path]):
+    for block in read_blocks([path], "refuse"):
         for number, type_ in enumerate(block.data.split(b"\n")[:-1], block.line):
             if kind == "word":
                 type_ = type_.strip()

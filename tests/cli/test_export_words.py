@@ -60,6 +60,30 @@ def test_words_that_the_letters_cannot_spell_are_left_out(pond, seqlm):
     assert (result.code, result.out) == (3, "")
 
 
+@pytest.mark.parametrize("end", ["a b", " ", "|\n", "\t|", "a\u3000b"])
+def test_a_word_ends_with_one_token(end, pond, seqlm):
+    result = seqlm("export", "-m", pond, "--to", "lexicon", "--word-end", end, "-o", "lexicon")
+    assert (result.code, result.out) == (2, "")
+    assert f"--word-end is {end!r}, which is more than one token" in result.error
+    assert not Path("lexicon").exists()
+
+
+def test_no_option_is_named_that_the_command_does_not_have(pond, seqlm):
+    """Files that --errors is not about, which their commands may not have."""
+    Path("bad").write_bytes(b"a\n\xff\n")
+    Path("lists").write_text("0 ||| der\n")
+    for flags in (
+        ["export", "-m", pond, "--to", "lexicon", "--letters", "bad"],
+        ["export", "-m", pond, "-m", pond, "--to", "arpa", "--tune", "bad"],
+        ["rescore", "-m", pond, "lists", "--tune", "lists", "--tune-reference", "bad"],
+        ["count", "lists", "--order", 2, "--vocab", "bad", "-o", "no"],
+        ["count", "--from-counts", "bad", "--order", 2, "-o", "no"],
+    ):
+        result = seqlm(*flags)
+        assert (result.code, result.out) == (3, "")
+        assert result.error == "bad, line 2: invalid UTF-8 at byte 2"
+
+
 def test_the_words_of_several_models_are_listed_once(pond, models, seqlm):
     lstm = models("lstm-word")
     one = seqlm("export", "-m", lstm, "--to", "words").out.split("\n")[:-1]

@@ -203,7 +203,7 @@ def tune(
     assert options.tune_reference is not None
     lists = open_nbest(options.tune, options.format, columns).lists()
     scored = score_lists(mixture, with_ids(lists), options.name, options.batch_size)
-    references = list(read_lines([options.tune_reference]))
+    references = list(read_lines([options.tune_reference], "refuse"))
     tuned = tune_on_lists(
         scored, references, options.tune_metric, start, options.name, options.seed
     )

@@ -143,7 +143,8 @@ def read_counts(
     names = [source_name(source) for source in sources]
     collector, digest = NGramCollector(), hashlib.sha256()
     for source, name in zip(sources, names, strict=True):
-        if collector.add(hash_blocks(read_blocks([source], progress=progress), digest)) == 0:
+        text = read_blocks([source], "refuse", progress)
+        if collector.add(hash_blocks(text, digest)) == 0:
             raise DataError(f"{name} is empty: there are no n-grams in it")
     progress("sorting n-grams")
     try:

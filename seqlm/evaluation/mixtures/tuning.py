@@ -68,7 +68,7 @@ class HeldOutText(NamedTuple):
     """SHA-256 of the clean text."""
 
 
-def read_held_out(tokenizer: Tokenizer, file: str, errors: str = "strict") -> HeldOutText:
+def read_held_out(tokenizer: Tokenizer, file: str, errors: str = "refuse") -> HeldOutText:
     """A text to learn from. Errors: DataError where it cannot be read, or has no token but
     `</s>`."""
     digest, parts = hashlib.sha256(), [np.empty(0, np.int32)]

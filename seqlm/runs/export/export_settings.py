@@ -32,7 +32,7 @@ class WeightSettings:
 
 @dataclass(frozen=True)
 class LexiconSettings:
-    """How words are spelled."""
+    """How words are spelled. Errors: UsageError where a line could not be read back."""
 
     word_end: str = setting(
         "|", "Token of the acoustic model that ends each word; an empty one is left out.",
@@ -42,6 +42,13 @@ class LexiconSettings:
         None, "Tokens of the acoustic model, one or more on each line: words with other characters"
         " are left out.", none_text="all characters", section="Lexicon", metavar="FILE",
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.word_end.split() not in ([], [self.word_end]) or self.word_end.isspace():
+            raise UsageError(
+                f"`word_end` is {self.word_end!r}, which is more than one token: white space"
+                " separates the tokens of a lexicon"
+            )
 
 
 def check_export(to: str, models: int, given: Collection[str]) -> None:

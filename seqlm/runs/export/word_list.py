@@ -92,7 +92,7 @@ def read_letters(file: str) -> set[str]:
 
     Errors: DataError where there are none.
     """
-    letters = {token for line in read_lines([Path(file)]) for token in line.split()}
+    letters = {token for line in read_lines([Path(file)], "refuse") for token in line.split()}
     if not letters:
         raise DataError(f"`letters={file}` holds no tokens")
     return letters
