@@ -51,7 +51,7 @@ class LanguageModelOptions(MixtureOptions):
         None, "Stride of the sliding window; the window length itself gives non-overlapping"
         " blocks.", none_text="half the window", low=1, section="Context",
     )  # fmt: skip
-    context: Literal["sentence", "carried", "window"] | None = setting(
+    context: Literal["carried", "sentence", "window"] | None = setting(
         None, "Whether every line starts afresh (sentence), or lines see those before (carried, or"
         " window where the model has a context length). Every file starts afresh.",
         none_text="that of the run", section="Context",

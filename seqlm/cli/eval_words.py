@@ -33,7 +33,7 @@ def check_combination(options: WordOptions, common: EvalOptions, others: Mapping
     if options.text_column is not None and options.table is None:
         raise UsageError("`text_column` is a column of the table of items: it needs `table`")
     if not options.entropy and not options.per_word:
-        raise UsageError("`no_entropy` is for the table of words: it needs `per_word`")
+        raise UsageError("`entropy=False` is for the table of words: it needs `per_word`")
     if options.each:
         for name, value in others.items():
             if value not in (None, False):

@@ -208,7 +208,7 @@ class LibraryFile:
         except BaseException as error:  # the library raises nothing more specific, and it panics
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
-            raise ModelError(f"the library `tokenizers` cannot read it: {error}") from None
+            raise ModelError(f"the library tokenizers cannot read it: {error}") from None
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.stored: dict[str, Any] = json.loads(self.tokenizer.to_str())
@@ -281,7 +281,7 @@ class SentencePieceModel:
             self.processor.LoadFromSerializedProto(data)
         except (RuntimeError, TypeError) as error:
             reason = " ".join(str(error).split())
-            raise ModelError(f"the library `sentencepiece` cannot read it: {reason}") from None
+            raise ModelError(f"the library sentencepiece cannot read it: {reason}") from None
         processor = self.processor
         pieces = [processor.IdToPiece(id) for id in range(processor.GetPieceSize())]
         self.types = [

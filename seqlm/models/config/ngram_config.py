@@ -24,7 +24,7 @@ class NGramConfig:
         """Errors: UsageError where numbers do not fit together."""
         if self.order < 1 or len(self.rows) != self.order or self.rows[0] != self.vocab_size:
             raise UsageError(
-                f"`rows` {shown(self.rows)} are not of {self.order} orders over"
+                f"rows {shown(self.rows)} are not of {self.order} orders over"
                 f" {self.vocab_size} types"
             )
         if self.context not in ("sentence", "carried"):

@@ -220,7 +220,7 @@ def test_bpe_is_refused_before_spark_is_asked(toy: Toy, tmp_path: Path) -> None:
     settings = CountingSettings(
         engine="spark", master="local[2]", tokenizer="bpe", write_counts=counts
     )
-    with pytest.raises(UsageError, match="not BPE"):
+    with pytest.raises(UsageError, match="not subwords"):
         count_on_cluster([str(toy.train)], settings, silent)
 
 
