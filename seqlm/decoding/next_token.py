@@ -80,15 +80,15 @@ def next_tokens(
     words: str | Sequence[str] | None = None,
     counts: Counts | None = None,
 ) -> NextTokens:
-    """The `k` most probable tokens after `history`, most probable first; or each of `words`, which
+    """The k most probable tokens after `history`, most probable first; or each of `words`, which
     white space separates where they are one text.
 
     A word of several tokens has the product of their probabilities, which is that of all texts that
-    go on with these letters. Errors: UsageError where `k` is less than 1, or there are no words;
+    go on with these letters. Errors: UsageError where k is less than 1, or there are no words;
     DataError on a literal `<s>` or `</s>` among words.
     """
     if k < 1:
-        raise UsageError(f"`k` is {k}; it must be at least 1")
+        raise UsageError(f"k is {k}; it must be at least 1")
     if words is not None:
         words = check_words(tokenizer, words)
     ids = encode_prompt(tokenizer, history, "the history")
