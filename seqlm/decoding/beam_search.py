@@ -35,7 +35,7 @@ from torch import Tensor
 from seqlm.decoding.decoding_settings import Normalization, TranslationSettings
 from seqlm.decoding.repetition import Adjustment
 from seqlm.decoding.token_sampling import top_ids
-from seqlm.models.base import SequenceModel, State
+from seqlm.models.base import SequenceModel, State, check_numbers
 from seqlm.models.tree import S, select, tree_map
 
 
@@ -117,7 +117,7 @@ def beam_search(
         last = prefixes.tokens[..., -1:].flatten(0, 1)  # (A L, 1), or (A, 0) at first
         rows = prefixes.rows[..., -1]  # (A, L)
         state = model.advance(select(state, rows.flatten()), last)
-        log_probs = model.log_probs(state)  # (A L, V)
+        log_probs = check_numbers(model.log_probs(state))  # (A L, V)
         adjusted = log_probs if adjust is None else adjust(log_probs, prefixes.tokens.flatten(0, 1))
         n = min(2 * width, vocab_size)
         tokens = top_ids(adjusted, n)  # (A L, n) of V

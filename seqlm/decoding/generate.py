@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from seqlm.decoding.token_sampling import Chooser
-from seqlm.models.base import SequenceModel, State
+from seqlm.models.base import SequenceModel, State, check_numbers
 
 
 @torch.inference_mode()
@@ -34,7 +34,7 @@ def generate(
     done = log_probs.new_zeros(log_probs.shape[0], dtype=torch.bool)
     for step in range(steps):
         state = model.advance(state, history[:, max(step - 1, 0) : step])  # nothing at step 0
-        tokens = choose(model.log_probs(state), history[:, :step])
+        tokens = choose(check_numbers(model.log_probs(state)), history[:, :step])
         free = torch.ones_like(tokens, dtype=torch.bool)
         if forced is not None and step < forced.shape[1]:
             free = forced[:, step] < 0

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from seqlm.decoding.prompt import encode_prompt, read_ids
 from seqlm.errors import DataError, UsageError
-from seqlm.models.base import LanguageModel, State
+from seqlm.models.base import LanguageModel, State, check_numbers
 from seqlm.models.tree import select
 from seqlm.text.detokenize import printable
 from seqlm.text.tokenizer import SENTINEL, Tokenizer
@@ -93,7 +93,7 @@ def next_tokens(
         words = check_words(tokenizer, words)
     ids = encode_prompt(tokenizer, history, "the history")
     state = read_ids(model, ids)
-    log_probs = model.log_probs(state)[0].double()  # (V,)
+    log_probs = check_numbers(model.log_probs(state))[0].double()  # (V,)
     followers = counts.after(ids) if counts is not None else None  # (V,)
     by_rank = log_probs.sort(descending=True, stable=True).indices  # (V,)
     if words is None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from seqlm.models.base import LanguageModel, State
+from seqlm.models.base import LanguageModel, State, check_numbers
 from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.text.batches import pad_rows
 from seqlm.text.vocabulary import EOS
@@ -83,7 +83,7 @@ class Scorer:
         lengths = self.model.ngram_length(self.state, tokens) if self.ngram_lengths else None
         scores, self.state = self.model.score(self.state, tokens)
         return Scores(
-            scores[0].cpu().double().numpy(),
+            check_numbers(scores[0]).cpu().double().numpy(),
             None if lengths is None else lengths[0].cpu().numpy(),
         )
 
@@ -101,6 +101,7 @@ class Scorer:
             scores, _ = self.model.score(self.model.start(len(group)), padded)
             indices = starts[group][:, None] + np.arange(tokens.shape[1])
             log_probs[indices[real]] = scores.cpu().double().numpy()[real]
+        check_numbers(torch.from_numpy(log_probs))
         return log_probs
 
 

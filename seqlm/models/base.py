@@ -29,11 +29,20 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
+from seqlm.errors import ModelError
 from seqlm.models.output.output_layer import OutputLayer
 from seqlm.text.vocabulary import EOS
 
 State = Any
 """A nest of NamedTuples of tensors (axis 0 is B), ints and None; see `tree.py`."""
+
+
+def check_numbers(log_probs: Tensor) -> Tensor:
+    """`log_probs` themselves. Errors: ModelError where one is NaN, as those of a network are whose
+    finite weights are so large that what it computes from them is not."""
+    if log_probs.isnan().any():
+        raise ModelError("this model gives NaN where a probability should be: its weights are bad")
+    return log_probs
 
 
 # ---------------------------------------------------------------------------------------- models

@@ -83,7 +83,9 @@ def check_config(run: RunFolder, config: RunConfig) -> dict[str, Any]:
     takes, or fits neither the tokenizers nor the context."""
     path = run / "config.yaml"
     try:
-        options = check_options(config_class(config.task, config.arch), config.model)
+        options_class = config_class(config.task, config.arch)
+        options = check_options(options_class, config.model)
+        options_class(**options)  # which fails where they do not fit together
     except UsageError as error:
         raise ModelError(f"{path}: {error}") from None
     sides = {"vocab_size": run.tokenizer, "source_vocab_size": run.source_tokenizer}

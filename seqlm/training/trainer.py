@@ -343,7 +343,10 @@ class Trainer:
             progress.figure_sums, progress.tokens_since_report = {}, 0
             return figures, False
         with self.average.in_place_of_weights(), self.interruption.may_give_up():
-            validated = self.validate()
+            try:
+                validated = self.validate()
+            except ModelError:  # the network gives NaN
+                validated = {"loss": math.nan}
         progress.figure_sums, progress.tokens_since_report = {}, 0
         figures |= {f"valid_{name}": figure for name, figure in validated.items()}
         if not math.isfinite(figures["valid_loss"]):

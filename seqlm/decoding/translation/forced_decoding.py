@@ -23,7 +23,7 @@ from seqlm.decoding.translation.sentence_batches import (
     truncate,
 )
 from seqlm.errors import DataError, ModelError
-from seqlm.models.base import State, Translator
+from seqlm.models.base import State, Translator, check_numbers
 from seqlm.text.tokenizer import Tokenizer
 
 
@@ -103,7 +103,7 @@ def token_log_probs(model: Translator, state: State, tokens: Tensor) -> Tensor:
     model of context length H reads H tokens, `</s>` in front among them."""
     scores, before_last = model.score(state, tokens[:, :-1])  # (B, T - 1)
     last = model.log_probs(before_last).gather(1, tokens[:, -1:])  # (B, 1)
-    return torch.cat([scores, last], 1)
+    return check_numbers(torch.cat([scores, last], 1))
 
 
 def forced_attention(model: Translator, state: State, tokens: Tensor) -> Tensor | None:

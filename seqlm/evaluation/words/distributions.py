@@ -28,7 +28,7 @@ from torch import Tensor
 from seqlm.errors import UsageError
 from seqlm.evaluation.adaptation.dynamic_evaluation import require
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
-from seqlm.models.base import SEGMENT, LanguageModel, LanguageNetwork, State
+from seqlm.models.base import SEGMENT, LanguageModel, LanguageNetwork, State, check_numbers
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.tree import select
 from seqlm.models.wrappers.mixture import mix_log_probs
@@ -146,7 +146,12 @@ class DistributionMeasurer:
     def __call__(self, ids: np.ndarray, questions: Questions) -> Measures:
         """What is asked about the tokens `ids` (N,), which come next in the text."""
         parts = [
-            measure(self.log_probs(ids[piece]), ids[piece], self.in_ends, questions.part(piece))
+            measure(
+                check_numbers(self.log_probs(ids[piece])),
+                ids[piece],
+                self.in_ends,
+                questions.part(piece),
+            )
             for piece in cut_at_lines(ids, self.tokens_at_once)
         ]
         if not parts:

@@ -28,13 +28,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.text_generation import samples
+from seqlm.decoding.translation.forced_decoding import token_log_probs
 from seqlm.errors import ModelError, SeqlmError, UsageError
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.scoring import Scorer
@@ -74,7 +75,12 @@ TRAINING = ["--steps", "2", "--min-count", "1"]
 
 class Answer(NamedTuple):
     signature: str
-    figures: tuple[Any, ...]
+    figures: tuple[bytes, ...]
+    """Of float64."""
+
+
+def has_nan(answer: Answer) -> bool:
+    return any(np.isnan(np.frombuffer(scores)).any() for scores in answer.figures)
 
 
 class Fault(NamedTuple):
@@ -124,7 +130,6 @@ def answer_of(path: Path) -> Answer:
     mixture = LoadedMixture.of([loaded])
     ids = loaded.tokenizer.encode(Block(TEXT, "text", 1))
     scores = Scorer(loaded.model, loaded.config.context)(ids).log_probs
-    assert not np.isnan(scores).any(), "a score is NaN"
     return Answer(language_model_signature(mixture), (scores.tobytes(),))
 
 
@@ -141,8 +146,7 @@ def translator_answer(loaded: LoadedModel, model: Translator) -> Answer:
     target = torch.from_numpy(loaded.tokenizer.encode(Block(b"A B B\n", "t", 1)).astype(np.int64))
     with torch.inference_mode():
         state = model.start(source[None], torch.tensor([len(source)]))
-        scores = model.score(state, target[None])[0].numpy()
-    assert not np.isnan(scores).any(), "a score is NaN"
+        scores = token_log_probs(model, state, target[None]).double().numpy()
     units = conditional_units(source_tokenizer, loaded.tokenizer)
     return Answer(f"{units}|{model_part([loaded])}", (scores.tobytes(),))
 
@@ -275,7 +279,9 @@ class Fuzzer:
             self.fault("internal", name, file, number, traceback.format_exc())
             return
         expected = self.answers[name]
-        if not answer.signature or answer == expected:
+        if has_nan(answer):
+            self.fault("internal", name, file, number, "a score is NaN")
+        elif not answer.signature or answer == expected:
             self.outcomes["read"] += 1
         elif answer.signature != expected.signature:
             self.outcomes["told"] += 1

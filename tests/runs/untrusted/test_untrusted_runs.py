@@ -1,0 +1,260 @@
+"""A run that somebody edited, or that a disk has damaged: one line that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from seqlm.errors import ModelError
+from seqlm.runs.checkpoint import write_checkpoint
+from seqlm.runs.load_model import LoadedModel, load_model
+from seqlm.runs.locate import locate
+from seqlm.runs.run_folder import RunFolder
+from seqlm.runs.untrusted import file_digest
+from tests.runs.untrusted.fuzzer import forge_manifest, make_runs
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("untrusted")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        make_runs(folder / "runs")
+    finally:
+        os.chdir(before)
+    return folder / "runs"
+
+
+@pytest.fixture
+def copy(runs: Path, tmp_path: Path) -> Callable[[str], Path]:
+    def make(name: str) -> Path:
+        return Path(shutil.copytree(runs / name, tmp_path / name))
+
+    return make
+
+
+def load(path: Path) -> LoadedModel:
+    return load_model(locate(path))
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    values = yaml.safe_load((path / "config.yaml").read_text())
+    change(values)
+    (path / "config.yaml").write_text(yaml.safe_dump(values))
+
+
+def weights_of(path: Path) -> Path:
+    return next(path.glob("steps/*/model.safetensors"))
+
+
+# ---------------------------------------------------------------------------------- configuration
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("vocab_size", 0, "vocab_size is 0, and the tokenizer has 6 types"),
+        ("vocab_size", 1.5, "vocab_size is 1.5; it takes a whole number"),
+        ("vocab_size", -1, "vocab_size is -1; it must be at least 0"),
+        ("width", 0, "width is 0; it must be from 1"),
+        ("width", "8", "width is '8'; it takes a whole number"),
+        ("width", True, "width is True; it takes a whole number"),
+        ("width", None, "width is None"),
+        ("width", [4], r"width is \[4\]"),
+        ("layers", 1_000_000, "layers is 1000000; it must be from 1 to 1000"),
+        ("layers", 1000, "far fewer tensors than such a model has"),
+        ("width", 999_999, "the weights do not fit"),
+        ("tied", 1, "tied is 1; it takes true or false"),
+        ("softmax", "soft", "softmax is 'soft'"),
+        ("softmax_cutoffs", [0.5], "softmax_cutoffs is"),
+        ("dropout_input", 1, "dropout_input is 1.0; it must be from 0 to 0.99"),
+        ("widht", 4, "no option 'widht'; did you mean 'width'"),
+    ],
+)
+def test_an_option_that_no_model_has_is_refused_before_it_is_built(name, value, message, copy):
+    run = copy("lstm")
+    edit(run, lambda values: values["model"].update({name: value}))
+    with pytest.raises(ModelError, match=message):
+        load(run)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arch": "gru"}, "no option 'peephole'|no option 'coupled_gates'"),
+        ({"task": "translation"}, "no option"),
+        ({"task": "dance"}, "no architecture"),
+        ({"model": None}, "model cannot be None"),
+        ({"model": {}}, "vocab_size is missing"),
+        ({"context": "foo"}, "context cannot be 'foo'"),
+        ({"threads": -1}, "threads cannot be -1"),
+    ],
+)
+def test_another_configuration_is_refused(change, message, copy):
+    run = copy("lstm")
+    edit(run, lambda values: values.update(change))
+    with pytest.raises(ModelError, match=message):
+        load(run)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": [1]}, r"config\.yaml: rows \(1,\) are not of 3 orders over 6 types"),
+        ({"rows": [6, 2**63, 1]}, "the weights do not fit"),
+        ({"rows": "x"}, "rows is 'x'; it takes whole numbers"),
+        ({"order": 0}, "are not of 0 orders"),
+        ({"context": "carried"}, "the context is sentence, and this model has carried"),
+    ],
+)
+def test_another_shape_of_n_grams_is_refused(change, message, copy):
+    run = copy("ngram")
+    edit(run, lambda values: values["model"].update(change))
+    with pytest.raises(ModelError, match=message):
+        load(run)
+
+
+def test_an_option_that_changes_figures_changes_the_signature(copy):
+    run = copy("transformer")
+    before = load(run).weights_digest
+    edit(run, lambda values: values["model"].update(heads=1))
+    assert load(run).weights_digest != before
+
+
+# --------------------------------------------------------------------------------------- tensors
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensor: tensor.double(),
+        lambda tensor: tensor.half(),
+        lambda tensor: tensor.int(),
+        lambda tensor: tensor.to(torch.complex64),
+        lambda tensor: torch.cat([tensor, tensor]),
+        lambda tensor: tensor[None],
+        lambda tensor: tensor * torch.nan,
+        lambda tensor: tensor - torch.inf,
+        lambda tensor: None,
+    ],
+)
+@pytest.mark.parametrize("name", ["lstm", "transformer", "translator", "chars"])
+def test_no_odd_tensor_of_a_network_is_read(name, change, copy):
+    run = copy(name)
+    path = weights_of(run)
+    tensors = load_file(path)
+    for key, tensor in tensors.items():
+        odd = {**tensors, key: change(tensor)}
+        save_file({k: t for k, t in odd.items() if t is not None}, path)
+        forge_manifest(run)
+        with pytest.raises(ModelError, match=r"model\.safetensors: the weights do not fit"):
+            load(run)
+
+
+TABLES: dict[str, Callable[[torch.Tensor], object]] = {
+    "orders.0.first": lambda first: first[1:-1].add_(1000),
+    "orders.1.first": lambda first: first.copy_(first.flip(0)),
+    "orders.1.words": lambda words: words.fill_(-1),
+    "orders.2.words": lambda words: words.fill_(99),
+    "orders.2.log_prob": lambda numbers: numbers[:1].fill_(torch.nan),
+    "orders.1.backoff": lambda numbers: numbers[-1:].fill_(torch.inf),
+    "orders.0.log_prob": lambda numbers: numbers.fill_(torch.inf),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), TABLES.items())
+def test_no_table_leads_out_of_itself(name, change, copy):
+    run = copy("ngram")
+    tensors = {key: tensor.clone() for key, tensor in load_file(weights_of(run)).items()}
+    change(tensors[name])
+    save_file(tensors, weights_of(run))
+    forge_manifest(run)
+    with pytest.raises(ModelError, match=name):
+        load(run)
+
+
+def test_words_out_of_order_are_refused_wherever_a_block_begins(copy, monkeypatch):
+    from seqlm.models.ngram import table_checks
+
+    run = copy("ngram")
+    tensors = {key: tensor.clone() for key, tensor in load_file(weights_of(run)).items()}
+    first, words = tensors["orders.0.first"], tensors["orders.1.words"]
+    context = int((first.diff() > 1).nonzero()[0, 0])
+    row = int(first[context])
+    words[row], words[row + 1] = words[row + 1].item(), words[row].item()
+    save_file(tensors, weights_of(run))
+    forge_manifest(run)
+    for size in (1, 2, 3, 1 << 20):
+        monkeypatch.setattr(table_checks, "BLOCK", size)
+        with pytest.raises(ModelError, match="in order"):
+            load(run)
+
+
+# ---------------------------------------------------------------------------------------- digests
+
+
+@pytest.mark.parametrize("piece", [1 << 26, 1000])
+def test_damage_is_found_anywhere_in_a_file_of_any_size(piece, copy, monkeypatch):
+    run = RunFolder(copy("lstm"))
+    loaded = load(run.path)
+    shutil.rmtree(run / "steps")
+    monkeypatch.setattr(file_digest, "PIECE", piece)
+    write_checkpoint(run, 7, loaded.model, best=True)
+    data = weights_of(run.path).read_bytes()
+    assert len(data) > 1000
+    for at in (len(data) - 1, len(data) // 2, 900):
+        damaged = bytearray(data)
+        damaged[at] ^= 1
+        weights_of(run.path).write_bytes(damaged)
+        with pytest.raises(ModelError, match="is damaged: its digest is not the one"):
+            load(run.path)
+    weights_of(run.path).write_bytes(data)
+    load(run.path)
+
+
+def test_the_tokenizer_of_another_run_is_refused(copy):
+    run = copy("lstm")
+    text = (run / "tokenizer.json").read_text()
+    (run / "tokenizer.json").write_text(text.replace('"a": 2', '"e": 2').replace('"a"', '"e"'))
+    assert load_error(run).startswith(f"{run}/tokenizer.json is damaged: its digest")
+    before = forge_manifest(run)
+    assert before
+    assert load(run).tokenizer.id_of_type.keys() >= {b"e"}
+
+
+def load_error(run: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        load(run)
+    return str(caught.value)
+
+
+def test_a_tokenizer_that_the_manifest_does_not_name_is_refused(copy):
+    run = copy("lstm")
+    (manifest,) = run.glob("steps/*/manifest.json")
+    values = json.loads(manifest.read_text())
+    del values["tokenizer.json"]
+    manifest.write_text(json.dumps(values))
+    assert "its manifest does not name tokenizer.json" in load_error(run)
+    manifest.write_text(json.dumps({**values, "../../../etc/passwd": {}}))
+    assert "names '../../../etc/passwd'" in load_error(run)
+
+
+def test_weights_so_large_that_nothing_can_be_computed_are_said(copy, seqlm, tmp_path):
+    run = copy("lstm")
+    tensors = load_file(weights_of(run))
+    save_file({key: tensor.sign() * 3e38 for key, tensor in tensors.items()}, weights_of(run))
+    forge_manifest(run)
+    (tmp_path / "text").write_text("a b\n")
+    for command in (["eval", tmp_path / "text"], ["sample"], ["sample", "--beam", 2], ["next"]):
+        result = seqlm(command[0], "-m", run, *command[1:], stdin=b"a\n")
+        assert (result.code, "gives NaN" in result.error) == (4, True), command
