@@ -31,14 +31,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         fuzzer = Fuzzer(Path(folder) / "runs", options.seed)
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         fuzzer.run(options.only or range(options.mutations))
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     for fault in fuzzer.faults:
         print(*fault[:4], sep="\t")
         print(fault.text if options.only else fault.text.strip().splitlines()[-1][:200])
     number = len(options.only or range(options.mutations))
-    print(f"{number} mutations in {seconds:.0f} s; the slowest took {fuzzer.slowest:.2f} s")
+    print(f"{number} mutations in {seconds:.0f} s, {cpu:.0f} s of them on the processor")
+    print(f"the slowest took {fuzzer.slowest:.2f} s")
     for kind in ("read", "refused", "told", "internal", "hang", "silent"):
         print(f"{kind}\t{fuzzer.outcomes[kind]}")
     print(f"messages\t{len(fuzzer.messages)}")

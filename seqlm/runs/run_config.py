@@ -113,6 +113,8 @@ def fits(name: str, value: Any) -> bool:
         return name not in REQUIRED
     if name == "context":
         return value in CONTEXTS
+    if name in ("task", "arch"):
+        return type(value) is str and value.isprintable()
     if name == "threads":
         return type(value) is int and value > 0
     return type(value) is TYPES[name]

@@ -188,6 +188,7 @@ def resume_locked(
     options = check_config(run, config)
     weights, state = load_training(run)
     build_model(config, options, weights, run / STEPS)  # which fails where they do not fit
+    check_settings(run, config.settings)
     checked = check_settings(run, {**config.settings, **part(state.values, "settings")})
     trained = asdict(checked)
     changed = changed_settings(config, trained, asked)

@@ -63,7 +63,8 @@ def test_an_unknown_key_is_named_with_the_nearest():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("arch", None), ("arch", 3), ("task", ["lm"]), ("model", None), ("model", [1]),
+        ("arch", None), ("arch", 3), ("arch", "a\nb"), ("task", "l\nm"),
+        ("task", ["lm"]), ("model", None), ("model", [1]),
         ("settings", "x"), ("threads", "two"), ("finished", 2026), ("result", 1.5),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -258,3 +259,57 @@ def test_weights_so_large_that_nothing_can_be_computed_are_said(copy, seqlm, tmp
     for command in (["eval", tmp_path / "text"], ["sample"], ["sample", "--beam", 2], ["next"]):
         result = seqlm(command[0], "-m", run, *command[1:], stdin=b"a\n")
         assert (result.code, "gives NaN" in result.error) == (4, True), command
+
+
+# --------------------------------------------------------------------------------------- resuming
+
+
+def lose_a_tensor(run: Path) -> None:
+    tensors = load_file(weights_of(run))
+    del tensors[min(tensors)]
+    save_file(tensors, weights_of(run))
+    forge_manifest(run)
+
+
+RESUMED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "vocab_size": (lambda run: edit(run, lambda v: v["model"].update(vocab_size=0)), "vocab_size"),
+    "setting": (lambda run: edit(run, lambda v: v["settings"].update(lr=[])), r"lr is \[\]"),
+    "data": (lambda run: edit(run, lambda v: v.update(data={})), "lacks the settings or the data"),
+    "texts": (
+        lambda run: edit(run, lambda v: v["data"].update(texts={})),
+        "data does not say what was trained on",
+    ),
+    "errors": (
+        lambda run: edit(run, lambda v: v["data"].update(errors="x")),
+        "data does not say what was trained on",
+    ),
+    "tokens": (
+        lambda run: edit(run, lambda v: v["data"].update(tokens="x")),
+        "data does not say what was trained on",
+    ),
+    "tensor": (lose_a_tensor, "the weights do not fit config.yaml"),
+    "metrics": (
+        lambda run: (run / "metrics.jsonl").write_text('{"step": 1}\n'),
+        "metrics.jsonl, line 1 lacks epoch",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), RESUMED.values(), ids=RESUMED)
+def test_an_edited_run_is_not_resumed(change, message, copy, seqlm):
+    run = copy("lstm")
+    change(run)
+    result = seqlm("train", "--resume", run, "--steps", 3)
+    assert result.code == 4
+    assert re.search(message, result.error), result.error
+
+
+@pytest.mark.parametrize(
+    "ids", [torch.tensor([2, 99]), torch.tensor([-1]), torch.tensor([2.0]), torch.zeros(0).int()]
+)
+def test_a_stored_text_of_other_ids_is_not_resumed(ids, copy, seqlm):
+    run = copy("lstm")
+    ids = ids if ids.is_floating_point() else ids.int()
+    save_file({"corpus": ids}, run / "corpus.safetensors")
+    result = seqlm("train", "--resume", run, "--steps", 3)
+    assert (result.code, "corpus.safetensors: corpus holds" in result.error) == (4, True)
