@@ -27,12 +27,12 @@ class SeqlmError(ValueError):
     exit_code = 1
 
     def __str__(self) -> str:
-        return spell_settings(super().__str__(), spell_plainly)
+        return spell_settings(self.marked, spell_plainly)
 
     @property
     def marked(self) -> str:
-        """The message with its marks."""
-        return super().__str__()
+        """The message with its marks, in one line whatever it quotes from a file."""
+        return " ".join(super().__str__().splitlines())
 
 
 class UsageError(SeqlmError):

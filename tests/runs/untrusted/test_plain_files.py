@@ -166,3 +166,9 @@ def test_figures_that_are_none_are_refused_with_their_line(line, tmp_path):
     for read in (RunFolder(tmp_path).read_metrics, lambda: RunFolder(tmp_path).truncate_metrics(1)):
         with pytest.raises(ModelError, match=r"metrics\.jsonl, line 2 "):
             read()
+
+
+def test_a_message_is_one_line_whatever_it_quotes():
+    error = ModelError("the type `width=a` is 'F\n3\r\n2\u2028' here")
+    assert str(error) == "the type width a is 'F 3 2 ' here"
+    assert error.marked == "the type `width=a` is 'F 3 2 ' here"
