@@ -202,7 +202,7 @@ def test_a_model_of_nothing_but_nan_is_refused() -> None:
     model = random_model("gru", len(WORDS), width=4)
     for parameter in model.parameters():
         parameter.data.fill_(torch.nan)
-    with pytest.raises(ModelError, match="no probabilities"):
+    with pytest.raises(ModelError, match="NaN where a probability should be"):
         next(translate(model, WORDS, WORDS, LINES))
 
 
