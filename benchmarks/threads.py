@@ -120,16 +120,14 @@ def main() -> None:
         return
 
     model = ["--arch", options.arch, "--width", str(options.width), "--text", options.text]
-    workers = {
-        name: Worker(threads, variables, model)
-        for name, (threads, variables) in CONFIGURATIONS.items()
-    }
-    for worker in workers.values():
-        worker.run(0.3)  # the first steps allocate
     print("beside\tconfiguration\tspeed\tlowest\tcost")
     for busy in (0, options.busy):
         loads = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
         try:
+            workers = {}
+            for name, (threads, variables) in CONFIGURATIONS.items():  # which look at the machine
+                workers[name] = Worker(threads, variables, model)
+                workers[name].run(0.3)  # the first steps allocate
             rounds = [
                 {name: worker.run(options.seconds) for name, worker in workers.items()}
                 for _ in range(options.rounds)
@@ -147,9 +145,9 @@ def main() -> None:
             )
         steps = statistics.median(each["one thread"].steps for each in rounds)
         print(f"{busy} busy\tone thread, steps a second\t{steps:.1f}\t\t", flush=True)
-    for worker in workers.values():
-        worker.process.stdin.close()  # type: ignore[union-attr]
-        worker.process.wait()
+        for worker in workers.values():
+            worker.process.stdin.close()  # type: ignore[union-attr]
+            worker.process.wait()
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """Several things at once, in threads: torch and numpy release the GIL while they compute.
 
 Torch's own threads, OpenMP's, meet after every operation. By default the first to come *spins*: it
-asks again and again whether the others are done. If another program has their core, it waits for
-them at full speed, and two threads are several times slower than one. So seqlm lets them sleep
-(`benchmarks/threads.py`).
+asks again and again whether the others are done. That is quickest on an idle machine. If another
+program has their core, it waits for them at full speed, and two threads are several times slower
+than one: there seqlm lets them sleep (`benchmarks/threads.py`).
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,12 +32,40 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
 
 def let_threads_sleep() -> None:
-    """OpenMP's threads sleep while they wait, unless the environment says how they do.
+    """OpenMP's threads sleep while they wait where other programs run, unless the environment says
+    how they do. Nothing that is computed depends on it.
 
     To be called before torch is imported: OpenMP's library reads the environment only once.
     """
-    if not any(name in os.environ for name in WAITING):
+    if not any(name in os.environ for name in WAITING) and is_machine_busy():
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+LOOKS, PAUSE = 3, 0.003  # seconds
+
+
+def is_machine_busy() -> bool:
+    """Whether other programs have cores that torch's threads would take.
+
+    The machine is looked at a few times, and is busy if it is each time. Where the system does not
+    tell (it is not Linux), the machine is not busy.
+    """
+    cores = os.cpu_count() or 1
+    for look in range(LOOKS):
+        try:
+            if running_elsewhere() + len(os.sched_getaffinity(0)) <= cores:
+                return False
+        except (OSError, ValueError, IndexError, AttributeError):
+            return False
+        if look < LOOKS - 1:
+            time.sleep(PAUSE)
+    return True
+
+
+def running_elsewhere() -> int:
+    """The threads of other programs that compute now, on Linux (proc(5), loadavg)."""
+    running = Path("/proc/loadavg").read_text().split()[3].split("/")[0]
+    return int(running) - 1  # this process is among them
 
 
 THREADS_PER_CORE, FEWEST_ALLOWED = 16, 256

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from seqlm import threads
 from seqlm.errors import UsageError
 from seqlm.threads import set_threads
 from tests.command import environment
+
+CORES = os.cpu_count() or 1
 
 
 def wait_policy(modules: str, **variables: str) -> str:
@@ -27,11 +31,42 @@ def wait_policy(modules: str, **variables: str) -> str:
     return done.stderr
 
 
-def test_threads_sleep_while_they_wait_unless_the_user_says_how(monkeypatch) -> None:
-    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY"):
+@pytest.fixture
+def no_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in threads.WAITING:
         monkeypatch.delenv(name, raising=False)
-    assert "GOMP_SPINCOUNT = '0'" in wait_policy("seqlm, torch")
-    assert "GOMP_SPINCOUNT = '77'" in wait_policy("seqlm, torch", GOMP_SPINCOUNT="77")
+
+
+def test_threads_sleep_beside_other_programs_unless_the_user_says_how(no_policy) -> None:
+    loads = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(CORES)]
+    try:
+        assert "GOMP_SPINCOUNT = '0'" in wait_policy("seqlm, torch")
+        assert "GOMP_SPINCOUNT = '77'" in wait_policy("seqlm, torch", GOMP_SPINCOUNT="77")
+    finally:
+        for load in loads:
+            load.kill()
+            load.wait()
+
+
+@pytest.mark.parametrize(
+    ("others", "busy"), [([0, 0, 0], False), ([CORES] * 3, True), ([CORES, 0, CORES], False)]
+)
+def test_a_machine_is_busy_where_others_have_cores(others, busy, no_policy, monkeypatch) -> None:
+    looks = iter(others)
+    monkeypatch.setattr(threads, "running_elsewhere", lambda: next(looks))
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: set(range(CORES)))
+    assert threads.is_machine_busy() == busy
+    looks = iter(others)
+    threads.let_threads_sleep()
+    assert (os.environ.get("OMP_WAIT_POLICY") == "PASSIVE") == busy
+
+
+def test_a_system_that_does_not_tell_is_not_busy(monkeypatch) -> None:
+    def missing() -> int:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(threads, "running_elsewhere", missing)
+    assert not threads.is_machine_busy()
 
 
 @pytest.mark.parametrize("number", [0, -1, 100_000, 2**31, 2**70])
