@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -26,7 +26,7 @@ from seqlm.settings import setting
 if TYPE_CHECKING:
     from seqlm.evaluation.evaluate import LanguageModelEvaluation
     from seqlm.evaluation.metrics import Metric
-    from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
+    from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, ScoredBlock
     from seqlm.evaluation.perplexity import Tally
     from seqlm.text.tokenizer import Tokenizer
 
@@ -267,38 +267,43 @@ def say_dependence(mixtures: Sequence[LoadedMixture]) -> None:
 def print_surprisals(
     models: LoadedMixture, files: list[str], common: EvalOptions, held_out: Mapping[str, str]
 ) -> None:
-    """The table of --per-token, printed as the text is scored."""
-    from seqlm.evaluation.evaluate import score_files
-    from seqlm.evaluation.perplexity import Tally, perplexity
-    from seqlm.evaluation.signature import language_model_signature
+    """The table of --per-token."""
     from seqlm.evaluation.surprisal import TokenSurprisal, token_surprisals
 
-    tally, eager = Tally(), reads_pipe(files)
-    scored = score_files(
-        models, files, tally, common.batch_size, common.errors, held_out, True, eager
-    )
-    table = RecordWriter(TokenSurprisal._fields, common.json, flush=eager)
-    for row in token_surprisals(scored, models.tokenizer):
-        table.write(row)
-    signature = language_model_signature(models, len(files))
-    say_figures({"ppl": perplexity(tally)}, tally, models.tokenizer, signature)
+    columns = TokenSurprisal._fields
+    print_rows(models, files, common, held_out, columns, token_surprisals, ngram_lengths=True)
 
 
 def print_lines(
     models: LoadedMixture, files: list[str], common: EvalOptions, held_out: Mapping[str, str]
 ) -> None:
-    """The table of --per-line; in a pipe, every line is answered before the next one is read."""
-    from seqlm.evaluation.evaluate import score_files
+    """The table of --per-line."""
     from seqlm.evaluation.line_scores import LineScore, line_scores
+
+    print_rows(models, files, common, held_out, LineScore._fields, line_scores)
+
+
+def print_rows(
+    models: LoadedMixture,
+    files: list[str],
+    common: EvalOptions,
+    held_out: Mapping[str, str],
+    columns: Sequence[str],
+    rows_of: Callable[[Iterable[ScoredBlock], Tokenizer], Iterable[Sequence[Any]]],
+    ngram_lengths: bool = False,
+) -> None:
+    """A table with the rows of scored blocks, printed as the text is scored; in a pipe, every line
+    is answered before the next one is read."""
+    from seqlm.evaluation.evaluate import score_files
     from seqlm.evaluation.perplexity import Tally, perplexity
     from seqlm.evaluation.signature import language_model_signature
 
     tally, eager = Tally(), reads_pipe(files)
     scored = score_files(
-        models, files, tally, common.batch_size, common.errors, held_out, eager=eager
+        models, files, tally, common.batch_size, common.errors, held_out, ngram_lengths, eager
     )
-    table = RecordWriter(LineScore._fields, common.json, flush=eager)
-    for row in line_scores(scored, models.tokenizer):
+    table = RecordWriter(columns, common.json, flush=eager)
+    for row in rows_of(scored, models.tokenizer):
         table.write(row)
     signature = language_model_signature(models, len(files))
     say_figures({"ppl": perplexity(tally)}, tally, models.tokenizer, signature)

@@ -173,19 +173,28 @@ class LoadedMixture(NamedTuple):
         statistics."""
         return zip(self.models, self.id_maps, self.rms_gradients or [None] * len(self.models))
 
-    def as_language_model(self) -> LanguageModel:
-        """One model of the same probabilities: each part begins a line afresh or sees those before,
-        as it does where it scores.
-
-        Of the adaptation it has the temperature alone: a network that is updated is no model.
-        """
+    def static_models(self) -> list[LanguageModel]:
+        """The M models as they score where no network is updated: networks with their temperature,
+        and those of a context length in windows."""
         temperature = require(self.adaptation.with_defaults().softmax_temperature)
         models = []
         for loaded in self.models:
             model = cast(LanguageModel, loaded.model)
             if isinstance(model, LanguageNetwork):
                 model = with_sliding_window(with_temperature(model, temperature), self.stride)
-            models.append(with_fresh_lines(model, loaded.config.context))
+            models.append(model)
+        return models
+
+    def as_language_model(self) -> LanguageModel:
+        """One model of the same probabilities: each part begins a line afresh or sees those before,
+        as it does where it scores.
+
+        Of the adaptation it has the temperature alone: a network that is updated is no model.
+        """
+        models = [
+            with_fresh_lines(model, loaded.config.context)
+            for model, loaded in zip(self.static_models(), self.models)
+        ]
         if len(models) == 1:
             return models[0]
         mixture = Mixture(models, self.weights, torch.from_numpy(self.id_maps))

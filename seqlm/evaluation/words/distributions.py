@@ -19,21 +19,19 @@ the contexts; any other model is asked before one token after the other.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seqlm.errors import UsageError
-from seqlm.evaluation.adaptation.dynamic_evaluation import require
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.models.base import SEGMENT, LanguageModel, LanguageNetwork, State, check_numbers
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.tree import select
 from seqlm.models.wrappers.mixture import mix_log_probs
-from seqlm.models.wrappers.sliding_window import SlidingWindow, with_sliding_window
-from seqlm.models.wrappers.temperature import with_temperature
+from seqlm.models.wrappers.sliding_window import SlidingWindow
 from seqlm.text.batches import pad_rows
 from seqlm.text.vocabulary import EOS, UNK
 
@@ -123,13 +121,10 @@ class DistributionMeasurer:
                 " leave out `neural_cache` and `dynamic`, or use a model of words with"
                 " `entropy=False`"
             )
-        temperature = require(mixture.adaptation.with_defaults().softmax_temperature)
-        self.readers = []
-        for loaded in mixture.models:
-            model = cast(LanguageModel, loaded.model)
-            if isinstance(model, LanguageNetwork):
-                model = with_sliding_window(with_temperature(model, temperature), mixture.stride)
-            self.readers.append(DistributionReader(model, loaded.config.context, batch_size))
+        self.readers = [
+            DistributionReader(model, loaded.config.context, batch_size)
+            for model, loaded in zip(mixture.static_models(), mixture.models)
+        ]
         self.device = self.readers[0].model.device
         self.id_maps = mixture.id_maps
         self.types = [torch.from_numpy(ids).to(self.device) for ids in mixture.id_maps]

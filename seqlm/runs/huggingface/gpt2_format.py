@@ -11,7 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from seqlm.models.config.transformer_config import TransformerConfig
-from seqlm.runs.huggingface.library_model import ConfigReader, LibraryModel, Tensors
+from seqlm.runs.huggingface.library_model import (
+    TRANSFORMER_OPTIONS,
+    ConfigReader,
+    LibraryModel,
+    Tensors,
+)
 
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu-tanh": "gelu_new"}
 LIBRARY_ACTIVATIONS = {library: ours for ours, library in ACTIVATIONS.items()}
@@ -29,9 +34,7 @@ LAYER = {
 
 def options(config: TransformerConfig) -> dict[str, Iterable[Any]]:
     return {
-        "pre_norm": [True],
-        "experts": [0],
-        "softmax": ["full"],
+        **TRANSFORMER_OPTIONS,
         "norm": ["layer"],
         "positions": ["learned"],
         "activation": list(ACTIVATIONS),

@@ -14,6 +14,12 @@ from torch import Tensor
 from seqlm.errors import ModelError
 
 Tensors = dict[str, Tensor]
+TRANSFORMER_OPTIONS: dict[str, Iterable[Any]] = {
+    "pre_norm": [True],
+    "experts": [0],
+    "softmax": ["full"],
+}
+"""The values of our options that every Transformer of the library has."""
 MAX_NUMBER = 2**40
 """The largest number in a config.json that is taken for one."""
 

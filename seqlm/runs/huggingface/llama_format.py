@@ -14,14 +14,17 @@ from torch import Tensor
 from seqlm.errors import ModelError
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.layers.rotary import ROPE_BASE
-from seqlm.runs.huggingface.library_model import ConfigReader, LibraryModel, Tensors
+from seqlm.runs.huggingface.library_model import (
+    TRANSFORMER_OPTIONS,
+    ConfigReader,
+    LibraryModel,
+    Tensors,
+)
 
 
 def options(config: TransformerConfig) -> dict[str, Iterable[Any]]:
     return {
-        "pre_norm": [True],
-        "experts": [0],
-        "softmax": ["full"],
+        **TRANSFORMER_OPTIONS,
         "norm": ["rms"],
         "positions": ["rotary"],
         "activation": ["swiglu"],
