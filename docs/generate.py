@@ -20,6 +20,7 @@ from seqlm.cli.options.spelling import spell_flag
 from seqlm.cli.options.training_options import training_flags
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.decoding.decoding_settings import GenerationSettings, TranslationSettings
+from seqlm.decoding.labeling.labeling_settings import LabelingSettings
 from seqlm.errors import spell_settings
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.settings import INF, WANTED, Setting, settings_of
@@ -53,6 +54,7 @@ OTHERS: dict[str, tuple[str, type]] = {
     "Counting": ("`seqlm count`.", CountingSettings),
     "Generation": ("`seqlm sample`.", GenerationSettings),
     "Translation": ("`seqlm translate`, and `seqlm eval` of a translator.", TranslationSettings),
+    "Labeling": ("`seqlm tag`.", LabelingSettings),
     "Adaptation": ("`seqlm eval` of a network.", Adaptation),
 }
 

@@ -6,6 +6,7 @@
     lm.score("the old man came in .")           # natural logarithm of its probability
     lm.perplexity("test.txt")
     seqlm.load("french").translate(["a dog runs ."])
+    seqlm.load("tagger").tag(["a dog runs ."])
 
 A setting has the name of its flag, with _ for -. Nothing here imports torch before it is needed, so
 that `import seqlm` is quick.
@@ -41,10 +42,13 @@ def load(name: StrPath | None = None, *, device: str | None = None) -> Model:
     `device` is cpu, cuda, cuda:N or mps; by default the best there is.
     Errors: ModelError where there is no such model, or it cannot be read; UsageError.
     """
+    from seqlm.runs.load_labeler import load_labeler
     from seqlm.runs.load_model import load_model
-    from seqlm.runs.locate import locate
+    from seqlm.runs.locate import LABELERS, locate
 
     model_path = locate(None if name is None else os.fspath(name))
+    if model_path.config.task in LABELERS:
+        return Model([load_labeler(model_path, set_up(device))])
     return Model([load_model(model_path, set_up(device))])
 
 
@@ -62,7 +66,7 @@ def mix(
     Translators become an ensemble, whose weights are equal.
     Errors: ModelError where the vocabularies differ; UsageError; DataError.
     """
-    loaded = [loaded_model for model in models for loaded_model in model.loaded]
+    loaded = [each for model in models for each in model.models_for("lm", "translation")]
     if not loaded:
         raise UsageError("there are no models to mix")
     if loaded and loaded[0].config.task == "translation":
@@ -212,7 +216,8 @@ def export(
     from seqlm.settings import make_settings
 
     chosen = [models] if isinstance(models, Model) else list(models)
-    loaded, path = [each for model in chosen for each in model.loaded], Path(output)
+    path = Path(output)
+    loaded = [each for model in chosen for each in model.models_for("lm", "translation")]
     if not loaded:
         raise UsageError("there is no model to export")
     asked = {"mix": weights, "tune": tune, "prune": prune, "prune_to": prune_to, **settings}

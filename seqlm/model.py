@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from seqlm.counting.history_counts import HistoryCounts
+    from seqlm.decoding.labeling.label_records import LabeledRecord
     from seqlm.decoding.next_token import NextTokens
     from seqlm.decoding.text_generation import Continuation, Sample
     from seqlm.decoding.translation.translation_search import TranslatedLine
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from seqlm.evaluation.rescoring.log_linear import Scored
     from seqlm.evaluation.surprisal import TokenSurprisal
     from seqlm.evaluation.words.word_surprisal import WordSurprisal
-    from seqlm.models.base import SequenceModel
+    from seqlm.models.stored_model import StoredModel
+    from seqlm.runs.load_labeler import LoadedLabeler
     from seqlm.runs.load_model import LoadedModel, LoadedTranslator
     from seqlm.text.tokenizer import Tokenizer
 
@@ -66,24 +68,31 @@ class Evaluation(NamedTuple):
     figures: dict[str, float]
     """The value of each metric."""
     signature: str
-    """What the figures depend on: two can be compared where all but the model agrees."""
+    """What the figures depend on: two can be compared where all but the model agrees. It has a line
+    for each column of labels."""
     tokens: int
-    """The number of tokens, `</s>` included."""
+    """The number of tokens, `</s>` included; of labels, for a tagger or a classifier."""
     lines: int
-    """The number of lines."""
+    """The number of lines; of sentences or texts that have labels."""
     oov: int
-    """The number of tokens outside the vocabulary."""
+    """The number of tokens outside the vocabulary; of gold labels that training did not have."""
+    intervals: dict[str, tuple[float, float]] | None = None
+    """The 95 % interval of each figure of labels, from bootstrap samples of the sentences."""
 
 
 class Model:
-    """A language model, a mixture of several, or a translator, ready for use.
+    """A language model, a mixture of several, a translator, a tagger or a classifier.
 
     Made by `load`, `count`, `train` and `mix`. A method that the model does not have, such as
     `translate` of a language model, raises ModelError.
     """
 
-    def __init__(self, loaded: Sequence[LoadedModel], mixture: LoadedMixture | None = None) -> None:
-        self.loaded = list(loaded)
+    def __init__(
+        self,
+        loaded: Sequence[LoadedModel] | Sequence[LoadedLabeler],
+        mixture: LoadedMixture | None = None,
+    ) -> None:
+        self.loaded: list[LoadedModel] | list[LoadedLabeler] = list(loaded)  # type: ignore[assignment]
         """The models that it consists of: one, or those of a mixture or an ensemble."""
         self._mixture = mixture
         self._counts: dict[str | None, HistoryCounts | None] = {}
@@ -95,7 +104,7 @@ class Model:
 
     @property
     def task(self) -> str:
-        """'lm' or 'translation'."""
+        """'lm', 'translation', 'tagging' or 'classification'."""
         return self.loaded[0].config.task
 
     @property
@@ -132,19 +141,24 @@ class Model:
 
     @property
     def mixture(self) -> LoadedMixture:
-        """The language model as `seqlm.evaluation` takes it. Errors: ModelError of a translator."""
-        if self.task != "lm":
-            from seqlm.runs.locate import WrongTask
-
-            raise WrongTask(self.path, self.task, "lm")
+        """The language model as `seqlm.evaluation` takes it. Errors: ModelError of other models."""
+        models = self.models_for("lm")
         if self._mixture is None:
             from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 
-            self._mixture = LoadedMixture.of(self.loaded)
+            self._mixture = LoadedMixture.of(models)
         return self._mixture
 
+    def models_for(self, *tasks: str) -> list[Any]:
+        """The models that it consists of. Errors: ModelError where they do none of these tasks."""
+        if self.task not in tasks:
+            from seqlm.runs.locate import WrongTask
+
+            raise WrongTask(self.path, self.task, tasks)
+        return self.loaded
+
     @property
-    def model(self) -> SequenceModel:
+    def model(self) -> StoredModel:
         """The PyTorch module underneath; of a mixture or an ensemble, one that combines them."""
         if len(self.loaded) == 1:
             return self.loaded[0].model
@@ -157,10 +171,10 @@ class Model:
 
     @property
     def translator(self) -> LoadedTranslator:
-        """Errors: ModelError where this is a language model."""
+        """Errors: ModelError where this is no translator."""
         from seqlm.runs.load_model import combine_translators
 
-        return combine_translators(self.loaded)
+        return combine_translators(self.models_for("translation"))
 
     # -- scores
 
@@ -224,25 +238,70 @@ class Model:
     def evaluate(
         self,
         files: StrPath | Sequence[StrPath],
-        metrics: str | Sequence[str] = "ppl",
+        metrics: str | Sequence[str] | None = None,
         context: str | None = None,
+        *,
+        format: str | None = None,
+        text_column: str | None = None,
+        label_column: str | None = None,
     ) -> Evaluation:
-        """The `metrics` of a text in files, as `seqlm eval` has them. Each file starts afresh;
-        `context` is that of `perplexity`.
+        """The `metrics` of a text in files, as `seqlm eval` has them, by default those of the task.
+        Each file starts afresh; `context` is that of `perplexity`. Of a tagger or a classifier the
+        text is labeled, and the last three say how it is read.
 
-        Errors: UsageError for a metric or the context; DataError for the text; ModelError where the
-        model gives scores instead of probabilities.
+        Errors: UsageError for a metric or another argument; DataError for the text; ModelError
+        where the model gives scores instead of probabilities, or is a translator.
         """
         from seqlm.evaluation.evaluate import check_normalized, evaluate_language_model
         from seqlm.evaluation.metrics import select_metrics
 
         names = [metrics] if isinstance(metrics, str) else metrics
+        if self.task in ("tagging", "classification"):
+            if context is not None:
+                raise UsageError("`context` is for language models")
+            return self.evaluate_labels(paths(files), names, format, text_column, label_column)
+        if (format, text_column, label_column) != (None, None, None):
+            raise UsageError("`format` and columns are for taggers and classifiers")
         chosen = select_metrics(names, "lm", has_oracle=False)
         mixture = self.mixture if context is None else self.mixture.in_context(context)
         check_normalized(mixture)
         result = evaluate_language_model(mixture, paths(files), chosen)
         tally = result.tally
         return Evaluation(result.values, result.signature, tally.tokens, tally.lines, tally.oov)
+
+    def evaluate_labels(
+        self,
+        files: Sequence[str],
+        metrics: Sequence[str] | None,
+        format: str | None,
+        text_column: str | None,
+        label_column: str | None,
+    ) -> Evaluation:
+        """`evaluate` of a tagger or a classifier."""
+        from seqlm.evaluation.labeling.evaluate_labeler import (
+            evaluate_labeler,
+            figures_of,
+            read_gold,
+        )
+        from seqlm.evaluation.metrics import select_metrics
+        from seqlm.text.labeled.record import names_in
+
+        [loaded] = self.models_for("tagging", "classification")
+        selected = select_metrics(metrics, self.task, has_oracle=False)
+        names = None if metrics is None else [metric.name for metric in selected]
+        records = read_gold(loaded, files, format, text_column, names_in(label_column))
+        columns = evaluate_labeler(loaded, records, names)
+        figures = figures_of(columns)
+        return Evaluation(
+            figures={name: figure.value for name, figure in figures.items()},
+            signature="\n".join(column.signature for column in columns),
+            tokens=sum(len(labels) for column in columns for labels in column.gold),
+            lines=len(records),
+            oov=sum(column.unknown.times for column in columns if column.unknown),
+            intervals={
+                name: figure.interval for name, figure in figures.items() if figure.interval
+            },
+        )
 
     def rescore(
         self, file: StrPath, weights: Mapping[str, float] | None = None, name: str = "lm"
@@ -291,14 +350,14 @@ class Model:
         """
         from seqlm.counting.history_counts import count_again, read_history_counts
 
+        models = self.models_for("lm")
         if file not in self._counts:
-            if file is not None and len(self.loaded) > 1:
+            if file is not None and len(models) > 1:
                 raise UsageError("`counts` is for one n-gram model, and not for a mixture")
             if file is not None:
-                self._counts[file] = read_history_counts(self.loaded[0], file)
+                self._counts[file] = read_history_counts(models[0], file)
             else:
-                alone = len(self.loaded) == 1
-                self._counts[file] = count_again(self.loaded[0]) if alone else None
+                self._counts[file] = count_again(models[0]) if len(models) == 1 else None
         return self._counts[file]
 
     def sample(self, n: int = 1, prompt: str = "", **settings: Any) -> list[str]:
@@ -350,9 +409,10 @@ class Model:
         """
         from seqlm.evaluation.features import token_features
 
-        if len(self.loaded) > 1:
+        models = self.models_for("lm")
+        if len(models) > 1:
             raise ModelError("a mixture has no features of its own: embed with one of its models")
-        return token_features(self.loaded[0], text)
+        return token_features(models[0], text)
 
     # -- translations
 
@@ -382,3 +442,61 @@ class Model:
 
         chosen = make_settings(TranslationSettings, settings)
         return translate(*self.translator, lines, chosen)
+
+    # -- labels
+
+    @overload
+    def tag(self, sentences: str, column: str | None = None) -> list[str]: ...  # type: ignore[overload-overlap]
+    @overload
+    def tag(
+        self, sentences: Iterable[str | Sequence[str]], column: str | None = None
+    ) -> list[list[str]]: ...
+    def tag(
+        self, sentences: str | Iterable[str | Sequence[str]], column: str | None = None
+    ) -> list[str] | list[list[str]]:
+        """The tags of the words of a sentence, or of each of several.
+
+        A sentence is a text, in which white space separates the words, or a list of words. `column`
+        is one of those that the tagger has learned, by default the first.
+        Errors: ModelError where this is no tagger; UsageError; DataError where the tagger reads
+        columns beside the words.
+        """
+        from seqlm.errors import did_you_mean
+
+        (tagger,) = self.models_for("tagging")
+        column = tagger.labels.columns[0] if column is None else column
+        if column not in tagger.labels.columns:
+            raise UsageError(f"no column {column!r}{did_you_mean(column, tagger.labels.columns)}")
+        is_one = isinstance(sentences, str)
+        found = self.labelings([sentences] if isinstance(sentences, str) else sentences)
+        tags = [labeled.labels.get(column, []) for labeled in found]
+        return tags[0] if is_one else tags
+
+    @overload
+    def classify(self, texts: str) -> str: ...  # type: ignore[overload-overlap]
+    @overload
+    def classify(self, texts: Iterable[str | Sequence[str]]) -> list[str]: ...
+    def classify(self, texts: str | Iterable[str | Sequence[str]]) -> str | list[str]:
+        """The label of a text, or of each of several. Errors: ModelError where this is no
+        classifier."""
+        (classifier,) = self.models_for("classification")
+        is_one = isinstance(texts, str)
+        found = self.labelings([texts] if isinstance(texts, str) else texts)
+        labels = [labeled.labels[classifier.labels.columns[0]][0] for labeled in found]
+        return labels[0] if is_one else labels
+
+    def labelings(
+        self, texts: Iterable[str | Sequence[str]], **settings: Any
+    ) -> Iterator[LabeledRecord]:
+        """The `labels` of each sentence or text; with `probabilities=True` and `nbest=N` the
+        `columns` have these, too. Texts are read ahead in batches.
+
+        Errors: ModelError where this is no tagger or classifier; UsageError; DataError.
+        """
+        from seqlm.decoding.labeling.label_records import label_records, records_of
+        from seqlm.decoding.labeling.labeling_settings import LabelingSettings
+        from seqlm.settings import make_settings
+
+        (labeler,) = self.models_for("tagging", "classification")
+        chosen = make_settings(LabelingSettings, settings)
+        return label_records(labeler, records_of(texts, self.task), chosen)

@@ -24,6 +24,9 @@ from seqlm.errors import SeqlmError, nearest
 from seqlm.version import __version__
 
 COMMANDS = {
+    "Look at text": {
+        "check": "Check labeled text for what makes training or evaluation wrong.",
+    },
     "Make a model": {
         "count": "Count n-grams and smooth them into a language model.",
         "train": "Train a neural language model on a text, or a translator.",
@@ -33,6 +36,7 @@ COMMANDS = {
         "next": "Print the most probable next tokens after a text.",
         "rescore": "Score n-best lists of a recognizer or a translator.",
         "sample": "Generate text, or find the most probable continuations.",
+        "tag": "Label words or texts.",
         "translate": "Translate a text line by line.",
     },
     "Convert a model": {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from seqlm.decoding.decoding_settings import GenerationSettings, TranslationSettings
-    from seqlm.runs.locate import ModelPath
+    from seqlm.runs.locate import ModelPath, Tasks
 
 T = TypeVar("T", "GenerationSettings", "TranslationSettings")
 quiet = False
@@ -224,7 +224,7 @@ def with_seed(settings: T, draws: bool) -> T:
     return replace(settings, seed=seed)
 
 
-def locate_model(name: str | None, task: str | None = None) -> ModelPath:
+def locate_model(name: str | None, task: Tasks | None = None) -> ModelPath:
     """The model that -m names; without a name the latest run, whose path is printed.
 
     Errors: those of `locate`.

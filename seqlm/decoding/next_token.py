@@ -29,7 +29,7 @@ from seqlm.errors import DataError, UsageError
 from seqlm.models.base import LanguageModel, State, check_numbers
 from seqlm.models.tree import select
 from seqlm.text.detokenize import printable
-from seqlm.text.tokenizer import SENTINEL, Tokenizer
+from seqlm.text.tokenizer import SENTINEL, Tokenizer, check_forward
 from seqlm.text.vocabulary import EOS, UNK
 
 
@@ -84,9 +84,10 @@ def next_tokens(
     white space separates where they are one text.
 
     A word of several tokens has the product of their probabilities, which is that of all texts that
-    go on with these letters. Errors: UsageError where k is less than 1, or there are no words;
-    DataError on a literal `<s>` or `</s>` among words.
+    go on with these letters. Errors: UsageError where k is less than 1, there are no words, or the
+    model reads backward; DataError on a literal `<s>` or `</s>` among words.
     """
+    check_forward(tokenizer, "a history")
     if k < 1:
         raise UsageError(f"k is {k}; it must be at least 1")
     if words is not None:

@@ -3,6 +3,9 @@
 All samples of a prompt are drawn together, one row each. They are given out one after the other:
 the first appears token by token, and when it ends, what the next has reached meanwhile follows at
 once. A sample's noise depends on the seed and its number alone, so that no batching changes it.
+
+A model that reads backward goes on from the end of a line to its beginning: a prompt is the end of
+the text's last line, and a line appears when all of it is known.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from seqlm.decoding.sampling_noise import Noise, fresh_seed
 from seqlm.decoding.token_sampling import Chooser, make_adjustment, make_chooser
 from seqlm.models.base import LanguageModel, State
 from seqlm.models.tree import select
-from seqlm.text.detokenize import Detokenizer
+from seqlm.text.detokenize import make_detokenizer
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
@@ -35,7 +38,7 @@ class TextPiece(NamedTuple):
 
     number: int  # of the sample, from 0
     prompt: str
-    text: str  # which begins with the prompt in the first piece
+    text: str  # which begins with the prompt in the first piece, or ends with it
     done: bool = False
     log_prob: float = 0.0  # natural, as the model has it, of all that was generated so far
 
@@ -130,8 +133,8 @@ def stream_rows(
 ) -> Iterator[tuple[int, str, bool, float]]:
     """(B,) tokens and log-probabilities a step -> (row, text, done, log-probability so far), row
     after row, each as soon as it may be shown."""
-    writers = [Detokenizer(tokenizer, prompt) for _ in range(rows)]
-    pending = [prompt] * rows  # text that has not been shown
+    writers = [make_detokenizer(tokenizer, prompt) for _ in range(rows)]
+    pending = [writer.start() for writer in writers]  # text that has not been shown
     ended = [False] * rows
     totals = [0.0] * rows
     shown = 0  # rows wholly shown
@@ -193,7 +196,8 @@ def search_continuations(
         )
         continuations = []
         for hypothesis in hypotheses:
-            writer = Detokenizer(tokenizer, prompt)
-            text = prompt + "".join(map(writer.write, hypothesis.tokens.tolist())) + writer.finish()
+            writer = make_detokenizer(tokenizer, prompt)
+            written = map(writer.write, hypothesis.tokens.tolist())
+            text = writer.start() + "".join(written) + writer.finish()
             continuations.append(Continuation(text, hypothesis.log_prob, hypothesis.score))
         yield prompt, continuations

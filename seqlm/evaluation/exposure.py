@@ -42,7 +42,7 @@ from seqlm.decoding.translation.sentence_batches import keep_ends, pad_sentences
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.models.base import LanguageModel, SequenceModel, State, Translator
-from seqlm.models.translation.encoder_memory import padding_mask
+from seqlm.models.layers.padding import padding_mask
 from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.runs.common_vocabulary import common_ids
 from seqlm.runs.load_model import LoadedModel

@@ -12,7 +12,7 @@ from seqlm.runs.load_model import LoadedModel
 
 @torch.inference_mode()
 def token_features(loaded: LoadedModel, text: str) -> np.ndarray:
-    """(T, D) float32, the features after each of the T tokens of `text`.
+    """(T, D) float32, the features after each of the T tokens of `text`, as they are read.
 
     The features after a token predict the next one. A newline in the text is the token `</s>`.
     Errors: ModelError where the model is no network, or the text is longer than its context length.

@@ -1,8 +1,8 @@
 """Every metric that `seqlm eval` knows, in one table: its name, its task and how it is computed.
 
-A metric is computed from one of three things: the tally of a scored text (`perplexity.py`), the
-translations of a text and their references (`translation_quality.py`), or the distributions of a
-model beside those of an oracle (`exposure.py`).
+A metric is computed from one of four things: the tally of a scored text (`perplexity.py`), the
+translations of a text and their references (`translation_quality.py`), the distributions of a
+model beside those of an oracle (`exposure.py`), or labels beside gold ones (`label_metrics.py`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 from seqlm.errors import UsageError, did_you_mean
 from seqlm.evaluation import perplexity, translation_quality
+from seqlm.evaluation.labeling import label_metrics
+from seqlm.evaluation.labeling.label_metrics import LABEL_METRICS, LabelMetric
 from seqlm.evaluation.perplexity import Tally
 from seqlm.evaluation.translation_quality import BleuTokenization, Score
 
 
 class Metric(NamedTuple):
-    """A metric has `of_tally` or `of_translations`, or it needs an oracle."""
+    """A metric has `of_tally`, `of_translations` or `of_labels`, or it needs an oracle."""
 
     name: str
     help: str
@@ -26,6 +28,7 @@ class Metric(NamedTuple):
     of_tally: Callable[[Tally], float] | None = None
     of_translations: Callable[..., Score] | None = None
     """From hypotheses and their references, of which there may be several lists."""
+    of_labels: LabelMetric | None = None
     needs_oracle: bool = False
     higher_is_better: bool = False
     synonyms: Sequence[str] = ()
@@ -93,10 +96,19 @@ METRICS = {
             higher_is_better=True,
             synonyms=("chrf2",),
         ),
+        *(
+            Metric(
+                metric.name, metric.help, metric.tasks,
+                of_labels=metric,
+                higher_is_better=metric.higher_is_better,
+                synonyms=metric.synonyms,
+            )
+            for metric in LABEL_METRICS.values()
+        ),
     )
 }  # fmt: skip
 """The metrics by name."""
-DEFAULTS = {"lm": ("ppl",), "translation": ("bleu", "chrf")}
+DEFAULTS = {"lm": ("ppl",), "translation": ("bleu", "chrf"), **label_metrics.DEFAULTS}
 """The metrics of each task where none are named."""
 
 

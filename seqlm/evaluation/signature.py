@@ -2,9 +2,10 @@
 
     unit:word|vocab:V.DIGEST|oov:as-unk|context:carried|eos:scored|mode:static|arch:lstm|weights:…
 
-A signature names the unit of text, the vocabulary, how text is normalized if it is, what
-out-of-vocabulary words are scored as, the context convention, whether networks are adapted and by
-what constants, the models by their weights' digests, and the version of seqlm.
+A signature names the unit of text, the vocabulary, how text is normalized if it is, the direction
+if lines are read backward, what out-of-vocabulary words are scored as, the context convention,
+whether networks are adapted and by what constants, the models by their weights' digests, and the
+version of seqlm.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def language_model_signature(models: LoadedMixture, num_files: int = 1) -> str:
     }
     if tokenizer.normalizer:
         parts["normalize"] = str(tokenizer.normalizer)
+    if tokenizer.is_backward:
+        parts["direction"] = tokenizer.direction
     if len(models.models) == 1:
         parts["context"] = models.contexts[0]
     if num_files > 1 and models.lines_see_each_other:

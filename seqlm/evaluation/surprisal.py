@@ -1,7 +1,8 @@
 """Surprisal, token by token: -log2 p, as in psycholinguistics (Hale 2001; Levy 2008).
 
 One row a token, `</s>` among them, so that the column sums to the bits of the text: tokens x
-bits-per-token. Offsets count characters from the start of the line.
+bits-per-token. The rows of a line are in the order in which the model reads it. Offsets count
+characters from the start of the line.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seqlm.errors import ModelError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from seqlm.models.base import SequenceModel
+    from seqlm.models.stored_model import StoredModel
 
 
 class Architecture(NamedTuple):
@@ -64,6 +64,41 @@ REGISTRY = {
         "translation.transformer_seq2seq:TransformerTranslator",
         "translator_config:TransformerTranslatorConfig",
     ),
+    ("tagging", "ffnn"): Architecture(
+        "labeling.window_tagger:WindowTagger", "labeler_config:WindowTaggerConfig"
+    ),
+    ("tagging", "rnn"): Architecture(
+        "labeling.recurrent_labelers:ElmanTagger", "labeler_config:ElmanTaggerConfig"
+    ),
+    ("tagging", "lstm"): Architecture(
+        "labeling.recurrent_labelers:LSTMTagger", "labeler_config:LSTMTaggerConfig"
+    ),
+    ("tagging", "gru"): Architecture(
+        "labeling.recurrent_labelers:GRUTagger", "labeler_config:GRUTaggerConfig"
+    ),
+    ("tagging", "transformer"): Architecture(
+        "labeling.transformer_labelers:TransformerTagger", "labeler_config:TransformerTaggerConfig"
+    ),
+    ("classification", "bag-of-ngrams"): Architecture(
+        "labeling.bag_of_ngrams:BagOfNgrams", "bag_of_ngrams_config:BagOfNgramsConfig"
+    ),
+    ("classification", "cnn"): Architecture(
+        "labeling.convolutional_classifier:ConvolutionalClassifier",
+        "labeler_config:ConvolutionalClassifierConfig",
+    ),
+    ("classification", "rnn"): Architecture(
+        "labeling.recurrent_labelers:ElmanClassifier", "labeler_config:ElmanClassifierConfig"
+    ),
+    ("classification", "lstm"): Architecture(
+        "labeling.recurrent_labelers:LSTMClassifier", "labeler_config:LSTMClassifierConfig"
+    ),
+    ("classification", "gru"): Architecture(
+        "labeling.recurrent_labelers:GRUClassifier", "labeler_config:GRUClassifierConfig"
+    ),
+    ("classification", "transformer"): Architecture(
+        "labeling.transformer_labelers:TransformerClassifier",
+        "labeler_config:TransformerClassifierConfig",
+    ),
 }
 
 
@@ -72,7 +107,7 @@ def architectures(task: str = "lm") -> list[str]:
     return [arch for registered_task, arch in {**REGISTRY, **plugins()} if registered_task == task]
 
 
-def model_class(task: str, arch: str) -> type[SequenceModel]:
+def model_class(task: str, arch: str) -> type[StoredModel]:
     """The class registered under (task, arch).
 
     Errors: UsageError with the nearest name, ModelError where another package has none.
@@ -82,7 +117,7 @@ def model_class(task: str, arch: str) -> type[SequenceModel]:
         path = f"{__name__}.{REGISTRY[task, arch].model}"
     else:
         path = config_class(task, arch).model_path  # type: ignore[attr-defined]
-    loaded: type[SequenceModel] = load_class(path, arch)
+    loaded: type[StoredModel] = load_class(path, arch)
     return loaded
 
 

@@ -15,22 +15,16 @@ have the rows as axis 0, so that the functions of `tree.py` work on the state of
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import (
-    register_module_buffer_registration_hook,
-    register_module_module_registration_hook,
-    register_module_parameter_registration_hook,
-)
 
 from seqlm.errors import ModelError
 from seqlm.models.output.output_layer import OutputLayer
+from seqlm.models.stored_model import StoredModel
 from seqlm.text.vocabulary import EOS
 
 State = Any
@@ -48,7 +42,7 @@ def check_numbers(log_probs: Tensor) -> Tensor:
 # ---------------------------------------------------------------------------------------- models
 
 
-class SequenceModel(nn.Module, ABC):
+class SequenceModel(StoredModel, ABC):
     """What every model of sequences offers, whatever it is made of."""
 
     normalized: bool = True
@@ -57,13 +51,6 @@ class SequenceModel(nn.Module, ABC):
     """True where the state after `</s>` is the start state, so that lines never see each other."""
     context_length: int | None = None
     """The most tokens that a state may have consumed, or None where any number may be."""
-
-    config_class: ClassVar[type]
-    """The family's frozen dataclass of options."""
-
-    def __init__(self, config: Any) -> None:
-        super().__init__()
-        self.config = config
 
     @abstractmethod
     def log_probs(self, state: State) -> Tensor:
@@ -91,76 +78,6 @@ class SequenceModel(nn.Module, ABC):
     def ngram_length(self, state: State, tokens: Tensor) -> Tensor | None:
         """(B, T) order of the n-gram that each token is scored with, or None."""
         return None
-
-    # -- settings and tensors
-
-    def settings(self) -> dict[str, Any]:
-        """The configuration as plain names and values, ready for YAML."""
-        return asdict(self.config)
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        """A model with fresh parameters. Errors: TypeError on an unknown name."""
-        return cls(cls.config_class(**settings))
-
-    @classmethod
-    def from_tensors(cls, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
-        """A model with exactly these `tensors` as parameters and buffers, in eval mode.
-
-        Nothing is allocated, and no more is built than there are tensors for.
-        Errors: RuntimeError where a name, a shape or a type differs from what the settings need.
-        """
-        with torch.device("meta"), at_most_parts(4 * len(tensors) + 100):
-            model = cls.from_settings(settings)
-        for name, expected in model.state_dict().items():
-            if name in tensors and tensors[name].dtype != expected.dtype:
-                raise RuntimeError(f"{name} is {tensors[name].dtype}, not {expected.dtype}")
-        model.load_state_dict(tensors, strict=True, assign=True)
-        return model.eval()
-
-    def check_tensors(self) -> None:
-        """Errors: ValueError where the model's tensors have the right shapes, and values that no
-        such model has."""
-        for name, tensor in self.state_dict().items():
-            # A sum is as fast as reading; one of finite numbers alone may be too large, too.
-            if not (tensor.sum().isfinite() or tensor.isfinite().all()):
-                raise ValueError(f"{name} holds NaN or infinite numbers")
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the model's tensors, which are all on one."""
-        for tensor in self.tensors():
-            return tensor.device
-        raise AssertionError("a model without tensors")
-
-    def tensors(self) -> Iterator[Tensor]:
-        """The parameters, then the buffers."""
-        yield from self.parameters()
-        yield from self.buffers()
-
-
-@contextmanager
-def at_most_parts(limit: int) -> Iterator[None]:
-    """Within it, a model of more than `limit` tensors and modules raises RuntimeError before it is
-    built: a million layers are a short text in a file, and take an hour to make."""
-    count = 0
-
-    def count_part(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count > limit:
-            raise RuntimeError("there are far fewer tensors than such a model has")
-
-    hooks = (
-        register_module_parameter_registration_hook(count_part),
-        register_module_buffer_registration_hook(count_part),
-        register_module_module_registration_hook(count_part),
-    )
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 class LanguageModel(SequenceModel):
@@ -208,18 +125,6 @@ class NetworkState(NamedTuple):
     cache: State
 
 
-class ParameterGroup(NamedTuple):
-    """Parameters that an optimizer treats alike."""
-
-    parameters: list[nn.Parameter]
-    lr_scale: float = 1.0
-    """The factor of the learning rate for them."""
-    max_lr: float | None = None
-    """The highest learning rate for them."""
-    weight_decay: bool = True
-    """Whether weight decay applies to them."""
-
-
 class Network(SequenceModel):
     """A neural model. A subclass defines `forward` and how a text begins; all else follows.
 
@@ -239,12 +144,6 @@ class Network(SequenceModel):
     def input_embedding(self) -> nn.Parameter:
         """(V, E), the embedding of tokens: the output layer's matrix where the two are tied."""
         return self.output_layer.weight if self.config.tied else self.embedding
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters, each in one group. Here weight decay applies to matrices, not vectors."""
-        matrices = [p for p in self.parameters() if p.ndim > 1]
-        vectors = [p for p in self.parameters() if p.ndim < 2]
-        return [ParameterGroup(matrices), ParameterGroup(vectors, weight_decay=False)]
 
     def state_after_bos(self, rows: int, cache: State) -> NetworkState:
         """The state of `rows` texts before their first token, given the cache before `</s>`."""
@@ -286,6 +185,15 @@ class LanguageNetwork(Network, LanguageModel):
 
     def start(self, rows: int) -> NetworkState:
         return self.state_after_bos(rows, self.initial_cache(rows))
+
+    def layer_outputs(self, tokens: Tensor, cache: State) -> list[Tensor]:
+        """(B, T, D_k) of each layer k: what it makes of `tokens` (B, T), read after what `cache`
+        holds, without dropout.
+
+        The first is the embedding as the first layer reads it; the last comes after the last norm,
+        where there is one. A network that does not define its layers has its features alone.
+        """
+        return [self(tokens, cache).features]
 
 
 class TranslationNetwork(Network, Translator):

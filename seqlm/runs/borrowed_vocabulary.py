@@ -36,7 +36,8 @@ def borrowed_tokenizers(
     """The tokenizer that the settings name, and that of the source where a translator has two; None
     where they name a kind of tokenizer, which is learned from the text.
 
-    A run normalizes text as it does already, and a file has no way of its own: `normalizer`.
+    A run normalizes text as it does already, and a file has no way of its own: `normalizer`. All of
+    them read lines forward, whatever the direction of the run.
     Errors: DataError where there is neither run nor file, or it cannot be read; UsageError for BPE
     types without their merges, and where `normalizer`, or a `tokenizer` that is not the `default`,
     is another than the run's.
@@ -56,7 +57,7 @@ def borrowed_tokenizers(
                 f"`vocab={vocab}` comes with its own normalization, {str(own) or 'none'}: it cannot"
                 " be combined with `normalize`"
             )
-        return run.tokenizer, run.source_tokenizer
+        return run.tokenizer.in_direction("forward"), run.source_tokenizer
     path = Path(vocab)
     if path.is_dir():
         raise DataError(f"`vocab={vocab}` is a folder without a run in it")

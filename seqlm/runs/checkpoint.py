@@ -28,12 +28,12 @@ from torch import Tensor
 
 from seqlm.errors import ModelError, SeqlmError, shown
 from seqlm.memory import IN_MEMORY, Memory
-from seqlm.models.base import SequenceModel
+from seqlm.models.stored_model import StoredModel
 from seqlm.runs.durable_files import draft_name, exchange, replacing, sync_folder, write_text
 from seqlm.runs.own_files import (
     CHECKPOINT_FILES,
     STEPS,
-    TOKENIZER_FILES,
+    VOCABULARY_FILES,
     checkpoint_folders,
     remove_checkpoint,
     remove_draft_checkpoints,
@@ -57,7 +57,7 @@ class TrainingState(NamedTuple):
 def write_checkpoint(
     run: RunFolder,
     step: int,
-    model: SequenceModel,
+    model: StoredModel,
     training: TrainingState | None = None,
     best: bool = False,
     memory: Memory = IN_MEMORY,
@@ -86,7 +86,7 @@ def write_checkpoint(
         if training is not None:
             write_tensors(draft / "training.safetensors", training.tensors)
             (draft / "training.json").write_text(json.dumps(training.values, indent=1))
-        tokenizers = [run / name for name in TOKENIZER_FILES if (run / name).exists()]
+        tokenizers = [run / name for name in VOCABULARY_FILES if (run / name).exists()]
         files = [*sorted(draft.iterdir()), *tokenizers]
         manifest = {f.name: {"sha256": digest(f), "bytes": f.stat().st_size} for f in files}
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1))
@@ -224,11 +224,11 @@ def check_checkpoint(run: RunFolder, folder: Path) -> str | None:
     """What is wrong with a checkpoint, or None. All of its files are read."""
     try:
         manifest = read_manifest(folder)
-        for name in TOKENIZER_FILES:
+        for name in VOCABULARY_FILES:
             if name not in manifest and os.path.lexists(run / name):
                 return f"{folder} is damaged: its manifest does not name {name}"
         for name, expected in manifest.items():
-            path = run / name if name in TOKENIZER_FILES else folder / name
+            path = run / name if name in VOCABULARY_FILES else folder / name
             size = path.stat().st_size
             if size != expected["bytes"]:
                 return f"{path} is damaged: {size} bytes of {shown(expected['bytes'])}"
@@ -246,7 +246,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_json(path)
     if not isinstance(manifest, dict) or "model.safetensors" not in manifest:
         raise ModelError(f"{path} does not name model.safetensors")
-    if unknown := manifest.keys() - {*CHECKPOINT_FILES, *TOKENIZER_FILES}:
+    if unknown := manifest.keys() - {*CHECKPOINT_FILES, *VOCABULARY_FILES}:
         raise ModelError(f"{path} names {shown(min(unknown))}")
     return manifest
 

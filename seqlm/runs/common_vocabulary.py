@@ -66,6 +66,11 @@ def check_units(model: LoadedModel, other: LoadedModel) -> None:
         raise ModelError(
             f"{refused(model, other)}: they normalize text by {' and by '.join(names)}"
         )
+    if tokenizer.direction != other_tokenizer.direction:
+        raise ModelError(
+            f"{refused(model, other)}: one reads lines {tokenizer.direction}, the other"
+            f" {other_tokenizer.direction}"
+        )
     if tokenizer.kind == "pretrained":
         raise ModelError(f"{refused(model, other)}: their pretrained tokenizers are not the same")
 

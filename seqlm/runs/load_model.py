@@ -18,6 +18,7 @@ from seqlm.models import config_class, model_class
 from seqlm.models.base import SequenceModel, Translator
 from seqlm.models.config.stored_options import check_options
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
+from seqlm.models.stored_model import StoredModel
 from seqlm.models.wrappers.ensemble import Ensemble
 from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
 from seqlm.progress import Progress, silent
@@ -68,6 +69,8 @@ def load_run(
     options = check_config(run, config)
     folder, tensors, sha256 = read_weights(run, checkpoint)
     model = build_model(config, options, tensors, folder / "model.safetensors")
+    if not isinstance(model, SequenceModel):
+        raise WrongTask(run.path, config.task, "lm")
     return LoadedModel(
         model.to(device),
         run.tokenizer,
@@ -95,15 +98,29 @@ def check_config(run: RunFolder, config: RunConfig) -> dict[str, Any]:
                 f"{run.path}: {name} is {options.get(name)}, and the tokenizer has"
                 f" {len(tokenizer) if tokenizer else 'no'} types"
             )
-    needed = "sentence" if config.task == "translation" else options.get("context", config.context)
+    if config.task in ("tagging", "classification"):
+        check_labels(run, config, options)
+    needed = "sentence" if config.task != "lm" else options.get("context", config.context)
     if config.context != needed:
         raise ModelError(f"{path}: the context is {config.context}, and this model has {needed}")
     return options
 
 
+def check_labels(run: RunFolder, config: RunConfig, options: Mapping[str, Any]) -> None:
+    """Errors: ModelError where a labeler has other labels, characters or columns than its run."""
+    if run.labels is None or run.labels.task != config.task:
+        raise ModelError(f"{run.path} has no labels.json of {config.task}")
+    for name, size in run.labels.sizes().items():
+        if options.get(name) != size:
+            raise ModelError(
+                f"{run.path}: {name} is {plain(options.get(name))}, and labels.json has"
+                f" {plain(size)}"
+            )
+
+
 def build_model(
     config: RunConfig, options: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
-) -> SequenceModel:
+) -> StoredModel:
     """The model of checked `options` with the `tensors` of the file at `path`, in eval mode.
 
     Errors: ModelError where they do not fit, or hold what no such model does.

@@ -26,8 +26,17 @@ from seqlm.runs.run_folder import RUNS, RunFolder
 from seqlm.runs.untrusted.plain_files import kind_of_file
 from seqlm.text.reading import reason, where_link_leads
 
-MODEL_KINDS = {"lm": "language model", "translation": "translator"}
+MODEL_KINDS = {
+    "lm": "language model",
+    "translation": "translator",
+    "tagging": "tagger",
+    "classification": "classifier",
+}
 """What a model of each task is called in messages."""
+LABELERS = ("tagging", "classification")
+"""The tasks of models that label text."""
+Tasks = str | tuple[str, ...]
+"""A task, or several of which one is needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +65,8 @@ class ModelPath:
         return self.run / STEPS / self.checkpoint if self.checkpoint else self.run.path
 
 
-def locate(name: str | Path | None = None, task: str | None = None) -> ModelPath:
-    """The model that `name` means, for a command that needs one of `task`.
+def locate(name: str | Path | None = None, task: Tasks | None = None) -> ModelPath:
+    """The model that `name` means, for a command that needs one of `task`, or of several.
 
     Errors: ModelError where there is none, its config.yaml cannot be read, or it does another task;
     UsageError where none is named and the latest run does another task, or there is none.
@@ -66,7 +75,7 @@ def locate(name: str | Path | None = None, task: str | None = None) -> ModelPath
     if not name:
         return latest_run(task)
     model = model_at(Path(name))
-    if task not in (None, model.config.task):
+    if task is not None and model.config.task not in tasks_in(task):
         raise WrongTask(model.path, model.config.task, task)
     return model
 
@@ -119,20 +128,29 @@ def neighbors(path: Path) -> Iterator[str]:
 class WrongTask(ModelError):
     """A model that does another task than is needed."""
 
-    def __init__(self, path: Path, task: str, needed: str) -> None:
+    def __init__(self, path: Path, task: str, needed: Tasks) -> None:
         super().__init__(f"{path} is {wrong_task(task, needed)}")
         self.task = task
 
 
-def wrong_task(task: str, needed: str) -> str:
+def wrong_task(task: str, needed: Tasks) -> str:
     """'a translator, and this needs a language model', the end of a message."""
-    return f"a {MODEL_KINDS.get(task, task)}, and this needs a {MODEL_KINDS.get(needed, needed)}"
+    return f"a {MODEL_KINDS.get(task, task)}, and this needs {kinds(needed)}"
+
+
+def kinds(needed: Tasks) -> str:
+    """'a tagger or a classifier'."""
+    return " or ".join(f"a {MODEL_KINDS.get(task, task)}" for task in tasks_in(needed))
+
+
+def tasks_in(needed: Tasks) -> tuple[str, ...]:
+    return (needed,) if isinstance(needed, str) else needed
 
 
 # ----------------------------------------------------------------------------------- ./checkpoints
 
 
-def latest_run(task: str | None = None) -> ModelPath:
+def latest_run(task: Tasks | None = None) -> ModelPath:
     """The run in ./checkpoints that finished last.
 
     Errors: UsageError where there is none, or where it does not do `task`.
@@ -141,11 +159,12 @@ def latest_run(task: str | None = None) -> ModelPath:
     if not runs:
         raise UsageError("no `model` is named, and ./checkpoints holds no finished run")
     latest = replace(runs[-1], is_default=True)
-    if task in (None, latest.config.task):
+    if task is None or latest.config.task in tasks_in(task):
         return latest
-    others = [run for run in runs if run.config.task == task]
-    kind = MODEL_KINDS.get(task, task)
-    newest = f"the newest {kind} is {others[-1].path}" if others else f"no run there is a {kind}"
+    others = [run for run in runs if run.config.task in tasks_in(task)]
+    newest = f"no run there is {kinds(task)}"
+    if others:
+        newest = f"the newest {MODEL_KINDS[others[-1].config.task]} is {others[-1].path}"
     raise UsageError(
         f"the latest run, {latest.path}, is {wrong_task(latest.config.task, task)}; {newest}"
     )

@@ -11,9 +11,9 @@ from seqlm.runs.durable_files import DRAFT, draft_name, remove_dead_draft
 
 STEPS = "steps"
 """The folder of a run that holds its checkpoints."""
-TOKENIZER_FILES = ("tokenizer.json", "source-tokenizer.json")
+VOCABULARY_FILES = ("tokenizer.json", "source-tokenizer.json", "labels.json")
 RUN_FILES = (
-    *TOKENIZER_FILES,
+    *VOCABULARY_FILES,
     "metrics.jsonl",
     "README.md",
     "latest",
@@ -30,13 +30,17 @@ CHECKPOINT_FILES = (
 )
 """The manifest is the first: without it, the rest is no checkpoint."""
 TENSORBOARD = "tensorboard"
+LANGUAGE_MODELS = "language-models"
+"""The folder of a labeler's run that holds the language models it reads features from."""
 LOCK = "lock"
 
 
 def is_own_name(name: str) -> bool:
     """Whether a run has, or had for a while, something called `name` in its folder."""
     match = DRAFT.fullmatch(name)
-    return (match["name"] if match else name) in (*RUN_FILES, STEPS, TENSORBOARD, LOCK)
+    return (match["name"] if match else name) in (
+        *RUN_FILES, STEPS, TENSORBOARD, LANGUAGE_MODELS, LOCK,
+    )  # fmt: skip
 
 
 def checkpoint_folders(run: Path) -> list[Path]:
@@ -63,6 +67,11 @@ def remove_run_files(run: Path, keep: Iterable[str] = ()) -> None:
         remove_checkpoint(folder)
     remove_draft_checkpoints(run)
     remove_folder(run / STEPS, ())
+    models = run / LANGUAGE_MODELS
+    if not models.is_symlink() and models.is_dir():
+        for model in models.iterdir():
+            remove_run_files(model)
+        remove_folder(models, ())
     logs = run / TENSORBOARD
     if not logs.is_symlink():
         remove_folder(logs, [log.name for log in logs.glob("events.out.tfevents.*")])

@@ -2,6 +2,7 @@
 
     config.yaml      the resolved configuration           metrics.jsonl   one object per validation
     tokenizer.json   text <-> ids                         README.md       the command, for people
+    labels.json      labels, of a labeler
     steps/<step>/    weights, training state, manifest    latest, best    the name of a checkpoint
     lock             held by the process that writes
 
@@ -29,6 +30,7 @@ from seqlm.runs.own_files import LOCK, is_own_name, remove_run_files
 from seqlm.runs.readme import readme
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.untrusted.plain_files import parse_json, read_text
+from seqlm.text.labeled.label_vocabulary import LabelVocabulary
 from seqlm.text.pretrained_tokenizer import tokenizer_from_json
 from seqlm.text.tokenizer import Tokenizer
 
@@ -247,6 +249,18 @@ class RunFolder:
         name = "source-tokenizer.json"
         return self.read_tokenizer(name) if os.path.lexists(self / name) else None
 
+    @cached_property
+    def labels(self) -> LabelVocabulary | None:
+        """The labels of a labeler, and what it reads beside words. Errors: ModelError."""
+        path = self / "labels.json"
+        if not os.path.lexists(path):
+            return None
+        text = read_text(path, MAX_TOKENIZER_BYTES)
+        try:
+            return LabelVocabulary.from_values(parse_json(text, str(path)))
+        except ModelError as error:
+            raise ModelError(f"{path} cannot be read: {error}") from None
+
     def read_tokenizer(self, name: str) -> Tokenizer:
         try:
             text = read_text(self / name, MAX_TOKENIZER_BYTES)
@@ -262,6 +276,9 @@ class RunFolder:
         write_text(self / "tokenizer.json", tokenizer.to_json())
         if source is not None:
             write_text(self / "source-tokenizer.json", source.to_json())
+
+    def write_labels(self, labels: LabelVocabulary) -> None:
+        write_text(self / "labels.json", labels.to_json())
 
     def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
         """Writes all of the rows, or none. Errors: SeqlmError where the disk refuses."""

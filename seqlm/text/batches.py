@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -55,8 +55,9 @@ class Batches(Protocol):
     def __len__(self) -> int:
         """Number of batches in an epoch."""
 
-    def epoch(self, number: int) -> Sequence[Batch]:
-        """The batches of epoch `number`, in order; each is made when it is indexed."""
+    def epoch(self, number: int) -> Sequence[Any]:
+        """The batches of epoch `number`, in order; each is made when it is indexed, and has its
+        `num_targets`."""
 
 
 class StreamBatches(Sequence[Batch]):

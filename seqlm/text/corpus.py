@@ -26,16 +26,19 @@ from seqlm.text.tokenizer import (
     TokenizerKind,
     check_no_sentinels,
     check_normalizer,
+    check_whole_lines,
     code_points,
 )
 from seqlm.text.vocabulary import (
     EOS,
     RESERVED,
     UNK,
+    Direction,
     apply_id_mapping,
     count_ids,
     id_mapping,
     order_types,
+    reverse_lines,
     split_into_chunks,
 )
 from seqlm.text.word_index import TokenSpans, WordIndex, find_tokens
@@ -66,6 +69,7 @@ def read_corpus(
     progress: Progress = silent,
     normalizer: Normalizer = NO_STEPS,
     observe: Callable[[Block, np.ndarray], object] | None = None,
+    direction: Direction = "forward",
 ) -> Corpus:
     """Reads `sources` once, with `tokenizer`, or with a new vocabulary of `kind` that is learned
     from the text after `normalizer`.
@@ -74,8 +78,10 @@ def read_corpus(
     vocabulary; None stands for `default_min_count`, or for 1 if the text marks its own unknown
     words with `<unk>`. A new vocabulary is learned without the last `held_out_fraction` of the
     tokens, as if that were a text of its own. `memory` decides where the ids are stored.
-    `observe` sees each block with its ids where a `tokenizer` is given.
-    Errors: DataError if there is no text or only empty lines; UsageError on a size.
+    `observe` sees each block with its ids where a `tokenizer` is given. `direction` is that of a
+    new tokenizer.
+    Errors: DataError if there is no text or only empty lines, or a line is too long to be read
+    backward; UsageError on a size.
     """
     if not sources:
         raise DataError("no corpus: name a file, or - for standard input")
@@ -89,6 +95,9 @@ def read_corpus(
     check_normalizer(normalizer, kind)
     sha256 = hashlib.sha256()
     text = hash_blocks(read_blocks(sources, errors, progress), sha256)
+    learns_backward = tokenizer is None and direction == "backward"
+    if learns_backward:
+        text = whole_lines(text)
     if tokenizer is not None:
         ids = memory.concatenate(observed(prefetch_map(tokenizer.encode, text), observe))
     elif kind == "bpe":
@@ -105,6 +114,9 @@ def read_corpus(
         learner = LEARNERS[kind](normalizer)
         ids = memory.concatenate(learner.encode(text))
         tokenizer = learner.finish(ids, vocab_size, min_count, default_min_count, held_out_fraction)
+    if learns_backward:
+        tokenizer = tokenizer.in_direction(direction)
+        reverse_lines(ids)
     names = ", ".join(map(source_name, sources))
     if len(ids) == 0:
         raise DataError(f"the corpus is empty: no text in {names}")
@@ -123,6 +135,13 @@ def observed(
         if observe is not None:
             observe(block, ids)
         yield ids
+
+
+def whole_lines(text: Iterable[Block]) -> Iterator[Block]:
+    """The blocks of `text`. Errors: DataError where one ends within a line."""
+    for block in text:
+        check_whole_lines(block)
+        yield block
 
 
 def is_stream(source: str) -> bool:

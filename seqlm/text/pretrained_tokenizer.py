@@ -20,7 +20,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -30,8 +30,8 @@ import tokenizers
 
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.text.reading import Block
-from seqlm.text.tokenizer import BYTE_OF, Tokenizer, from_printable
-from seqlm.text.vocabulary import EOS, RESERVED, UNK
+from seqlm.text.tokenizer import BYTE_OF, Tokenizer, direction_named, from_printable
+from seqlm.text.vocabulary import EOS, RESERVED, UNK, Direction
 from seqlm.text.word_index import TokenSpans
 
 SPACE_SYMBOL = "▁"
@@ -65,7 +65,9 @@ class Library(Protocol):
 
 
 class PretrainedTokenizer(Tokenizer):
-    def __init__(self, library: Library, eos: int | None = None) -> None:
+    def __init__(
+        self, library: Library, eos: int | None = None, direction: Direction = "forward"
+    ) -> None:
         """`eos` is the id there of the token that `</s>` stands for, where it is another one than
         the library says."""
         self.library = library
@@ -75,12 +77,15 @@ class PretrainedTokenizer(Tokenizer):
         ]
         """The ids there of our types from 2 on."""
         types = [library.types[id] for id in self.library_ids]
-        super().__init__("pretrained", RESERVED + types)
+        super().__init__("pretrained", RESERVED + types, direction=direction)
+
+    def in_direction(self, direction: Direction) -> PretrainedTokenizer:
+        return PretrainedTokenizer(self.library, self.eos, direction)
 
     # -- text <-> ids
 
-    def encode(self, block: Block) -> np.ndarray:
-        """As `Tokenizer.encode`.
+    def ids_in_text_order(self, block: Block) -> np.ndarray:
+        """As that of `Tokenizer`.
 
         Errors: DataError where the library reads a part of a line as the token that ends a text.
         """
@@ -95,7 +100,7 @@ class PretrainedTokenizer(Tokenizer):
         ids = np.array([id for line in encoded for id in (*line, -1)], np.int64)
         return self.our_ids[ids if ends_line else ids[:-1]]
 
-    def token_spans(self, block: Block, ids: np.ndarray) -> TokenSpans:
+    def spans_in_text_order(self, block: Block, ids: np.ndarray) -> TokenSpans:
         lines, _ = split_lines(block)
         starts, ends, offset = [], [], 0  # in characters
         for line, encoded in zip(lines, self.library.encode_with_spans(lines)):
@@ -106,15 +111,6 @@ class PretrainedTokenizer(Tokenizer):
         byte_of_character = np.append(np.flatnonzero(data & 0xC0 != 0x80), len(data))
         start = byte_of_character[starts[: len(ids)]]
         return TokenSpans(start, byte_of_character[ends[: len(ids)]] - start)
-
-    def decode(self, ids: Iterable[int]) -> bytes:
-        lines: list[list[bytes]] = [[]]
-        for id in ids:
-            if id == EOS:
-                lines.append([])
-            else:
-                lines[-1].append(self.types[id])
-        return b"\n".join(self.strip_space(b"".join(line)) for line in lines)
 
     def strip_space(self, line: bytes) -> bytes:
         """`line` without the space that the tokenizer begins it with."""
@@ -138,7 +134,10 @@ class PretrainedTokenizer(Tokenizer):
     # -- on disk
 
     def to_json(self) -> str:
-        return json.dumps({**self.library.to_json(), "eos": self.eos}, ensure_ascii=False)
+        stored = {**self.library.to_json(), "eos": self.eos}
+        if self.is_backward:
+            stored["direction"] = self.direction
+        return json.dumps(stored, ensure_ascii=False)
 
     @cached_property
     def digest(self) -> str:
@@ -172,13 +171,14 @@ def tokenizer_from_json(text: str) -> Tokenizer:
         eos = stored["eos"]
         if eos is not None and not (type(eos) is int and 0 <= eos < len(library.types)):
             raise ModelError(f"eos cannot be {eos!r:.60}")
+        direction = direction_named(stored.get("direction", "forward"))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelError(f"it is not a tokenizer that seqlm wrote: {error}") from None
     except RecursionError:
         raise ModelError(
             "it is not a tokenizer that seqlm wrote: it is nested too deeply"
         ) from None
-    return PretrainedTokenizer(library, eos)
+    return PretrainedTokenizer(library, eos, direction)
 
 
 def read_pretrained(path: Path) -> PretrainedTokenizer:

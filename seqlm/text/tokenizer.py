@@ -9,6 +9,10 @@ In all three a newline is the token `</s>`. A tokenizer may *normalize* text bef
 `tokenizers` library and gives the same ids there. Words and characters take a faster path here,
 because a corpus of words passes through a general tokenizer thirty times slower than through a
 dictionary.
+
+A tokenizer has the *direction* in which its model reads a line. Ids are in the order in which they
+are read, and so are their spans; what they are decoded to is text in its own order. The library
+knows no direction.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from seqlm.errors import DataError, ModelError, UsageError, shown
 from seqlm.text.normalization import NO_STEPS, Normalizer, steps_in
 from seqlm.text.reading import Block, read_blocks
-from seqlm.text.vocabulary import EOS, RESERVED, UNK
+from seqlm.text.vocabulary import DIRECTIONS, EOS, RESERVED, UNK, Direction, line_reversal
 from seqlm.text.word_index import NO_ID, TokenSpans, WordIndex, find_tokens
 
 TokenizerKind = Literal["word", "char", "bpe", "pretrained"]
@@ -50,29 +54,47 @@ class Tokenizer:
         types: list[bytes],
         merges: list[list[str]] | None = None,
         normalizer: Normalizer = NO_STEPS,
+        direction: Direction = "forward",
     ) -> None:
         """`types` in the order of their ids, the two reserved ones first; `merges` for BPE."""
         assert types[:2] == RESERVED, types[:2]
         assert kind == "word" or not normalizer.splits_punctuation, "a step for words"
         self.kind, self.types, self.merges, self.normalizer = kind, types, merges, normalizer
+        self.direction = direction
 
     def __len__(self) -> int:
         return len(self.types)
+
+    @property
+    def is_backward(self) -> bool:
+        return self.direction == "backward"
+
+    def in_direction(self, direction: Direction) -> Tokenizer:
+        """The tokenizer of a model that reads lines in `direction`, the same in all else."""
+        return Tokenizer(self.kind, self.types, self.merges, self.normalizer, direction)
 
     # -- text <-> ids
 
     def encode(self, block: Block) -> np.ndarray:
         """(N,) int32 ids; a token outside the vocabulary is UNK.
 
-        Errors: DataError where a *word* is literally `<s>` or `</s>`.
+        Errors: DataError where a *word* is literally `<s>` or `</s>`, or where a block that is read
+        backward ends within a line.
         """
-        return self.encode_normalized(self.normalize(block))
+        if self.is_backward:
+            check_whole_lines(block)
+        return self.encode_part(block)
+
+    def encode_part(self, block: Block) -> np.ndarray:
+        """(N,) int32 ids of a block that may end within a line, of which no more is read."""
+        ids = self.ids_in_text_order(self.normalize(block))
+        return ids[line_reversal(ids)] if self.is_backward else ids
 
     def normalize(self, block: Block) -> Block:
         """The text that the model reads: the same lines, after the steps of the normalizer."""
         return block._replace(data=self.normalizer(block.data)) if self.normalizer else block
 
-    def encode_normalized(self, block: Block) -> np.ndarray:
+    def ids_in_text_order(self, block: Block) -> np.ndarray:
         """(N,) int32 ids of text in normal form. Errors: as `encode`."""
         if self.kind == "word":
             check_no_sentinels(block)
@@ -91,7 +113,7 @@ class Tokenizer:
         """(N,) ids of a part of a line, such as a prompt; `file` and `line` say where it is from.
         Errors: DataError."""
         try:
-            return self.encode(Block(text.encode(), file, line))
+            return self.encode_part(Block(text.encode(), file, line))
         except UnicodeEncodeError:  # from bytes of the command line that are not UTF-8
             raise DataError(f"the prompt {text!r} is invalid UTF-8") from None
 
@@ -106,6 +128,14 @@ class Tokenizer:
 
     def normalized_spans(self, block: Block, ids: np.ndarray) -> TokenSpans:
         """The bytes of `block`, text in normal form, that each of its `ids` stands for."""
+        if not self.is_backward:
+            return self.spans_in_text_order(block, ids)
+        order = line_reversal(ids)
+        spans = self.spans_in_text_order(block, ids[order])
+        return TokenSpans(spans.start[order], spans.length[order])
+
+    def spans_in_text_order(self, block: Block, ids: np.ndarray) -> TokenSpans:
+        """As `normalized_spans`, with `ids` and spans in the order of the text."""
         if self.kind == "word":
             return find_tokens(block.data)
         if self.kind == "char":
@@ -117,14 +147,18 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """The text of `ids`: `</s>` is a newline, and words are joined by one space."""
-        joined = b" ".join if self.kind == "word" else b"".join
         lines: list[list[bytes]] = [[]]
         for id in ids:
             if id == EOS:
                 lines.append([])
             else:
                 lines[-1].append(self.types[id])
-        return b"\n".join(map(joined, lines))
+        return b"\n".join(map(self.join, lines))
+
+    def join(self, types: list[bytes]) -> bytes:
+        """The text of a line whose tokens, as they are read, have these types."""
+        joined = b" ".join if self.kind == "word" else b"".join
+        return self.strip_space(joined(types[::-1] if self.is_backward else types))
 
     def strip_space(self, line: bytes) -> bytes:
         """`line` without the space that a pretrained tokenizer may begin every line with."""
@@ -186,7 +220,12 @@ class Tokenizer:
         return library
 
     def to_json(self) -> str:
-        return self.library_tokenizer.to_str(pretty=True)
+        text = self.library_tokenizer.to_str(pretty=True)
+        if not self.is_backward:
+            return text
+        stored = json.loads(text)
+        stored["pre_tokenizer"]["direction"] = self.direction  # the library passes over it
+        return json.dumps(stored, ensure_ascii=False, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
@@ -195,17 +234,18 @@ class Tokenizer:
             stored = json.loads(text)
             model, splitter = stored["model"], stored["pre_tokenizer"]
             normalizer = Normalizer(steps_in(stored.get("normalizer"), splitter))
+            direction = direction_named(splitter.get("direction", "forward"))
             types = types_by_id(model["vocab"])
             if model["type"] == "BPE":
                 check_merges(types, model["merges"])
                 merged = [from_printable(type_) for type_ in types[2:]]
-                return cls("bpe", RESERVED + merged, model["merges"], normalizer)
+                return cls("bpe", RESERVED + merged, model["merges"], normalizer, direction)
             if splitter["type"] == "Sequence":
                 splitter = splitter["pretokenizers"][0]
             kind: TokenizerKind = "word" if splitter["behavior"] == "Removed" else "char"
             encoded = [type_.encode() for type_ in types]
             check_units(kind, encoded[2:])
-            return cls(kind, encoded, normalizer=normalizer)
+            return cls(kind, encoded, normalizer=normalizer, direction=direction)
         except RecursionError:
             raise ModelError("not a tokenizer that seqlm wrote: it is nested too deeply") from None
         except (
@@ -221,10 +261,12 @@ class Tokenizer:
     @cached_property
     def digest(self) -> str:
         """The first 12 digits of a SHA-256, which names the vocabulary, the normalization of text
-        before it is looked up there, and the merges of BPE, in a signature."""
+        before it is looked up there, the direction, and the merges of BPE, in a signature."""
         parts = [self.kind.encode(), *self.types]
         if self.normalizer:
             parts.append(f"normalize:{self.normalizer}".encode())
+        if self.is_backward:
+            parts.append(f"direction:{self.direction}".encode())
         if self.merges is not None:
             parts.append(json.dumps(self.merges).encode())
         return hashlib.sha256(b"\n".join(parts)).hexdigest()[:12]
@@ -262,7 +304,26 @@ def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
     same_text = tokenizer.normalizer.steps == other.normalizer.steps
     if tokenizer.kind == other.kind == "pretrained":
         return tokenizer.digest == other.digest
-    return same_types and same_text and tokenizer.kind == other.kind
+    same_order = tokenizer.direction == other.direction
+    return same_types and same_text and same_order and tokenizer.kind == other.kind
+
+
+def direction_named(name: object) -> Direction:
+    """The direction that a file names. Errors: ValueError where there is no such."""
+    for direction in DIRECTIONS:
+        if name == direction:
+            return direction
+    raise ValueError(f"the direction {shown(name)} is neither {' nor '.join(DIRECTIONS)}")
+
+
+def check_forward(tokenizer: Tokenizer, what: str) -> None:
+    """Errors: UsageError where the model of `tokenizer` reads lines from their ends, and `what`,
+    which begins the message, reads them from their beginnings."""
+    if tokenizer.is_backward:
+        raise UsageError(
+            f"{what} reads from left to right, and this model was trained with"
+            " `direction=backward`: use one that reads forward"
+        )
 
 
 def check_normalizer(normalizer: Normalizer, kind: TokenizerKind) -> None:
@@ -308,6 +369,15 @@ def check_no_sentinels(block: Block) -> None:
         raise DataError(
             f"{block.location(match.start())}: the token {match.group().decode()} is reserved for"
             " the boundaries of a line; remove it from the text"
+        )
+
+
+def check_whole_lines(block: Block) -> None:
+    """Errors: DataError where a block ends within a line, whose end has to be read first."""
+    if block.data and not block.data.endswith(b"\n"):
+        raise DataError(
+            f"{block.location(len(block.data))}: the line is too long to be read from its end, as a"
+            " backward model does; break it into shorter ones"
         )
 
 

@@ -1,9 +1,16 @@
-"""The two entries that every vocabulary begins with, the order of the rest, and changes of ids."""
+"""The two entries that every vocabulary begins with, the order of the rest, and changes of ids.
+
+Ids are in the order in which a model reads them, line after line:
+
+    forward    from the beginning of a line to its end        the old pond </s>
+    backward   from the end of a line to its beginning        pond old the </s>
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,6 +18,9 @@ UNK, EOS = 0, 1
 """Ids of `<unk>`, the unknown type, and `</s>`, the end of a line."""
 
 RESERVED = [b"<unk>", b"</s>"]
+
+Direction = Literal["forward", "backward"]
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 
 def order_types(counts: Iterable[tuple[bytes, int]]) -> list[bytes]:
@@ -49,3 +59,25 @@ def apply_id_mapping(ids: np.ndarray, mapping: np.ndarray) -> None:
     """ids = mapping[ids], in place."""
     for chunk in split_into_chunks(ids):
         mapping.take(chunk, out=chunk, mode="clip")
+
+
+def line_reversal(ids: np.ndarray) -> np.ndarray:
+    """(N,) the positions of the tokens of `ids` (N,), those of each line in reverse order and each
+    `</s>` where it is. It is its own inverse."""
+    ends = np.append(np.flatnonzero(ids == EOS), len(ids))  # the last line may have no `</s>`
+    starts = np.insert(ends[:-1] + 1, 0, 0)
+    order = np.arange(len(ids))
+    inside = ids != EOS
+    order[inside] = np.repeat(starts + ends - 1, ends - starts) - order[inside]
+    return order
+
+
+LINES_AT_ONCE = 1 << 14
+"""Lines that are reversed together, which bounds memory."""
+
+
+def reverse_lines(ids: np.ndarray) -> None:
+    """Reverses every line of `ids` (N,) in place, but for its `</s>`."""
+    ends = np.flatnonzero(ids == EOS) + 1
+    for lines in np.split(ids, ends[LINES_AT_ONCE - 1 :: LINES_AT_ONCE]):
+        lines[:] = lines[line_reversal(lines)]

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import ModelError, shown
-from seqlm.models.base import LanguageNetwork, Network
+from seqlm.models.base import LanguageNetwork
+from seqlm.models.stored_model import StoredModel
 from seqlm.models.tree import pack
 from seqlm.runs.checkpoint import TrainingState
 
@@ -25,7 +26,9 @@ MOST = 1 << 53
 """The largest number of steps or tokens."""
 
 
-def check_state(state: TrainingState, network: Network, rows: int, progress_class: type) -> None:
+def check_state(
+    state: TrainingState, network: StoredModel, rows: int, progress_class: type
+) -> None:
     """Errors: ModelError where `state` is not that of a training of `network` on `rows` rows."""
     check_values(state.values, progress_class)
     check_tensors(state.tensors, network, rows)
@@ -107,7 +110,7 @@ def is_figures(value: Any) -> bool:
 # ----------------------------------------------------------------------------------------- tensors
 
 
-def check_tensors(tensors: Mapping[str, Tensor], network: Network, rows: int) -> None:
+def check_tensors(tensors: Mapping[str, Tensor], network: StoredModel, rows: int) -> None:
     """Errors: ModelError where a tensor has another shape than this network needs, one of a set is
     missing, or a number is NaN."""
     shapes = {name: tensor.shape for name, tensor in network.named_parameters()}
@@ -132,6 +135,8 @@ def check_tensors(tensors: Mapping[str, Tensor], network: Network, rows: int) ->
             sets[kind].add(rest)
             if kind == "optimizer.step" and shape is not None:
                 shape = torch.Size()
+            if kind == "optimizer.sum" and shape is not None:  # of each row
+                shape = shape[:1]
         if shape is None or tensor.shape != shape:
             wanted = "no such tensor" if shape is None else f"the shape {[*shape]}"
             raise ModelError(

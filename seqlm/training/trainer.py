@@ -25,6 +25,8 @@ from torch import Tensor
 from seqlm.errors import ModelError, SeqlmError
 from seqlm.memory import trim_heap
 from seqlm.models.base import LanguageNetwork, Network, State
+from seqlm.models.labeling.labeler import Labeler
+from seqlm.models.stored_model import StoredModel
 from seqlm.models.tree import pack, unpack
 from seqlm.runs.checkpoint import TrainingState
 from seqlm.text.batches import Batch, Batches
@@ -32,6 +34,7 @@ from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.early_stopping import EarlyStopping
 from seqlm.training.optimization.averaging import Average, copy_values, make_average
 from seqlm.training.optimization.compiling import compile_objective
+from seqlm.training.optimization.labeling_objective import LabelingObjective
 from seqlm.training.optimization.objective import Objective
 from seqlm.training.optimization.optimizer import (
     make_optimizer,
@@ -115,7 +118,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: Network,
+        network: StoredModel,
         batches: Batches,
         settings: TrainingSettings,
         validate: ValidationFunction | None,
@@ -124,13 +127,13 @@ class Trainer:
         self.validate = validate
         self.peak_lr = settings.peak_lr
         self.precision = Precision(settings.precision, network.device)
-        self.objective = Objective(network, settings.label_smoothing, self.precision)
+        self.objective = make_objective(network, settings, self.precision)
         self.optimizer = make_optimizer(
             settings.optimizer, network, settings.beta1, settings.beta2, settings.epsilon
         )
         self.average = self.new_average()
         self.early_stopping = EarlyStopping(
-            settings.valid_metric, settings.patience, settings.min_delta
+            settings.valid_metric or "loss", settings.patience, settings.min_delta
         )
         self.progress = TrainingProgress()
         self.carried_cache: State = None
@@ -190,6 +193,7 @@ class Trainer:
         started = time.perf_counter() - self.progress.seconds
         self.network.train()
         if self.settings.compile:
+            assert isinstance(self.objective, Objective)
             first = self.batches.epoch(0)[0]
             compile_objective(self.objective, first, dynamic=self.settings.context == "sentence")
         pending: list[StepReport] = []  # of the steps since the last call of collect_figures
@@ -279,7 +283,8 @@ class Trainer:
         if settings.beta1_min is not None:
             largest = self.optimizer.defaults["betas"][0]
             beta1 = cycled_beta1(largest, settings.beta1_min, self.schedule_factor())
-        set_learning_rate(self.optimizer, lr, settings.weight_decay, beta1)
+        done = self.phase_fraction
+        set_learning_rate(self.optimizer, lr, settings.weight_decay, beta1, done)
         self.precision.step(self.optimizer, settings.clip)
 
     def is_validation_due(self) -> bool:
@@ -436,6 +441,16 @@ class Trainer:
         progress.phase_start_segment = progress.segments_done
         progress.plateau_factor, progress.done = 1.0, False
         self.early_stopping.reset_counts()
+
+
+def make_objective(
+    network: StoredModel, settings: TrainingSettings, precision: Precision
+) -> Objective | LabelingObjective:
+    """What a network of its kind minimizes."""
+    if isinstance(network, Labeler):
+        return LabelingObjective(network, precision)
+    assert isinstance(network, Network)
+    return Objective(network, settings.label_smoothing, precision)
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ import torch
 from seqlm.errors import DataError, ModelError, SeqlmError, UsageError
 from seqlm.models import model_class
 from seqlm.models.base import Network
+from seqlm.models.stored_model import StoredModel
 from seqlm.runs.borrowed_vocabulary import recorded_name
 from seqlm.runs.checkpoint import load_best, load_training, write_checkpoint
 from seqlm.runs.load_model import build_model, check_config
@@ -37,6 +38,7 @@ from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.precision import check_precision
 from seqlm.training.signals import Interruption, TrainingInterrupted, catch_signals
 from seqlm.training.stored_state import part
+from seqlm.training.tasks.labeling_task import LabelingTask
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
 from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.tasks.translation_task import TranslationTask
@@ -47,6 +49,8 @@ from seqlm.training.watchers import MetricsRecorder, SilentWatcher, WatcherList
 TASKS: dict[str, type[TrainingTask]] = {
     "lm": LanguageModelingTask,
     "translation": TranslationTask,
+    "tagging": LabelingTask,
+    "classification": LabelingTask,
 }
 
 
@@ -81,7 +85,7 @@ def train(
     sizes = task.vocabulary_sizes()
     model_options, about_softmax = choose_softmax(settings, model_options, sizes["vocab_size"])
     network = model_class(settings.task, settings.arch).from_settings({**sizes, **model_options})
-    assert isinstance(network, Network)
+    task.initialize(network)
     settings = complete_settings(settings, network, task, device)
     size = sum(parameter.numel() for parameter in network.parameters())
     watcher.on_message(f"{settings.arch}: {size:,} parameters")
@@ -111,7 +115,7 @@ def train(
         threads=torch.get_num_threads(),
     )
     with RunFolder.create(output, overwrite, f"{settings.arch}-{task.title}") as run:
-        run.write_tokenizer(task.tokenizer, task.source_tokenizer)
+        task.write_vocabulary(run)
         if any(is_stream(source) for sources in files.values() for source in sources):
             task.save_corpus(run)
         run.write_config(config)
@@ -121,15 +125,19 @@ def train(
 
 
 def complete_settings(
-    settings: TrainingSettings, network: Network, task: TrainingTask, device: torch.device
+    settings: TrainingSettings, network: StoredModel, task: TrainingTask, device: torch.device
 ) -> TrainingSettings:
     """The settings with what the network and the text decide filled in, such as `context`.
 
     Errors: UsageError if the network, the text or the device does not support a setting.
     """
     check_precision(settings.precision, device)
-    if settings.label_smoothing and not network.output_layer.supports_label_smoothing:
+    if settings.label_smoothing and not (
+        isinstance(network, Network) and network.output_layer.supports_label_smoothing
+    ):
         raise UsageError("`label_smoothing` needs `softmax=full`, which computes every type")
+    if network.has_sparse_gradients:
+        check_sparse(settings)
     if settings.tensorboard:
         check_tensorboard()
     for name, value in (("average", "nt-asgd"), ("schedule", "plateau")):
@@ -137,12 +145,23 @@ def complete_settings(
             raise UsageError(f"`{name}={value}` needs validation text: {task.validation_settings}")
     if settings.scheduled_sampling != "none" and device.type == "mps":
         raise UsageError("`scheduled_sampling` draws in float64, which mps lacks: use `device=cpu`")
-    if settings.valid_metric != "loss" and device.type == "mps":
+    if settings.valid_metric in ("bleu", "chrf") and device.type == "mps":
         raise UsageError("`valid_metric` searches in float64, which mps lacks: use `device=cpu`")
     return task.complete_settings(settings, network)
 
 
-def make_trainer(network: Network, task: TrainingTask, settings: TrainingSettings) -> Trainer:
+def check_sparse(settings: TrainingSettings) -> None:
+    """Errors: UsageError where a setting does not suit a network whose gradients are sparse."""
+    if settings.optimizer != "adagrad":
+        raise UsageError(
+            f"`optimizer={settings.optimizer}` updates every row in each step; `arch="
+            f"{settings.arch}` needs `optimizer=adagrad`, which updates those of the batch"
+        )
+    if settings.clip:
+        raise UsageError(f"`clip={settings.clip:g}`: `arch={settings.arch}` needs `clip=0`")
+
+
+def make_trainer(network: StoredModel, task: TrainingTask, settings: TrainingSettings) -> Trainer:
     batches = task.batches(network, settings)
     return Trainer(network, batches, settings, task.validation_function(network, settings))
 
@@ -194,7 +213,6 @@ def resume_locked(
     changed = changed_settings(config, trained, asked)
     config = replace(config, settings=trained)
     network = model_class(config.task, config.arch).from_settings(options).to(device)
-    assert isinstance(network, Network)
     check_figures(run)
     task = reload_corpus(run, config)
     stored_settings = complete_settings(TrainingSettings(**config.settings), network, task, device)
@@ -336,7 +354,7 @@ def run_training(run: RunFolder, config: RunConfig, trainer: Trainer, watcher: W
             interruption.signals[0],
         )
     recorder.flush()
-    metric, stopping = trainer.settings.valid_metric, trainer.early_stopping
+    metric, stopping = trainer.early_stopping.metric, trainer.early_stopping
     if metric != "loss" and stopping.never_moved:
         advice = "; valid_metric=chrf compares characters" if metric == "bleu" else ""
         warnings.warn(

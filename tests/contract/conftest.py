@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from seqlm.models.base import LanguageModel, LanguageNetwork, TranslationNetwork, Translator
+from seqlm.models.labeling.labeler import Labeler
+from tests.contract.labelers import LABELERS, LabelerInstance
 from tests.contract.models import (
     LANGUAGE_MODELS,
     TRANSLATORS,
@@ -70,6 +72,13 @@ def translation_network(request: pytest.FixtureRequest) -> TranslationNetwork:
     network = instance.build()
     assert isinstance(network, TranslationNetwork)
     return network
+
+
+@pytest.fixture(params=LABELERS, ids=str)
+def labeler(request: pytest.FixtureRequest) -> Labeler:
+    """Every tagger and classifier."""
+    instance: LabelerInstance = request.param
+    return instance.build()
 
 
 @pytest.fixture(autouse=True)

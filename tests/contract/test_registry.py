@@ -9,6 +9,7 @@ import torch
 from seqlm.models import REGISTRY, config_class, model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.text.vocabulary import EOS
+from tests.contract.labelers import LABELERS
 from tests.contract.models import (
     LANGUAGE_MODELS,
     TRANSLATORS,
@@ -20,8 +21,8 @@ from tests.contract.models import (
 def test_everything_registered_has_an_instance() -> None:
     instances = {("lm", one.arch) for one in LANGUAGE_MODELS if one.is_saved}
     instances |= {("translation", one.arch) for one in TRANSLATORS if one.is_saved}
-    registered = {key for key in REGISTRY if key[0] in ("lm", "translation")}
-    assert instances == registered, f"only one of both has {instances ^ registered}"
+    instances |= {(one.task, one.arch) for one in LABELERS}
+    assert instances == {*REGISTRY}, f"only one of both has {instances ^ {*REGISTRY}}"
 
 
 @pytest.mark.parametrize("instance", LANGUAGE_MODELS, ids=str)

@@ -14,7 +14,9 @@ def names(wanted: list[str] | None, task: str = "lm", has_oracle: bool = False) 
 
 def test_every_metric_is_computed_in_one_way():
     for metric in METRICS.values():
-        ways = (metric.of_tally, metric.of_translations, metric.needs_oracle or None)
+        ways = (
+            metric.of_tally, metric.of_translations, metric.of_labels, metric.needs_oracle or None,
+        )  # fmt: skip
         assert sum(way is not None for way in ways) == 1
         assert metric.help
         assert {*metric.tasks} <= {*DEFAULTS}
@@ -30,6 +32,8 @@ def test_names_are_split_at_commas_and_asked_for_once():
     assert names(["bleu, ppl", "bleu,"], "translation") == ["bleu", "ppl"]
     assert names(None) == ["ppl"]
     assert names(None, "translation") == ["bleu", "chrf"]
+    assert names(None, "tagging") == ["accuracy", "f1"]
+    assert names(None, "classification") == ["accuracy", "macro-f1"]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,8 @@ def test_names_are_split_at_commas_and_asked_for_once():
         ("bpc", "lm", "bits-per-char"),
         ("bpb", "lm", "bits-per-byte"),
         ("chrF", "translation", "chrf"),
+        ("oov-accuracy", "tagging", "unseen-accuracy"),
+        ("acc", "classification", "accuracy"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest_or_the_one_of_its_meaning(name, task, nearest):

@@ -1,32 +1,36 @@
 """`seqlm eval`: the metrics of a model on a text.
 
-A language model, or a mixture of several, is scored on TEXT (`eval_language_model.py`), and a
-translator on --source and --target (`eval_translation.py`). An option belongs to the task whose
-file has it, and the options of `EvalOptions` belong to both.
+A language model, or a mixture of several, is scored on TEXT (`eval_language_model.py`), a tagger or
+a classifier on labeled TEXT (`eval_labels.py`), and a translator on --source and --target
+(`eval_translation.py`). An option belongs to the task whose file has it, and the options of
+`EvalOptions` belong to all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import typer
 
-from seqlm.cli import console, eval_language_model, eval_translation
+from seqlm.cli import console, eval_labels, eval_language_model, eval_translation
 from seqlm.cli.options.eval_options import EvalOptions
 from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
 from seqlm.cli.options.setting_options import with_parameters
-from seqlm.errors import ModelError, UsageError
+from seqlm.errors import ModelError, SeqlmError, UsageError
 
 PARAMETERS = in_sections(
     [
         *eval_language_model.PARAMETERS,
+        *eval_labels.PARAMETERS,
         *eval_translation.PARAMETERS,
         *parameters_of(EvalOptions),
     ]
 )
-
+SHARED = ("text", "text_column")
+"""The options that labelers share with language models."""
 
 EXAMPLES = [
     Example(
@@ -59,15 +63,20 @@ def make_command() -> Callable[..., Any]:
 
 def evaluate(flags: typer.Context, **values: Any) -> None:
     """Print the metrics of a language model, or of a mixture of several, on TEXT or standard input;
-    with --source and --target, print those of a translator, or of an ensemble.
+    with --source and --target, print those of a translator, or of an ensemble. A tagger or a
+    classifier is compared with the labels in TEXT; several of them also with the first.
 
     One metric is printed as a number alone, and several with a line for each. A signature on stderr
-    says what the figures depend on: two can be compared where all but the model agrees.
+    says what the figures depend on: two can be compared where all but the model agrees. Shares,
+    such as accuracy and F1, are printed from 0 to 1, and in percent on a terminal and on stderr.
     """
     common = make_group(EvalOptions, values)
     console.check_choice("errors", common.errors, ("strict", "replace"))
-    if choose_task(values, console.typed_parameters(flags)) == "translation":
+    task = choose_task(values, console.typed_parameters(flags))
+    if task == "translation":
         eval_translation.evaluate(common, values)
+    elif task in LABELING:
+        eval_labels.evaluate(task, common, values)
     else:
         from seqlm.runs.locate import WrongTask
 
@@ -77,26 +86,49 @@ def evaluate(flags: typer.Context, **values: Any) -> None:
             raise ModelError(f"{error}: a translator needs `source` and `target`") from None
 
 
-def choose_task(values: dict[str, Any], typed: set[str]) -> str:
-    """'translation' where a source or a target is named, else 'lm'.
+LABELING = {"tagging": "taggers", "classification": "classifiers"}
+"""The tasks of labelers, and what those of each are called."""
 
-    Errors: UsageError where one of them is missing, or an option that was `typed` is for the other
+
+def choose_task(values: dict[str, Any], typed: set[str]) -> str:
+    """'translation' where a source or a target is named, else the task of the model if that is a
+    labeler, else 'lm'.
+
+    Errors: UsageError where one of them is missing, or an option that was `typed` is for another
     task.
     """
-    if not values["source"] and not values["target"]:
-        for parameter in eval_translation.PARAMETERS:
-            if parameter.name in typed:
-                raise UsageError(
-                    f"`{parameter.name}` is for translators: it needs `source` and `target`"
-                )
-        return "lm"
-    for name in ("source", "target"):
-        if not values[name]:
-            raise UsageError(f"a translator is evaluated on two texts: name `{name}` as well")
-    for parameter in eval_language_model.PARAMETERS:
+    if values["source"] or values["target"]:
+        for name in ("source", "target"):
+            if not values[name]:
+                raise UsageError(f"a translator is evaluated on two texts: name `{name}` as well")
+        instead = "leave it out, or `source` and `target`"
+        refuse(eval_language_model, typed, f"is for language models: {instead}")
+        refuse(eval_labels, typed, f"is for taggers and classifiers: {instead}")
+        return "translation"
+    refuse(eval_translation, typed, "is for translators: it needs `source` and `target`")
+    task = task_of(values["model"])
+    if task in LABELING:
+        typed = typed - {*SHARED}
+        refuse(eval_language_model, typed, f"is for language models, and not for {LABELING[task]}")
+        return task
+    refuse(eval_labels, typed, "is for taggers and classifiers: name one by `model`")
+    return "lm"
+
+
+def refuse(module: ModuleType, typed: set[str], why: str) -> None:
+    """Errors: UsageError where an option of `module` was typed."""
+    for parameter in module.PARAMETERS:
         if parameter.name in typed:
             name = "TEXT" if parameter.name == "text" else f"`{parameter.name}`"
-            raise UsageError(
-                f"{name} is for language models: leave it out, or `source` and `target`"
-            )
-    return "translation"
+            raise UsageError(f"{name} {why}")
+
+
+def task_of(models: list[str] | None) -> str:
+    """The task of the first of `models`, or of the latest run; 'lm' where there is none, of which
+    `eval_language_model` says what is wrong."""
+    from seqlm.runs.locate import locate
+
+    try:
+        return locate(models[0] if models else None).config.task
+    except SeqlmError:
+        return "lm"

@@ -124,7 +124,7 @@ def train(
             raise
         texts = {"corpus": corpus, "valid": valid, **parallel}
         files_of_roles = {role: names or [] for role, names in texts.items()}
-        if run_settings.task == "lm" and not any(parallel.values()):
+        if run_settings.task != "translation" and not any(parallel.values()):
             files_of_roles["corpus"] = console.files_or_stdin(corpus)
         files = files_by_role(run_settings, files_of_roles)
     torch_device = console.set_up_torch(device, num_threads)
@@ -141,6 +141,10 @@ def train(
     finally:
         progress.close()
     print(run.path)
+
+
+LABEL_METRICS = {"accuracy": "accuracy", "f1": "F1", "macro-f1": "macro-F1"}
+"""What the metrics of a labeler are called."""
 
 
 class Progress:
@@ -165,6 +169,7 @@ class Progress:
         time_before, tokens_before, steps_before = self.start
         seconds, steps = now - time_before, progress.step - steps_before
         speed = (progress.tokens - tokens_before) / seconds
+        shown_loss = format_loss(loss, trainer.settings.task)
         if self.is_live:
             from tqdm import tqdm
 
@@ -172,23 +177,29 @@ class Progress:
                 total=trainer.total_steps, initial=progress.step, dynamic_ncols=True,
                 bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} ETA {remaining}{postfix}",
             )  # fmt: skip
-            self.bar.set_postfix_str(f"{format_loss(loss)}, {speed:,.0f} tokens/s", refresh=False)
+            self.bar.set_postfix_str(
+                f"{format_loss(loss, trainer.settings.task)}, {speed:,.0f} tokens/s", refresh=False
+            )
             self.bar.update(progress.step - self.bar.n)
         elif now - self.last_line > self.interval:
             self.last_line = now
             remaining = seconds / steps * (trainer.total_steps - progress.step)
             console.say(
-                f"step {progress.step}/{trainer.total_steps}  {format_loss(loss)}"
+                f"step {progress.step}/{trainer.total_steps}  {shown_loss}"
                 f"  {speed:,.0f} tokens/s  ETA {console.duration(remaining)}"
             )
 
     def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
+        task = trainer.settings.task
         line = f"epoch {figures['epoch']}  step {figures['step']}"
-        line += f"  train {format_loss(figures['train_loss'])}"
+        line += f"  train {format_loss(figures['train_loss'], task)}"
         if "valid_loss" in figures:
-            line += f"  valid {format_loss(figures['valid_loss'])}"
+            line += f"  valid {format_loss(figures['valid_loss'], task)}"
         if "valid_bleu" in figures:
             line += f", BLEU {figures['valid_bleu']:.2f}, chrF {figures['valid_chrf']:.2f}"
+        for name, title in LABEL_METRICS.items():
+            if f"valid_{name}" in figures:
+                line += f", {title} {100 * figures[f'valid_{name}']:.2f} %"
         line += "  *" if is_best else ""
         line += f"  {console.duration(figures['seconds'])}"
         progress = trainer.progress
@@ -206,7 +217,9 @@ class Progress:
             self.bar.close()
 
 
-def format_loss(loss: float) -> str:
-    """The loss in nats per token, and the perplexity."""
+def format_loss(loss: float, task: str) -> str:
+    """The loss in nats per token, and the perplexity of a model that predicts tokens."""
+    if task in ("tagging", "classification"):
+        return f"loss {loss:.4f}"
     ppl = math.exp(min(loss, 700))
     return f"loss {loss:.4f}, ppl {ppl:.2f}" if ppl < 1e6 else f"loss {loss:.4g}, ppl {ppl:.3g}"

@@ -1,4 +1,4 @@
-"""The options of `eval` that language models and translators share."""
+"""The options of `eval` that the models of all tasks share."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class EvalOptions:
     model: Annotated[
         list[str] | None,
         model_option(
-            f"{console.MODEL_FORMS}. Several language models are mixed, and"
-            " several translators translate as an ensemble."
+            f"{console.MODEL_FORMS}. Several language models are mixed,"
+            " several translators translate as an ensemble, and several taggers or classifiers are"
+            " compared."
         ),
     ] = None
     metric: Annotated[
@@ -36,8 +37,11 @@ class EvalOptions:
             "--metric",
             help="Metrics to print, with commas between them: ppl, ppl-excluding, cross-entropy,"
             " bits-per-token, bits-per-char, bits-per-byte; with `oracle`: kl-true-prefix,"
-            " kl-own-prefix, exposure; of translations: bleu, chrf."
-            " [default: ppl; translation: bleu,chrf]",
+            " kl-own-prefix, exposure; of translations: bleu, chrf; of labels: accuracy, macro-f1,"
+            " log-loss, ece; of tags also precision, recall, f1, sentence-accuracy,"
+            " unseen-accuracy."
+            " [default: ppl; translation: bleu,chrf; tagging: accuracy, and f1 of spans;"
+            " classification: accuracy,macro-f1]",
             metavar="NAME,...",
             autocompletion=complete_metrics,
             rich_help_panel="Metrics",
@@ -48,7 +52,10 @@ class EvalOptions:
         metavar="RUN", section="Metrics",
     )  # fmt: skip
     seed: int = setting(
-        1, "Seed for sampling the model's own prefixes (`metric=exposure`).", section="Metrics"
+        1,
+        "Seed for sampling the model's own prefixes (`metric=exposure`), and sentences for the"
+        " intervals of figures of labels.",
+        section="Metrics",
     )
     errors: Annotated[str, console.ERRORS] = "strict"
     json: Annotated[bool, console.JSON] = False

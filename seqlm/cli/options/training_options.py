@@ -22,7 +22,12 @@ from seqlm.training.config.training_settings import DROPOUT, SECTIONS
 TaskArch = tuple[str, str]
 """A task, and an architecture for it."""
 
-TASK_TITLES = {"lm": "language modeling", "translation": "translation"}
+TASK_TITLES = {
+    "lm": "language modeling",
+    "translation": "translation",
+    "tagging": "tagging",
+    "classification": "classification",
+}
 
 
 @dataclass(frozen=True)

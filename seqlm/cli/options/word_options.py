@@ -21,8 +21,8 @@ class WordOptions:
         metavar="FILE", section="Input",
     )  # fmt: skip
     text_column: str | None = setting(
-        None, "Column of the table that holds the text of an item.",
-        none_text=DEFAULT_TEXT_COLUMN, metavar="NAME", section="Input",
+        None, "Column of the table that holds the text of an item, or a text with a label.",
+        none_text=f"{DEFAULT_TEXT_COLUMN}, or text", metavar="NAME", section="Input",
     )  # fmt: skip
     per_word: Annotated[
         bool,

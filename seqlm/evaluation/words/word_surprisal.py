@@ -57,6 +57,7 @@ from seqlm.evaluation.words.distributions import DistributionMeasurer, Measures,
 from seqlm.evaluation.words.word_layout import WordFinder, WordLayout
 from seqlm.text.detokenize import printable
 from seqlm.text.reading import Block
+from seqlm.text.tokenizer import check_forward
 from seqlm.text.vocabulary import UNK
 
 
@@ -97,9 +98,10 @@ class WordScorer:
     def __init__(self, models: LoadedMixture, entropy: bool = True, batch_size: int = 64) -> None:
         """Without `entropy`, entropy and rank are None, and models of words are much faster.
 
-        Errors: ModelError where a model gives scores instead of probabilities; UsageError where a
-        network is adapted and its distributions are needed.
+        Errors: ModelError where a model gives scores instead of probabilities; UsageError where it
+        reads lines backward, or a network is adapted and its distributions are needed.
         """
+        check_forward(models.tokenizer, "`per_word`")
         for loaded in models.models:
             if not loaded.model.normalized:
                 raise ModelError(

@@ -21,8 +21,8 @@ transformer_option = partial(setting, section="Transformer")
 
 
 @dataclass(frozen=True)
-class TransformerLayerConfig(HiddenDropout, AttentionDropout, NetworkConfig):
-    """Options of every Transformer, a language model or a translator."""
+class TransformerLayerOptions(HiddenDropout, AttentionDropout):
+    """Options of the layers of every Transformer."""
 
     width: int = width_option()
     layers: int = layers_option(4)
@@ -77,6 +77,11 @@ class TransformerLayerConfig(HiddenDropout, AttentionDropout, NetworkConfig):
         if self.activation == "swiglu":  # three matrices instead of two; a multiple of 8 is fast
             return self.ffn_width or 8 * round(self.width / 3)
         return self.ffn_width or 4 * self.width
+
+
+@dataclass(frozen=True)
+class TransformerLayerConfig(TransformerLayerOptions, NetworkConfig):
+    """Options of every Transformer that predicts tokens, a language model or a translator."""
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,7 @@ class FFNN(LanguageNetwork):
         words = torch.cat([cache, tokens], 1)  # (B, n-1 + T)
         embedded = embed(words, self.input_embedding(), config.dropout_embedding, self.training)
         embedded = EMBEDDING_SCALE * embedded
-        # The window that ends with the token read at t begins n-2 words before it.
-        windows = [embedded[:, k : k + tokens.shape[1]] for k in range(1, before + 1)]
-        x = torch.cat(windows, 2)  # (B, T, (n-1) E)
+        x = self.windows(embedded, tokens.shape[1])  # (B, T, (n-1) E)
         x = locked_dropout(x, config.dropout_input, self.training)
         features = torch.tanh(self.hidden(x))  # (B, T, D)
         if config.direct:
@@ -75,3 +73,17 @@ class FFNN(LanguageNetwork):
             features = self.projection(features)  # (B, T, E)
         features = locked_dropout(features, config.dropout_output, self.training)
         return NetworkOutput(features, words[:, words.shape[1] - before :])
+
+    def layer_outputs(self, tokens: Tensor, cache: Tensor) -> list[Tensor]:
+        words = torch.cat([cache, tokens], 1)  # (B, n-1 + T)
+        embedded = EMBEDDING_SCALE * self.input_embedding()[words]  # (B, n-1 + T, E)
+        x = self.windows(embedded, tokens.shape[1])  # (B, T, (n-1) E)
+        return [embedded[:, cache.shape[1] :], torch.tanh(self.hidden(x))]
+
+    def windows(self, embedded: Tensor, length: int) -> Tensor:
+        """x (B, T, (n-1) E) of the last T = `length` words of `embedded` (B, n-1 + T, E).
+
+        The window that ends with the token read at t begins n-2 words before it.
+        """
+        starts = range(1, self.config.order)
+        return torch.cat([embedded[:, k : k + length] for k in starts], 2)

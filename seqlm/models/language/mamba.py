@@ -47,7 +47,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, silu, softplus
 
-from seqlm.models.base import ParameterGroup
 from seqlm.models.config.state_space_config import MambaConfig
 from seqlm.models.language.state_space import (
     StateSpaceLayer,
@@ -57,6 +56,7 @@ from seqlm.models.language.state_space import (
 )
 from seqlm.models.layers.depthwise_conv import depthwise_conv
 from seqlm.models.layers.linear import Linear
+from seqlm.models.stored_model import ParameterGroup
 
 EMBEDDING_SCALE = 0.3
 """What embeddings, which are drawn from U(+-0.1), are multiplied by."""

@@ -1,4 +1,4 @@
-"""Recurrent language models: stacks of Elman, LSTM or GRU layers (`layers/recurrent_layers.py`).
+"""Recurrent language models: stacks of Elman, LSTM or GRU layers (`recurrent_layers.py`).
 
     x_t   embedding of the token read at t          h_t   output of the last layer
     U     recurrent weights of a layer              h~_t  the features: h_t after dropout
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from seqlm.models.base import LanguageNetwork, NetworkOutput
 from seqlm.models.config.recurrent_config import ElmanConfig, LSTMConfig, RecurrentConfig
 from seqlm.models.layers.dropout import embed, locked_dropout
-from seqlm.models.layers.recurrent_layers import (
+from seqlm.models.layers.recurrence.recurrent_layers import (
     EMBEDDING_SCALE,
     LSTMState,
     elman_layer,
@@ -74,6 +74,14 @@ class Recurrent(LanguageNetwork):
             states.append(state)
         features = locked_dropout(x, config.dropout_output, self.training)
         return NetworkOutput(features, tuple(states), self.penalty(features, x))
+
+    def layer_outputs(self, tokens: Tensor, cache: tuple[Any, ...]) -> list[Tensor]:
+        x = EMBEDDING_SCALE * self.input_embedding()[tokens]  # (B, T, E)
+        outputs = [x]
+        for layer, state in zip(self.layers, cache):
+            x, _ = run_layer(layer, x, state)  # (B, T, D)
+            outputs.append(x)
+        return outputs
 
     def weight_drop(self, layer: Any) -> Tensor | None:
         """U with a dropout mask on it, or None where there is no weight-drop."""

@@ -39,7 +39,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, glu
 
-from seqlm.models.base import ParameterGroup
 from seqlm.models.config.state_space_config import S4DConfig
 from seqlm.models.language.state_space import (
     StateSpaceLayer,
@@ -48,6 +47,7 @@ from seqlm.models.language.state_space import (
     move_parameters,
 )
 from seqlm.models.layers.linear import Linear
+from seqlm.models.stored_model import ParameterGroup
 
 CHUNK = 128
 """Tokens of one convolution: V grows with it, and so does the cost of a token."""

@@ -32,11 +32,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.base import LanguageNetwork, NetworkOutput, ParameterGroup, State
+from seqlm.models.base import LanguageNetwork, NetworkOutput, State
 from seqlm.models.config.state_space_config import StateSpaceConfig
 from seqlm.models.layers.dropout import embed, locked_dropout
 from seqlm.models.output import make_output_layer
 from seqlm.models.output.output_layer import init_embedding
+from seqlm.models.stored_model import ParameterGroup
 
 
 class StateSpaceLayer(nn.Module, ABC):
@@ -91,6 +92,15 @@ class StateSpaceModel(LanguageNetwork):
             states.append(state)
         features = locked_dropout(self.norm(r), config.dropout_output, self.training)
         return NetworkOutput(features, tuple(states))
+
+    def layer_outputs(self, tokens: Tensor, cache: tuple[State, ...]) -> list[Tensor]:
+        r = self.embedding_scale() * self.input_embedding()[tokens]  # (B, T, D)
+        outputs = [r]
+        for layer, norm, state in zip(self.layers, self.norms, cache):
+            y, _ = layer(norm(r), state)
+            r = r + y
+            outputs.append(r)
+        return [*outputs[:-1], self.norm(r)]
 
 
 def full_precision(x: Tensor) -> torch.autocast:

@@ -145,22 +145,9 @@ class Transformer(LanguageNetwork):
         return tuple(block.attention.empty_cache(rows) for block in blocks)
 
     def forward(self, tokens: Tensor, cache: tuple[KVCache, ...]) -> NetworkOutput:
-        """`cache`: keys and values of each layer.
-
-        Errors: ModelError where more than `context_length` tokens would have been read.
-        """
-        config, length, offset = self.config, tokens.shape[1], cache[0].keys.shape[2]
-        if offset + length > config.context_length:
-            raise ModelError(
-                f"a text of {offset + length} tokens is beyond the model's context length of"
-                f" {config.context_length}"
-            )
-        device = tokens.device
-        mask = causal_mask(length, offset, device) if offset and length > 1 else None
-        angles = None
-        if config.positions == "rotary":
-            head_width = config.width // config.heads
-            angles = rotary_angles(length, offset, head_width, device, config.rope_base)
+        """`cache`: keys and values of each layer. Errors: those of `places`."""
+        config, offset = self.config, cache[0].keys.shape[2]
+        mask, angles = self.places(tokens, offset)
         x = self.embed_tokens(tokens, offset)  # (B, T, D)
         caches, routings = [], []
         for block, block_cache in zip(self.blocks, cache):
@@ -173,6 +160,35 @@ class Transformer(LanguageNetwork):
         penalty = torch.stack([routing.penalty for routing in routings]).sum()
         shares = torch.stack([routing.shares for routing in routings])  # (N, experts)
         return NetworkOutput(features, tuple(caches), penalty, usage_figures(shares))
+
+    def layer_outputs(self, tokens: Tensor, cache: tuple[KVCache, ...]) -> list[Tensor]:
+        offset = cache[0].keys.shape[2]
+        mask, angles = self.places(tokens, offset)
+        x = self.embed_tokens(tokens, offset)  # (B, T, D)
+        outputs = [x]
+        for block, block_cache in zip(self.blocks, cache):
+            x, *_ = block(x, block_cache, mask, angles)
+            outputs.append(x)
+        return [*outputs[:-1], self.norm(x)]
+
+    def places(self, tokens: Tensor, offset: int) -> tuple[Tensor | None, RotaryAngles | None]:
+        """What attention needs to know of the places of `tokens` (B, T), from L = `offset` on: the
+        mask where it is not the usual one, and the angles of rotary positions.
+
+        Errors: ModelError where more than `context_length` tokens would have been read.
+        """
+        config, length, device = self.config, tokens.shape[1], tokens.device
+        if offset + length > config.context_length:
+            raise ModelError(
+                f"a text of {offset + length} tokens is beyond the model's context length of"
+                f" {config.context_length}"
+            )
+        mask = causal_mask(length, offset, device) if offset and length > 1 else None
+        angles = None
+        if config.positions == "rotary":
+            head_width = config.width // config.heads
+            angles = rotary_angles(length, offset, head_width, device, config.rope_base)
+        return mask, angles
 
     def embed_tokens(self, tokens: Tensor, offset: int) -> Tensor:
         """x_0 (B, T, D) of `tokens` (B, T) at the positions from L = `offset` on."""

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from seqlm.models.config.transformer_config import TransformerLayerConfig
+from seqlm.models.config.transformer_config import TransformerLayerOptions
 from seqlm.models.layers.attention import KVCache, SelfAttention
 from seqlm.models.layers.feed_forward import FeedForward
 from seqlm.models.layers.rotary import RotaryAngles, rotary_angles
@@ -36,7 +36,7 @@ class TransformerLayer(nn.Module):
     A sublayer f is computed as `x = self.residual(norm, x, f(self.sublayer_input(norm, x)))`.
     """
 
-    def __init__(self, config: TransformerLayerConfig) -> None:
+    def __init__(self, config: TransformerLayerOptions) -> None:
         super().__init__()
         self.pre_norm, self.dropout = config.pre_norm, config.dropout_hidden
         self.attention_norm, self.feed_forward_norm = make_norm(config), make_norm(config)
@@ -61,14 +61,28 @@ class TransformerLayer(nn.Module):
         return self.residual(self.attention_norm, x, y), cache
 
 
-def make_feed_forward(config: TransformerLayerConfig, varying_sizes: bool = False) -> FeedForward:
+class EncoderLayer(TransformerLayer):
+    """The layer of an encoder: self-attention in both directions, feed-forward."""
+
+    def __init__(self, config: TransformerLayerOptions) -> None:
+        super().__init__(config)
+        self.feed_forward = make_feed_forward(config)
+
+    def forward(self, e: Tensor, mask: Tensor, angles: RotaryAngles | None) -> Tensor:
+        """e (B, S, D) -> (B, S, D); `mask` (B, 1, 1, S) is False on padding."""
+        e, _ = self.attend(e, self.attention.empty_cache(len(e)), mask, angles)
+        y = self.feed_forward(self.sublayer_input(self.feed_forward_norm, e))
+        return self.residual(self.feed_forward_norm, e, y)
+
+
+def make_feed_forward(config: TransformerLayerOptions, varying_sizes: bool = False) -> FeedForward:
     """The feed-forward network of one layer. `varying_sizes` is explained in `FeedForward`."""
     return FeedForward(
         config.width, config.feed_forward_width, config.activation, config.bias, varying_sizes
     )
 
 
-def make_norm(config: TransformerLayerConfig) -> nn.Module:
+def make_norm(config: TransformerLayerOptions) -> nn.Module:
     """A LayerNorm or an RMSNorm over D numbers."""
     if config.norm == "rms":
         return nn.RMSNorm(config.width, config.norm_epsilon)

@@ -53,8 +53,3 @@ class EncoderMemory(NamedTuple):
     def read(self) -> tuple[Tensor, ...]:
         """The mask (B, S) and the tensors (B, S, ..) of each row's sentence."""
         return self.outputs.gather(self.sentence_indices)
-
-
-def padding_mask(lengths: Tensor, positions: int) -> Tensor:
-    """(B, S) True on the first `lengths` (B,) of S `positions`, False on the padding after them."""
-    return torch.arange(positions, device=lengths.device) < lengths[:, None]

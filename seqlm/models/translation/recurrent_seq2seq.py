@@ -42,7 +42,7 @@ B rows · S source positions · T target tokens · D width · E width of the emb
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -54,7 +54,9 @@ from seqlm.models.config.translator_config import RecurrentTranslatorConfig
 from seqlm.models.layers.attention import SourceAttention
 from seqlm.models.layers.dropout import embed, locked_dropout
 from seqlm.models.layers.linear import Linear, linear
-from seqlm.models.layers.recurrent_layers import (
+from seqlm.models.layers.padding import padding_mask
+from seqlm.models.layers.recurrence.bidirectional import BidirectionalLayers
+from seqlm.models.layers.recurrence.recurrent_layers import (
     EMBEDDING_SCALE,
     LSTMState,
     elman_layer,
@@ -66,49 +68,7 @@ from seqlm.models.layers.recurrent_layers import (
 )
 from seqlm.models.output import make_output_layer
 from seqlm.models.output.output_layer import init_embedding
-from seqlm.models.translation.encoder_memory import EncoderMemory, padding_mask
-
-MakeLayer = Callable[[int, int], nn.Module]
-"""Makes a layer that reads (B, T, input width) and returns (B, T, output width)."""
-
-
-class RecurrentEncoder(nn.Module):
-    """Layers that read from left to right, and as many that read from right to left."""
-
-    def __init__(self, config: RecurrentTranslatorConfig, make_layer: MakeLayer) -> None:
-        super().__init__()
-        self.dropout = config.dropout_hidden
-        width = config.width // 2 if config.bidirectional else config.width
-        input_widths = [config.embedding_width, *[config.width] * (config.layers - 1)]
-        self.forward_layers = nn.ModuleList(make_layer(size, width) for size in input_widths)
-        self.bidirectional = config.bidirectional
-        if config.bidirectional:
-            self.backward_layers = nn.ModuleList(make_layer(size, width) for size in input_widths)
-
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """x (B, S, E) with `lengths` (B,) tokens before the padding -> h (B, S, D) of the last
-        layer, and [h>_S; h<_1] (B, D) of each layer.
-
-        The padding stands on the right, where it cannot change what is read before it. The
-        backward layers read each sentence reversed, with its padding still on the right.
-        """
-        last = lengths[:, None] - 1  # (B, 1)
-        positions = torch.arange(x.shape[1], device=x.device)
-        reversal = torch.where(positions <= last, last - positions, positions)[..., None]  # (B,S,1)
-        final_states = []
-        for depth, forward_layer in enumerate(self.forward_layers):
-            if depth > 0:
-                x = locked_dropout(x, self.dropout, self.training)
-            h = forward_h = forward_layer(x)[0]  # (B, S, D / 2)
-            final = forward_h.take_along_dim(last[..., None], 1)  # (B, 1, D / 2)
-            if self.bidirectional:
-                backward_h = self.backward_layers[depth](x.take_along_dim(reversal, 1))[0]
-                backward_h = backward_h.take_along_dim(reversal, 1)
-                h = torch.cat([forward_h, backward_h], 2)  # (B, S, D)
-                final = torch.cat([final, backward_h[:, :1]], 2)  # (B, 1, D)
-            x = h
-            final_states.append(final[:, 0])
-        return locked_dropout(x, self.dropout, self.training), final_states
+from seqlm.models.translation.encoder_memory import EncoderMemory
 
 
 class DecoderState(NamedTuple):
@@ -134,7 +94,10 @@ class RecurrentTranslator(TranslationNetwork):
             self.embedding = init_embedding(config.vocab_size, config.embedding_width)
         if not config.shares_source_embedding:
             self.source_embedding = init_embedding(config.source_types, config.embedding_width)
-        self.encoder = RecurrentEncoder(config, self.make_layer)
+        self.encoder = BidirectionalLayers(
+            self.make_layer, config.embedding_width, width, layers, config.bidirectional,
+            config.dropout_hidden,
+        )  # fmt: skip
         self.bridge = nn.ModuleList(  # B and b of each layer
             Linear(width, self.tensors_per_state * width) for _ in range(layers)
         )

@@ -45,29 +45,17 @@ from seqlm.models.config.translator_config import TransformerTranslatorConfig
 from seqlm.models.layers.attention import KVCache, attend, causal_mask
 from seqlm.models.layers.dropout import embed
 from seqlm.models.layers.linear import Linear
+from seqlm.models.layers.padding import padding_mask
 from seqlm.models.layers.rotary import RotaryAngles, rotary_angles
 from seqlm.models.layers.transformer_layers import (
+    EncoderLayer,
     TransformerLayer,
     add_positions,
     make_feed_forward,
     make_norm,
 )
 from seqlm.models.output import make_output_layer
-from seqlm.models.translation.encoder_memory import EncoderMemory, padding_mask
-
-
-class EncoderLayer(TransformerLayer):
-    """Self-attention in both directions, feed-forward."""
-
-    def __init__(self, config: TransformerLayerConfig) -> None:
-        super().__init__(config)
-        self.feed_forward = make_feed_forward(config)
-
-    def forward(self, e: Tensor, source_mask: Tensor, angles: RotaryAngles | None) -> Tensor:
-        """e (B, S, D) -> (B, S, D); `source_mask` (B, 1, 1, S) is False on padding."""
-        e, _ = self.attend(e, self.attention.empty_cache(len(e)), source_mask, angles)
-        y = self.feed_forward(self.sublayer_input(self.feed_forward_norm, e))
-        return self.residual(self.feed_forward_norm, e, y)
+from seqlm.models.translation.encoder_memory import EncoderMemory
 
 
 class CrossAttention(nn.Module):

@@ -30,7 +30,7 @@ from seqlm.runs.durable_files import write_pieces, write_text
 from seqlm.runs.huggingface.gpt2_format import GPT2
 from seqlm.runs.huggingface.library_model import LibraryModel, Tensors
 from seqlm.runs.huggingface.llama_format import LLAMA
-from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.tokenizer import Tokenizer, check_forward
 from seqlm.text.vocabulary import EOS
 from seqlm.version import __version__
 
@@ -120,9 +120,10 @@ def write_huggingface(
     """Writes the folder `path`; config.json comes last.
 
     Errors: those of `library_model_for` and `check_output`; ModelError where the model is no
-    Transformer; SeqlmError where the disk refuses.
+    Transformer; UsageError where it reads backward; SeqlmError where the disk refuses.
     """
     check_output(path, overwrite)
+    check_forward(tokenizer, "a model of the transformers library")
     if not isinstance(model, Transformer):
         raise ModelError(
             f"this is a model of class {type(model).__name__}: only a transformer can become one of"

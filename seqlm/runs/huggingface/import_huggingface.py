@@ -227,6 +227,7 @@ def read_huggingface(path: Path) -> LibraryFolder:
         tokenizer = PretrainedTokenizer(library, config.eos)
         settings, weights = make_tensors(config, tensors, vocabulary_rows(config, tokenizer))
         model = model_class("lm", config.kind.arch).from_tensors(settings, weights)
+        assert isinstance(model, SequenceModel)
     except (ModelError, RuntimeError, UsageError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{path}: the weights do not fit config.json: {reason}") from None

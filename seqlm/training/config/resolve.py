@@ -78,6 +78,8 @@ def fit_lengths(
     """Makes a segment (`seq_length`) or a sentence (`max_length`) as short as the batch and the
     model require, unless its length is `given`. Errors: UsageError where that is too long.
     """
+    if settings.task in ("tagging", "classification"):
+        return settings, model
     name = "seq_length" if settings.task == "lm" else "max_length"
     length = getattr(settings, name)
     bounds: dict[str, int] = {}

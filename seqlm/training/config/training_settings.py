@@ -14,7 +14,7 @@ from typing import Literal
 from seqlm.evaluation.translation_quality import BLEU_TOKENIZE_HELP
 from seqlm.settings import Setting, number, setting
 
-DEFAULT_LR = {"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0}
+DEFAULT_LR = {"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0, "adagrad": 0.05}
 """Peak learning rates for recurrent networks; SGD's suits gradients clipped to 0.25."""
 
 DEFAULT_EPSILON = 1e-8
@@ -27,25 +27,38 @@ DEFAULT_MIN_COUNT = {"word": 2}
 become `<unk>`, so that there is something to learn it from."""
 
 
+Format = Literal["conllu", "columns", "word-tag", "label-text", "fasttext", "csv", "tsv", "jsonl"]
+"""The formats of labeled text, as `seqlm.text.labeled` has them."""
+
+
 def list_by_name(values: Mapping[str, float]) -> str:
     """'adamw 0.005, sgd 20'."""
     return ", ".join(f"{name} {number(value)}" for name, value in values.items())
 
 
 text = partial(setting, section="Text")
+labels = partial(setting, section="Labels")
 optimization = partial(setting, section="Optimization")
 ADAM = ("optimizer", ("adam", "adamw", "rmsprop"))
 ADAMW = ("optimizer", ("adamw",))
 LANGUAGE_MODELING = ("task", ("lm",))
 TRANSLATION = ("task", ("translation",))
+LABELING = ("task", ("tagging", "classification"))
+TAGGING = ("task", ("tagging",))
+CLASSIFICATION = ("task", ("classification",))
+PREDICTION = ("task", ("lm", "translation"))
+"""The tasks that predict the next token."""
+ONE_TEXT = ("task", ("lm", "tagging", "classification"))
+"""The tasks whose text is one corpus."""
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
     # ------------------------------------------------------------------------------------ the model
-    task: Literal["lm", "translation"] = setting(
-        "lm", "Language modeling, or translation, which `source` implies.", section="Model"
-    )
+    task: Literal["lm", "translation", "tagging", "classification"] = setting(
+        "lm", "Language modeling; translation, which `source` implies; tagging, a label for each"
+        " word; or classification, one for each text.", section="Model",
+    )  # fmt: skip
     arch: str = setting(
         "lstm",
         "Architecture.",
@@ -83,9 +96,53 @@ class TrainingSettings:
         None, "What is read before a token: all lines, its sentence, or a window.",
         none_text="window if the model has a context length, else carried", needs=LANGUAGE_MODELING,
     )  # fmt: skip
+    direction: Literal["forward", "backward"] = text(
+        "forward", "Order in which a language model reads each line.", needs=LANGUAGE_MODELING
+    )
     valid_fraction: float | None = text(
         None, "Validate on this share of the corpus, taken from its end.",
-        none_text="no validation", low=0, high=0.5, needs=LANGUAGE_MODELING,
+        none_text="no validation", low=0, high=0.5, needs=ONE_TEXT,
+    )  # fmt: skip
+    # ----------------------------------------------------------------------------- labeled text
+    format: Literal[
+        "conllu", "columns", "word-tag", "label-text", "fasttext", "csv", "tsv", "jsonl"
+    ] | None = labels(
+        None, "Format of the labeled text.",
+        none_text="recognized by its content", needs=LABELING,
+    )  # fmt: skip
+    label_column: str | None = labels(
+        None, "Column of the labels; several with commas between them are learned together.",
+        none_text="upos of CoNLL-U, the last of other columns, `label` of a table",
+        metavar="NAME,...", needs=LABELING,
+    )  # fmt: skip
+    text_column: str | None = labels(
+        None, "Column of the texts in a table.",
+        none_text="text", metavar="NAME", needs=CLASSIFICATION,
+    )  # fmt: skip
+    feature_column: str | None = labels(
+        None, "Columns that are read beside the words, such as pos.",
+        none_text="none", metavar="NAME,...", needs=TAGGING,
+    )  # fmt: skip
+    scheme: Literal["iob1", "iob2", "bioes", "none"] | None = labels(
+        None, "Scheme of tags that the model learns; what it writes is in the scheme of the text.",
+        none_text="as in the text", needs=TAGGING,
+    )  # fmt: skip
+    affixes: int = labels(
+        0, "Characters of the longest prefix and suffix of a word that has an embedding.",
+        low=0, high=20, needs=LABELING,
+    )  # fmt: skip
+    vectors: str | None = labels(
+        None, "Start from the word vectors in this file: of word2vec, GloVe or fastText.",
+        none_text="random vectors", metavar="FILE", needs=LABELING,
+    )  # fmt: skip
+    vectors_words: int = labels(
+        100_000, "Words of the vectors, the first in their file, that are known beside those of the"
+        " text.", low=0, high=10**8, needs=LABELING,
+    )  # fmt: skip
+    features_from: str | None = labels(
+        None, "Read the states of trained language models beside the words, such as those of a"
+        " forward and a backward one (ELMo).",
+        none_text="no model", metavar="RUN,...", needs=LABELING,
     )  # fmt: skip
     # ---------------------------------------------------------------------------------- the batches
     epochs: int = optimization(
@@ -99,8 +156,8 @@ class TrainingSettings:
         high=10**12,
     )
     batch_size: int = optimization(
-        32, "Rows of text trained side by side.",
-        low=1, high=10**7, needs=LANGUAGE_MODELING, use_instead="batch_tokens",
+        32, "Rows of text, sentences or texts trained side by side.",
+        low=1, high=10**7, needs=ONE_TEXT, use_instead="batch_tokens",
     )  # fmt: skip
     batch_tokens: int = setting(
         2048, "Size of a batch: sentence pairs times their longest side, in tokens.",
@@ -122,7 +179,7 @@ class TrainingSettings:
         1, "Segments or batches whose gradients make one update.", low=1, high=10**6
     )
     # --------------------------------------------------------------------------------- optimization
-    optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = optimization(
+    optimizer: Literal["adamw", "adam", "rmsprop", "sgd", "adagrad"] = optimization(
         "adamw", "Optimizer.", default_by={"average": {"nt-asgd": "sgd"}}
     )
     lr: float | None = optimization(
@@ -167,14 +224,14 @@ class TrainingSettings:
         0.0, "Weight decay.", section="Regularization", low=0, high=10**3, tuned_for=ADAMW
     )
     label_smoothing: float = setting(
-        0.0, "Share of a target's probability that is spread over all types.",
+        0.0, "Share of a target's probability that is spread over all types.", needs=PREDICTION,
         section="Regularization", low=0, high=0.99, default_by={"task": {"translation": 0.1}},
         tuned_for=("softmax", ("full",)),
     )  # fmt: skip
     scheduled_sampling: Literal["none", "linear", "exponential", "inverse-sigmoid"] = setting(
         "none", "Schedule by which true input tokens are replaced by the model's own samples"
         " (Bengio et al. 2015).",
-        section="Regularization",
+        section="Regularization", needs=PREDICTION,
     )  # fmt: skip
     teacher_forcing_end: float = setting(
         0.75, "Share of true words in the input at the end of training.",
@@ -199,7 +256,9 @@ class TrainingSettings:
     precision: Literal["float32", "bfloat16", "float16"] = setting(
         "float32", "Arithmetic of the matrix products.", section="Machine"
     )
-    compile: bool = setting(False, "Compile the model by torch.compile.", section="Machine")
+    compile: bool = setting(
+        False, "Compile the model by torch.compile.", section="Machine", needs=PREDICTION
+    )
     tensorboard: bool = setting(
         False, "Write event files of TensorBoard into the run.", section="Validation"
     )
@@ -208,9 +267,11 @@ class TrainingSettings:
         None, "Updates between validations.",
         none_text="an epoch", section="Validation", low=1, high=10**12,
     )  # fmt: skip
-    valid_metric: Literal["loss", "bleu", "chrf"] = setting(
-        "loss", "Metric that chooses the best weights and decides early stopping.",
-        section="Translation", needs=TRANSLATION,
+    valid_metric: Literal["loss", "bleu", "chrf", "accuracy", "f1", "macro-f1"] | None = setting(
+        None, "Metric that chooses the best weights and decides early stopping: bleu or chrf of"
+        " translations; accuracy, f1 or macro-f1 of labels.",
+        none_text="loss; of labels, f1 where tags have a scheme and accuracy elsewhere",
+        section="Validation", needs=("task", ("translation", "tagging", "classification")),
     )  # fmt: skip
     bleu_tokenize: Literal["13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "none"] = setting(
         "13a", BLEU_TOKENIZE_HELP, section="Translation", needs=("valid_metric", ("bleu", "chrf")),
@@ -241,7 +302,14 @@ DROPOUTS = ("dropout_input", "dropout_hidden", "dropout_attention", "dropout_out
 """What `dropout` sets at once, as far as the architecture has them."""
 
 SECTIONS = (
-    *("Text", "Model", "Translation", "Feed-forward and recurrent networks", "Transformer"),
+    *(
+        "Text",
+        "Model",
+        "Translation",
+        "Labels",
+        "Feed-forward and recurrent networks",
+        "Transformer",
+    ),
     *("State-space models", "Regularization", "Optimization", "Validation", "Machine"),
 )
 """The headings that settings stand under, in their order; others follow."""

@@ -22,13 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlm.models.base import Network
+from seqlm.models.stored_model import StoredModel
 
 
 class Average(ABC):
     """An average of the weights. Subclasses define when it is updated, and how."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: StoredModel) -> None:
         self.weights = dict(network.named_parameters())
         self.average: dict[str, Tensor] = {}
         """The averages by the names of the parameters; empty while there is no average."""
@@ -80,7 +80,7 @@ class NoAverage(Average):
 class RunningAverage(Average):
     """'ema', 'asgd' and 'nt-asgd': an average that is updated after every step."""
 
-    def __init__(self, network: Network, decay: float, patience: int | None = None) -> None:
+    def __init__(self, network: StoredModel, decay: float, patience: int | None = None) -> None:
         """Averaging starts at once, or with a `patience` n by the rule of nt-asgd."""
         super().__init__(network)
         self.decay, self.patience = decay, patience
@@ -115,7 +115,7 @@ class RunningAverage(Average):
 class LastValidationsAverage(Average):
     """'last': the mean of the weights at the last `num_validations` validations."""
 
-    def __init__(self, network: Network, num_validations: int) -> None:
+    def __init__(self, network: StoredModel, num_validations: int) -> None:
         super().__init__(network)
         self.num_validations = num_validations
         self.snapshots: list[dict[str, Tensor]] = []
@@ -154,7 +154,7 @@ class LastValidationsAverage(Average):
 
 
 def make_average(
-    kind: str, network: Network, decay: float, patience: int, num_validations: int
+    kind: str, network: StoredModel, decay: float, patience: int, num_validations: int
 ) -> Average:
     """'none' or one of the four above: `decay` is d of ema, `patience` n of nt-asgd, and
     `num_validations` k of last."""

@@ -8,9 +8,12 @@
     rmsprop   adam with beta_1 = 0, so that m = g      Tieleman & Hinton 2012, in the form of Melis,
                                                        Dyer & Blunsom 2018
 
+    adagrad   see `row_wise_adagrad.py`                Duchi, Hazan & Singer 2011, for each row
+
 In all but adamw, weight decay adds d w to the gradient. By default beta_2 of Adam is 0.99, as
-recurrent gradients change fast. All are fused, one pass over the parameters, on a CPU as on a GPU.
-`Network.parameter_groups` says which parameters decay, and which have a learning rate of their own.
+recurrent gradients change fast. All but adagrad are fused, one pass over the parameters, on a CPU
+as on a GPU. `StoredModel.parameter_groups` says which parameters decay, and which have a learning
+rate of their own.
 """
 
 from __future__ import annotations
@@ -21,30 +24,34 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from seqlm.errors import ModelError
-from seqlm.models.base import Network
+from seqlm.models.stored_model import StoredModel
 from seqlm.training.config.training_settings import DEFAULT_BETAS, DEFAULT_EPSILON
+from seqlm.training.optimization.row_wise_adagrad import RowWiseAdagrad
 
 
 def make_optimizer(
     name: str,
-    network: Network,
+    network: StoredModel,
     beta1: float | None = None,
     beta2: float | None = None,
     epsilon: float | None = None,
 ) -> Optimizer:
-    """One of the four above; None stands for its default. Each step needs `set_learning_rate`."""
+    """One of the five above; None stands for its default. Each step needs `set_learning_rate`."""
     groups = [
         {
             "params": group.parameters,
             "lr_scale": group.lr_scale,
             "max_lr": group.max_lr,
             "has_weight_decay": group.weight_decay,
+            "still_until": group.still_until,
         }
         for group in network.parameter_groups()
         if group.parameters
     ]
     if name == "sgd":
         optimizer: Optimizer = SGD(groups, fused=True)
+    elif name == "adagrad":
+        optimizer = RowWiseAdagrad(groups, epsilon=epsilon or DEFAULT_EPSILON)
     else:
         default1, default2 = DEFAULT_BETAS[name]
         betas = (default1 if beta1 is None else beta1, default2 if beta2 is None else beta2)
@@ -57,11 +64,16 @@ def make_optimizer(
 
 
 def set_learning_rate(
-    optimizer: Optimizer, lr: float, weight_decay: float, beta1: float | None = None
+    optimizer: Optimizer,
+    lr: float,
+    weight_decay: float,
+    beta1: float | None = None,
+    done: float = 1.0,
 ) -> None:
-    """Sets the learning rate and weight decay of the next step, scaled as each group asks."""
+    """Sets the learning rate and weight decay of the next step, scaled as each group asks; `done`
+    is the share of training that is done."""
     for group in optimizer.param_groups:
-        group_lr = lr * group["lr_scale"]
+        group_lr = lr * group["lr_scale"] if done >= group["still_until"] else 0.0
         group["lr"] = group_lr if group["max_lr"] is None else min(group_lr, group["max_lr"])
         group["weight_decay"] = weight_decay if group["has_weight_decay"] else 0.0
         if beta1 is not None:
@@ -75,7 +87,7 @@ def optimized_parameters(optimizer: Optimizer) -> list[nn.Parameter]:
 # ------------------------------------------------------------------------------------- for resuming
 
 
-def optimizer_moments(optimizer: Optimizer, network: Network) -> dict[str, Tensor]:
+def optimizer_moments(optimizer: Optimizer, network: StoredModel) -> dict[str, Tensor]:
     """The optimizer's running means of each parameter, under `parameter.moment`."""
     return {
         f"{name}.{moment}": value
@@ -85,7 +97,9 @@ def optimizer_moments(optimizer: Optimizer, network: Network) -> dict[str, Tenso
     }
 
 
-def restore_moments(optimizer: Optimizer, network: Network, stored: Mapping[str, Tensor]) -> None:
+def restore_moments(
+    optimizer: Optimizer, network: StoredModel, stored: Mapping[str, Tensor]
+) -> None:
     """The inverse of `optimizer_moments`. Errors: ModelError on a parameter the network lacks."""
     names = {parameter: name for name, parameter in network.named_parameters()}
     positions = {names[p]: index for index, p in enumerate(optimized_parameters(optimizer))}

@@ -37,7 +37,8 @@ def files_by_role(
         if any(files[role] for role in PARALLEL):
             raise UsageError("`source`, `target` and the like are for `task=translation`")
         if not files["corpus"]:
-            raise UsageError("a language model learns from a corpus: name a text file")
+            learner = "language model" if settings.task == "lm" else "labeler"
+            raise UsageError(f"a {learner} learns from a corpus: name a text file")
         if files["valid"] and settings.valid_fraction:
             raise UsageError("`valid` and `valid_fraction` exclude each other")
     chosen = {role: list(files[role]) for role in roles}

@@ -20,7 +20,8 @@ from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.perplexity import Tally
 from seqlm.evaluation.scoring import validation_loss
 from seqlm.evaluation.unknown_words import warn_of_unknown
-from seqlm.models.base import LanguageNetwork, Network
+from seqlm.models.base import LanguageNetwork
+from seqlm.models.stored_model import StoredModel
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.runs.checkpoint import read_tensors, replace_tensors
 from seqlm.runs.run_folder import RunFolder
@@ -67,9 +68,10 @@ class LanguageModelingTask(TrainingTask):
             corpus = read_corpus(files["corpus"], run.tokenizer, errors=errors)
         else:
             normalizer = Normalizer.parse(settings.normalize)
+            borrowed = borrowed_tokenizer(settings.vocab, settings.tokenizer, normalizer)
             corpus = read_corpus(
                 files["corpus"],
-                tokenizer=borrowed_tokenizer(settings.vocab, settings.tokenizer, normalizer),
+                tokenizer=borrowed.in_direction(settings.direction) if borrowed else None,
                 kind=kind_named(settings.tokenizer),
                 normalizer=normalizer,
                 vocab_size=settings.vocab_size,
@@ -77,6 +79,7 @@ class LanguageModelingTask(TrainingTask):
                 errors=errors,
                 default_min_count=DEFAULT_MIN_COUNT.get(settings.tokenizer, 1),
                 held_out_fraction=settings.valid_fraction or 0.0,
+                direction=settings.direction,
             )
         valid = None
         if files.get("valid"):
@@ -166,12 +169,16 @@ class LanguageModelingTask(TrainingTask):
         return (
             f"corpus: {len(train):,} {self.tokenizer.kind} tokens{held};"
             f" {len(self.tokenizer):,} types, {self.unk_share:.2%} <unk>"
+            + ("; every line is read backward" if self.tokenizer.is_backward else "")
         )
 
     # -- training on it
 
-    def complete_settings(self, settings: TrainingSettings, network: Network) -> TrainingSettings:
+    def complete_settings(
+        self, settings: TrainingSettings, network: StoredModel
+    ) -> TrainingSettings:
         """The settings with the context of the model, if they name none."""
+        assert isinstance(network, LanguageNetwork)
         bounded = network.context_length is not None
         context = settings.context or ("window" if bounded else "carried")
         if context == "carried" and bounded:
@@ -185,13 +192,14 @@ class LanguageModelingTask(TrainingTask):
             )
         if settings.variable_length and context != "carried":
             raise UsageError(f"`variable_length` needs `context=carried`, and it is {context}")
-        return replace(settings, context=context)
+        return replace(settings, context=context, valid_metric="loss")
 
-    def batches(self, network: Network, settings: TrainingSettings) -> Batches:
+    def batches(self, network: StoredModel, settings: TrainingSettings) -> Batches:
+        assert isinstance(network, LanguageNetwork)
         return make_batches(self.splits[0], network, settings)
 
     def validation_function(
-        self, network: Network, settings: TrainingSettings
+        self, network: StoredModel, settings: TrainingSettings
     ) -> ValidationFunction | None:
         valid, context = self.splits[1], settings.context
         if valid is None:
@@ -201,7 +209,7 @@ class LanguageModelingTask(TrainingTask):
         return lambda: {"loss": validation_loss(network, valid, context, settings.batch_size)}
 
 
-def make_batches(ids: np.ndarray, network: Network, settings: TrainingSettings) -> Batches:
+def make_batches(ids: np.ndarray, network: LanguageNetwork, settings: TrainingSettings) -> Batches:
     """Batches of `ids` (N,) for the context that the settings name; `carried` if they name none."""
     rows, length, seed = settings.batch_size, settings.seq_length, settings.seed
     device = network.device

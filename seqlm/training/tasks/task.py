@@ -1,8 +1,8 @@
 """The interface of a training task: its text, its batches, and how the network is validated.
 
-Text comes in files, each with a role: `corpus` and `valid` for a language model, `source`,
-`target`, `valid_source` and `valid_target` for a translator. config.yaml records their names and
-digests by role.
+Text comes in files, each with a role: `corpus` and `valid` for a language model or a labeler,
+`source`, `target`, `valid_source` and `valid_target` for a translator. config.yaml records their
+names and digests by role.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from seqlm.models.base import Network
+from seqlm.models.stored_model import StoredModel
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import Batches
 from seqlm.text.tokenizer import Tokenizer
@@ -49,6 +49,10 @@ class TrainingTask(ABC):
         `errors` is 'strict' or 'replace', for invalid UTF-8. Errors: DataError, UsageError.
         """
 
+    def write_vocabulary(self, run: RunFolder) -> None:
+        """Stores what text is read with in the run folder."""
+        run.write_tokenizer(self.tokenizer, self.source_tokenizer)
+
     @abstractmethod
     def save_corpus(self, run: RunFolder) -> None:
         """Stores the text in the run folder, as text from a pipe cannot be read again."""
@@ -69,6 +73,9 @@ class TrainingTask(ABC):
     def vocabulary_sizes(self) -> dict[str, int]:
         """The model options that the vocabulary decides, such as `vocab_size`."""
 
+    def initialize(self, network: StoredModel) -> None:  # noqa: B027
+        """Gives a new network what it starts from other than random numbers."""
+
     @abstractmethod
     def statistics(self, settings: TrainingSettings) -> dict[str, Any]:
         """Figures of the text for config.yaml; `tokens` is the number of tokens to predict."""
@@ -83,19 +90,21 @@ class TrainingTask(ABC):
         """Whether there is text to validate on."""
 
     @abstractmethod
-    def complete_settings(self, settings: TrainingSettings, network: Network) -> TrainingSettings:
+    def complete_settings(
+        self, settings: TrainingSettings, network: StoredModel
+    ) -> TrainingSettings:
         """The settings with what the network and the text decide filled in, such as `context`.
 
         Errors: UsageError if the network or the text does not support a setting.
         """
 
     @abstractmethod
-    def batches(self, network: Network, settings: TrainingSettings) -> Batches:
+    def batches(self, network: StoredModel, settings: TrainingSettings) -> Batches:
         """The batches to train on."""
 
     @abstractmethod
     def validation_function(
-        self, network: Network, settings: TrainingSettings
+        self, network: StoredModel, settings: TrainingSettings
     ) -> ValidationFunction | None:
         """A function that measures the network on the validation text, None if there is none.
 

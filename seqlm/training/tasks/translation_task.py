@@ -23,7 +23,8 @@ from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.metrics import METRICS, tokenized
 from seqlm.evaluation.perplexity import tally_text
 from seqlm.evaluation.unknown_words import warn_of_unknown
-from seqlm.models.base import Network, TranslationNetwork
+from seqlm.models.base import TranslationNetwork
+from seqlm.models.stored_model import StoredModel
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers, kind_named
 from seqlm.runs.checkpoint import read_tensors, replace_tensors
 from seqlm.runs.run_folder import RunFolder
@@ -157,7 +158,7 @@ class TranslationTask(TrainingTask):
             "valid_left_out_blank": valid.num_blank if valid else 0,
             "valid_tokens": len(valid.target) if valid else 0,
         }
-        if settings.valid_metric != "loss":
+        if settings.valid_metric in ("bleu", "chrf"):
             _, references = self.validation_lines()
             (metric,) = tokenized([METRICS[settings.valid_metric]], settings.bleu_tokenize)
             assert metric.of_translations
@@ -193,19 +194,23 @@ class TranslationTask(TrainingTask):
 
     # -- training on it
 
-    def complete_settings(self, settings: TrainingSettings, network: Network) -> TrainingSettings:
-        if settings.valid_metric != "loss" and not self.has_validation:
+    def complete_settings(
+        self, settings: TrainingSettings, network: StoredModel
+    ) -> TrainingSettings:
+        metric = settings.valid_metric or "loss"
+        if metric not in ("loss", "bleu", "chrf"):
+            raise UsageError(f"`valid_metric={metric}` is for labels; use loss, bleu or chrf")
+        if metric != "loss" and not self.has_validation:
             raise UsageError(
-                f"`valid_metric={settings.valid_metric}` needs validation text:"
-                f" {self.validation_settings}"
+                f"`valid_metric={metric}` needs validation text: {self.validation_settings}"
             )
-        return replace(settings, context="sentence")
+        return replace(settings, context="sentence", valid_metric=metric)
 
-    def batches(self, network: Network, settings: TrainingSettings) -> PairBatches:
+    def batches(self, network: StoredModel, settings: TrainingSettings) -> PairBatches:
         return PairBatches(self.train, settings.batch_tokens, settings.seed, network.device)
 
     def validation_function(
-        self, network: Network, settings: TrainingSettings
+        self, network: StoredModel, settings: TrainingSettings
     ) -> ValidationFunction | None:
         if self.valid is None:
             return None

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqlm.models.language.recurrent import GRU, LSTM, Elman
-from seqlm.models.layers.recurrent_layers import EMBEDDING_SCALE, LSTMState
+from seqlm.models.layers.recurrence.recurrent_layers import EMBEDDING_SCALE, LSTMState
 
 MODELS = {"rnn": Elman, "lstm": LSTM, "gru": GRU}
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from seqlm.errors import UsageError
 from seqlm.models.config.translator_config import RecurrentTranslatorConfig
 from seqlm.models.layers.attention import SourceAttention
-from seqlm.models.layers.recurrent_layers import EMBEDDING_SCALE
-from seqlm.models.translation.encoder_memory import padding_mask
+from seqlm.models.layers.padding import padding_mask
+from seqlm.models.layers.recurrence.recurrent_layers import EMBEDDING_SCALE
 from seqlm.models.translation.recurrent_seq2seq import (
     ElmanTranslator,
     GRUTranslator,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seqlm.errors import ModelError
-from seqlm.models.base import ParameterGroup
+from seqlm.models.stored_model import ParameterGroup
 from seqlm.training.optimization.optimizer import (
     make_optimizer,
     optimizer_moments,

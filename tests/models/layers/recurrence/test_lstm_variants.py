@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.layers.lstm_variants import LSTMVariantLayer
+from seqlm.models.layers.recurrence.lstm_variants import LSTMVariantLayer
 
 B, T, E, D = 3, 6, 4, 5
 VARIANTS = [(False, False), (False, True), (True, False), (True, True)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.layers.gru import GRULayer
+from seqlm.models.layers.recurrence.gru import GRULayer
 
 B, T, E, D = 3, 6, 4, 5
 

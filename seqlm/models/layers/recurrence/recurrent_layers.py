@@ -37,9 +37,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.layers.gru import GRULayer
 from seqlm.models.layers.linear import linear
-from seqlm.models.layers.lstm_variants import LSTMVariantLayer
+from seqlm.models.layers.recurrence.gru import GRULayer
+from seqlm.models.layers.recurrence.lstm_variants import LSTMVariantLayer
 from seqlm.models.tree import S, tree_map
 
 EMBEDDING_SCALE = 4.0
@@ -101,6 +101,13 @@ def lstm_layer(
 
 
 # --------------------------------------------------------------------------------- running them
+
+
+def zero_state(layer: Any, x: Tensor) -> Any:
+    """The state of a layer before it reads the rows of x (B, T, E): zeros."""
+    zeros = x.new_zeros(x.shape[0], layer.weight_hh_l0.shape[1])
+    has_cell = isinstance(layer, nn.LSTM | LSTMVariantLayer)
+    return LSTMState(zeros, zeros) if has_cell else zeros
 
 
 def run_layer(

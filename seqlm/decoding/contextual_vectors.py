@@ -1,0 +1,193 @@
+"""Contextual vectors: the states of a language model as features of the words of a sentence.
+
+    x_0 = </s>, x_1 .. x_T    a sentence, in the order in which the model reads it
+    h_t^k                     what layer k makes of x_t after x_0 .. x_{t-1}; h^0 is the embedding
+    v_w^k = h_t^k             the vector of word w, of which x_t is the piece that is read last
+
+A forward model knows of a word and what is before it, a backward model of a word and what comes
+after. The two side by side are the features of ELMo (Peters et al. 2018) and, where they read
+characters, those of Akbik et al. (2018).
+
+Every sentence is read afresh, its words with one space between them. A model with a context length
+W reads a longer one in windows that overlap by half, as `models/wrappers/sliding_window.py` does.
+
+    B rows · T tokens of the longest · R words · K layers · D_k width of layer k
+    M tokens of all sentences · P windows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from seqlm.errors import DataError, ModelError
+from seqlm.models.base import LanguageNetwork
+from seqlm.runs.load_model import LoadedModel
+from seqlm.text.bitext import batch_boundaries
+from seqlm.text.reading import Block
+from seqlm.text.tokenizer import Tokenizer
+from seqlm.text.vocabulary import EOS, RESERVED, UNK
+
+POSITIONS = 1 << 11
+"""Tokens that are read at once, in all rows together: bounds memory, changes nothing."""
+
+
+class ContextualVectors:
+    """Makes the vectors of words by one language model."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        """Errors: ModelError where the model is no network."""
+        if not isinstance(loaded.model, LanguageNetwork):
+            raise ModelError(f"{loaded.path} has no vectors: it is no neural language model")
+        self.network, self.tokenizer = loaded.model, loaded.tokenizer
+
+    @property
+    def layer_widths(self) -> list[int]:
+        """(K,) the widths D_k, that of the embedding first."""
+        eos = torch.full((1, 1), EOS, device=self.network.device)
+        with torch.inference_mode():
+            outputs = self.network.layer_outputs(eos, self.network.initial_cache(1))
+        return [output.shape[2] for output in outputs]
+
+    @torch.inference_mode()
+    def embed(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """(words, K, D) float32 for each sentence, which is a list of words: the vectors of all
+        layers, those narrower than the widest, D, filled up with zeros.
+
+        A word that the model cannot read, such as `</s>` among words, is read as `<unk>`, and one
+        of which no piece is left, such as an empty one, has the vector of what was read before it.
+        """
+        if not sentences:
+            return []
+        tokens, place = encode_sentences(self.tokenizer, sentences)
+        windows = find_windows(tokens, self.network.context_length)
+        window_of = np.searchsorted(windows.first, place, side="right") - 1  # (R,)
+        words_of = split_by(window_of, len(windows.start))
+        widths = self.layer_widths
+        vectors = np.zeros((len(place), len(widths), max(widths)), np.float32)  # (R, K, D)
+        for group in windows.batches():
+            words = np.concatenate([words_of[number] for number in group])
+            rows = np.repeat(np.arange(len(group)), [len(words_of[number]) for number in group])
+            columns = place[words] - windows.start[window_of[words]]
+            batch = torch.from_numpy(windows.rows(tokens, group)).to(self.network.device)
+            cache = self.network.initial_cache(len(group))
+            for layer, output in enumerate(self.network.layer_outputs(batch, cache)):
+                chosen = output[rows, columns]  # (words of the batch, D_k)
+                vectors[words, layer, : widths[layer]] = chosen.float().cpu().numpy()
+        return np.split(vectors, np.cumsum([len(sentence) for sentence in sentences])[:-1])
+
+
+def split_by(number: np.ndarray, count: int) -> list[np.ndarray]:
+    """The positions in `number` (R,) of each of the numbers 0, .., `count` - 1."""
+    order = np.argsort(number, kind="stable")
+    return np.split(order, np.searchsorted(number[order], np.arange(1, count)))
+
+
+# ------------------------------------------------------------------------------ words and pieces
+
+
+def encode_sentences(
+    tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(M,) int64, the tokens of all sentences, each after a `</s>`; and (R,) the place there of the
+    last piece that is read of each word."""
+    # A word is one part of one line, whatever it holds, and half a surrogate pair is no character.
+    spelled = [
+        [word.encode(errors="replace").replace(b"\n", b" ") for word in sentence]
+        for sentence in sentences
+    ]
+    try:
+        return lay_out(tokenizer, spelled)
+    except DataError:
+        words = set(chain.from_iterable(spelled))
+        unreadable = {word for word in words if not is_readable(tokenizer, word)}
+        known = [
+            [RESERVED[UNK] if word in unreadable else word for word in sentence]
+            for sentence in spelled
+        ]
+        return lay_out(tokenizer, known)
+
+
+def is_readable(tokenizer: Tokenizer, word: bytes) -> bool:
+    try:
+        tokenizer.encode(Block(word + b"\n", "the words", 1))
+        return True
+    except DataError:
+        return False
+
+
+def lay_out(
+    tokenizer: Tokenizer, sentences: Sequence[Sequence[bytes]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `encode_sentences`. Errors: DataError where the tokenizer refuses a word."""
+    data = b"".join(b" ".join(sentence) + b"\n" for sentence in sentences)
+    block = Block(data, "the words", 1)
+    ids = tokenizer.encode(block)
+    spans = tokenizer.token_spans(block, ids)
+    # Every word has a byte of white space after it, and an empty sentence has nothing but that.
+    counts = np.array([len(sentence) for sentence in sentences], np.int64)
+    lengths = np.array([len(word) for sentence in sentences for word in sentence], np.int64)
+    ends = np.cumsum(lengths + 1) - 1 + np.repeat(np.cumsum(counts == 0), counts)  # (R,)
+    word_of = np.searchsorted(ends, spans.start, side="right")  # (N,) of each token
+    starts = np.append(ends - lengths, len(data))[word_of]
+    in_word = np.flatnonzero((ids != EOS) & (spans.start + spans.length > starts))
+
+    tokens = np.insert(ids[:-1], 0, EOS).astype(np.int64)  # each `</s>` precedes the next sentence
+    bos = np.flatnonzero(tokens == EOS)
+    place = np.repeat(bos, counts)  # (R,)
+    np.maximum.at(place, word_of[in_word], in_word + 1)
+    # A word without pieces has the place of the word that is read before it.
+    order = np.arange(len(place))
+    if tokenizer.is_backward:
+        first = np.cumsum(counts) - counts
+        order = np.repeat(2 * first + counts - 1, counts) - order
+    place[order] = np.maximum.accumulate(place[order])
+    return tokens, place
+
+
+# ---------------------------------------------------------------------------------------- windows
+
+
+class Windows(NamedTuple):
+    """Parts of the tokens that are read each on its own: sentences, or windows of long ones."""
+
+    start: np.ndarray  # (P,)
+    end: np.ndarray  # (P,)
+    first: np.ndarray  # (P,) rising: the first token whose vectors come from this window
+
+    def batches(self) -> list[np.ndarray]:
+        """The numbers of the windows of each batch, which are of similar lengths."""
+        lengths = self.end - self.start
+        by_length = np.argsort(lengths, kind="stable")
+        positions = max(POSITIONS, int(lengths.max()))
+        cuts = batch_boundaries(lengths[by_length].tolist(), positions)
+        return np.split(by_length, cuts[1:-1])
+
+    def rows(self, tokens: np.ndarray, group: np.ndarray) -> np.ndarray:
+        """(B, T) the tokens of the windows `group` (B,), and anything after the end of each."""
+        width = int((self.end - self.start)[group].max())
+        columns = self.start[group][:, None] + np.arange(width)  # (B, T)
+        rows: np.ndarray = tokens[np.minimum(columns, len(tokens) - 1)]
+        return rows
+
+
+def find_windows(tokens: np.ndarray, context_length: int | None) -> Windows:
+    """The windows of `tokens` (M,), which begin with `</s>` and have one before each sentence."""
+    start = np.flatnonzero(tokens == EOS)
+    end = np.append(start[1:], len(tokens))
+    if context_length is None or (end - start).max() <= context_length:
+        return Windows(start, end, start)
+    stride = max(1, context_length // 2)
+    windows = []
+    for sentence_start, sentence_end in zip(start.tolist(), end.tolist()):
+        at = sentence_start
+        windows.append((at, min(at + context_length, sentence_end), at))
+        while at + context_length < sentence_end:
+            at += stride
+            before = at + context_length - stride  # what the window before it has reached
+            windows.append((at, min(at + context_length, sentence_end), before))
+    return Windows(*np.array(windows, np.int64).reshape(-1, 3).T)

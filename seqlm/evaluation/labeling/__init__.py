@@ -1,0 +1,1 @@
+"""Predicted labels beside gold ones: figures, their intervals, tables of errors."""

@@ -1,0 +1,1 @@
+"""Files of word vectors: those of word2vec, GloVe and fastText."""
