@@ -21,7 +21,7 @@ from seqlm.training.training_run import make_trainer
 NOUNS, VERBS = ["frog", "heron", "Reed", "pond"], ["sees", "froze", "waits", "sank"]
 SMALL: dict[str, Any] = {
     "width": 8, "embedding": 6, "character_width": 4, "batch_size": 4, "lr": 0.02, "epochs": 3,
-    "filters": 4,
+    "filters": 4, "dropout_word": 0.0, "dropout_input": 0.0, "dropout_output": 0.0,
 }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class TagOptions:
     )
     label_column: str | None = setting(
         None, "Column to write the labels to; several with commas between them, if the model has"
-        " several.", none_text="that of the training text, or `label` of a table",
+        " several.", none_text="that of the training text, or label of a table",
         metavar="NAME,...", section="Output",
     )  # fmt: skip
     errors: Annotated[str, console.ERRORS] = "strict"

@@ -176,7 +176,7 @@ def default_text(
         for network, setting in definitions.items()
     }
     if first.tuned_for is None:
-        usual = usual_text("lm", texts) or usual_text("translation", texts)
+        usual = next(filter(None, (usual_text(task, texts) for task in TASK_TITLES)), "")
         parts = [usual, *unusual_defaults(texts, usual)]
     else:
         usual, (other, values) = first.text_of(first.default), first.tuned_for

@@ -27,7 +27,6 @@ DEFAULTS = {
 }  # fmt: skip
 """What `seqlm train` takes for labelers: small texts are learned by heart without much dropout."""
 TRANSFORMER_DEFAULTS = {**DEFAULTS, "lr": 1e-3, "warmup": 0.1, "dropout_hidden": 0.2}
-TAGGER_DEFAULTS = {"affixes": 4}
 
 
 @dataclass(frozen=True)
@@ -130,6 +129,8 @@ class LSTMLabelerConfig(RecurrentLabelerConfig):
 
 @dataclass(frozen=True)
 class TransformerLabelerConfig(TransformerLayerOptions, LabelerConfig):
+    training_defaults: ClassVar[Mapping[str, Any]] = TRANSFORMER_DEFAULTS
+
     layers: int = layers_option(2)
     positions: Literal["sinusoidal", "rotary", "none"] = transformer_option(
         "sinusoidal", "Position embeddings."
@@ -155,8 +156,6 @@ class WindowLabelerConfig(LabelerConfig):
 @dataclass(frozen=True)
 class TaggerOptions:
     """To be inherited by the options of a tagger."""
-
-    training_defaults: ClassVar[Mapping[str, Any]] = {**DEFAULTS, **TAGGER_DEFAULTS}
 
     crf: bool = labeler_option(
         False,
@@ -186,9 +185,7 @@ class GRUTaggerConfig(TaggerOptions, RecurrentLabelerConfig):
 
 @dataclass(frozen=True)
 class TransformerTaggerConfig(TaggerOptions, TransformerLabelerConfig):
-    training_defaults: ClassVar[Mapping[str, Any]] = {
-        **TRANSFORMER_DEFAULTS, **TAGGER_DEFAULTS
-    }  # fmt: skip
+    pass
 
 
 # ----------------------------------------------------------------------------------- classifiers
@@ -230,7 +227,7 @@ class LSTMClassifierConfig(MaxPooling, LSTMLabelerConfig):
 
 @dataclass(frozen=True)
 class TransformerClassifierConfig(MeanPooling, TransformerLabelerConfig):
-    training_defaults: ClassVar[Mapping[str, Any]] = TRANSFORMER_DEFAULTS
+    pass
 
 
 @dataclass(frozen=True)

@@ -18,21 +18,18 @@ gradient of the embedding is a sparse tensor (`sparse_rows.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqlm.models.config.bag_of_ngrams_config import BagOfNgramsConfig
-from seqlm.models.labeling.labeler import LabelDistribution, Labeler
+from seqlm.models.labeling.labeler import Labeler
 from seqlm.models.labeling.outputs.hierarchical_softmax import HierarchicalSoftmax
-from seqlm.models.labeling.outputs.label_output import LabelOutput
 from seqlm.models.labeling.outputs.softmax_labels import SoftmaxLabels
 from seqlm.models.labeling.sparse_rows import add_to_rows, bag_of_term, sum_rows
-from seqlm.models.stored_model import ParameterGroup, StoredModel
 from seqlm.text.labeled.labeled_batches import EncodedSentences, LabeledBatch
 from seqlm.text.labeled.ngram_hashing import Bags, bags_of_ngrams
 
@@ -41,14 +38,15 @@ class BagOfNgrams(Labeler):
     """A classifier of texts. `learn_from` the training text comes before training."""
 
     config_class: ClassVar[type] = BagOfNgramsConfig
-    config: BagOfNgramsConfig  # type: ignore[assignment]
+    config: BagOfNgramsConfig
+    labels_texts = True
     has_sparse_gradients = True
 
     row_of: Tensor
     """(V + buckets,) int32, the row of each feature."""
 
     def __init__(self, config: BagOfNgramsConfig) -> None:
-        StoredModel.__init__(self, config)
+        super().__init__(config)
         self.register_buffer(
             "row_of", torch.zeros(config.vocab_size + config.buckets, dtype=torch.int32)
         )
@@ -89,11 +87,6 @@ class BagOfNgrams(Labeler):
             if isinstance(output, HierarchicalSoftmax):
                 output.check_tensors()
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """Weight decay applies to the output alone, where that is a softmax: sparse gradients have
-        none."""
-        return StoredModel.parameter_groups(self)
-
     # -- reading texts
 
     def bags(self, words: np.ndarray, lengths: np.ndarray) -> Bags:
@@ -110,11 +103,6 @@ class BagOfNgrams(Labeler):
         )
         h: Tensor = MeanOfRows.apply(self.embedding, self.row_of[features].long(), sizes)
         return h[:, None]
-
-    def forward(self, batch: LabeledBatch) -> list[LabelDistribution]:
-        h, lengths = self.encode(batch), torch.ones_like(batch.lengths)
-        outputs = cast(Iterable[LabelOutput], self.outputs)
-        return [LabelDistribution(output, output.scores(h), lengths) for output in outputs]
 
 
 class MeanOfRows(torch.autograd.Function):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.config.labeler_config import ConvolutionalClassifierConfig
-from seqlm.models.labeling.labeler import Labeler, SentenceEncoder
+from seqlm.models.labeling.sentence_labeler import SentenceEncoder, SentenceLabeler
 from seqlm.models.layers.linear import Linear
 from seqlm.models.layers.padding import padding_mask
 
@@ -39,7 +39,7 @@ class ConvolutionalEncoder(SentenceEncoder):
         return h, h.take_along_dim(lengths[:, None, None] - 1, 1)[:, 0]
 
 
-class ConvolutionalClassifier(Labeler):
+class ConvolutionalClassifier(SentenceLabeler):
     config_class = ConvolutionalClassifierConfig
     config: Any
 

@@ -24,7 +24,7 @@ from seqlm.models.config.labeler_config import (
     LSTMTaggerConfig,
     RecurrentLabelerConfig,
 )
-from seqlm.models.labeling.labeler import Labeler, SentenceEncoder
+from seqlm.models.labeling.sentence_labeler import SentenceEncoder, SentenceLabeler
 from seqlm.models.layers.recurrence.bidirectional import BidirectionalLayers, MakeLayer
 from seqlm.models.layers.recurrence.recurrent_layers import elman_layer, gru_layer, lstm_layer
 
@@ -45,7 +45,7 @@ class RecurrentEncoder(SentenceEncoder):
         return h, last_states[-1]
 
 
-class ElmanLabeler(Labeler):
+class ElmanLabeler(SentenceLabeler):
     config: Any
 
     def make_encoder(self, input_width: int) -> SentenceEncoder:
@@ -53,7 +53,7 @@ class ElmanLabeler(Labeler):
         return RecurrentEncoder(self.config, make_layer, input_width)
 
 
-class LSTMLabeler(Labeler):
+class LSTMLabeler(SentenceLabeler):
     config: Any
 
     def make_encoder(self, input_width: int) -> SentenceEncoder:
@@ -63,7 +63,7 @@ class LSTMLabeler(Labeler):
         return RecurrentEncoder(self.config, make_layer, input_width)
 
 
-class GRULabeler(Labeler):
+class GRULabeler(SentenceLabeler):
     config: Any
 
     def make_encoder(self, input_width: int) -> SentenceEncoder:

@@ -22,7 +22,7 @@ from seqlm.models.config.labeler_config import (
     TransformerLabelerConfig,
     TransformerTaggerConfig,
 )
-from seqlm.models.labeling.labeler import Labeler, SentenceEncoder
+from seqlm.models.labeling.sentence_labeler import SentenceEncoder, SentenceLabeler
 from seqlm.models.layers.linear import Linear
 from seqlm.models.layers.padding import padding_mask
 from seqlm.models.layers.rotary import rotary_angles
@@ -57,7 +57,7 @@ class TransformerEncoder(SentenceEncoder):
         return h, h.take_along_dim(lengths[:, None, None] - 1, 1)[:, 0]
 
 
-class TransformerLabeler(Labeler):
+class TransformerLabeler(SentenceLabeler):
     config: Any
 
     def make_encoder(self, input_width: int) -> SentenceEncoder:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.config.labeler_config import WindowLabelerConfig, WindowTaggerConfig
-from seqlm.models.labeling.labeler import Labeler, SentenceEncoder
+from seqlm.models.labeling.sentence_labeler import SentenceEncoder, SentenceLabeler
 from seqlm.models.layers.linear import Linear
 from seqlm.models.layers.padding import padding_mask
 
@@ -36,7 +36,7 @@ class WindowEncoder(SentenceEncoder):
         return h, h.take_along_dim(lengths[:, None, None] - 1, 1)[:, 0]
 
 
-class WindowTagger(Labeler):
+class WindowTagger(SentenceLabeler):
     config_class = WindowTaggerConfig
     config: Any
 

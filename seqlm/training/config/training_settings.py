@@ -112,7 +112,7 @@ class TrainingSettings:
     )  # fmt: skip
     label_column: str | None = labels(
         None, "Column of the labels; several with commas between them are learned together.",
-        none_text="upos of CoNLL-U, the last of other columns, `label` of a table",
+        none_text="upos of CoNLL-U, the last of other columns, label of a table",
         metavar="NAME,...", needs=LABELING,
     )  # fmt: skip
     text_column: str | None = labels(
@@ -129,7 +129,7 @@ class TrainingSettings:
     )  # fmt: skip
     affixes: int = labels(
         0, "Characters of the longest prefix and suffix of a word that has an embedding.",
-        low=0, high=20, needs=LABELING,
+        low=0, high=20, needs=LABELING, default_by={"task": {"tagging": 4}},
     )  # fmt: skip
     vectors: str | None = labels(
         None, "Start from the word vectors in this file: of word2vec, GloVe or fastText.",

@@ -235,7 +235,7 @@ class LabelingTask(TrainingTask):
         assert isinstance(network, Labeler)
         network.learn_from(self.encoded)
         if self.vectors is not None:
-            network.word_features.start_from(torch.from_numpy(self.vectors.matrix))
+            network.start_from(torch.from_numpy(self.vectors.matrix))
         for output, column in zip(network.outputs, self.labels.labels):
             if isinstance(output, CRF):
                 allowed = allowed_transitions(column.labels, column.model_scheme)

@@ -11,6 +11,7 @@ import typer
 from seqlm.cli.app import app
 from seqlm.cli.options.training_options import training_flags
 from seqlm.models import config_class
+from seqlm.models.config.labeler_config import LabelerSizes
 from seqlm.settings import settings_of
 from seqlm.text.bpe_learning import DEFAULT_BPE_SIZE
 from seqlm.training.config.resolve import resolve, trainable
@@ -21,9 +22,12 @@ from seqlm.training.config.training_settings import (
     TrainingSettings,
 )
 
-NETWORKS = [(task, arch) for task in ("lm", "translation") for arch in trainable(task)]
+TASKS = ("lm", "translation", "tagging", "classification")
+NETWORKS = [(task, arch) for task in TASKS for arch in trainable(task)]
 FLAGS = {flag.setting.name: flag for flag in training_flags()}
-OF_VOCABULARY = {"vocab_size", "source_vocab_size"}
+OF_VOCABULARY = {"vocab_size", "source_vocab_size", "ngram_types"} | {
+    field.name for field in dataclasses.fields(LabelerSizes)
+}
 """Fields of a model's configuration that its text decides."""
 
 
@@ -75,19 +79,28 @@ def test_defaults_are_within_their_range():
 @pytest.mark.parametrize(
     ("name", "default"),
     [
-        ("epochs", "6; translation: 15"),
+        ("epochs", "6; translation: 15; tagging: 10; classification: 10;"
+                   " classification by bag-of-ngrams: 3"),
         ("task", "lm"),
         ("arch", "lstm; translation: transformer"),
         ("layers", "2; transformer, s4d, mamba, mamba2: 4; translation: 3;"
-                   " translation by rnn, lstm, gru: 1"),
+                   " translation by rnn, lstm, gru: 1; tagging by rnn, lstm, gru: 1;"
+                   " classification by rnn, lstm, gru: 1"),
         ("weight_decay", "0; with `optimizer=adamw`, transformer: 0.1"),
         ("label_smoothing", "0; with `softmax=full`, translation: 0.1"),
         ("epsilon", "1e-8; with `optimizer=adamw`, lstm: 0.0001"),
-        ("warmup", "0; transformer: 0.05; translation: 0.1"),
-        ("dropout_hidden", "0.1; translation: 0.2; translation by rnn, lstm, gru: 0.3"),
-        ("dropout_output", "0.2; translation: 0; translation by rnn, lstm, gru: 0.3"),
-        ("optimizer", "adamw; with `average=nt-asgd`: sgd"),
-        ("activation", "tanh; transformer: gelu; translation: gelu"),
+        ("warmup", "0; transformer: 0.05; translation: 0.1; tagging by transformer: 0.1;"
+                   " classification by transformer: 0.1"),
+        ("dropout_hidden", "0.1; translation: 0.2; translation by rnn, lstm, gru: 0.3; tagging: 0;"
+                           " tagging by transformer: 0.2; classification: 0;"
+                           " classification by transformer: 0.2"),
+        ("dropout_output", "0.2; translation: 0; translation by rnn, lstm, gru: 0.3; tagging: 0.5;"
+                           " classification: 0.5"),
+        ("optimizer", "adamw; classification by bag-of-ngrams: adagrad;"
+                      " with `average=nt-asgd`: sgd"),
+        ("activation", "tanh; transformer: gelu; translation: gelu; tagging by transformer: gelu;"
+                       " classification by transformer: gelu"),
+        ("affixes", "4; classification: 0"),
         ("state_size", "16; s4d: 64"),
         ("tied", "`tied`"),
         ("peephole", ""),
@@ -102,14 +115,18 @@ def test_defaults_are_written_by_architecture(name, default):
 @pytest.mark.parametrize(
     ("name", "architectures"),
     [
-        ("width", ""),
-        ("embedding", "ffnn, rnn, lstm, gru"),
+        ("layers", "rnn, lstm, gru, transformer, s4d, mamba, mamba2"),
+        ("peephole", "lstm for language modeling; lstm for tagging; lstm for classification"),
         ("heads", "transformer"),
         ("experts", "transformer for language modeling"),
         ("attention", "rnn, lstm, gru for translation"),
         ("batch_tokens", "translation"),
-        ("valid_fraction", "language modeling"),
-        ("dropout_attention", "transformer for language modeling; translation"),
+        ("valid_fraction", "language modeling; tagging; classification"),
+        (
+            "dropout_attention",
+            "transformer for language modeling; translation; transformer for"
+            " tagging; transformer for classification",
+        ),
     ],
 )
 def test_the_architectures_of_an_option_are_named(name, architectures):

@@ -24,6 +24,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@torch.no_grad()
 def slowly(encoder: TransformerEncoder, x: Tensor) -> Tensor:
     """x (T, E) of one sentence -> h (T, D)."""
     config: Any = encoder.config
@@ -54,6 +55,7 @@ def slowly(encoder: TransformerEncoder, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@torch.no_grad()
 def test_the_features_are_the_equations(shape: str) -> None:
     torch.manual_seed(1)
     sizes = {"vocab_size": 5, "label_types": (2,), "character_types": 5, "affix_types": ()}

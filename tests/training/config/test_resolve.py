@@ -18,7 +18,13 @@ RECURRENT_TRANSLATOR = {
     **TRANSLATION,
     "lr": 2e-3, "dropout_input": 0.3, "dropout_hidden": 0.3, "dropout_output": 0.3,
 }  # fmt: skip
+LABELER = {
+    "epochs": 10, "lr": 3e-3, "clip": 5.0,
+    "dropout_word": 0.2, "dropout_input": 0.5, "dropout_output": 0.5,
+}  # fmt: skip
 STATE_SPACE = {**LM_DROPOUT, "seq_length": 64, "clip": 1.0}
+TAGGER = {"affixes": 4, **LABELER}
+TRANSFORMER_LABELER = {"lr": 1e-3, "warmup": 0.1, "dropout_hidden": 0.2}
 DEFAULTS = {
     ("lm", "ffnn"): {"dropout_input": 0.1, "dropout_output": 0.2},
     ("lm", "rnn"): LM_DROPOUT,
@@ -38,6 +44,14 @@ DEFAULTS = {
     ("translation", "transformer"): {
         **TRANSLATION,
         "lr": 1e-3, "beta2": 0.98, "dropout_input": 0.2, "dropout_hidden": 0.2,
+    },
+    **{("tagging", arch): TAGGER for arch in ("ffnn", "rnn", "lstm", "gru")},
+    ("tagging", "transformer"): TAGGER | TRANSFORMER_LABELER,
+    **{("classification", arch): LABELER for arch in ("cnn", "rnn", "lstm", "gru")},
+    ("classification", "transformer"): LABELER | TRANSFORMER_LABELER,
+    ("classification", "bag-of-ngrams"): {
+        "epochs": 3, "batch_size": 128, "optimizer": "adagrad", "clip": 0.0,
+        "schedule": "cosine",
     },
 }  # fmt: skip
 """What is not the default of `TrainingSettings` or of the model's own configuration."""

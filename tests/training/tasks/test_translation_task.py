@@ -226,7 +226,7 @@ def test_validation_leaves_out_pairs_beyond_the_learned_positions_with_a_warning
         ({"task": "lm", "max_length": 99}, "max_length needs task translation"),
         ({"task": "lm", "valid_metric": "bleu"}, "valid_metric needs task translation"),
         ({"task": "lm", "attention": "dot"}, "attention needs task translation"),
-        ({"task": "tagging"}, "task is 'tagging'; there are lm, translation"),
+        ({"task": "parsing"}, "task is 'parsing'; did you mean 'tagging'?"),
         ({"arch": "mamba"}, "arch is 'mamba'; there are"),
         ({"arch": "gru", "heads": 2}, "heads is an option of transformer, not of gru"),
         ({"attention": "dot"}, "attention is an option of rnn, lstm, gru, not of transformer"),
