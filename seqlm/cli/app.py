@@ -29,7 +29,7 @@ COMMANDS = {
     },
     "Make a model": {
         "count": "Count n-grams and smooth them into a language model.",
-        "train": "Train a neural language model on a text, or a translator.",
+        "train": "Train a neural language model, a translator or a labeler.",
     },
     "Use a model": {
         "eval": "Print the perplexity of a text, or BLEU and chrF of translations.",
@@ -51,7 +51,7 @@ COMMANDS = {
 command has its `EXAMPLES` and `make_command`, which gives the function that Typer calls; that of a
 group of commands has `SUBCOMMANDS` too."""
 
-HELP = """Train, score, sample and compare language models, from n-grams to Mamba, and translators.
+HELP = """Train, score, sample and compare language models, from n-grams to Mamba; translate; label.
 
 Start with count or train: each learns a model from a text and writes it to a run folder. The other
 commands use the model that -m names, or else the latest run in ./checkpoints.

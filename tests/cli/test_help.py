@@ -32,7 +32,9 @@ DIFFERENT = {
     "--output": "export writes files, too",
     "--seed": "each command says what it draws",
     "--text-column": "eval has tables of items, and rescore has hypotheses, in objects too",
+    "--task": "check recognizes it",
     "--tune": "each command says what it tunes",
+    "--valid": "check holds several texts against one",
 }
 """Flags that do not have one help in all commands, with the reason."""
 OF_THE_REVIEW = [

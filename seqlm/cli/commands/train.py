@@ -54,7 +54,8 @@ def train(
     flags: typer.Context,
     corpus: Annotated[list[str] | None, console.CORPUS] = None,
     valid: Annotated[
-        list[str] | None, input_flag("--valid", "Text to validate a language model on.")
+        list[str] | None,
+        input_flag("--valid", "Text to validate a language model or a labeler on."),
     ] = None,
     source: Annotated[list[str] | None, console.SOURCE] = None,
     target: Annotated[list[str] | None, console.TARGET] = None,
@@ -88,8 +89,9 @@ def train(
     debug: Annotated[bool, console.DEBUG] = False,
     **settings: Any,
 ) -> None:
-    """Train a neural language model on CORPUS, or a translator on --source and --target. Print the
-    run folder that holds the model. Ctrl-C saves a checkpoint and says how to resume.
+    """Train a neural language model on CORPUS, or with --task a tagger or a classifier of text; or
+    train a translator on --source and --target. Print the run folder that holds the model. Ctrl-C
+    saves a checkpoint and says how to resume.
 
     Several --valid, --source or other texts are read one after the other.
     """

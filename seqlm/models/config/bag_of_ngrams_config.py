@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from seqlm.models.config.labeler_config import LabelerSizes, labeler_option
+from seqlm.models.config.network_config import option
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,7 @@ class BagOfNgramsConfig(LabelerSizes):
     ngram_types: int = 0
     """Buckets of n-grams that have a row of their own, which the text decides too."""
 
-    width: int = labeler_option(
-        100, "Width of the vectors of words and n-grams.", low=1, high=10**6
-    )
+    width: int = option(100, "Units of a layer.", low=1, high=10**6)
     ngrams: int = labeler_option(2, "Words of the longest n-grams.", low=1, high=100)
     ngram_min_count: int = labeler_option(
         2, "Occurrences that an n-gram needs to have a vector of its own.", low=1, high=2**31

@@ -58,7 +58,7 @@ class LabelerConfig(LabelerSizes):
 
     training_defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
 
-    embedding: int = labeler_option(100, "Width of the word embedding.", low=1, high=10**6)
+    embedding: int = labeler_option(100, "Width of the embedding.", low=1, high=10**6)
     characters: Literal["none", "cnn", "lstm"] = labeler_option(
         "cnn", "How a word is read from its characters: by a convolution (Ma & Hovy 2016), or an"
         " LSTM in both directions (Lample et al. 2016).",
