@@ -224,7 +224,7 @@ def with_seed(settings: T, draws: bool) -> T:
     return replace(settings, seed=seed)
 
 
-def locate_model(name: str | None, task: Tasks | None = None) -> ModelPath:
+def locate_model(name: str | ModelPath | None, task: Tasks | None = None) -> ModelPath:
     """The model that -m names; without a name the latest run, whose path is printed.
 
     Errors: those of `locate`.
@@ -237,7 +237,7 @@ def locate_model(name: str | None, task: Tasks | None = None) -> ModelPath:
     return model
 
 
-def locate_models(names: Sequence[str] | None, task: str) -> list[ModelPath]:
+def locate_models(names: Sequence[str | ModelPath] | None, task: str) -> list[ModelPath]:
     """The models that several -m name, or the latest run. Errors: those of `locate`."""
     if not names:
         return [locate_model(None, task)]

@@ -65,8 +65,9 @@ class ModelPath:
         return self.run / STEPS / self.checkpoint if self.checkpoint else self.run.path
 
 
-def locate(name: str | Path | None = None, task: Tasks | None = None) -> ModelPath:
-    """The model that `name` means, for a command that needs one of `task`, or of several.
+def locate(name: str | Path | ModelPath | None = None, task: Tasks | None = None) -> ModelPath:
+    """The model that `name` means, for a command that needs one of `task`, or of several. A model
+    that is located already is checked for its task alone.
 
     Errors: ModelError where there is none, its config.yaml cannot be read, or it does another task;
     UsageError where none is named and the latest run does another task, or there is none.
@@ -74,8 +75,10 @@ def locate(name: str | Path | None = None, task: Tasks | None = None) -> ModelPa
     name = name or os.environ.get("SEQLM_MODEL")
     if not name:
         return latest_run(task)
-    model = model_at(Path(name))
+    model = name if isinstance(name, ModelPath) else model_at(Path(name))
     if task is not None and model.config.task not in tasks_in(task):
+        if model.is_default:
+            return latest_run(task)  # which says what there is instead
         raise WrongTask(model.path, model.config.task, task)
     return model
 

@@ -140,6 +140,7 @@ def test_a_classifier_writes_each_format(classifier, tag):
     assert tag(classifier, *flags, text=table) == table.replace("?", "good")
 
 
+@pytest.mark.filterwarnings("ignore:.*all are .X.")
 def test_several_columns_are_written_together(folder, tag, seqlm):
     (folder / "two.conllu").write_text(conllu(SENTENCES))
     run = folder / "two"

@@ -329,7 +329,7 @@ PIECES = st.sampled_from(
 )
 MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
 ANY_BYTES = st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=60).map(b"".join)).filter(
-    lambda data: not data.startswith(MAGIC)
+    lambda data: not data.startswith((*MAGIC, *reading.WIDE_ENCODINGS.values()))
 )
 
 

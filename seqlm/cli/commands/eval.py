@@ -8,9 +8,9 @@ a classifier on labeled TEXT (`eval_labels.py`), and a translator on --source an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,6 +20,9 @@ from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
 from seqlm.cli.options.setting_options import with_parameters
 from seqlm.errors import ModelError, SeqlmError, UsageError
+
+if TYPE_CHECKING:
+    from seqlm.runs.locate import ModelPath
 
 PARAMETERS = in_sections(
     [
@@ -70,9 +73,12 @@ def evaluate(flags: typer.Context, **values: Any) -> None:
     says what the figures depend on: two can be compared where all but the model agrees. Shares,
     such as accuracy and F1, are printed from 0 to 1, and in percent on a terminal and on stderr.
     """
+    first = None if values["source"] or values["target"] else locate_first(values["model"])
+    task = choose_task(values, console.typed_parameters(flags), first)
+    if first is not None:  # so that it is looked up once
+        values = {**values, "model": [first, *(values["model"] or [])[1:]]}
     common = make_group(EvalOptions, values)
     console.check_choice("errors", common.errors, ("strict", "replace"))
-    task = choose_task(values, console.typed_parameters(flags))
     if task == "translation":
         eval_translation.evaluate(common, values)
     elif task in LABELING:
@@ -90,9 +96,9 @@ LABELING = {"tagging": "taggers", "classification": "classifiers"}
 """The tasks of labelers, and what those of each are called."""
 
 
-def choose_task(values: dict[str, Any], typed: set[str]) -> str:
-    """'translation' where a source or a target is named, else the task of the model if that is a
-    labeler, else 'lm'.
+def choose_task(values: Mapping[str, Any], typed: set[str], first: ModelPath | None) -> str:
+    """'translation' where a source or a target is named, else the task of the `first` model if that
+    is a labeler, else 'lm'.
 
     Errors: UsageError where one of them is missing, or an option that was `typed` is for another
     task.
@@ -106,7 +112,7 @@ def choose_task(values: dict[str, Any], typed: set[str]) -> str:
         refuse(eval_labels, typed, f"is for taggers and classifiers: {instead}")
         return "translation"
     refuse(eval_translation, typed, "is for translators: it needs `source` and `target`")
-    task = task_of(values["model"])
+    task = first.config.task if first else "lm"
     if task in LABELING:
         typed = typed - {*SHARED}
         refuse(eval_language_model, typed, f"is for language models, and not for {LABELING[task]}")
@@ -123,12 +129,12 @@ def refuse(module: ModuleType, typed: set[str], why: str) -> None:
             raise UsageError(f"{name} {why}")
 
 
-def task_of(models: list[str] | None) -> str:
-    """The task of the first of `models`, or of the latest run; 'lm' where there is none, of which
+def locate_first(models: list[str] | None) -> ModelPath | None:
+    """The first of `models`, or the latest run; None where there is none, of which
     `eval_language_model` says what is wrong."""
     from seqlm.runs.locate import locate
 
     try:
-        return locate(models[0] if models else None).config.task
+        return locate(models[0] if models else None)
     except SeqlmError:
-        return "lm"
+        return None

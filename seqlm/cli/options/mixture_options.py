@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -80,7 +81,9 @@ class MixtureRequest(NamedTuple):
         )
 
 
-def request_mixture(models: list[str] | None, options: MixtureOptions) -> MixtureRequest:
+def request_mixture(
+    models: Sequence[str | ModelPath] | None, options: MixtureOptions
+) -> MixtureRequest:
     """The mixture of the named models, which are located. Errors: ModelError, UsageError."""
     if options.cache_decay is not None and options.cache is None:
         raise UsageError("`cache_decay` has no effect without `cache`")

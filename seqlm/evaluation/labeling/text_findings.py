@@ -141,4 +141,5 @@ def findings_in_words(text: TextCheck) -> Iterator[Finding]:
 
 def first_of(duplicates: list[Duplicate]) -> str:
     place, other, *_ = duplicates[0]
-    return f"the first is {place}, as {other}"
+    is_same_file = place.file == other.file
+    return f"the first is {place}, as {f'line {other.line}' if is_same_file else other}"

@@ -75,7 +75,7 @@ class LabelerConfig(LabelerSizes):
         " and then trained on.",
     )  # fmt: skip
     dropout_word: float = dropout("Share of the words that are read as <unk>.")
-    dropout_input: float = dropout("Dropout of the features of a word that the first layer reads.")
+    dropout_input: float = dropout("Dropout of the embeddings that the first layer reads.")
     dropout_output: float = dropout("Dropout of the features that the output layer reads.")
 
     pooling: ClassVar[str | None] = None

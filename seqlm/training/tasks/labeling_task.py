@@ -8,6 +8,7 @@ text), all columns of labels together, and a metric of the first column: accurac
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +22,8 @@ from seqlm.decoding.contextual_vectors import ContextualVectors
 from seqlm.decoding.labeling.label_sentences import add_contextual, as_text, read_sentences
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.evaluation.labeling.label_evaluation import evaluate_labels
+from seqlm.evaluation.labeling.text_check import check_text
+from seqlm.evaluation.labeling.text_findings import Finding, findings_of
 from seqlm.models.labeling.labeler import Labeler
 from seqlm.models.labeling.outputs.crf import CRF
 from seqlm.models.stored_model import StoredModel
@@ -89,7 +92,12 @@ class LabelingTask(TrainingTask):
             for role, names in files.items()
             if names
         }
-        return cls.from_texts(texts, settings, run, files["corpus"][0])
+        task = cls.from_texts(texts, settings, run, files["corpus"][0])
+        if run is None:
+            for finding in task.findings:
+                if finding.is_serious:
+                    warnings.warn(finding.message, stacklevel=2)
+        return task
 
     @classmethod
     def from_texts(
@@ -210,11 +218,15 @@ class LabelingTask(TrainingTask):
     def describe(self) -> str:
         unit = "sentences" if self.labels.task == "tagging" else "texts"
         held = f", {len(self.valid):,} to validate on" if self.valid else ", no validation text"
-        unknown = np.mean(self.encoded.table.words[self.encoded.form_of] == UNK)
         lines = [
             f"corpus: {len(self.train):,} {unit} of {len(self.encoded.form_of):,} words{held};"
-            f" {len(self.tokenizer):,} types, {unknown:.2%} <unk>"
+            f" {len(self.tokenizer):,} types, {unknown_share(self.encoded):.2%} <unk>"
         ]
+        if self.valid:
+            lines.append(
+                f"validation: {len(self.encoded_valid.form_of):,} words,"
+                f" {unknown_share(self.encoded_valid):.2%} <unk>"
+            )
         for column in self.labels.labels:
             scheme = "" if column.text_scheme == "none" else f", scheme {column.text_scheme}"
             if column.model_scheme != column.text_scheme:
@@ -227,7 +239,17 @@ class LabelingTask(TrainingTask):
                 f" they are, {counts.num_lowercased:,} in lower case and {counts.num_composed:,}"
                 f" composed of n-grams: {counts.found.mean():.1%}"
             )
-        return "\n".join(lines)
+        notes = [finding.message for finding in self.findings if not finding.is_serious]
+        return "\n".join([*lines, *notes])
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What is wrong with the text, or may be."""
+        task, columns = cast(TaskName, self.labels.task), self.labels.columns
+        checks = [check_text("training text", self.train, task, columns)]
+        if self.valid:
+            checks.append(check_text("validation text", self.valid, task, columns, checks[0]))
+        return [finding for text in checks for finding in findings_of(text)]
 
     # -- training on it
 
@@ -348,6 +370,11 @@ def learn_vocabulary(
         records, settings.task, columns, features, settings.scheme, settings.affixes
     )
     return tokenizer, labels
+
+
+def unknown_share(sentences: EncodedSentences) -> float:
+    """The share of words that are `<unk>`."""
+    return float(np.mean(sentences.table.words[sentences.form_of] == UNK))
 
 
 def check_settings(settings: TrainingSettings) -> None:

@@ -19,7 +19,10 @@ TEXTS = [
     ("good", "a warm , funny film"), ("bad", "a dull film"), ("good", "warm and funny"),
     ("bad", "dull , and long"), ("so-so", "a film"),
 ]  # fmt: skip
-SMALL = {"width": 8, "embedding": 8, "steps": 40, "lr": 0.05, "batch_size": 4, "device": "cpu"}
+SMALL = {
+    "width": 8, "embedding": 8, "steps": 40, "lr": 0.05, "batch_size": 4, "device": "cpu",
+    "dropout_word": 0.0, "dropout_input": 0.0, "dropout_output": 0.0, "clip": 0.25,
+}  # fmt: skip
 
 
 def conllu(sentences: list[str], upos: str | None = None) -> str:
