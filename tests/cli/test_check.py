@@ -102,3 +102,75 @@ def test_bad_text_is_one_line(
     assert result.code == code, result.err
     assert part in result.error
     assert result.out == ""
+
+
+# ------------------------------------------------------------------ several texts, and findings
+
+
+def test_each_held_out_file_is_checked_for_itself(
+    texts: None, seqlm: Callable[..., Result]
+) -> None:
+    Path("test.txt").write_text("an DT B-NP\nowl NN I-NP\n\n")
+    flags = ["--valid", "valid.txt", "--valid", "test.txt", "--label-column", "tag,pos"]
+    found = figures(seqlm("check", "train.txt", *flags))
+    assert {text for text, *_ in found} == {"train", "valid.txt", "test.txt"}
+    assert found["valid.txt", "tokens", "", ""] == "5"
+    assert found["test.txt", "oov-tokens", "", ""] == "1"
+    assert found["test.txt", "count", "pos", "NN"] == "1"
+    assert found["train", "labels", "pos", ""] == "3"
+
+
+def test_notes_are_quiet_and_warnings_are_not(texts: None, seqlm: Callable[..., Result]) -> None:
+    warned = seqlm("check", "train.txt", "--valid", "valid.txt", "-q")
+    assert warned.warnings == [
+        "training text, tags of tag that are ill-formed in the scheme iob2: 1; the first is 'I-VP'"
+        " in train.txt, line 10",
+        "valid.txt, labels of tag that the training text does not have, and no model predicts:"
+        " 'B-XP' (1, valid.txt, line 6)",
+        "valid.txt, sentences with the words of one of the training text: 1 of 2, 60.00% of the"
+        " tokens; the first is valid.txt, line 1, as train.txt, line 1",
+    ]
+    assert len(warned.err.splitlines()) == 3
+    said = seqlm("check", "train.txt", "--valid", "valid.txt").err
+    assert (
+        "\ntraining text, sentences with the words of an earlier one: 1 of 3, 37.50% of the tokens;"
+        " the first is train.txt, line 5, as line 1\n"
+    ) in said
+
+
+def test_a_good_text_says_nothing(seqlm: Callable[..., Result]) -> None:
+    text = "".join(f"frog{n}_NN sings{n}_VB\n" for n in range(5))
+    result = seqlm("check", stdin=text.encode())
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("text\tfigure\tcolumn\tlabel\tvalue\ntrain\tsentences\t\t\t5\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "two.txt may be columns of tagging and label-text of classification; say which by"
+         " --task"),
+        (["--task", "tagging", "--format", "csv"], "--format csv is no format of tagging; there are"
+         " conllu, columns, word-tag, text"),
+        (["--task", "lm"], "--task is 'lm'; there are tagging, classification"),
+        (["--task", "tagging", "--label-column", "2,3"], "two.txt has no column '3'"
+         " (--label-column); there are 1, 2, token, tag"),
+        (["--task", "tagging", "--text-column", "1"], "--text-column is for csv, tsv and jsonl, and"
+         " two.txt is read as columns"),
+        (["--valid", "-", "-"], "- stands for standard input, which can be read once"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_a_usage_error(
+    flags: list[str], message: str, seqlm: Callable[..., Result]
+) -> None:
+    Path("two.txt").write_text("good\twarm\nbad\tdull\n")
+    result = seqlm("check", "two.txt", *flags)
+    assert (result.code, result.out) == (2, "")
+    assert result.error == message
+
+
+@pytest.mark.parametrize("task", ["tagging", "classification"])
+def test_the_task_may_be_given(task: str, seqlm: Callable[..., Result]) -> None:
+    Path("two.txt").write_text("good\twarm\nbad\tdull\n")
+    found = figures(seqlm("check", "two.txt", "--task", task))
+    assert ("train", "sentences" if task == "tagging" else "texts", "", "") in found

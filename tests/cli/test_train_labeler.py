@@ -184,3 +184,43 @@ def test_vectors_of_another_width_are_refused(texts: None) -> None:
     assert failed.code == 2
     assert failed.error.startswith("--embedding 5: the vectors are 3 wide")
     assert not Path("run").exists()
+
+
+# ----------------------------------------------------------------------- what its text says
+
+
+BAD_VALID = "the DT I-NP\nfrog1 NN I-NP\nsees VBD I-VP\n\ntoads UH B-VP\nlow RB I-XP\n"
+"""A sentence that training has, and one with tags that it lacks, the first of them ill-formed."""
+
+
+def test_training_warns_of_what_is_wrong_with_its_text(texts: None) -> None:
+    words = "the DT I-NP\nfrog1 NN I-NP\nsees VBD I-VP\n\n"
+    Path("train.txt").write_text(words + tagged_text(40))
+    Path("bad.txt").write_text(BAD_VALID)
+    flags = ["--task", "tagging", *SMALL, "--valid", "bad.txt", "--valid-metric", "loss"]
+    trained = done(seqlm_inside("train", "train.txt", *flags, "-o", "run"))
+    assert trained.warnings == [
+        "validation text, tags of tag that are ill-formed in the scheme iob1: 1; the first is"
+        " 'B-VP' in bad.txt, line 5",
+        "validation text, labels of tag that the training text does not have, and no model"
+        " predicts: 'B-VP' (1, bad.txt, line 5), 'I-XP' (1, bad.txt, line 6)",
+        "validation text, sentences with the words of one of the training text: 1 of 2, 60.00% of"
+        " the tokens; the first is bad.txt, line 1, as train.txt, line 1",
+    ]
+    assert "\nvalidation: 5 words, 40.00% <unk>\n" in trained.err
+    resumed = done(seqlm_inside("train", "--resume", "run", "--epochs", "3", "--lr", "0.01"))
+    assert resumed.warnings == []
+
+
+def test_training_notes_what_may_be_wrong(texts: None) -> None:
+    text = "the DT\nfrog NN\nsees VB\n\n" * 2 + "the DT\npond NN\n\n"
+    Path("train.txt").write_text(text)
+    trained = done(seqlm_inside("train", "train.txt", "--task", "tagging", *SMALL, "-o", "run"))
+    assert trained.warnings == []
+    notes = [line for line in trained.err.splitlines() if line.startswith("training text, ")]
+    assert notes == [
+        "training text, labels of tag with fewer than 5 examples: 'DT' (3, train.txt, line 1), 'NN'"
+        " (3, train.txt, line 2), 'VB' (2, train.txt, line 3)",
+        "training text, sentences with the words of an earlier one: 1 of 3, 37.50% of the tokens;"
+        " the first is train.txt, line 5, as line 1",
+    ]

@@ -51,7 +51,7 @@ def rated_text(count: int = 24, seed: int = 1) -> str:
     rng, lines = random.Random(seed), []
     for _ in range(count):
         label = rng.choice(["good", "bad", "fair"])
-        words = [rng.choice([*NOUNS, *VERBS]) for _ in range(rng.randrange(1, 7))]
+        words = [rng.choice([*NOUNS, *VERBS]) for _ in range(rng.randrange(3, 9))]
         words.insert(rng.randrange(len(words) + 1), {"good": "warm", "bad": "dull"}.get(label, "a"))
         lines.append(f"{label}\t{' '.join(words)}")
     return "\n".join(lines) + "\n"

@@ -17,8 +17,8 @@ from seqlm.text.labeled.record import SPACE, FormatOptions, Record, TaskName
 from seqlm.text.labeled.record_files import FORMATS, no_records, parse_records, read_plain_lines
 from seqlm.text.reading import source_name
 
-DISTINCT = ("fasttext", "jsonl", "csv", "conllu", "word-tag")
-"""Formats that no other is taken for."""
+DISTINCT = ("conllu", "fasttext", "jsonl", "word-tag", "csv")
+"""Formats that no other is taken for, the most distinct first."""
 FIRST_LINES = 200
 
 

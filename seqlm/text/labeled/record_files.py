@@ -48,9 +48,6 @@ def read_records(
     Errors: UsageError on an option that does not fit the file; DataError naming file and line, or
     with `labels_needed` a file that has no records.
     """
-    if options.format is not None and options.format not in FORMATS[task]:
-        near = did_you_mean(options.format, FORMATS[task])
-        raise UsageError(f"`format={options.format}` is no format of {task}{near}")
     first: Format | None = None
     for source in sources:
         lines, file = read_plain_lines(source, errors), source_name(source)
@@ -73,6 +70,9 @@ def parse_records(
 ) -> Iterator[Record]:
     """The records in the `lines` of one file. Errors: those of `read_records`."""
     name = options.format
+    if name is not None and name not in FORMATS[task]:
+        near = did_you_mean(name, FORMATS[task])
+        raise UsageError(f"`format={name}` is no format of {task}{near}")
     if name is None:
         start = take_first_lines(lines, task)
         if labels_needed and not any(line.strip(SPACE) for line in start):

@@ -156,6 +156,7 @@ def test_the_figures_are_those_of_one_record_at_a_time(
         assert figures[metric] == pytest.approx(expected)
 
 
+@pytest.mark.filterwarnings("ignore:validation text")
 def test_the_loss_of_training_is_that_of_validation() -> None:
     """On the same records, without dropout; a label that is not known counts for neither."""
     text = tagged_text(8)
