@@ -113,6 +113,8 @@ def test_ill_formed_tags_are_those_of_the_scheme_of_training() -> None:
     [tag] = check(HELD_OUT, train=train).columns
     assert tag.scheme == "iob2"
     assert tag.ill_formed == [("I-NP", Place("valid", 4)), ("I-XP", Place("valid", 5))]
+    [tag] = check("a _ I-NP\nfrog _ I-NP\n", train=train).columns  # well-formed in iob1
+    assert tag.ill_formed == [("I-NP", Place("valid", 1))]
 
 
 def test_an_unfinished_span_of_bioes_is_ill_formed_at_the_end() -> None:
