@@ -1,6 +1,6 @@
 #!/bin/sh
-# A tour: count, train, evaluate, sample and translate on corpora/. Each command is printed before it
-# runs.
+# A tour: count, train, evaluate, sample, translate and tag on corpora/. Each command is printed
+# before it runs.
 set -eu
 seqlm=$1
 runs=checkpoints/demo
@@ -46,11 +46,18 @@ head -n 5 corpora/courtyard.test.en | "$seqlm" translate -m "$runs/french" --ali
 printf '\n$ %s\n' "echo 'the green mouse sleeps .' | seqlm translate -m $runs/french --plot - -q"
 echo 'the green mouse sleeps .' | "$seqlm" translate -m "$runs/french" --plot - -q
 
+run seqlm train --task tagging --arch lstm corpora/meadow.train.conllu \
+    --valid corpora/meadow.valid.conllu --batch-size 16 --epochs 12 -o "$runs/tagger"
+run seqlm eval -m "$runs/tagger" corpora/meadow.test.conllu --metric accuracy,unseen-accuracy
+printf '\n$ %s\n' "echo 'the old can will light that saw .' | seqlm tag -m $runs/tagger --format text -q"
+echo 'the old can will light that saw .' | "$seqlm" tag -m "$runs/tagger" --format text -q
+
 cat <<END
 
 All models are in $runs. Try next, for example:
 
     $seqlm sample -m $runs/lstm --prompt 'the young women' --temperature 0.7
     echo 'a white dog runs .' | $seqlm translate -m $runs/french --nbest 3
+    echo 'they saw her dance .' | $seqlm tag -m $runs/tagger --format text --probabilities
     $seqlm train corpora/prose.train.txt --arch transformer --valid corpora/prose.valid.txt
 END

@@ -1,4 +1,4 @@
-"""Write the corpora, and print a row of the README's table for each file.
+"""Write the corpora, and print a row of the README's tables for each file.
 
     python corpora/generate.py [--out DIR] [NAME ...]
 
@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # where the package `corpora` is, for a script inside it
 
-from corpora import brackets, courtyard, hidden, markov, prose  # noqa: E402
+from corpora import brackets, courtyard, hidden, markov, meadow, prose, reviews  # noqa: E402
 
 SOURCES = {
     "prose": prose,
@@ -21,6 +21,8 @@ SOURCES = {
     "hidden": hidden,
     "brackets": brackets,
     "courtyard": courtyard,
+    "meadow": meadow,
+    "reviews": reviews,
 }
 
 
@@ -31,9 +33,14 @@ def write(name: str, folder: Path) -> list[str]:
     for file, lines in module.files().items():
         data = "".join(line + "\n" for line in lines).encode()
         (folder / file).write_bytes(data)
-        tokens = sum(len(line.split()) + 1 for line in lines)
-        bits = f"{module.source().cross_entropy(lines):.4f}" if hasattr(module, "source") else "-"
-        rows.append(f"| `{file}` | {len(data):,} | {len(lines):,} | {tokens:,} | {bits} |")
+        if hasattr(module, "figures"):  # labeled text
+            records, tokens, accuracy = module.figures(file, lines)
+            best = f"{100 * accuracy:.2f} %"
+        else:
+            records, tokens = len(lines), sum(len(line.split()) + 1 for line in lines)
+            entropy = module.source().cross_entropy(lines) if hasattr(module, "source") else None
+            best = "-" if entropy is None else f"{entropy:.4f}"
+        rows.append(f"| `{file}` | {len(data):,} | {records:,} | {tokens:,} | {best} |")
     return rows
 
 

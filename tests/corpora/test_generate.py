@@ -7,6 +7,7 @@ import pytest
 from corpora import generate
 
 FILES = sorted(path.name for path in generate.HERE.glob("*.*.*"))
+PLAIN = [file for file in FILES if not file.startswith(("meadow", "reviews"))]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_the_readme_has_every_row(rewritten) -> None:
     assert [row for row in rows if row not in readme] == []
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", PLAIN)
 def test_words_are_parted_by_single_spaces_and_lines_are_not_empty(file) -> None:
     data = (generate.HERE / file).read_bytes()
     assert data.endswith(b"\n")
