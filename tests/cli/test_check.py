@@ -158,6 +158,8 @@ def test_a_good_text_says_nothing(seqlm: Callable[..., Result]) -> None:
         (["--task", "tagging", "--text-column", "1"], "--text-column is for csv, tsv and jsonl, and"
          " two.txt is read as columns"),
         (["--valid", "-", "-"], "- stands for standard input, which can be read once"),
+        (["--valid", "train"], "--valid train: the table calls CORPUS train; write ./train"),
+        (["--valid", "a", "--valid", "b", "--valid", "a"], "--valid a is given twice"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_a_usage_error(
@@ -174,3 +176,19 @@ def test_the_task_may_be_given(task: str, seqlm: Callable[..., Result]) -> None:
     Path("two.txt").write_text("good\twarm\nbad\tdull\n")
     found = figures(seqlm("check", "two.txt", "--task", task))
     assert ("train", "sentences" if task == "tagging" else "texts", "", "") in found
+
+
+def test_a_column_that_is_named_twice_is_counted_once(
+    texts: None, seqlm: Callable[..., Result]
+) -> None:
+    once = seqlm("check", "train.txt", "--label-column", "tag,pos").out
+    assert seqlm("check", "train.txt", "--label-column", "tag,pos,tag").out == once
+
+
+def test_a_held_out_file_called_train_has_a_name_of_its_own(
+    texts: None, seqlm: Callable[..., Result]
+) -> None:
+    Path("train").write_text(HELD_OUT)
+    found = figures(seqlm("check", "train.txt", "--valid", "./train"))
+    assert found["train", "tokens", "", ""] == "8"
+    assert found["./train", "tokens", "", ""] == "5"

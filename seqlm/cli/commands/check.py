@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from seqlm.cli.console import input_flag
 from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.setting_options import parameter_of, with_parameters
 from seqlm.cli.records import RecordWriter
+from seqlm.errors import UsageError
 from seqlm.training.config.defaults import TRAINING
 
 TASK = replace(
@@ -73,15 +74,16 @@ def check(
     files = console.files_or_stdin(corpus)
     console.check_stdin([*files, *(valid or [])])
     console.check_choice("errors", errors, ("strict", "replace"))
+    check_names(valid or [])
 
     from seqlm.evaluation.labeling.checked_texts import read_labeled_texts
     from seqlm.evaluation.labeling.text_check import check_text
     from seqlm.evaluation.labeling.text_findings import figures_of, findings_of
-    from seqlm.text.labeled.record import FormatOptions
+    from seqlm.text.labeled.record import FormatOptions, names_in
     from seqlm.text.reading import check_files
 
     check_files([*files, *(valid or [])])
-    columns = [name.strip() for name in (settings["label_column"] or "").split(",") if name.strip()]
+    columns = list(dict.fromkeys(names_in(settings["label_column"])))
     options = FormatOptions(
         settings["format"], settings["text_column"], columns[0] if columns else None
     )
@@ -99,3 +101,12 @@ def check(
     for text in checks.values():
         for finding in findings_of(text):
             (console.warn if finding.is_serious else console.say)(finding.message)
+
+
+def check_names(valid: Sequence[str]) -> None:
+    """Errors: UsageError where two texts of the table have one name."""
+    for at, file in enumerate(valid):
+        if file == "train":
+            raise UsageError("--valid train: the table calls CORPUS train; write ./train")
+        if file in valid[:at]:
+            raise UsageError(f"--valid {file} is given twice")
