@@ -254,9 +254,10 @@ class Model:
         """
         from seqlm.evaluation.evaluate import check_normalized, evaluate_language_model
         from seqlm.evaluation.metrics import select_metrics
+        from seqlm.runs.locate import LABELERS
 
         names = [metrics] if isinstance(metrics, str) else metrics
-        if self.task in ("tagging", "classification"):
+        if self.task in LABELERS:
             if context is not None:
                 raise UsageError("`context` is for language models")
             return self.evaluate_labels(paths(files), names, format, text_column, label_column)
@@ -284,9 +285,10 @@ class Model:
             read_gold,
         )
         from seqlm.evaluation.metrics import select_metrics
+        from seqlm.runs.locate import LABELERS
         from seqlm.text.labeled.record import names_in
 
-        [loaded] = self.models_for("tagging", "classification")
+        [loaded] = self.models_for(*LABELERS)
         selected = select_metrics(metrics, self.task, has_oracle=False)
         names = None if metrics is None else [metric.name for metric in selected]
         records = read_gold(loaded, files, format, text_column, names_in(label_column))
@@ -495,8 +497,9 @@ class Model:
         """
         from seqlm.decoding.labeling.label_records import label_records, records_of
         from seqlm.decoding.labeling.labeling_settings import LabelingSettings
+        from seqlm.runs.locate import LABELERS
         from seqlm.settings import make_settings
 
-        (labeler,) = self.models_for("tagging", "classification")
+        (labeler,) = self.models_for(*LABELERS)
         chosen = make_settings(LabelingSettings, settings)
         return label_records(labeler, records_of(texts, self.task), chosen)

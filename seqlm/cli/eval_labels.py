@@ -199,7 +199,7 @@ def rows_of(
 ) -> Iterator[Sequence[Any]]:
     """The rows of a table of TABLES; of errors, at `most` so many."""
     from seqlm.evaluation.labeling import label_tables
-    from seqlm.evaluation.labeling.evaluate_labeler import line_of
+    from seqlm.evaluation.labeling.text_check import place_of
 
     gold, predicted, evaluation = column.gold, column.predicted, column.evaluation
     if table == "per_class":
@@ -213,7 +213,7 @@ def rows_of(
             for record, labels in zip(records, gold)
         ]
         lines = [
-            [line_of(record, at) for at in range(len(words))]
+            [place_of(record, at).line for at in range(len(words))]
             for record, words in zip(records, tokens)
         ]
         for error in label_tables.first_errors(tokens, gold, predicted, lines, most):

@@ -18,6 +18,7 @@ W reads a longer one in windows that overlap by half, as `models/wrappers/slidin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ class ContextualVectors:
             raise ModelError(f"{loaded.path} has no vectors: it is no neural language model")
         self.network, self.tokenizer = loaded.model, loaded.tokenizer
 
-    @property
+    @cached_property
     def layer_widths(self) -> list[int]:
         """(K,) the widths D_k, that of the embedding first."""
         eos = torch.full((1, 1), EOS, device=self.network.device)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from seqlm.models.base import LanguageModel, State, check_numbers
+from seqlm.models.stored_model import in_evaluation_mode
 from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.text.batches import pad_rows
 from seqlm.text.vocabulary import EOS
@@ -124,15 +125,11 @@ def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: i
     first token of each predicted from one token. No token is left out. The model is left in the
     mode it came in. Draws from no random generator.
     """
-    mode = model.training
-    model.eval()
-    try:
+    with in_evaluation_mode(model):
         if context == "sentence" or model.resets_at_eos or model.context_length is not None:
             scores = Scorer(model, context, rows, stride=model.context_length)(ids)
             return -float(scores.log_probs.mean())
         return -sum_of_rows(model, ids, rows) / len(ids)
-    finally:
-        model.train(mode)
 
 
 def sum_of_rows(model: LanguageModel, ids: np.ndarray, rows: int) -> float:

@@ -99,6 +99,17 @@ class StoredModel(nn.Module):
 
 
 @contextmanager
+def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Within it, `model` is in evaluation mode; after it, in the mode in which it was."""
+    mode = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(mode)
+
+
+@contextmanager
 def at_most_parts(limit: int) -> Iterator[None]:
     """Within it, a model of more than `limit` tensors and modules raises RuntimeError before it is
     built: a million layers are a short text in a file, and take an hour to make."""

@@ -30,17 +30,14 @@ class LoadedLabeler(NamedTuple):
     model: Labeler
     tokenizer: Tokenizer
     labels: LabelVocabulary
+    reader: FormReader
+    """What reads the words of a text for it."""
     config: RunConfig
     path: Path
     weights_digest: str
     """12 digits that name the weights, and those of the language models."""
     language_models: tuple[LoadedModel, ...] = ()
     """Those that it reads features from."""
-
-    @property
-    def reader(self) -> FormReader:
-        """What reads the words of a text for it."""
-        return FormReader(self.tokenizer, self.labels)
 
 
 def load_labeler(model_path: ModelPath, device: torch.device | str = "cpu") -> LoadedLabeler:
@@ -60,6 +57,7 @@ def load_labeler(model_path: ModelPath, device: torch.device | str = "cpu") -> L
         model.to(device),
         run.tokenizer,
         run.labels,
+        FormReader(run.tokenizer, run.labels),
         config,
         run.path,
         weights_digest(" ".join(digests), model.settings()),

@@ -24,7 +24,7 @@ from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, Uni
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import find_checkpoint, read_manifest, read_pointer, read_tensors
 from seqlm.runs.huggingface.import_huggingface import read_huggingface
-from seqlm.runs.locate import ModelPath, WrongTask
+from seqlm.runs.locate import LABELERS, ModelPath, WrongTask
 from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder
 from seqlm.runs.untrusted.file_digest import digest
@@ -98,7 +98,7 @@ def check_config(run: RunFolder, config: RunConfig) -> dict[str, Any]:
                 f"{run.path}: {name} is {options.get(name)}, and the tokenizer has"
                 f" {len(tokenizer) if tokenizer else 'no'} types"
             )
-    if config.task in ("tagging", "classification"):
+    if config.task in LABELERS:
         check_labels(run, config, options)
     needed = "sentence" if config.task != "lm" else options.get("context", config.context)
     if config.context != needed:

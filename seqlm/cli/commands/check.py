@@ -107,6 +107,6 @@ def check_names(valid: Sequence[str]) -> None:
     """Errors: UsageError where two texts of the table have one name."""
     for at, file in enumerate(valid):
         if file == "train":
-            raise UsageError("--valid train: the table calls CORPUS train; write ./train")
+            raise UsageError("`valid=train`: the table calls CORPUS train; write ./train")
         if file in valid[:at]:
-            raise UsageError(f"--valid {file} is given twice")
+            raise UsageError(f"`valid={file}` is given twice")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 
-from seqlm.decoding.labeling.label_sentences import as_text, encode_for, read_sentences
+from seqlm.decoding.labeling.label_sentences import as_text, as_texts, encode_for, read_sentences
 from seqlm.decoding.labeling.labeling_settings import LabelingSettings
 from seqlm.decoding.labeling.ready_groups import ready_groups
 from seqlm.decoding.translation.sentence_batches import buffer_size, split_into_groups
@@ -103,8 +103,7 @@ def label_column(
 ) -> list[ColumnLabels]:
     """The labels of the B sentences of a batch in one column; `of_text` if each is one label."""
     best = distribution.decode()  # (B, T)
-    lengths, found = distribution.lengths.tolist(), best.tolist()
-    labels = [as_text(ids[:length], column) for ids, length in zip(found, lengths)]
+    lengths, labels = distribution.lengths.tolist(), as_texts(best, distribution.lengths, column)
     nbest: list[list[ScoredLabels]] = [[] for _ in lengths]
     if settings.nbest is not None:
         sequences, log_probs = distribution.nbest(settings.nbest)  # (B, n, T), (B, n)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from seqlm.decoding.contextual_vectors import ContextualVectors
 from seqlm.models.labeling.labeler import LabelDistribution, Labeler
@@ -67,13 +68,12 @@ def add_contextual(
     )
 
 
-def offsets_of(sentences: EncodedSentences) -> np.ndarray:
-    """(R + 1,) where the labels of each sentence begin among all M, and M."""
-    numbers = np.ones_like(sentences.lengths) if sentences.labels_texts else sentences.lengths
-    return np.append(0, np.cumsum(numbers))
-
-
 def as_text(ids: Sequence[int], column: LabelColumn) -> list[str]:
     """The labels of a sentence, in the scheme of the text."""
     labels = [column.labels[id] for id in ids]
     return convert_tags(labels, column.model_scheme, column.text_scheme)
+
+
+def as_texts(ids: Tensor, lengths: Tensor, column: LabelColumn) -> list[list[str]]:
+    """The labels of the sentences of a batch; ids (B, T) of which `lengths` (B,) are labels."""
+    return [as_text(row[:length], column) for row, length in zip(ids.tolist(), lengths.tolist())]

@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.decoding.labeling.label_sentences import as_text, encode_for, read_sentences
+from seqlm.decoding.labeling.label_sentences import as_texts, encode_for, read_sentences
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.labeling.bootstrap import Interval
 from seqlm.evaluation.labeling.label_counts import Labels
 from seqlm.evaluation.labeling.label_evaluation import LabelEvaluation, evaluate_labels
 from seqlm.evaluation.labeling.label_metrics import DEFAULTS, LABEL_METRICS
 from seqlm.evaluation.labeling.label_signature import labeler_signature
+from seqlm.evaluation.labeling.text_check import place_of
 from seqlm.runs.load_labeler import LoadedLabeler
 from seqlm.text.labeled.encode_records import column_of, convert_tags
 from seqlm.text.labeled.label_vocabulary import LabelColumn
@@ -203,12 +204,12 @@ def predict(
         for column, predictions, distribution, gold in zip(
             loaded.labels.labels, columns, distributions, batch.labels.unbind(2)
         ):
-            best, lengths = distribution.decode(), distribution.lengths.tolist()  # (B, T)
-            for row, ids, length in zip(rows, best.tolist(), lengths):
-                predictions.labels[row] = as_text(ids[:length], column)
+            best = distribution.decode()  # (B, T)
+            for row, texts in zip(rows, as_texts(best, distribution.lengths, column)):
+                predictions.labels[row] = texts
             if not with_probabilities:
                 continue
-            p = distribution.marginals()  # (B, T, L)
+            p, lengths = distribution.marginals(), distribution.lengths.tolist()  # (B, T, L)
             for into, labels in (
                 (predictions.gold_probabilities, gold),
                 (predictions.confidences, best),
@@ -251,7 +252,7 @@ def find_labels(
     if not found:
         return None
     record, at, label = found[0]
-    return Finding(len(found), label, record.file, line_of(record, at))
+    return Finding(len(found), label, *place_of(record, at))
 
 
 def unknown_labels(labels: list[str], column: LabelColumn) -> list[int]:
@@ -259,8 +260,3 @@ def unknown_labels(labels: list[str], column: LabelColumn) -> list[int]:
     known = set(column.labels)
     converted = convert_tags(labels, column.text_scheme, column.model_scheme)
     return [at for at, label in enumerate(converted) if label not in known]
-
-
-def line_of(record: Record, position: int) -> int:
-    """The number of the line that a token stands on."""
-    return record.line + record.places[min(position, len(record.places) - 1)]

@@ -14,7 +14,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from seqlm.errors import UsageError, did_you_mean
-from seqlm.text.labeled.label_vocabulary import FeatureColumn, LabelColumn, LabelVocabulary
+from seqlm.text.labeled.label_vocabulary import (
+    UNKNOWN_LABEL,
+    FeatureColumn,
+    LabelColumn,
+    LabelVocabulary,
+)
 from seqlm.text.labeled.labeled_batches import EncodedSentences
 from seqlm.text.labeled.record import Record
 from seqlm.text.labeled.tag_schemes import convert, recognize_scheme
@@ -23,7 +28,6 @@ from seqlm.text.normalization import Normalizer
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED, order_types
 
-UNKNOWN_LABEL = -1
 MIN_FORMS = 2
 """Different forms that a character or an affix needs to occur in, so that some are unknown."""
 

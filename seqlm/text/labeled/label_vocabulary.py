@@ -22,6 +22,8 @@ from seqlm.errors import ModelError, shown
 PADDING, UNKNOWN, BEGIN, END = range(4)
 """Ids of characters that every vocabulary has."""
 RESERVED_CHARACTERS = 4
+UNKNOWN_LABEL = -1
+"""A label that is not given, or that training never saw; also that of the padding."""
 
 
 @dataclass(frozen=True)

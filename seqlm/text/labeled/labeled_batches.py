@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqlm.text.labeled.label_vocabulary import UNKNOWN_LABEL
 from seqlm.text.labeled.word_forms import FormTable
 
 
@@ -77,7 +78,7 @@ def batch_at(
     if sentences.labels_texts:
         labels, num_targets = sentences.labels[rows][:, None], len(rows)
     else:
-        labels = np.where(is_real[..., None], sentences.labels[tokens], -1)
+        labels = np.where(is_real[..., None], sentences.labels[tokens], UNKNOWN_LABEL)
         num_targets = int(lengths.sum())
     table = sentences.table
     longest = int(table.spelled[forms].max(initial=1))

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from seqlm.decoding.token_sampling import draw
 from seqlm.models.base import Network, State
+from seqlm.models.stored_model import in_evaluation_mode
 
 K = 100.0
 
@@ -54,14 +55,12 @@ def mix_in_samples(
     """
     is_sampled = torch.rand(tokens.shape, device=tokens.device) >= forcing_rate  # (B, T)
     uniform = torch.rand(tokens.shape, dtype=torch.float64, device=tokens.device)
-    mode = network.training
-    network.eval()
-    cache = start()
     inputs = [tokens[:, 0]]
-    for t in range(1, tokens.shape[1]):
-        features, cache, *_ = network(inputs[-1][:, None], cache)  # (B, 1, D)
-        log_probs = network.output_layer.log_probs(features[:, 0]).double()  # (B, V)
-        sampled = draw(log_probs, uniform[:, t])  # (B,)
-        inputs.append(sampled.where(is_sampled[:, t], tokens[:, t]))
-    network.train(mode)
+    with in_evaluation_mode(network):
+        cache = start()
+        for t in range(1, tokens.shape[1]):
+            features, cache, *_ = network(inputs[-1][:, None], cache)  # (B, 1, D)
+            log_probs = network.output_layer.log_probs(features[:, 0]).double()  # (B, V)
+            sampled = draw(log_probs, uniform[:, t])  # (B,)
+            inputs.append(sampled.where(is_sampled[:, t], tokens[:, t]))
     return torch.stack(inputs, 1)

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 
 from seqlm.decoding.contextual_vectors import ContextualVectors
-from seqlm.decoding.labeling.label_sentences import add_contextual, as_text, read_sentences
+from seqlm.decoding.labeling.label_sentences import add_contextual, as_texts, read_sentences
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.evaluation.labeling.label_evaluation import evaluate_labels
 from seqlm.evaluation.labeling.text_check import check_text
 from seqlm.evaluation.labeling.text_findings import Finding, findings_of
 from seqlm.models.labeling.labeler import Labeler
 from seqlm.models.labeling.outputs.crf import CRF
-from seqlm.models.stored_model import StoredModel
+from seqlm.models.stored_model import StoredModel, in_evaluation_mode
 from seqlm.runs.checkpoint import read_tensors, replace_tensors
 from seqlm.runs.language_models import read_language_models, write_language_models
 from seqlm.runs.load_model import LoadedModel, load_model
@@ -286,12 +286,8 @@ class LabelingTask(TrainingTask):
         metric = settings.valid_metric if settings.valid_metric in METRICS else "accuracy"
 
         def validate() -> dict[str, float]:
-            mode = network.training
-            network.eval()
-            try:
+            with in_evaluation_mode(network):
                 return self.validate(network, metric, settings.batch_size)
-            finally:
-                network.train(mode)
 
         return validate
 
@@ -304,9 +300,9 @@ class LabelingTask(TrainingTask):
         for rows, batch, distributions in read_sentences(labeler, sentences, batch_size):
             for distribution, labels in zip(distributions, batch.labels.unbind(2)):
                 total -= float(distribution.log_likelihood(labels).cpu().double().sum())
-            best, lengths = distributions[0].decode().cpu(), distributions[0].lengths.tolist()
-            for row, ids, length in zip(rows, best.tolist(), lengths):
-                predicted[row] = as_text(ids[:length], column)
+            best = distributions[0].decode()
+            for row, texts in zip(rows, as_texts(best, distributions[0].lengths, column)):
+                predicted[row] = texts
         gold = [record.columns[column.name] for record in self.valid]
         scheme = column.text_scheme if self.labels.task == "tagging" else None
         evaluation = evaluate_labels(gold, predicted, metrics=[metric], scheme=scheme, samples=0)

@@ -24,7 +24,7 @@ from seqlm.evaluation.metrics import METRICS, tokenized
 from seqlm.evaluation.perplexity import tally_text
 from seqlm.evaluation.unknown_words import warn_of_unknown
 from seqlm.models.base import TranslationNetwork
-from seqlm.models.stored_model import StoredModel
+from seqlm.models.stored_model import StoredModel, in_evaluation_mode
 from seqlm.runs.borrowed_vocabulary import borrowed_tokenizers, kind_named
 from seqlm.runs.checkpoint import read_tensors, replace_tensors
 from seqlm.runs.run_folder import RunFolder
@@ -219,9 +219,7 @@ class TranslationTask(TrainingTask):
         sources, references = self.validation_lines()
 
         def validate() -> dict[str, float]:
-            mode = network.training
-            network.eval()
-            try:
+            with in_evaluation_mode(network):
                 figures = {"loss": validation_loss(network, batches)}
                 if settings.valid_metric != "loss":
                     translated = translate(
@@ -233,8 +231,6 @@ class TranslationTask(TrainingTask):
                             score = metric.of_translations(hypotheses, references)
                             figures[metric.name] = score.value
                 return figures
-            finally:
-                network.train(mode)
 
         return validate
 

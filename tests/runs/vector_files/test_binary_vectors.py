@@ -6,34 +6,21 @@ import gzip
 import random
 import struct
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seqlm.errors import ModelError
 from seqlm.runs.vector_files import binary_vectors
-from seqlm.runs.vector_files.read_vectors import is_word2vec_binary, read_vectors
-from seqlm.runs.vector_files.word_vectors import WordVectors
+from seqlm.runs.vector_files.read_vectors import is_word2vec_binary
 from seqlm.text import reading
 from tests.runs.vector_files.vector_file_bytes import (
     VECTORS,
     WORDS,
+    Read,
     word2vec_binary,
     word2vec_text,
 )
-
-Read = Callable[..., WordVectors]
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    def read_bytes(data: bytes, *args: object, **options: object) -> WordVectors:
-        path = tmp_path / "vectors.bin"
-        path.write_bytes(data)
-        return read_vectors(path, *args, **options)  # type: ignore[arg-type]
-
-    return read_bytes
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
@@ -116,7 +103,7 @@ ERRORS: dict[str, tuple[bytes, str]] = {
 def test_what_is_wrong_is_said_in_one_line(data: bytes, message: str, read: Read) -> None:
     with pytest.raises(ModelError, match=message) as caught:
         read(data)
-    assert "vectors.bin" in str(caught.value)
+    assert "vectors.file" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

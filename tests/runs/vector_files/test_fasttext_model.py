@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from seqlm.errors import ModelError
-from seqlm.runs.vector_files.read_vectors import read_vectors
-from seqlm.runs.vector_files.word_vectors import WordVectors
 from tests.runs.vector_files.test_character_ngrams import hash_slowly, ngrams_slowly
-from tests.runs.vector_files.vector_file_bytes import fasttext_bytes
+from tests.runs.vector_files.vector_file_bytes import Read, fasttext_bytes
 
-Read = Callable[..., WordVectors]
 WORDS = ["</s>", "frog", "naïve", "a"]
 BUCKETS = 7
 ROWS = np.arange(2 * (len(WORDS) + BUCKETS), dtype=np.float32).reshape(-1, 2) ** 1.5
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    def read_bytes(data: bytes, *args: object, **options: object) -> WordVectors:
-        path = tmp_path / "vectors.bin"
-        path.write_bytes(data)
-        return read_vectors(path, *args, **options)  # type: ignore[arg-type]
-
-    return read_bytes
 
 
 def model_bytes(words: list[str] = WORDS, rows: np.ndarray = ROWS, **options: Any) -> bytes:
@@ -146,5 +131,5 @@ ERRORS: dict[str, tuple[bytes, str]] = {
 def test_what_is_wrong_is_said_in_one_line(data: bytes, message: str, read: Read) -> None:
     with pytest.raises(ModelError, match=message) as caught:
         read(data)
-    assert "vectors.bin" in str(caught.value)
+    assert "vectors.file" in str(caught.value)
     assert "\n" not in str(caught.value)

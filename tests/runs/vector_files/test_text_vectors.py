@@ -6,8 +6,6 @@ import bz2
 import gzip
 import lzma
 import warnings
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,22 +15,15 @@ from hypothesis import strategies as st
 from seqlm.errors import ModelError
 from seqlm.runs.vector_files.read_vectors import read_vectors
 from seqlm.runs.vector_files.text_vectors import parse_header, parse_row, split_row
-from seqlm.runs.vector_files.word_vectors import MAX_WIDTH, WordVectors
+from seqlm.runs.vector_files.word_vectors import MAX_WIDTH
 from seqlm.text import reading
-from tests.runs.vector_files.vector_file_bytes import VECTORS, WORDS, text_lines, word2vec_text
-
-Read = Callable[..., WordVectors]
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    def read_bytes(data: bytes, *args: object, **options: object) -> WordVectors:
-        path = tmp_path / "vectors.txt"
-        path.write_bytes(data)
-        return read_vectors(path, *args, **options)  # type: ignore[arg-type]
-
-    return read_bytes
-
+from tests.runs.vector_files.vector_file_bytes import (
+    VECTORS,
+    WORDS,
+    Read,
+    text_lines,
+    word2vec_text,
+)
 
 SPELLINGS: dict[str, bytes] = {
     "GloVe": text_lines(),
@@ -144,7 +135,7 @@ ERRORS: dict[str, tuple[bytes, str]] = {
 def test_what_is_wrong_is_said_in_one_line(data: bytes, message: str, read: Read) -> None:
     with pytest.raises(ModelError, match=message) as caught:
         read(data)
-    assert "vectors.txt" in str(caught.value)
+    assert "vectors.file" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from seqlm.runs.vector_files.word_vectors import WordVectors
+
+Read = Callable[..., WordVectors]
+"""The fixture `read`."""
 WORDS = ["the", "frog", "Café", "中文"]
 VECTORS = np.array([[0.5, -1, 2], [0.25, 3, -0.125], [1, 0, 0], [-4, 5.5, 6]], np.float32)
 

@@ -34,15 +34,15 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.labeling.outputs.label_output import (
-    UNKNOWN,
     LabelOutput,
     LabelSequences,
     draw,
     fill_sequences,
     first_alone,
-    tokens_inside,
 )
 from seqlm.models.labeling.outputs.log_partition import has_small_range, log_partition
+from seqlm.models.layers.padding import padding_mask
+from seqlm.text.labeled.label_vocabulary import UNKNOWN_LABEL
 
 FORBIDDEN = -1e30
 """The score of what is not allowed. Beside it other scores vanish, and no difference is NaN."""
@@ -73,9 +73,9 @@ class CRF(LabelOutput):
         self.allowed_end.copy_(end)
 
     def log_likelihood(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
-        inside = tokens_inside(lengths, scores.shape[1])
+        inside = padding_mask(lengths, scores.shape[1])
         u = unary_scores(scores, self.start, self.end, lengths)
-        known = (labels != UNKNOWN) | ~inside
+        known = (labels != UNKNOWN_LABEL) | ~inside
         if known.all():
             y = labels.where(inside, 0)
             weight = path_score(u, self.transitions, y, inside)
@@ -89,7 +89,7 @@ class CRF(LabelOutput):
         u, transitions = self.constrain(scores, lengths)
         v = continuations(u, transitions, lengths, torch.amax)
         y = walk(v, transitions, lambda weights: weights.argmax(-1))
-        return y.where(tokens_inside(lengths, scores.shape[1]), UNKNOWN)
+        return y.where(padding_mask(lengths, scores.shape[1]), UNKNOWN_LABEL)
 
     def sample(
         self, scores: Tensor, lengths: Tensor, generator: torch.Generator | None = None
@@ -97,7 +97,7 @@ class CRF(LabelOutput):
         u, transitions = self.constrain(scores, lengths)
         v = continuations(u, transitions, lengths, log_sum_exp)
         y = walk(v, transitions, lambda weights: draw(weights, generator))
-        return y.where(tokens_inside(lengths, scores.shape[1]), UNKNOWN)
+        return y.where(padding_mask(lengths, scores.shape[1]), UNKNOWN_LABEL)
 
     def marginals(self, scores: Tensor, lengths: Tensor) -> Tensor:
         u, transitions = self.constrain(scores, lengths)
@@ -106,14 +106,14 @@ class CRF(LabelOutput):
         for t in range(1, scores.shape[1]):
             given_last = (transitions + v[:, t, None]).softmax(-1)  # (B, L, L)
             p.append((p[-1][..., None] * given_last).sum(1))
-        inside = tokens_inside(lengths, scores.shape[1])
+        inside = padding_mask(lengths, scores.shape[1])
         return torch.stack(p, 1).where(inside[..., None], 0)
 
     def nbest(self, scores: Tensor, lengths: Tensor, n: int) -> LabelSequences:
         """Viterbi's algorithm with the n best continuations of each label in place of the best."""
         u, transitions = self.constrain(scores, lengths)
         T = u.shape[1]
-        goes_on = tokens_inside(lengths - 1, T)[..., None, None]  # (B, T, 1, 1)
+        goes_on = padding_mask(lengths - 1, T)[..., None, None]  # (B, T, 1, 1)
         nothing = first_alone(u, n)  # what continues the last token
         v = u[:, -1, :, None] + nothing  # (B, L, n)
         next_at = []
@@ -129,7 +129,7 @@ class CRF(LabelOutput):
         log_z = continuations(u, transitions, lengths, log_sum_exp)[:, :1].logsumexp(-1)
         log_probs = (weight - log_z).where(weight > FORBIDDEN / 2, -torch.inf)
         found = LabelSequences(torch.stack(places, 2) // n, log_probs)
-        return fill_sequences(found, tokens_inside(lengths, T), n)
+        return fill_sequences(found, padding_mask(lengths, T), n)
 
     def constrain(self, scores: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """u (B, T, L) and A (1, L, L), or (B, L, L) where it depends on the sentence."""
@@ -158,7 +158,7 @@ def unary_scores(scores: Tensor, start: Tensor, end: Tensor, lengths: Tensor) ->
     long sentence stay small, whose difference is a log probability.
     """
     T = scores.shape[1]
-    inside, inner = (tokens_inside(n, T)[..., None] for n in (lengths, lengths - 1))  # (B, T, 1)
+    inside, inner = (padding_mask(n, T)[..., None] for n in (lengths, lengths - 1))  # (B, T, 1)
     is_first = (torch.arange(T, device=lengths.device) == 0)[:, None]  # (T, 1)
     u = (scores - scores.detach().amax(-1, keepdim=True)).where(inside, 0)
     start, end = (part.view(-1, 1, part.shape[-1]) for part in (start, end))  # (1 or B, 1, L)
@@ -185,7 +185,7 @@ def continuations(
     unary: Tensor, transitions: Tensor, lengths: Tensor, total: Callable[[Tensor, int], Tensor]
 ) -> Tensor:
     """v (B, T, L) of u (B, T, L) and A (1 or B, L, L); `total` is `log_sum_exp` or `amax`."""
-    goes_on = tokens_inside(lengths - 1, unary.shape[1])[..., None]  # (B, T, 1)
+    goes_on = padding_mask(lengths - 1, unary.shape[1])[..., None]  # (B, T, 1)
     # The next label in front: sums over the first axis are quick.
     from_next = transitions.permute(2, 0, 1).contiguous()  # (L, 1 or B, L)
     v = [unary[:, -1]]

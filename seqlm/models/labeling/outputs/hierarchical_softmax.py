@@ -32,9 +32,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from seqlm.models.labeling.outputs.label_output import UNKNOWN, LabelSequences, tokens_inside
+from seqlm.models.labeling.outputs.label_output import LabelSequences
 from seqlm.models.labeling.outputs.softmax_labels import SoftmaxLabels
 from seqlm.models.labeling.sparse_rows import add_to_rows, bag_of_term, sum_rows
+from seqlm.models.layers.padding import padding_mask
+from seqlm.text.labeled.label_vocabulary import UNKNOWN_LABEL
 
 
 class HierarchicalSoftmax(SoftmaxLabels):
@@ -78,7 +80,7 @@ class HierarchicalSoftmax(SoftmaxLabels):
 
     def log_likelihood(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
         """The gradient of the weight is a sparse tensor."""
-        known = tokens_inside(lengths, scores.shape[1]) & (labels != UNKNOWN)
+        known = padding_mask(lengths, scores.shape[1]) & (labels != UNKNOWN_LABEL)
         h, y = scores[known], labels[known]  # (n, D), (n,)
         log_p = scores.new_zeros(known.shape).masked_scatter(known, self.along_path(h, y))
         return log_p.sum(1)

@@ -16,9 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.layers.linear import Linear
-
-UNKNOWN = -1
-"""A label that is not given, or that training never saw; also that of the padding."""
+from seqlm.text.labeled.label_vocabulary import UNKNOWN_LABEL
 
 
 class LabelSequences(NamedTuple):
@@ -73,11 +71,6 @@ class LabelOutput(nn.Module, ABC):
         """(B, T, L) -> (B, T), a label sequence drawn from its distribution."""
 
 
-def tokens_inside(lengths: Tensor, tokens: int) -> Tensor:
-    """(B,) -> (B, T) bool, false in the padding."""
-    return torch.arange(tokens, device=lengths.device) < lengths[:, None]
-
-
 def first_alone(scores: Tensor, n: int) -> Tensor:
     """(n,) log probabilities 0, -inf, -inf, ..: of n possible sequences only the first exists."""
     alone = scores.new_full((n,), -torch.inf)
@@ -91,7 +84,7 @@ def fill_sequences(found: LabelSequences, inside: Tensor, n: int) -> LabelSequen
     log_probs = nn.functional.pad(found.log_probs, (0, missing), value=-torch.inf)
     labels = nn.functional.pad(found.labels, (0, 0, 0, missing))
     exists = inside[:, None] & log_probs.isfinite()[..., None]  # (B, n, T)
-    return LabelSequences(labels.where(exists, UNKNOWN), log_probs)
+    return LabelSequences(labels.where(exists, UNKNOWN_LABEL), log_probs)
 
 
 def draw(logits: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqlm.models.labeling.outputs.label_output import tokens_inside
+from seqlm.models.layers.padding import padding_mask
 
 LARGEST_RANGE = 30.0
 """max A - min A for which the products are exact, whatever u is. A number below 1e-38 is lost; a
@@ -49,7 +49,7 @@ class LogPartition(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, unary: Tensor, transitions: Tensor, lengths: Tensor) -> Tensor:
         u = unary.transpose(0, 1)  # (T, B, L)
-        inside = tokens_inside(lengths, len(u)).t()[..., None]  # (T, B, 1)
+        inside = padding_mask(lengths, len(u)).t()[..., None]  # (T, B, 1)
         max_u, max_a = u.amax(-1, keepdim=True), transitions.max()
         e, E = (u - max_u).exp(), (transitions - max_a).exp()
         p, c = torch.empty_like(e), torch.empty_like(max_u)
@@ -67,7 +67,7 @@ class LogPartition(torch.autograd.Function):
     def backward(ctx: Any, d_log_z: Tensor) -> Any:
         e, E, p, c, lengths = ctx.saved_tensors
         # q is 1 at a sentence's last token, and both are 0 behind it.
-        inside, inner = (tokens_inside(n, len(e)).t()[..., None] for n in (lengths, lengths - 1))
+        inside, inner = (padding_mask(n, len(e)).t()[..., None] for n in (lengths, lengths - 1))
         is_last = (inside & ~inner).to(e.dtype)  # (T, B, 1)
         r, q = e / c, torch.empty_like(e)
         q[-1] = is_last[-1]

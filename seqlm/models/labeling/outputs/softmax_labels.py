@@ -11,36 +11,36 @@ import torch
 from torch import Tensor
 
 from seqlm.models.labeling.outputs.label_output import (
-    UNKNOWN,
     LabelOutput,
     LabelSequences,
     draw,
     fill_sequences,
     first_alone,
-    tokens_inside,
 )
+from seqlm.models.layers.padding import padding_mask
+from seqlm.text.labeled.label_vocabulary import UNKNOWN_LABEL
 
 
 class SoftmaxLabels(LabelOutput):
     """Labels that depend on the sentence, and not on each other."""
 
     def log_likelihood(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
-        known = tokens_inside(lengths, scores.shape[1]) & (labels != UNKNOWN)
+        known = padding_mask(lengths, scores.shape[1]) & (labels != UNKNOWN_LABEL)
         log_p = scores.where(known[..., None], 0).log_softmax(-1)
         log_p_y = log_p.gather(2, labels.where(known, 0)[..., None])[..., 0]  # (B, T)
         return log_p_y.where(known, 0).sum(1)
 
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        return scores.argmax(-1).where(tokens_inside(lengths, scores.shape[1]), UNKNOWN)
+        return scores.argmax(-1).where(padding_mask(lengths, scores.shape[1]), UNKNOWN_LABEL)
 
     def marginals(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        inside = tokens_inside(lengths, scores.shape[1])
+        inside = padding_mask(lengths, scores.shape[1])
         return scores.softmax(-1).where(inside[..., None], 0)
 
     def nbest(self, scores: Tensor, lengths: Tensor, n: int) -> LabelSequences:
         """The n best beginnings of a sentence, each with any of the next token's n best labels,
         hold its n best beginnings that are one token longer."""
-        inside = tokens_inside(lengths, scores.shape[1])
+        inside = padding_mask(lengths, scores.shape[1])
         log_p, best = scores.log_softmax(-1).topk(min(n, scores.shape[2]))  # (B, T, m)
         m = best.shape[2]
         # A token of the padding has one label only, which costs nothing.
@@ -56,6 +56,6 @@ class SoftmaxLabels(LabelOutput):
     def sample(
         self, scores: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        inside = tokens_inside(lengths, scores.shape[1])
+        inside = padding_mask(lengths, scores.shape[1])
         logits = scores.where(inside[..., None], 0)
-        return draw(logits.flatten(0, 1), generator).view(inside.shape).where(inside, UNKNOWN)
+        return draw(logits.flatten(0, 1), generator).view(inside.shape).where(inside, UNKNOWN_LABEL)
