@@ -42,9 +42,10 @@ def load(name: StrPath | None = None, *, device: str | None = None) -> Model:
     `device` is cpu, cuda, cuda:N or mps; by default the best there is.
     Errors: ModelError where there is no such model, or it cannot be read; UsageError.
     """
+    from seqlm.models import LABELERS
     from seqlm.runs.load_labeler import load_labeler
     from seqlm.runs.load_model import load_model
-    from seqlm.runs.locate import LABELERS, locate
+    from seqlm.runs.locate import locate
 
     model_path = locate(None if name is None else os.fspath(name))
     if model_path.config.task in LABELERS:

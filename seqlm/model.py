@@ -254,7 +254,7 @@ class Model:
         """
         from seqlm.evaluation.evaluate import check_normalized, evaluate_language_model
         from seqlm.evaluation.metrics import select_metrics
-        from seqlm.runs.locate import LABELERS
+        from seqlm.models import LABELERS
 
         names = [metrics] if isinstance(metrics, str) else metrics
         if self.task in LABELERS:
@@ -285,7 +285,7 @@ class Model:
             read_gold,
         )
         from seqlm.evaluation.metrics import select_metrics
-        from seqlm.runs.locate import LABELERS
+        from seqlm.models import LABELERS
         from seqlm.text.labeled.record import names_in
 
         [loaded] = self.models_for(*LABELERS)
@@ -497,7 +497,7 @@ class Model:
         """
         from seqlm.decoding.labeling.label_records import label_records, records_of
         from seqlm.decoding.labeling.labeling_settings import LabelingSettings
-        from seqlm.runs.locate import LABELERS
+        from seqlm.models import LABELERS
         from seqlm.settings import make_settings
 
         (labeler,) = self.models_for(*LABELERS)

@@ -101,6 +101,9 @@ REGISTRY = {
     ),
 }
 
+LABELERS = ("tagging", "classification")
+"""The tasks of models that label text."""
+
 
 def architectures(task: str = "lm") -> list[str]:
     """The names of the architectures for `task`, those of other packages last."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from seqlm.errors import ModelError
+from seqlm.models import LABELERS
 from seqlm.models.labeling.labeler import Labeler
 from seqlm.runs.language_models import read_language_models
 from seqlm.runs.load_model import (
@@ -17,7 +18,7 @@ from seqlm.runs.load_model import (
     read_weights,
     weights_digest,
 )
-from seqlm.runs.locate import LABELERS, ModelPath, WrongTask
+from seqlm.runs.locate import ModelPath, WrongTask
 from seqlm.runs.run_config import RunConfig
 from seqlm.text.labeled.label_vocabulary import LabelVocabulary
 from seqlm.text.labeled.word_forms import FormReader

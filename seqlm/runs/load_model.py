@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import ModelError, UsageError
-from seqlm.models import config_class, model_class
+from seqlm.models import LABELERS, config_class, model_class
 from seqlm.models.base import SequenceModel, Translator
 from seqlm.models.config.stored_options import check_options
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
@@ -24,7 +24,7 @@ from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, Uni
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import find_checkpoint, read_manifest, read_pointer, read_tensors
 from seqlm.runs.huggingface.import_huggingface import read_huggingface
-from seqlm.runs.locate import LABELERS, ModelPath, WrongTask
+from seqlm.runs.locate import ModelPath, WrongTask
 from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder
 from seqlm.runs.untrusted.file_digest import digest

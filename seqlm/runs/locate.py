@@ -33,8 +33,6 @@ MODEL_KINDS = {
     "classification": "classifier",
 }
 """What a model of each task is called in messages."""
-LABELERS = ("tagging", "classification")
-"""The tasks of models that label text."""
 Tasks = str | tuple[str, ...]
 """A task, or several of which one is needed."""
 

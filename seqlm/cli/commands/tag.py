@@ -114,7 +114,7 @@ def tag(flags: typer.Context, **values: Any) -> None:
         raise UsageError("`nbest` and `probabilities` together are printed with `json`")
     sources = options.texts or ["-"]
     console.check_stdin(sources)
-    from seqlm.runs.locate import LABELERS
+    from seqlm.models import LABELERS
     from seqlm.text import reading
 
     reading.check_files(sources)

@@ -221,7 +221,7 @@ class Progress:
 
 def format_loss(loss: float, task: str) -> str:
     """The loss in nats per token, and the perplexity of a model that predicts tokens."""
-    from seqlm.runs.locate import LABELERS
+    from seqlm.models import LABELERS
 
     if task in LABELERS:
         return f"loss {loss:.4f}"

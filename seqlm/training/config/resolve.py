@@ -13,9 +13,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from seqlm.errors import ModelError, UsageError, did_you_mean
-from seqlm.models import architectures
+from seqlm.models import LABELERS, architectures
 from seqlm.models.config.network_config import FULL_UP_TO
-from seqlm.runs.locate import LABELERS
 from seqlm.settings import Setting, check_needs, check_value
 from seqlm.training.config.defaults import TRAINING, default_arch, options_of, special_defaults
 from seqlm.training.config.training_settings import DROPOUT, DROPOUTS, TrainingSettings
