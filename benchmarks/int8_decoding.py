@@ -24,8 +24,8 @@ from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.translation_search import translate
 from seqlm.evaluation.translation_quality import bleu
 from seqlm.models.layers import linear
-from seqlm.runs.load_model import LoadedTranslator, load_translators
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_model import LoadedTranslator, load_translators
+from seqlm.runs.loading.locate import locate
 
 FLOAT32 = linear.linear
 

@@ -31,8 +31,8 @@ from seqlm.evaluation.evaluate import score_files
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.perplexity import Tally
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.runs.load_model import LoadedModel, load_model
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_model import LoadedModel, load_model
+from seqlm.runs.loading.locate import locate
 from seqlm.text.reading import read_blocks
 
 

@@ -22,8 +22,8 @@ import torch
 
 from seqlm.decoding.labeling.label_records import label_records
 from seqlm.decoding.labeling.labeling_settings import LabelingSettings
-from seqlm.runs.load_labeler import load_labeler
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_labeler import load_labeler
+from seqlm.runs.loading.locate import locate
 from seqlm.text.labeled.record import FormatOptions
 from seqlm.text.labeled.record_files import read_records, write_record
 

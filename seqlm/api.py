@@ -43,9 +43,9 @@ def load(name: StrPath | None = None, *, device: str | None = None) -> Model:
     Errors: ModelError where there is no such model, or it cannot be read; UsageError.
     """
     from seqlm.models import LABELERS
-    from seqlm.runs.load_labeler import load_labeler
-    from seqlm.runs.load_model import load_model
-    from seqlm.runs.locate import locate
+    from seqlm.runs.loading.load_labeler import load_labeler
+    from seqlm.runs.loading.load_model import load_model
+    from seqlm.runs.loading.locate import locate
 
     model_path = locate(None if name is None else os.fspath(name))
     if model_path.config.task in LABELERS:
@@ -76,7 +76,7 @@ def mix(
         return Model(loaded)
     from seqlm.evaluation.mixtures import tuning
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
-    from seqlm.runs.load_model import unigram_cache
+    from seqlm.runs.loading.load_model import unigram_cache
 
     if weights is not None and tune is not None:
         raise UsageError("`tune` finds the weights: leave out one of them")
@@ -180,7 +180,7 @@ def resume(
 
     Errors: those of `train`; UsageError where a setting cannot change.
     """
-    from seqlm.runs.locate import locate
+    from seqlm.runs.loading.locate import locate
     from seqlm.training.training_run import resume as resume_run
 
     run = resume_run(

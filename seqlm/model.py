@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from seqlm.evaluation.surprisal import TokenSurprisal
     from seqlm.evaluation.words.word_surprisal import WordSurprisal
     from seqlm.models.stored_model import StoredModel
-    from seqlm.runs.load_labeler import LoadedLabeler
-    from seqlm.runs.load_model import LoadedModel, LoadedTranslator
+    from seqlm.runs.loading.load_labeler import LoadedLabeler
+    from seqlm.runs.loading.load_model import LoadedModel, LoadedTranslator
     from seqlm.text.tokenizer import Tokenizer
 
 StrPath = str | os.PathLike[str]
@@ -152,7 +152,7 @@ class Model:
     def models_for(self, *tasks: str) -> list[Any]:
         """The models that it consists of. Errors: ModelError where they do none of these tasks."""
         if self.task not in tasks:
-            from seqlm.runs.locate import WrongTask
+            from seqlm.runs.loading.locate import WrongTask
 
             raise WrongTask(self.path, self.task, tasks)
         return self.loaded
@@ -172,7 +172,7 @@ class Model:
     @property
     def translator(self) -> LoadedTranslator:
         """Errors: ModelError where this is no translator."""
-        from seqlm.runs.load_model import combine_translators
+        from seqlm.runs.loading.load_model import combine_translators
 
         return combine_translators(self.models_for("translation"))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from seqlm.decoding.decoding_settings import GenerationSettings, TranslationSettings
-    from seqlm.runs.locate import ModelPath, Tasks
+    from seqlm.runs.loading.locate import ModelPath, Tasks
 
 T = TypeVar("T", "GenerationSettings", "TranslationSettings")
 quiet = False
@@ -229,7 +229,7 @@ def locate_model(name: str | ModelPath | None, task: Tasks | None = None) -> Mod
 
     Errors: those of `locate`.
     """
-    from seqlm.runs.locate import locate
+    from seqlm.runs.loading.locate import locate
 
     model = locate(name, task)
     if model.is_default:

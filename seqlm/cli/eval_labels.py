@@ -67,7 +67,7 @@ def evaluate(task: str, common: EvalOptions, values: Mapping[str, Any]) -> None:
     device = console.set_up_torch(common.device, common.num_threads)
 
     from seqlm.evaluation.labeling.evaluate_labeler import evaluate_labeler, read_gold
-    from seqlm.runs.load_labeler import load_labeler
+    from seqlm.runs.loading.load_labeler import load_labeler
     from seqlm.text.labeled.record import names_in
 
     label_columns = names_in(options.label_column)

@@ -114,8 +114,8 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
         return
 
     from seqlm.evaluation.evaluate import evaluate_language_model
-    from seqlm.runs.load_model import load_model
-    from seqlm.runs.locate import locate
+    from seqlm.runs.loading.load_model import load_model
+    from seqlm.runs.loading.locate import locate
 
     check_held_out_files(files, options, adaptation)
     (models,) = choose_context([request.load(device)], options, words)

@@ -17,7 +17,7 @@ from seqlm.settings import setting, settings_of
 
 if TYPE_CHECKING:
     from seqlm.evaluation.evaluate import TranslatorEvaluation
-    from seqlm.runs.load_model import LoadedModel
+    from seqlm.runs.loading.load_model import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     from seqlm.evaluation.evaluate import evaluate_translator
     from seqlm.evaluation.metrics import select_metrics, tokenized
     from seqlm.evaluation.unknown_words import warn_of_unknown
-    from seqlm.runs.load_model import combine_translators, load_model
-    from seqlm.runs.locate import locate
+    from seqlm.runs.loading.load_model import combine_translators, load_model
+    from seqlm.runs.loading.locate import locate
     from seqlm.text.bitext import read_side
 
     metrics = select_metrics(common.metric, "translation", common.oracle is not None)

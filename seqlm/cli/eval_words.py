@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
     from seqlm.evaluation.words.word_surprisal import WordScorer
-    from seqlm.runs.locate import ModelPath
+    from seqlm.runs.loading.locate import ModelPath
 
 WORD = ("sentence_id", "word_id", "word")
 MEASURES = ("surprisal", "entropy", "rank", "oov")

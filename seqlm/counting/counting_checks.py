@@ -9,8 +9,8 @@ from pathlib import Path
 from seqlm.counting.counting_settings import DEFAULT_ORDER, CountingSettings
 from seqlm.counting.estimation.estimate import check_estimation
 from seqlm.errors import DataError, UsageError
-from seqlm.runs.borrowed_vocabulary import kind_named
 from seqlm.runs.durable_files import check_writable
+from seqlm.runs.loading.borrowed_vocabulary import kind_named
 from seqlm.settings import check_needs, check_value, settings_of
 from seqlm.text.corpus import is_stream
 from seqlm.text.normalization import Normalizer

@@ -22,8 +22,8 @@ from seqlm.memory import Memory
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
-from seqlm.runs.borrowed_vocabulary import recorded_name
 from seqlm.runs.export.export_ngram import write_arpa, write_ngram_run
+from seqlm.runs.loading.borrowed_vocabulary import recorded_name
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder, now
 from seqlm.text.corpus import read_corpus

@@ -24,7 +24,7 @@ from seqlm.errors import SeqlmError, UsageError
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.models.ngram.table import match_ngrams, start_rows
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.text.corpus import read_corpus
 
 LARGEST_TEXT = 10_000_000

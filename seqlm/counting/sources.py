@@ -16,7 +16,7 @@ from seqlm.counting.tables.in_pieces import count_in_pieces
 from seqlm.errors import UsageError
 from seqlm.memory import Memory
 from seqlm.progress import Progress
-from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer, kind_named
+from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.text.corpus import read_corpus
 from seqlm.text.normalization import Normalizer
 

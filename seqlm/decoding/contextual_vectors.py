@@ -27,7 +27,7 @@ import torch
 
 from seqlm.errors import DataError, ModelError
 from seqlm.models.base import LanguageNetwork
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.text.bitext import batch_boundaries
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer

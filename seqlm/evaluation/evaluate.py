@@ -35,7 +35,7 @@ from seqlm.evaluation.signature import (
 )
 from seqlm.evaluation.translation_quality import Score
 from seqlm.progress import Progress, silent
-from seqlm.runs.load_model import LoadedModel, LoadedTranslator, combine_translators
+from seqlm.runs.loading.load_model import LoadedModel, LoadedTranslator, combine_translators
 from seqlm.text.bitext import Side, check_line_counts
 from seqlm.text.reading import read_blocks, source_name
 from seqlm.text.vocabulary import EOS

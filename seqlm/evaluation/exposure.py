@@ -44,8 +44,8 @@ from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.models.base import LanguageModel, SequenceModel, State, Translator
 from seqlm.models.layers.padding import padding_mask
 from seqlm.models.wrappers.sliding_window import with_sliding_window
-from seqlm.runs.common_vocabulary import common_ids
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.common_vocabulary import common_ids
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.text.batches import pad_rows
 from seqlm.text.vocabulary import EOS
 

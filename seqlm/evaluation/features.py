@@ -7,7 +7,7 @@ import torch
 
 from seqlm.errors import ModelError
 from seqlm.models.base import LanguageNetwork
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 
 
 @torch.inference_mode()

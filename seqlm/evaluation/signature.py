@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.version import __version__
 

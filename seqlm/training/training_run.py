@@ -22,10 +22,10 @@ from seqlm.errors import DataError, ModelError, SeqlmError, UsageError
 from seqlm.models import model_class
 from seqlm.models.base import Network
 from seqlm.models.stored_model import StoredModel
-from seqlm.runs.borrowed_vocabulary import recorded_name
 from seqlm.runs.checkpoint import load_best, load_training, write_checkpoint
-from seqlm.runs.load_model import build_model, check_config
-from seqlm.runs.locate import ModelPath
+from seqlm.runs.loading.borrowed_vocabulary import recorded_name
+from seqlm.runs.loading.load_model import build_model, check_config
+from seqlm.runs.loading.locate import ModelPath
 from seqlm.runs.own_files import STEPS, TENSORBOARD
 from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder, now

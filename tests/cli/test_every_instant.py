@@ -22,8 +22,8 @@ import pytest
 
 from seqlm.errors import ModelError
 from seqlm.runs import checkpoint, durable_files
-from seqlm.runs.load_model import load_model
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_model import load_model
+from seqlm.runs.loading.locate import locate
 from tests.command import Result, seqlm_inside
 from tests.conftest import Toy
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from seqlm.cli.options.mixture_options import parse_weights
 from seqlm.errors import UsageError
 from seqlm.evaluation.scoring import Scorer
-from seqlm.runs.load_model import load_model
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_model import load_model
+from seqlm.runs.loading.locate import locate
 from seqlm.text import reading
 from seqlm.text.reading import read_blocks
 from tests.command import Result, seqlm_inside

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from seqlm.runs.load_labeler import load_labeler
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_labeler import load_labeler
+from seqlm.runs.loading.locate import locate
 from tests.command import Result, seqlm_inside
 from tests.training.labeled_toy import rated_text, tagged_text
 

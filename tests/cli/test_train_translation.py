@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from seqlm.cli.commands.train import Progress
-from seqlm.runs.load_model import load_model
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_model import load_model
+from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_folder import RunFolder
 from tests.cli.test_resume import Crash, crash, interrupt, metrics, outcome
 from tests.command import Result, seqlm_inside

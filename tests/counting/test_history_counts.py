@@ -15,8 +15,8 @@ from seqlm.counting.counting_settings import CountingSettings
 from seqlm.counting.history_counts import HistoryCounts, count_again, read_history_counts
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.errors import UsageError
-from seqlm.runs.load_model import LoadedModel, load_model
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_model import LoadedModel, load_model
+from seqlm.runs.loading.locate import locate
 from seqlm.text.vocabulary import EOS
 from tests.counting.oracle import Gram, array, raw_counts, stream
 

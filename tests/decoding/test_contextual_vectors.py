@@ -15,7 +15,7 @@ from seqlm.decoding.contextual_vectors import ContextualVectors
 from seqlm.errors import ModelError
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork, SequenceModel
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.runs.run_config import RunConfig
 from seqlm.text.corpus import read_corpus
 from seqlm.text.normalization import Normalizer

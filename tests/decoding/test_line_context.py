@@ -14,7 +14,7 @@ from seqlm.decoding.next_token import next_tokens
 from seqlm.decoding.text_generation import samples, search_continuations
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, MixtureScorer
 from seqlm.models.base import LanguageModel
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.runs.run_config import RunConfig
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED

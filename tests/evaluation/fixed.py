@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seqlm.models.base import LanguageModel
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.runs.run_config import RunConfig
 from seqlm.text.tokenizer import Tokenizer
 

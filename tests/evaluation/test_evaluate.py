@@ -17,7 +17,7 @@ from seqlm.evaluation.evaluate import TranslatorEvaluation, evaluate_translator
 from seqlm.evaluation.metrics import METRICS
 from seqlm.models import model_class
 from seqlm.models.base import Translator
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.text.bitext import Side, learn_tokenizer, read_side
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS

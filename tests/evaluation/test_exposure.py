@@ -18,7 +18,7 @@ from seqlm.evaluation.exposure import (
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.models import model_class
 from seqlm.models.base import LanguageModel, Translator
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED
 from tests.evaluation.fixed import loaded

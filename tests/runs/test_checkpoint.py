@@ -27,10 +27,10 @@ from seqlm.errors import ModelError, SeqlmError
 from seqlm.models.config.recurrent_config import LSTMConfig
 from seqlm.models.language.recurrent import LSTM
 from seqlm.runs import checkpoint as checkpoint_module
-from seqlm.runs import load_model as load_model_module
 from seqlm.runs.checkpoint import TrainingState, load_training, write_checkpoint
-from seqlm.runs.load_model import LoadedModel, load_model
-from seqlm.runs.locate import locate
+from seqlm.runs.loading import load_model as load_model_module
+from seqlm.runs.loading.load_model import LoadedModel, load_model
+from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.tokenizer import Tokenizer

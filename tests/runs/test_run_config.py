@@ -110,4 +110,4 @@ def test_what_is_no_configuration_of_a_run_is_refused_by_name(text, finished):
 
 
 def test_runs_are_listed_and_read_without_an_import_of_torch():
-    assert not imports_torch("seqlm.runs.locate", "seqlm.runs.borrowed_vocabulary")
+    assert not imports_torch("seqlm.runs.loading.locate", "seqlm.runs.loading.borrowed_vocabulary")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from seqlm.runs import load_model
+from seqlm.runs.loading import load_model
 from seqlm.runs.run_folder import RunFolder
 from tests.cli.test_every_instant import at_access, model, names
 from tests.command import Result, seqlm_inside

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from seqlm.errors import ModelError
-from seqlm.runs.load_labeler import load_labeler
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_labeler import load_labeler
+from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.labeled.labeled_batches import LabeledBatches
 from seqlm.training.config.training_settings import TrainingSettings

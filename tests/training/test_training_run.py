@@ -8,7 +8,7 @@ import pytest
 
 from seqlm.errors import UsageError
 from seqlm.models.base import Network
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.locate import locate
 from seqlm.text.batches import LineBatches, StreamBatches, VariableBatches, WindowBatches
 from seqlm.text.corpus import Corpus
 from seqlm.text.tokenizer import Tokenizer

@@ -22,7 +22,7 @@ from seqlm.cli.options.setting_options import with_parameters
 from seqlm.errors import ModelError, SeqlmError, UsageError
 
 if TYPE_CHECKING:
-    from seqlm.runs.locate import ModelPath
+    from seqlm.runs.loading.locate import ModelPath
 
 PARAMETERS = in_sections(
     [
@@ -84,7 +84,7 @@ def evaluate(flags: typer.Context, **values: Any) -> None:
     elif task in LABELING:
         eval_labels.evaluate(task, common, values)
     else:
-        from seqlm.runs.locate import WrongTask
+        from seqlm.runs.loading.locate import WrongTask
 
         try:
             eval_language_model.evaluate(common, values)
@@ -132,7 +132,7 @@ def refuse(module: ModuleType, typed: set[str], why: str) -> None:
 def locate_first(models: list[str] | None) -> ModelPath | None:
     """The first of `models`, or the latest run; None where there is none, of which
     `eval_language_model` says what is wrong."""
-    from seqlm.runs.locate import locate
+    from seqlm.runs.loading.locate import locate
 
     try:
         return locate(models[0] if models else None)

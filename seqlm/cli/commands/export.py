@@ -129,7 +129,7 @@ def export_huggingface(
     console.set_up_torch("cpu", num_threads)
 
     from seqlm.runs.huggingface.export_huggingface import check_output, write_huggingface
-    from seqlm.runs.load_model import load_model
+    from seqlm.runs.loading.load_model import load_model
 
     check_output(path, overwrite)  # before the model is loaded
     loaded = load_model(source)
@@ -150,7 +150,7 @@ def export_ngram(
 
     from seqlm.evaluation.mixtures.static_mixing import mix_statically
     from seqlm.runs.export import export_ngram as ngram
-    from seqlm.runs.load_model import load_model
+    from seqlm.runs.loading.load_model import load_model
 
     sources = [source.path for source in request.models]
     if path is not None and to == "run":

@@ -211,7 +211,7 @@ def slim_runs(
 def find_run(name: str) -> RunFolder:
     """The run that `name` means. Errors: ModelError where there is none."""
     from seqlm.errors import ModelError
-    from seqlm.runs.locate import locate
+    from seqlm.runs.loading.locate import locate
 
     located = locate(name)
     if located.run is None or located.checkpoint:

@@ -122,7 +122,7 @@ def tag(flags: typer.Context, **values: Any) -> None:
     device = console.set_up_torch(options.device, options.num_threads)
 
     from seqlm.decoding.labeling.label_records import label_records
-    from seqlm.runs.load_labeler import load_labeler
+    from seqlm.runs.loading.load_labeler import load_labeler
     from seqlm.text.labeled.record import FormatOptions
     from seqlm.text.labeled.record_files import read_records
 

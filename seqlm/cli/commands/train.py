@@ -102,7 +102,7 @@ def train(
     given = {name: value for name, value in settings.items() if value is not None}
     console.check_choice("errors", errors, ("strict", "replace"))
 
-    from seqlm.runs.locate import locate
+    from seqlm.runs.loading.locate import locate
     from seqlm.training import training_run
     from seqlm.training.config.recipe import read_recipe
     from seqlm.training.config.resolve import resolve

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
-    from seqlm.runs.locate import ModelPath
+    from seqlm.runs.loading.locate import ModelPath
 
 
 def model_option(several: str) -> Any:

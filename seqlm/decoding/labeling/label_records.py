@@ -21,7 +21,7 @@ from seqlm.decoding.labeling.ready_groups import ready_groups
 from seqlm.decoding.translation.sentence_batches import buffer_size, split_into_groups
 from seqlm.errors import DataError, did_you_mean
 from seqlm.models.labeling.labeler import LabelDistribution
-from seqlm.runs.load_labeler import LoadedLabeler
+from seqlm.runs.loading.load_labeler import LoadedLabeler
 from seqlm.text.labeled.formats.label_lines import TextsFormat
 from seqlm.text.labeled.formats.word_tag import SentencesFormat
 from seqlm.text.labeled.label_vocabulary import LabelColumn

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqlm.decoding.contextual_vectors import ContextualVectors
 from seqlm.models.labeling.labeler import LabelDistribution, Labeler
-from seqlm.runs.load_labeler import LoadedLabeler
+from seqlm.runs.loading.load_labeler import LoadedLabeler
 from seqlm.text.labeled.encode_records import convert_tags, encode_records
 from seqlm.text.labeled.label_vocabulary import LabelColumn
 from seqlm.text.labeled.labeled_batches import EncodedSentences, LabeledBatch, batch_at

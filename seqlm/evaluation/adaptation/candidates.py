@@ -29,7 +29,7 @@ from seqlm.models.base import LanguageModel, LanguageNetwork
 from seqlm.models.output.output_layer import positions_at_once
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.wrappers.temperature import with_temperature
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 
 TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
 THETAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)

@@ -39,7 +39,7 @@ from seqlm.models.base import LanguageModel, LanguageNetwork, State
 from seqlm.models.tree import detach
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
 from seqlm.models.wrappers.temperature import with_temperature
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.text.batches import StreamBatches
 from seqlm.text.vocabulary import EOS
 

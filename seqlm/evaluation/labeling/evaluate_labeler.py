@@ -26,7 +26,7 @@ from seqlm.evaluation.labeling.label_evaluation import LabelEvaluation, evaluate
 from seqlm.evaluation.labeling.label_metrics import DEFAULTS, LABEL_METRICS
 from seqlm.evaluation.labeling.label_signature import labeler_signature
 from seqlm.evaluation.labeling.text_check import place_of
-from seqlm.runs.load_labeler import LoadedLabeler
+from seqlm.runs.loading.load_labeler import LoadedLabeler
 from seqlm.text.labeled.encode_records import column_of, convert_tags
 from seqlm.text.labeled.label_vocabulary import LabelColumn
 from seqlm.text.labeled.labeled_batches import EncodedSentences

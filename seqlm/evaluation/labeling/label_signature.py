@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seqlm.evaluation.labeling.label_counts import BINS, OUTSIDE_LABEL
-from seqlm.runs.load_labeler import LoadedLabeler
+from seqlm.runs.loading.load_labeler import LoadedLabeler
 from seqlm.version import __version__
 
 

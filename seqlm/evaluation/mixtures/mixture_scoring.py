@@ -39,9 +39,9 @@ from seqlm.models.wrappers.mixture import Mixture
 from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.models.wrappers.temperature import with_temperature
 from seqlm.progress import Progress, silent
-from seqlm.runs.common_vocabulary import common_ids
-from seqlm.runs.load_model import LoadedModel, load_model, unigram_cache
-from seqlm.runs.locate import ModelPath
+from seqlm.runs.loading.common_vocabulary import common_ids
+from seqlm.runs.loading.load_model import LoadedModel, load_model, unigram_cache
+from seqlm.runs.loading.locate import ModelPath
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS

@@ -10,7 +10,7 @@ from seqlm.evaluation.mixtures.tuning import read_held_out, tune
 from seqlm.progress import Progress, silent
 from seqlm.runs.export.export_ngram import Exported, exported
 from seqlm.runs.export.mixed_ngram import mix_models, unite_models
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 
 
 def mix_statically(

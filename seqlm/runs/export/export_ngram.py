@@ -17,7 +17,7 @@ from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.durable_files import check_writable, write_pieces
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder, now
 from seqlm.text.reading import absolute_path, short_name

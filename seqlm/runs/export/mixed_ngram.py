@@ -10,9 +10,9 @@ import torch
 from seqlm.errors import ModelError
 from seqlm.models.ngram.static_mixture import mix_united, unite
 from seqlm.progress import Progress, silent
-from seqlm.runs.common_vocabulary import united_tokenizer
 from seqlm.runs.export.export_ngram import Exported, ngram_model
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.common_vocabulary import united_tokenizer
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.runs.run_config import RunConfig
 from seqlm.text.reading import absolute_path
 

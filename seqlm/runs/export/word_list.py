@@ -17,7 +17,7 @@ from pathlib import Path
 
 from seqlm.errors import DataError, ModelError
 from seqlm.runs.export.export_settings import LexiconSettings
-from seqlm.runs.locate import ModelPath
+from seqlm.runs.loading.locate import ModelPath
 from seqlm.text.reading import read_lines
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
@@ -45,7 +45,7 @@ def tokenizer_of(model_path: ModelPath) -> Tokenizer:
         from seqlm.models.ngram.arpa.arpa_reader import read_arpa_types
 
         return Tokenizer("word", read_arpa_types(model_path.arpa))
-    from seqlm.runs.load_model import load_model
+    from seqlm.runs.loading.load_model import load_model
 
     return load_model(model_path).tokenizer
 

@@ -22,8 +22,8 @@ from seqlm.evaluation.scoring import validation_loss
 from seqlm.evaluation.unknown_words import warn_of_unknown
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.stored_model import StoredModel
-from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.runs.checkpoint import read_tensors, replace_tensors
+from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import (
     Batches,

@@ -18,8 +18,8 @@ from seqlm.decoding.labeling.label_records import (
 from seqlm.decoding.labeling.label_sentences import encode_for, read_sentences
 from seqlm.decoding.labeling.labeling_settings import LabelingSettings
 from seqlm.errors import DataError, UsageError
-from seqlm.runs.load_labeler import LoadedLabeler, load_labeler
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_labeler import LoadedLabeler, load_labeler
+from seqlm.runs.loading.locate import locate
 from seqlm.text.labeled.record import FormatOptions, Record
 from seqlm.text.labeled.record_files import parse_records
 from tests.decoding.labeling.labelers import (

@@ -16,8 +16,8 @@ from seqlm.evaluation.labeling.evaluate_labeler import (
     read_gold,
 )
 from seqlm.evaluation.labeling.label_counts import SMALLEST
-from seqlm.runs.load_labeler import LoadedLabeler, load_labeler
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_labeler import LoadedLabeler, load_labeler
+from seqlm.runs.loading.locate import locate
 from seqlm.text.labeled.label_vocabulary import LabelColumn
 from seqlm.text.labeled.record import FormatOptions
 from seqlm.text.labeled.record_files import read_records, write_record

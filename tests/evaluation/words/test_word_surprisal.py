@@ -27,7 +27,7 @@ from seqlm.evaluation.words.word_surprisal import (
     word_surprisals,
 )
 from seqlm.models.base import LanguageModel
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.locate import locate
 from seqlm.text.pretrained_tokenizer import LibraryFile, PretrainedTokenizer
 from seqlm.text.reading import SAFE_CUT, Block
 from seqlm.text.tokenizer import Tokenizer

@@ -22,8 +22,8 @@ from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.transformer import Transformer
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.huggingface import export_huggingface
-from seqlm.runs.load_model import load_model
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_model import load_model
+from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.reading import Block

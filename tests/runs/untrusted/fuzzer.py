@@ -42,8 +42,8 @@ from seqlm.evaluation.scoring import Scorer
 from seqlm.evaluation.signature import conditional_units, language_model_signature, model_part
 from seqlm.models.base import Network, Translator
 from seqlm.runs.checkpoint import load_training
-from seqlm.runs.load_model import LoadedModel, build_model, check_config, load_model
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_model import LoadedModel, build_model, check_config, load_model
+from seqlm.runs.loading.locate import locate
 from seqlm.runs.management.run_summary import describe
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.reading import Block

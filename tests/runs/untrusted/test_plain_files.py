@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seqlm.errors import ModelError, UsageError
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
 from seqlm.runs.untrusted.plain_files import parse_json, parse_yaml, read_bytes, read_json

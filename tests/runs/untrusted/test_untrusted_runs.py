@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from seqlm.errors import ModelError
 from seqlm.runs.checkpoint import write_checkpoint
-from seqlm.runs.load_model import LoadedModel, load_model
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.load_model import LoadedModel, load_model
+from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_folder import RunFolder
 from seqlm.runs.untrusted import file_digest
 from tests.runs.untrusted.fuzzer import forge_manifest, make_runs

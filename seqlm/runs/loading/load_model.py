@@ -24,7 +24,7 @@ from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, Uni
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import find_checkpoint, read_manifest, read_pointer, read_tensors
 from seqlm.runs.huggingface.import_huggingface import read_huggingface
-from seqlm.runs.locate import ModelPath, WrongTask
+from seqlm.runs.loading.locate import ModelPath, WrongTask
 from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder
 from seqlm.runs.untrusted.file_digest import digest

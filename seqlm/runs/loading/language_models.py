@@ -14,7 +14,7 @@ import torch
 
 from seqlm.errors import ModelError, shown
 from seqlm.runs.checkpoint import write_checkpoint
-from seqlm.runs.load_model import LoadedModel, load_run
+from seqlm.runs.loading.load_model import LoadedModel, load_run
 from seqlm.runs.own_files import LANGUAGE_MODELS
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder, as_seqlm_error

@@ -10,15 +10,15 @@ import torch
 from seqlm.errors import ModelError
 from seqlm.models import LABELERS
 from seqlm.models.labeling.labeler import Labeler
-from seqlm.runs.language_models import read_language_models
-from seqlm.runs.load_model import (
+from seqlm.runs.loading.language_models import read_language_models
+from seqlm.runs.loading.load_model import (
     LoadedModel,
     build_model,
     check_config,
     read_weights,
     weights_digest,
 )
-from seqlm.runs.locate import ModelPath, WrongTask
+from seqlm.runs.loading.locate import ModelPath, WrongTask
 from seqlm.runs.run_config import RunConfig
 from seqlm.text.labeled.label_vocabulary import LabelVocabulary
 from seqlm.text.labeled.word_forms import FormReader

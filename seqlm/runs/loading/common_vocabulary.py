@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from seqlm.errors import ModelError
-from seqlm.runs.load_model import LoadedModel
+from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.text.tokenizer import Tokenizer, have_equal_ids
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from seqlm.errors import UsageError
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
-from seqlm.runs.borrowed_vocabulary import borrowed_tokenizer
+from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizer
 from tests.models.ngram.arpa.test_arpa_reader import FORMS, POND
 
 

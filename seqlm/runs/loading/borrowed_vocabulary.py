@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from seqlm.errors import DataError, UsageError, did_you_mean
-from seqlm.runs.locate import run_named
+from seqlm.runs.loading.locate import run_named
 from seqlm.text.normalization import NO_STEPS, Normalizer
 from seqlm.text.pretrained_tokenizer import PretrainedTokenizer, read_pretrained
 from seqlm.text.reading import BOM, absolute_path, decompress, open_source, read_chunk

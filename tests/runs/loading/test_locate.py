@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seqlm.errors import ModelError, UsageError
-from seqlm.runs.locate import locate
+from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_config import RunConfig
 from tests.command import seqlm_inside
 

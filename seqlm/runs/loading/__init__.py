@@ -1,0 +1,1 @@
+"""What a name means, and the model that it names, in memory."""
