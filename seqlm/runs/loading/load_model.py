@@ -58,6 +58,8 @@ def load_model(
     """
     if model_path.huggingface is not None:
         return load_huggingface(model_path, device)
+    if model_path.vectors is not None:
+        raise WrongTask(model_path.path, "vectors", "lm")
     if model_path.run is None:
         return load_arpa(model_path.path, device, progress)
     return load_run(model_path.run, model_path.config, model_path.checkpoint, device)

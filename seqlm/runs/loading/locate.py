@@ -1,10 +1,11 @@
-"""What the name of a model means: a run, a checkpoint of it, an ARPA file, a Hugging Face folder.
+r"""What the name of a model means: a run, a checkpoint of it, an ARPA file, word vectors, a Hugging
+Face folder.
 
     None                      SEQLM_MODEL, else the run in ./checkpoints that finished last
     path/to/RUN               a run folder
     NAME                      the run folder ./checkpoints/NAME
     path/to/RUN/steps/STEP    a checkpoint of a run; the path may begin in ./checkpoints
-    path/to/FILE              an ARPA file
+    path/to/FILE              an ARPA file, in which a line is \data\, or a file of word vectors
     path/to/FOLDER            a folder of the library `transformers`, which has a config.json
 
 A name is looked up once, and what it means is passed on as a `ModelPath`. Nothing here imports
@@ -14,12 +15,13 @@ torch, so that a mistyped name is reported at once.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seqlm.errors import ModelError, SeqlmError, UsageError, nearest, shown
+from seqlm.errors import DataError, ModelError, SeqlmError, UsageError, nearest, shown
 from seqlm.runs.own_files import STEPS
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder
@@ -31,6 +33,7 @@ MODEL_KINDS = {
     "translation": "translator",
     "tagging": "tagger",
     "classification": "classifier",
+    "vectors": "set of word vectors",
 }
 """What a model of each task is called in messages."""
 Tasks = str | tuple[str, ...]
@@ -39,8 +42,8 @@ Tasks = str | tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPath:
-    """Where a model is: a run, maybe one checkpoint of it, or else an ARPA file or a folder of
-    Hugging Face."""
+    """Where a model is: a run, maybe one checkpoint of it, or else an ARPA file, a file of word
+    vectors or a folder of Hugging Face."""
 
     config: RunConfig
     """Of a file or folder that is no run, only what holds for all of its kind: its `model` is
@@ -49,6 +52,7 @@ class ModelPath:
     checkpoint: str | None = None
     """The name of a folder in steps/; None is the best checkpoint, or else the latest."""
     arpa: Path | None = None
+    vectors: Path | None = None
     huggingface: Path | None = None
     is_default: bool = False
     """True for the latest run, which is taken where no model is named."""
@@ -57,7 +61,7 @@ class ModelPath:
     def path(self) -> Path:
         """The run folder, the checkpoint folder or the file, as messages name it."""
         if self.run is None:
-            path = self.arpa or self.huggingface
+            path = self.arpa or self.vectors or self.huggingface
             assert path is not None
             return path
         return self.run / STEPS / self.checkpoint if self.checkpoint else self.run.path
@@ -94,7 +98,7 @@ def model_at(path: Path) -> ModelPath:
 def find_model(path: Path) -> ModelPath:
     """`model_at`. Errors: those, OSError and ValueError."""
     if path.is_file():
-        return ModelPath(config=ARPA_CONFIG, arpa=path)
+        return model_in_file(path)
     for folder in (path, RUNS / path):
         if (run := RunFolder(folder)).exists():
             return ModelPath(config=run.read_config(), run=run)
@@ -117,6 +121,30 @@ def find_model(path: Path) -> ModelPath:
 
 
 ARPA_CONFIG = RunConfig(task="lm", arch="ngram", context="sentence", model={})
+VECTORS_CONFIG = RunConfig(task="vectors", arch="file", context="sentence", model={})
+ARPA_MARKER = re.compile(rb"^\\data\\\s*$", re.MULTILINE)
+
+
+def model_in_file(path: Path) -> ModelPath:
+    """The model in a file, which is recognized by its first bytes.
+
+    Errors: ModelError where it is none, or cannot be read.
+    """
+    from seqlm.runs.vector_files.read_vectors import check_readable, first_bytes, is_vectors
+
+    try:
+        start = first_bytes(path)
+        check_readable(start, str(path))
+    except DataError as error:
+        raise ModelError(error.marked) from None
+    if ARPA_MARKER.search(start):
+        return ModelPath(config=ARPA_CONFIG, arpa=path)
+    if is_vectors(start):
+        return ModelPath(config=VECTORS_CONFIG, vectors=path)
+    raise ModelError(
+        f"{path} is no model: neither an ARPA file, which has a line \\data\\, nor word vectors,"
+        " which are text or binary files of word2vec, GloVe or fastText"
+    )
 
 
 def neighbors(path: Path) -> Iterator[str]:

@@ -218,3 +218,19 @@ def add_means(
 ) -> None:
     while batch := list(islice(row_lists, WORDS_AT_ONCE)):
         collector.add(model.mean_rows(batch))
+
+
+def compose_vectors(model: FastTextModel, words: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Those of `words`, which are not in the dictionary, that have n-grams; and their vectors,
+    (n, D) float32. Errors: ModelError on a number that is not finite."""
+    collector = VectorCollector(model.name, model.header.width, words, None)
+    add_means(model, collector, rows_of_unseen(list(dict.fromkeys(words)), model, collector))
+    found = collector.finish()
+    return found.words, found.vectors
+
+
+def listed_vectors(model: FastTextModel) -> WordVectors:
+    """The words of the dictionary and their vectors. Errors: ModelError, as above."""
+    collector = VectorCollector(model.name, model.header.width, None, None)
+    add_means(model, collector, rows_of_listed(model, collector))
+    return collector.finish()

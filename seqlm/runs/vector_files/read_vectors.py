@@ -21,7 +21,11 @@ from seqlm.runs.untrusted.plain_files import kind_of_file
 from seqlm.runs.vector_files import fasttext_model
 from seqlm.runs.vector_files.binary_vectors import CONTROL, read_binary_vectors
 from seqlm.runs.vector_files.fasttext_model import read_fasttext_vectors
-from seqlm.runs.vector_files.text_vectors import parse_header, read_text_vectors
+from seqlm.runs.vector_files.text_vectors import (
+    begins_text_vectors,
+    parse_header,
+    read_text_vectors,
+)
 from seqlm.runs.vector_files.word_vectors import WordVectors
 from seqlm.text.reading import (
     check_encoding,
@@ -60,6 +64,13 @@ def read_vectors(
         return read_text_vectors(path, wanted, most)
     except DataError as error:
         raise ModelError(error.marked) from None
+
+
+def is_vectors(start: bytes) -> bool:
+    """Whether these are the first bytes of a file of word vectors, of any format."""
+    if start.startswith(fasttext_model.MAGIC) or is_word2vec_binary(start):
+        return True
+    return begins_text_vectors(start) and not has_control(start[:SAMPLE])
 
 
 def first_bytes(path: Path) -> bytes:
@@ -104,11 +115,16 @@ def has_control(data: bytes) -> bool:
 
 def check_text(start: bytes, name: str) -> None:
     """Errors: ModelError where a file is of none of the formats; DataError on UTF-16 or 32."""
-    check_encoding(start, name)
-    if start.startswith(ZIP):
-        raise ModelError(f"{name} is a zip archive: unpack it first")
+    check_readable(start, name)
     if has_control(start[:SAMPLE]):
         raise ModelError(
             f"{name} is no file of word vectors: these are word2vec's text and binary files, text"
             " of GloVe, and .vec and .bin of fastText"
         )
+
+
+def check_readable(start: bytes, name: str) -> None:
+    """Errors: ModelError where a file is to be unpacked first; DataError on UTF-16 or 32."""
+    check_encoding(start, name)
+    if start.startswith(ZIP):
+        raise ModelError(f"{name} is a zip archive: unpack it first")

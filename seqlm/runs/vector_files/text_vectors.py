@@ -18,7 +18,7 @@ import numpy as np
 
 from seqlm.errors import ModelError, shown
 from seqlm.runs.vector_files.word_vectors import VectorCollector, WordVectors
-from seqlm.text.reading import Block, read_blocks
+from seqlm.text.reading import BOM, Block, read_blocks
 
 # A byte-order mark may come first.
 HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,18}) (\d{1,18})[ \r]*(?:\n|\Z)")
@@ -47,6 +47,12 @@ def parse_header(start: bytes) -> VectorHeader | None:
     """The header at the start of a file, or None where there is none."""
     match = HEADER.match(start)
     return match and VectorHeader(int(match[1]), int(match[2]), match.end())
+
+
+def begins_text_vectors(start: bytes) -> bool:
+    """Whether the first line of a file is a header, or a word and its numbers."""
+    line, _, _ = start.removeprefix(BOM).partition(b"\n")
+    return parse_header(start) is not None or numbers_at_end(split_fields(line.rstrip())) > 0
 
 
 def read_text_vectors(
@@ -87,14 +93,19 @@ def lines_of(block: Block) -> list[bytes]:
 
 def count_numbers(line: bytes, name: str) -> int:
     """The numbers at the end of the first line, after its word. Errors: ModelError on none."""
-    fields = split_fields(line)
-    words = (index for index, field in enumerate(fields) if not NUMBER.fullmatch(field))
-    width = len(fields) - 1 - max(words, default=0)
+    width = numbers_at_end(split_fields(line))
     if width < 1:
         raise ModelError(
             f"{name}, line 1: {shown(line.decode())} is neither a header nor a word and its numbers"
         )
     return width
+
+
+def numbers_at_end(fields: Sequence[bytes]) -> int:
+    """How many numbers follow the last field that is none, or the first field; less than 1 where
+    there are none."""
+    words = (index for index, field in enumerate(fields) if not NUMBER.fullmatch(field))
+    return len(fields) - 1 - max(words, default=0)
 
 
 def add_rows(lines: Sequence[bytes], first_line: int, collector: VectorCollector) -> None:

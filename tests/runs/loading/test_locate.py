@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seqlm.errors import ModelError, UsageError
 from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_config import RunConfig
 from tests.command import seqlm_inside
+from tests.runs.vector_files.vector_file_bytes import fasttext_bytes, word2vec_binary
 
 # ------------------------------------------------------------------------------- without a name
 
@@ -86,10 +89,48 @@ def test_a_checkpoint_is_found_in_its_run(name, finished):
 
 
 def test_a_file_is_an_arpa_file(workplace):
-    (workplace / "model.arpa").write_text("")
+    (workplace / "model.arpa").write_text("a trigram model\n\n\\data\\ \nngram 1=4\n")
     found = locate("model.arpa", "lm")
     assert (found.path, found.arpa, found.run) == (Path("model.arpa"), Path("model.arpa"), None)
     assert found.config.arch == "ngram"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"2 3\nfrog 1 2 3\npond 4 5 6\n",
+        b"frog 1 2 -3e-1\n",
+        b"\xef\xbb\xbffrog 1 2\r\n",
+        b"\\data\\ 0.1 0.2\n",
+        gzip.compress(b"frog 1 2 3\n"),
+        word2vec_binary(),
+        fasttext_bytes([b"frog"], np.ones((9, 2))),
+    ],
+)
+def test_a_file_of_word_vectors_is_told_by_its_content(data, workplace):
+    (workplace / "model.arpa").write_bytes(data)
+    found = locate("model.arpa", "vectors")
+    assert (found.path, found.vectors, found.arpa) == (Path("model.arpa"),) * 2 + (None,)
+    message = "model.arpa is a set of word vectors, and this needs a language model"
+    with pytest.raises(ModelError, match=message):
+        locate("model.arpa", "lm")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is no model: neither an ARPA file"),
+        (b"Call me Ishmael.\n1 2\n", "is no model"),
+        (b"frog\0 1 2\n", "is no model"),
+        (b"PK\x03\x04", "is a zip archive: unpack it first"),
+        ("frog 1 2\n".encode("utf-16"), "is UTF-16LE text"),
+        (b"\x1f\x8b\x08", "model.vec is truncated"),
+    ],
+)
+def test_a_file_of_neither_kind_is_no_model(data, message, workplace):
+    (workplace / "model.vec").write_bytes(data)
+    with pytest.raises(ModelError, match=message):
+        locate("model.vec")
 
 
 def test_the_variable_names_a_run_and_an_argument_goes_before_it(finished, monkeypatch):
