@@ -38,6 +38,7 @@ COMMANDS = {
         "sample": "Generate text, or find the most probable continuations.",
         "tag": "Label words or texts.",
         "translate": "Translate a text line by line.",
+        "vectors": "Find the words near a word, solve analogies, and compare words.",
     },
     "Convert a model": {
         "export": "Write a model as an ARPA file, a run, or a Hugging Face folder.",

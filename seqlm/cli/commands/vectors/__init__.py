@@ -1,0 +1,71 @@
+"""`seqlm vectors`: what word vectors are, and a command for each thing that is asked of them."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqlm.cli import console
+from seqlm.cli.commands.vectors.nearest import print_nearest
+from seqlm.cli.options.help_page import Example, Subcommand
+from seqlm.cli.options.vector_options import VECTORS, load_named_vectors
+from seqlm.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqlm.runs.loading.load_vectors import LoadedVectors
+
+WORDS_SHOWN = 10
+EXAMPLES = [
+    Example("Print what a file of word vectors holds", "seqlm vectors -m glove.txt"),
+    Example("Print the words nearest to a word", "seqlm vectors nearest -m glove.txt king"),
+]
+
+
+def make_command() -> Callable[..., Any]:
+    return print_summary
+
+
+def print_summary(
+    context: typer.Context,
+    model: Annotated[str | None, VECTORS] = None,
+    json: Annotated[bool, console.JSON] = False,
+    quiet: Annotated[bool, console.QUIET] = False,
+    debug: Annotated[bool, console.DEBUG] = False,
+) -> None:
+    """Print what word vectors are: how many there are, how many numbers each has, and whether words
+    that are not among them have a vector, too. A command says what to do with them."""
+    if context.invoked_subcommand is not None:
+        if "model" in console.typed_parameters(context):
+            command = f"seqlm vectors {context.invoked_subcommand} -m {model}"
+            raise UsageError(f"`model` comes after the name of the command: {command}")
+        return
+    summary = summarize(load_named_vectors(model))
+    if json:
+        print(json_module.dumps(summary, ensure_ascii=False))
+        return
+    import yaml
+
+    yaml.safe_dump(summary, sys.stdout, sort_keys=False, allow_unicode=True, width=100)
+
+
+def summarize(table: LoadedVectors) -> dict[str, Any]:
+    """What there is to know of word vectors, by the name of each figure."""
+    return {
+        "path": str(table.path),
+        "words": len(table),
+        "width": table.width,
+        "unseen_words": "no vectors" if table.compose is None else "composed of character n-grams",
+        "first_words": table.words[:WORDS_SHOWN],
+        "mean_norm": round(float(table.norms.mean()), 6),
+        "zero_vectors": int((table.norms == 0).sum()),
+        "weights": table.weights_digest,
+    }
+
+
+SUBCOMMANDS = {
+    "nearest": Subcommand(print_nearest, "Print the words nearest to a word."),
+}
