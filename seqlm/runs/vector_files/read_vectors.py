@@ -39,6 +39,7 @@ from seqlm.text.reading import (
 SAMPLE = 1 << 12
 """Bytes by which binary vectors are told from text."""
 ZIP = b"PK\x03\x04"
+PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
 
 
 def read_vectors(
@@ -116,6 +117,11 @@ def has_control(data: bytes) -> bool:
 def check_text(start: bytes, name: str) -> None:
     """Errors: ModelError where a file is of none of the formats; DataError on UTF-16 or 32."""
     check_readable(start, name)
+    if start.startswith(PICKLES):
+        raise ModelError(
+            f"{name} is a pickle, which is not read; if gensim saved it, write its vectors with"
+            " save_word2vec_format"
+        )
     if has_control(start[:SAMPLE]):
         raise ModelError(
             f"{name} is no file of word vectors: these are word2vec's text and binary files, text"

@@ -21,9 +21,10 @@ from seqlm.runs.vector_files.word_vectors import VectorCollector, WordVectors
 from seqlm.text.reading import BOM, Block, read_blocks
 
 # A byte-order mark may come first.
-HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,18}) (\d{1,18})[ \r]*(?:\n|\Z)")
+HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,99}) (\d{1,99})[ \r]*(?:\n|\Z)")
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", re.IGNORECASE)
-DECIMAL = re.compile(rb"[+-]?\d*\.\d+([eE][+-]?\d+)?")
+DECIMAL = re.compile(rb"[+-]?(\d*\.\d+([eE][+-]?\d+)?|\d+\.?[eE][+-]?\d+)")
+WHOLE = re.compile(rb"[+-]?\d+")
 
 
 class VectorHeader(NamedTuple):
@@ -96,7 +97,8 @@ def count_numbers(line: bytes, name: str) -> int:
     width = numbers_at_end(split_fields(line))
     if width < 1:
         raise ModelError(
-            f"{name}, line 1: {shown(line.decode())} is neither a header nor a word and its numbers"
+            f"{name}, line 1: {shown(line.decode())} is neither a header nor a word and its"
+            " numbers, with spaces between them"
         )
     return width
 
@@ -141,12 +143,22 @@ def split_row(line: bytes, width: int) -> tuple[bytes, bytes]:
         word, _, row = line.partition(b" ")
         return word, row
     fields = split_fields(line)
-    # A word of GloVe may end in a whole number, as "section 8", but in none with decimals.
-    has_more = len(fields) > width + 1 and DECIMAL.fullmatch(fields[-width - 1])
+    has_more = len(fields) > width + 1 and is_number_of_row(fields[-width - 1], fields[-width:])
     if len(fields) <= width or has_more:
         found = f"more than {width:,}" if has_more else f"{max(len(fields) - 1, 0):,}"
         raise ValueError(f"a word and {found} numbers, where line 1 calls for {width:,}")
     return b" ".join(fields[:-width]), b" ".join(fields[-width:])
+
+
+def is_number_of_row(field: bytes, numbers: Sequence[bytes]) -> bool:
+    """Whether a field before `numbers` is one of them rather than the end of a word.
+
+    A word of GloVe may end in a whole number, as "section 8", but in none with decimals, and not
+    where all numbers after it are whole ones, too.
+    """
+    if DECIMAL.fullmatch(field):
+        return True
+    return WHOLE.fullmatch(field) is not None and all(map(WHOLE.fullmatch, numbers))
 
 
 def split_fields(line: bytes) -> list[bytes]:

@@ -13,6 +13,8 @@ import numpy as np
 
 from seqlm.errors import ModelError, shown
 
+REPLACED = "\ufffd"
+"""What stands for bytes that are no UTF-8."""
 MAX_WIDTH = 1 << 16
 """The most numbers that a vector may have; published ones have up to a few thousand."""
 
@@ -83,7 +85,8 @@ class VectorCollector:
         self._rows[start : self._size] = rows
 
     def finish(self, num_listed: int | None = None) -> WordVectors:
-        """All that was added; a warning says how many words come more than once."""
+        """All that was added. Warnings say how many words come more than once, and how many have
+        bytes that are no UTF-8."""
         assert len(self.taken) == self._size, "a word was taken, and its vector was not added"
         if self.num_repeated:
             warnings.warn(
@@ -93,4 +96,11 @@ class VectorCollector:
             )
         self._rows.resize((self._size, self.width), refcheck=False)
         words = list(self.taken)
+        broken = [word for word in words if REPLACED in word]
+        if broken:
+            warnings.warn(
+                f"{self.name}: {len(broken):,} words have U+FFFD, which stands for bytes that are"
+                f" no UTF-8; the first is {shown(broken[0])}",
+                stacklevel=2,
+            )
         return WordVectors(words, self._rows, len(words) if num_listed is None else num_listed)

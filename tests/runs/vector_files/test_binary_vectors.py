@@ -58,7 +58,8 @@ def test_the_first_of_two_vectors_is_kept_with_one_warning(read: Read) -> None:
 
 def test_a_word_cut_within_a_character_is_repaired(read: Read) -> None:
     data = word2vec_binary().replace("Café".encode(), b"Caf\xc3")
-    assert read(data).words[2] == "Caf\ufffd"
+    with pytest.warns(UserWarning, match="1 words have U\\+FFFD"):
+        assert read(data).words[2] == "Caf\ufffd"
 
 
 @pytest.mark.parametrize("block", [1, 7, 64])
@@ -94,6 +95,7 @@ ERRORS: dict[str, tuple[bytes, str]] = {
     "count beyond all": (
         word2vec_binary().replace(b"4 3", b"999999999999999999 3"), r"ends within word 5"
     ),
+    "count beyond all numbers": (word2vec_binary().replace(b"4 3", b"9" * 30 + b" 3"), r"word 5"),
     "NaN": (word2vec_binary(["a", "b"], NAN), r"the vector of 'b' has a number that is not finite"),
     "long word": (word2vec_binary(["a", "b" * 9999, "c"], VECTORS[:3]), r"word 2 would be 'bbb"),
 }  # fmt: skip
