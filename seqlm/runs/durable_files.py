@@ -20,7 +20,7 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -101,6 +101,12 @@ def check_writable(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path}: there is no folder {path.parent}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{path}: the folder {path.parent} cannot be written to")
+
+
+def check_not_read(path: Path, sources: Sequence[Path]) -> None:
+    """Errors: UsageError where `path` is one of the models that are read."""
+    if path.resolve() in [source.resolve() for source in sources]:
+        raise UsageError(f"{path} is the model that is read; name another `output`")
 
 
 # ----------------------------------------------------------------------------------------- drafts

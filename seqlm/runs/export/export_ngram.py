@@ -16,7 +16,7 @@ from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import write_checkpoint
-from seqlm.runs.durable_files import check_writable, write_pieces
+from seqlm.runs.durable_files import check_not_read, check_writable, write_pieces
 from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder, now
@@ -82,12 +82,6 @@ def check_file_output(path: Path, sources: Sequence[Path], overwrite: bool = Fal
     another file and `overwrite` is False."""
     check_not_read(path, sources)
     check_writable(path, overwrite)
-
-
-def check_not_read(path: Path, sources: Sequence[Path]) -> None:
-    """Errors: UsageError where `path` is one of the models that are read."""
-    if path.resolve() in [source.resolve() for source in sources]:
-        raise UsageError(f"{path} is the model that is read; name another `output`")
 
 
 # ---------------------------------------------------------------------------------------- writing

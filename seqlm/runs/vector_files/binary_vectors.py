@@ -19,11 +19,10 @@ import numpy as np
 
 from seqlm.errors import ModelError, shown
 from seqlm.runs.vector_files.text_vectors import VectorHeader, parse_header
+from seqlm.runs.vector_files.vector_formats import LONGEST_WORD
 from seqlm.runs.vector_files.word_vectors import VectorCollector, WordVectors
 from seqlm.text.reading import BLOCK_SIZE, decompress, open_source, read_chunk
 
-LONGEST_WORD = 1 << 12
-"""Bytes of a word; word2vec itself cuts words after 100."""
 CONTROL = re.compile(rb"[\0-\x1f]")
 
 

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqlm.errors import ModelError
-from seqlm.runs.vector_files.binary_vectors import LONGEST_WORD
 from seqlm.runs.vector_files.character_ngrams import ngram_hashes
+from seqlm.runs.vector_files.vector_formats import LONGEST_WORD
 from seqlm.runs.vector_files.word_vectors import VectorCollector, WordVectors
 
 MAGIC = struct.pack("<i", 793712314)

@@ -1,12 +1,5 @@
 """Words and vectors -> a file of word vectors, which `read_vectors` and other programs read.
 
-    word2vec           N D                         a header, then a line for each word
-                       the 0.418 0.24968 …
-    word2vec-binary    N D                         the same with numbers of float32
-                       the <4 · D bytes>\\n
-    glove              the 0.418 0.24968 …         lines without a header
-    vec                as word2vec                 the name of fastText for its text
-
 Numbers as text are the shortest decimals that read back as the same float32, so that no format
 changes a bit. The file is written block by block: there is no second copy of the vectors.
 
@@ -15,23 +8,18 @@ changes a bit. The file is written block by block: there is no second copy of th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from seqlm.errors import ModelError, UsageError, did_you_mean, shown
+from seqlm.errors import ModelError, shown
 from seqlm.runs.durable_files import write_pieces
-from seqlm.runs.vector_files.binary_vectors import LONGEST_WORD
 from seqlm.runs.vector_files.shortest_decimals import spell_rows
+from seqlm.runs.vector_files.vector_formats import check_format, why_not
 
-FORMATS = ("word2vec", "word2vec-binary", "glove", "vec")
 NUMBERS_AT_ONCE = 1 << 15
 """Numbers of a block, which fit the cache of a processor."""
-WHITE_SPACE = re.compile(r"[\0-\x20]")
-"""What separates words and lines, in one reader or another, and control characters."""
-BYTE_ORDER_MARK = "\ufeff"
 
 
 def write_vectors(
@@ -42,7 +30,7 @@ def write_vectors(
     skip: bool = False,
 ) -> int:
     """Writes `words` (N) and `vectors` (N, D) to a file, compressed where its name ends in .gz;
-    None is standard output. `to` is one of FORMATS.
+    None is standard output. `to` is one of `vector_formats.FORMATS`.
 
     A word that the format cannot hold is an error; with `skip` such words are left out. Returns how
     many were left out.
@@ -55,40 +43,17 @@ def write_vectors(
     return len(words) - len(rows)
 
 
-def check_format(to: str) -> None:
-    """Errors: UsageError where `to` is none of FORMATS."""
-    if to not in FORMATS:
-        raise UsageError(f"`to` is {to!r}{did_you_mean(to, FORMATS)}")
-
-
 def writable_rows(words: Sequence[str], to: str, skip: bool) -> np.ndarray:
     """The rows of the words that can be written. Errors: ModelError on others without `skip`."""
     rows = np.arange(len(words))
-    refused = [row for row, word in enumerate(words) if why_not(word, row, to)]
+    refused = [row for row, word in enumerate(words) if why_not(word, to)]
     if refused and not skip:
         word = words[refused[0]]
         raise ModelError(
-            f"`to={to}` cannot hold the word {shown(word)}, {why_not(word, refused[0], to)}; `skip`"
+            f"`to={to}` cannot hold the word {shown(word)}, {why_not(word, to)}; `skip`"
             f" leaves out such words, {len(refused):,} of {len(words):,}"
         )
     return np.delete(rows, refused)
-
-
-def why_not(word: str, row: int, to: str) -> str:
-    """Why a format cannot hold a word; '' where it can."""
-    if not word:
-        return "which is empty"
-    if WHITE_SPACE.search(word):
-        return "which has white space or a control character"
-    try:
-        length = len(word) if word.isascii() else len(word.encode())
-    except UnicodeEncodeError:
-        return "which has half a character"
-    if to == "word2vec-binary" and length > LONGEST_WORD:
-        return f"which is longer than {LONGEST_WORD:,} bytes"
-    if to == "glove" and row == 0 and word.startswith(BYTE_ORDER_MARK):
-        return "which begins with a byte-order mark"
-    return ""
 
 
 def pieces(words: Sequence[str], vectors: np.ndarray, rows: np.ndarray, to: str) -> Iterator[bytes]:

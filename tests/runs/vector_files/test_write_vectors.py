@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from seqlm.errors import ModelError, SeqlmError, UsageError
 from seqlm.runs.vector_files import write_vectors as module
 from seqlm.runs.vector_files.read_vectors import read_vectors
-from seqlm.runs.vector_files.write_vectors import FORMATS, write_vectors
+from seqlm.runs.vector_files.vector_formats import FORMATS
+from seqlm.runs.vector_files.write_vectors import write_vectors
 from tests.runs.vector_files.vector_file_bytes import (
     VECTORS,
     WORDS,

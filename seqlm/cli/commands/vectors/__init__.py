@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqlm.cli import console
+from seqlm.cli.commands.vectors.export_vectors import export_vectors
 from seqlm.cli.commands.vectors.nearest import print_nearest
 from seqlm.cli.options.help_page import Example, Subcommand
 from seqlm.cli.options.vector_options import VECTORS, load_named_vectors
@@ -22,6 +23,10 @@ WORDS_SHOWN = 10
 EXAMPLES = [
     Example("Print what a file of word vectors holds", "seqlm vectors -m glove.txt"),
     Example("Print the words nearest to a word", "seqlm vectors nearest -m glove.txt king"),
+    Example(
+        "Write the vectors as word2vec's binary file",
+        "seqlm vectors export -m glove.txt --to word2vec-binary -o glove.bin",
+    ),
 ]
 
 
@@ -67,5 +72,6 @@ def summarize(table: LoadedVectors) -> dict[str, Any]:
 
 
 SUBCOMMANDS = {
+    "export": Subcommand(export_vectors, "Write a file that other programs read."),
     "nearest": Subcommand(print_nearest, "Print the words nearest to a word."),
 }
