@@ -2,7 +2,8 @@
 
     x_0 = </s>, x_1 .. x_T    a sentence, in the order in which the model reads it
     h_t^k                     what layer k makes of x_t after x_0 .. x_{t-1}; h^0 is the embedding
-    v_w^k = h_t^k             the vector of word w, of which x_t is the piece that is read last
+    v_w^k = h_t^k             the vector of word w, of which x_t is the piece that is read last;
+                              or that of the first piece, or the mean over its pieces
 
 A forward model knows of a word and what is before it, a backward model of a word and what comes
 after. The two side by side are the features of ELMo (Peters et al. 2018) and, where they read
@@ -12,7 +13,7 @@ Every sentence is read afresh, its words with one space between them. A model wi
 W reads a longer one in windows that overlap by half, as `models/wrappers/sliding_window.py` does.
 
     B rows · T tokens of the longest · R words · K layers · D_k width of layer k
-    M tokens of all sentences · P windows
+    M tokens of all sentences · N tokens whose vectors are wanted · P windows
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 
+Pieces = Literal["last", "first", "mean"]
+"""Which pieces of a word make its vector, in the order in which they are read."""
 POSITIONS = 1 << 11
 """Tokens that are read at once, in all rows together: bounds memory, changes nothing."""
 
@@ -40,11 +43,11 @@ POSITIONS = 1 << 11
 class ContextualVectors:
     """Makes the vectors of words by one language model."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, pieces: Pieces = "last") -> None:
         """Errors: ModelError where the model is no network."""
         if not isinstance(loaded.model, LanguageNetwork):
             raise ModelError(f"{loaded.path} has no vectors: it is no neural language model")
-        self.network, self.tokenizer = loaded.model, loaded.tokenizer
+        self.network, self.tokenizer, self.pieces = loaded.model, loaded.tokenizer, pieces
 
     @cached_property
     def layer_widths(self) -> list[int]:
@@ -64,26 +67,34 @@ class ContextualVectors:
         """
         if not sentences:
             return []
-        tokens, place = encode_sentences(self.tokenizer, sentences)
+        tokens, words = encode_sentences(self.tokenizer, sentences)
+        if self.pieces == "mean":
+            vectors = mean_over_words(self.read(tokens, words.all()), words)
+        else:
+            vectors = self.read(tokens, words.first if self.pieces == "first" else words.last)
+        return np.split(vectors, np.cumsum([len(sentence) for sentence in sentences])[:-1])
+
+    def read(self, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """(N, K, D) float32, what the layers make of those of the tokens (M,) at `place` (N,)."""
         windows = find_windows(tokens, self.network.context_length)
-        window_of = np.searchsorted(windows.first, place, side="right") - 1  # (R,)
-        words_of = split_by(window_of, len(windows.start))
+        window_of = np.searchsorted(windows.first, place, side="right") - 1  # (N,)
+        wanted_of = split_by(window_of, len(windows.start))
         widths = self.layer_widths
-        vectors = np.zeros((len(place), len(widths), max(widths)), np.float32)  # (R, K, D)
+        vectors = np.zeros((len(place), len(widths), max(widths)), np.float32)  # (N, K, D)
         for group in windows.batches():
-            words = np.concatenate([words_of[number] for number in group])
-            rows = np.repeat(np.arange(len(group)), [len(words_of[number]) for number in group])
-            columns = place[words] - windows.start[window_of[words]]
+            wanted = np.concatenate([wanted_of[number] for number in group])
+            rows = np.repeat(np.arange(len(group)), [len(wanted_of[number]) for number in group])
+            columns = place[wanted] - windows.start[window_of[wanted]]
             batch = torch.from_numpy(windows.rows(tokens, group)).to(self.network.device)
             cache = self.network.initial_cache(len(group))
             for layer, output in enumerate(self.network.layer_outputs(batch, cache)):
-                chosen = output[rows, columns]  # (words of the batch, D_k)
-                vectors[words, layer, : widths[layer]] = chosen.float().cpu().numpy()
-        return np.split(vectors, np.cumsum([len(sentence) for sentence in sentences])[:-1])
+                chosen = output[rows, columns]  # (those of the batch, D_k)
+                vectors[wanted, layer, : widths[layer]] = chosen.float().cpu().numpy()
+        return vectors
 
 
 def split_by(number: np.ndarray, count: int) -> list[np.ndarray]:
-    """The positions in `number` (R,) of each of the numbers 0, .., `count` - 1."""
+    """The positions in `number` (N,) of each of the numbers 0, .., `count` - 1."""
     order = np.argsort(number, kind="stable")
     return np.split(order, np.searchsorted(number[order], np.arange(1, count)))
 
@@ -91,11 +102,41 @@ def split_by(number: np.ndarray, count: int) -> list[np.ndarray]:
 # ------------------------------------------------------------------------------ words and pieces
 
 
+class WordPlaces(NamedTuple):
+    """The places of the pieces of each word among the tokens."""
+
+    first: np.ndarray  # (R,) int64, of the piece that is read first
+    last: np.ndarray  # (R,)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(R,) how many pieces each word has."""
+        return self.last - self.first + 1
+
+    def all(self) -> np.ndarray:
+        """(N,) the places of all pieces, those of one word after those of the word before it."""
+        within = np.arange(self.counts.sum()) - np.repeat(starts_of(self.counts), self.counts)
+        return np.repeat(self.first, self.counts) + within
+
+
+def starts_of(counts: np.ndarray) -> np.ndarray:
+    """Where each part begins of a sequence of parts that have so many elements."""
+    starts: np.ndarray = np.cumsum(counts) - counts
+    return starts
+
+
+def mean_over_words(vectors: np.ndarray, words: WordPlaces) -> np.ndarray:
+    """(R, K, D) the means of the vectors (N, K, D) of all pieces of each word."""
+    if not len(vectors):
+        return vectors
+    sums = np.add.reduceat(vectors, starts_of(words.counts))
+    return np.asarray(sums / words.counts[:, None, None].astype(np.float32))
+
+
 def encode_sentences(
     tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(M,) int64, the tokens of all sentences, each after a `</s>`; and (R,) the place there of the
-    last piece that is read of each word."""
+) -> tuple[np.ndarray, WordPlaces]:
+    """(M,) int64, the tokens of all sentences, each after a `</s>`; and where the words are."""
     # A word is one part of one line, whatever it holds, and half a surrogate pair is no character.
     spelled = [
         [word.encode(errors="replace").replace(b"\n", b" ") for word in sentence]
@@ -123,7 +164,7 @@ def is_readable(tokenizer: Tokenizer, word: bytes) -> bool:
 
 def lay_out(
     tokenizer: Tokenizer, sentences: Sequence[Sequence[bytes]]
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, WordPlaces]:
     """As `encode_sentences`. Errors: DataError where the tokenizer refuses a word."""
     data = b"".join(b" ".join(sentence) + b"\n" for sentence in sentences)
     block = Block(data, "the words", 1)
@@ -139,15 +180,16 @@ def lay_out(
 
     tokens = np.insert(ids[:-1], 0, EOS).astype(np.int64)  # each `</s>` precedes the next sentence
     bos = np.flatnonzero(tokens == EOS)
-    place = np.repeat(bos, counts)  # (R,)
-    np.maximum.at(place, word_of[in_word], in_word + 1)
+    last = np.repeat(bos, counts)  # (R,)
+    first = np.full_like(last, len(tokens))
+    np.maximum.at(last, word_of[in_word], in_word + 1)
+    np.minimum.at(first, word_of[in_word], in_word + 1)
     # A word without pieces has the place of the word that is read before it.
-    order = np.arange(len(place))
+    order = np.arange(len(last))
     if tokenizer.is_backward:
-        first = np.cumsum(counts) - counts
-        order = np.repeat(2 * first + counts - 1, counts) - order
-    place[order] = np.maximum.accumulate(place[order])
-    return tokens, place
+        order = np.repeat(2 * starts_of(counts) + counts - 1, counts) - order
+    last[order] = np.maximum.accumulate(last[order])
+    return tokens, WordPlaces(np.minimum(first, last), last)
 
 
 # ---------------------------------------------------------------------------------------- windows

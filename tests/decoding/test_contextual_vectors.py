@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlm.decoding import contextual_vectors
-from seqlm.decoding.contextual_vectors import ContextualVectors
+from seqlm.decoding.contextual_vectors import ContextualVectors, Pieces
 from seqlm.errors import ModelError
 from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork, SequenceModel
@@ -87,13 +87,13 @@ def loaded(model: SequenceModel, tokenizer: Tokenizer, arch: str = "lstm") -> Lo
     return LoadedModel(model, tokenizer, config, Path("run"), "digest")
 
 
-def pieces_of_words(tokenizer: Tokenizer, words: list[str]) -> tuple[list[int], list[int]]:
-    """The ids of a sentence in reading order, and how many have been read after each word: a loop
-    over the texts that its first words, or its last, make."""
+def pieces_of_words(tokenizer: Tokenizer, words: list[str]) -> tuple[list[int], list[list[int]]]:
+    """The ids of a sentence in reading order, and the numbers of those that are pieces of each
+    word, from 1: a loop over the texts that its first words, or its last, make."""
     text = " ".join(words)
     ids = tokenizer.encode_text(text)
     spans = tokenizer.token_spans(Block(text.encode(), "text", 1), ids)
-    counts, at = [], 0
+    numbers, at = [], 0
     for word in words:
         start, end = at, at + len(word.encode())
         read = [
@@ -101,38 +101,48 @@ def pieces_of_words(tokenizer: Tokenizer, words: list[str]) -> tuple[list[int], 
             for number, (first, length) in enumerate(zip(spans.start, spans.length), 1)
             if first < end and first + length > start
         ]
-        counts.append(max(read))
+        numbers.append(read)
         at = end + 1
-    return ids.tolist(), counts
+    return ids.tolist(), numbers
 
 
 @torch.inference_mode()
-def vectors_one_by_one(loaded: LoadedModel, words: list[str]) -> list[list[np.ndarray]]:
-    """The slow oracle: for every word, the outputs of the layers for the tokens read up to it; of a
-    model with a context length those of the window that its last token is in."""
-    network = loaded.model
-    assert isinstance(network, LanguageNetwork)
-    ids, counts = pieces_of_words(loaded.tokenizer, words)
+def vectors_one_by_one(
+    loaded: LoadedModel, words: list[str], pieces: Pieces = "last"
+) -> list[list[np.ndarray]]:
+    """The slow oracle: for every word, the outputs of the layers for the tokens read up to one of
+    its pieces, or the mean over its pieces."""
+    ids, numbers = pieces_of_words(loaded.tokenizer, words)
     tokens, found = [EOS, *ids], []
-    for count in counts:
-        start, limit = 0, network.context_length
-        while limit is not None and count >= start + limit:
-            start += limit // 2
-        read = torch.tensor([tokens[start : count + 1]])
-        outputs = network.layer_outputs(read, network.initial_cache(1))
-        found.append([output[0, -1].numpy() for output in outputs])
+    for of_word in numbers:
+        chosen = {"last": of_word[-1:], "first": of_word[:1], "mean": of_word}[pieces]
+        outputs = [outputs_after(loaded, tokens[: number + 1]) for number in chosen]
+        found.append([np.mean(layer, axis=0) for layer in zip(*outputs)])
     return found
 
 
-def check_vectors(loaded: LoadedModel, sentences: list[list[str]]) -> None:
-    vectors = ContextualVectors(loaded)
+def outputs_after(loaded: LoadedModel, tokens: list[int]) -> list[np.ndarray]:
+    """What the layers make of the last of `tokens`; in a model with a context length, in the window
+    that it is in."""
+    network = loaded.model
+    assert isinstance(network, LanguageNetwork)
+    start, limit = 0, network.context_length
+    while limit is not None and len(tokens) > start + limit:
+        start += limit // 2
+    read = torch.tensor([tokens[start:]])
+    outputs = network.layer_outputs(read, network.initial_cache(1))
+    return [output[0, -1].numpy() for output in outputs]
+
+
+def check_vectors(loaded: LoadedModel, sentences: list[list[str]], pieces: Pieces = "last") -> None:
+    vectors = ContextualVectors(loaded, pieces)
     widths = vectors.layer_widths
     found = vectors.embed(sentences)
     assert len(found) == len(sentences)
     for words, array in zip(sentences, found):
         assert array.shape == (len(words), len(widths), max(widths))
         assert array.dtype == np.float32
-        for layers, wanted in zip(array, vectors_one_by_one(loaded, words)):
+        for layers, wanted in zip(array, vectors_one_by_one(loaded, words, pieces)):
             for layer, width, one in zip(layers, widths, wanted):
                 np.testing.assert_allclose(layer[:width], one, atol=1e-5)
                 assert not layer[width:].any()
@@ -155,11 +165,24 @@ def test_every_tokenizer_is_read_word_by_word(
     check_vectors(loaded_model(tokenizers_by_kind[kind].in_direction(direction)), SENTENCES)
 
 
+@pytest.mark.parametrize("pieces", ["first", "mean"])
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-def test_a_long_sentence_is_read_in_windows(direction: Direction, tokenizers_by_kind) -> None:
+@pytest.mark.parametrize("kind", ["word", "char", "bpe", "normalized"])
+def test_other_pieces_than_the_last(
+    kind: str, direction: Direction, pieces: Pieces, tokenizers_by_kind
+) -> None:
+    loaded = loaded_model(tokenizers_by_kind[kind].in_direction(direction))
+    check_vectors(loaded, SENTENCES, pieces)
+
+
+@pytest.mark.parametrize("pieces", ["last", "first", "mean"])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_long_sentence_is_read_in_windows(
+    direction: Direction, pieces: Pieces, tokenizers_by_kind
+) -> None:
     options = {"width": 8, "heads": 2, "context_length": 7}
     tokenizer = tokenizers_by_kind["char"].in_direction(direction)
-    check_vectors(loaded_model(tokenizer, "transformer", options), SENTENCES)
+    check_vectors(loaded_model(tokenizer, "transformer", options), SENTENCES, pieces)
 
 
 @pytest.mark.parametrize("positions", [1, 7, 1000])
@@ -185,10 +208,11 @@ def test_a_word_knows_of_one_side_only(kind, direction, changed, tokenizers_by_k
     assert (np.delete(context, same) > 1e-3).all()
 
 
-def test_no_sentences(tokenizers_by_kind) -> None:
+@pytest.mark.parametrize("pieces", ["last", "first", "mean"])
+def test_no_sentences(pieces: Pieces, tokenizers_by_kind) -> None:
     for direction in ("forward", "backward"):
         tokenizer = tokenizers_by_kind["word"].in_direction(direction)
-        vectors = ContextualVectors(loaded_model(tokenizer))
+        vectors = ContextualVectors(loaded_model(tokenizer), pieces)
         assert vectors.embed([]) == []
         assert [array.shape for array in vectors.embed([[], []])] == [(0, 3, 6)] * 2
 
@@ -212,8 +236,10 @@ def test_the_end_of_a_text_within_a_word_is_unknown(tokenizers_by_kind) -> None:
 def test_a_word_without_pieces_has_the_state_before_it(tokenizers_by_kind) -> None:
     for direction, before in (("forward", 0), ("backward", 2)):
         tokenizer = tokenizers_by_kind["normalized"].in_direction(direction)
-        (array,) = ContextualVectors(loaded_model(tokenizer)).embed([["the", "\u0301", "pond"]])
-        assert (array[1] == array[before]).all()
+        for pieces in ("last", "mean"):
+            vectors = ContextualVectors(loaded_model(tokenizer), pieces)
+            (array,) = vectors.embed([["the", "\u0301", "pond"]])
+            assert (array[1] == array[before]).all()
 
 
 def test_a_word_with_white_space_is_one_word(tokenizers_by_kind) -> None:
@@ -233,9 +259,11 @@ STRANGE = st.lists(
 def test_any_words_have_vectors(kind: str, sentences, tokenizers_by_kind) -> None:
     for direction in ("forward", "backward"):
         tokenizer = tokenizers_by_kind[kind].in_direction(direction)
-        found = ContextualVectors(loaded_model(tokenizer, options={"layers": 1})).embed(sentences)
-        assert [len(array) for array in found] == [len(words) for words in sentences]
-        assert all(np.isfinite(array).all() for array in found)
+        loaded = loaded_model(tokenizer, options={"layers": 1})
+        for pieces in ("last", "mean"):
+            found = ContextualVectors(loaded, pieces).embed(sentences)
+            assert [len(array) for array in found] == [len(words) for words in sentences]
+            assert all(np.isfinite(array).all() for array in found)
 
 
 def test_a_model_that_is_no_network_has_none(tokenizers_by_kind) -> None:
