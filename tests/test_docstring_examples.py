@@ -21,6 +21,8 @@ NAMES = {"np": np, "torch": torch, "io": io, "BIGRAMS": NGramTable(FIRST, WORDS)
 @pytest.mark.parametrize(
     "module",
     [
+        "counting.cooccurrences.cooccurrences",
+        "counting.cooccurrences.count_cooccurrences",
         "counting.tables.array_passes",
         "counting.tables.in_memory",
         "counting.tables.in_pieces",
