@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -159,8 +159,15 @@ def print_on_stderr(message: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def print_figures(values: dict[str, float]) -> None:
-    """Prints a number alone, or `metric<TAB>value` lines; on a terminal, a small table."""
+def with_six_digits(name: str, value: float) -> str:
+    return f"{value:.6g}"
+
+
+def print_figures(
+    values: dict[str, float], in_unit: Callable[[str, float], str] = with_six_digits
+) -> None:
+    """Prints a number alone, or `metric<TAB>value` lines; on a terminal, a small table, in which
+    `in_unit` writes the value of a metric for people."""
     if is_tty(sys.stdout):
         from rich.console import Console
         from rich.table import Table
@@ -168,7 +175,7 @@ def print_figures(values: dict[str, float]) -> None:
         table = Table("metric", show_header=False, box=None)
         table.add_column(justify="right")
         for name, value in values.items():
-            table.add_row(name, f"{value:.6g}")
+            table.add_row(name, in_unit(name, value))
         Console().print(table)
     elif len(values) == 1:
         print(f"{next(iter(values.values())):.10g}")

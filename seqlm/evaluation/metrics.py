@@ -1,8 +1,9 @@
 """Every metric that `seqlm eval` knows, in one table: its name, its task and how it is computed.
 
-A metric is computed from one of four things: the tally of a scored text (`perplexity.py`), the
+A metric is computed from one of five things: the tally of a scored text (`perplexity.py`), the
 translations of a text and their references (`translation_quality.py`), the distributions of a
-model beside those of an oracle (`exposure.py`), or labels beside gold ones (`label_metrics.py`).
+model beside those of an oracle (`exposure.py`), labels beside gold ones (`label_metrics.py`), or
+word vectors and what people say of words (`evaluate_vectors.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from seqlm.evaluation.translation_quality import BleuTokenization, Score
 
 
 class Metric(NamedTuple):
-    """A metric has `of_tally`, `of_translations` or `of_labels`, or it needs an oracle."""
+    """A metric has `of_tally`, `of_translations`, `of_labels` or `of_vectors`, or it needs an
+    oracle."""
 
     name: str
     help: str
@@ -29,6 +31,8 @@ class Metric(NamedTuple):
     of_translations: Callable[..., Score] | None = None
     """From hypotheses and their references, of which there may be several lists."""
     of_labels: LabelMetric | None = None
+    of_vectors: bool = False
+    """From analogies, or from pairs of words."""
     needs_oracle: bool = False
     higher_is_better: bool = False
     synonyms: Sequence[str] = ()
@@ -98,18 +102,32 @@ METRICS = {
         ),
         *(
             Metric(
-                metric.name, metric.help, metric.tasks,
+                metric.name,
+                metric.help,
+                (*metric.tasks, "vectors") if metric.name == "accuracy" else metric.tasks,
                 of_labels=metric,
                 higher_is_better=metric.higher_is_better,
                 synonyms=metric.synonyms,
             )
             for metric in LABEL_METRICS.values()
         ),
+        *(
+            Metric(name, help, ("vectors",), of_vectors=True, higher_is_better=True)
+            for name, help in (
+                ("semantic-accuracy", "accuracy of analogies between what words mean"),
+                ("syntactic-accuracy", "accuracy of analogies between forms of words"),
+                ("spearman", "correlation of the ranks of similarities with those of people"),
+                ("pearson", "correlation of similarities with those of people"),
+            )
+        ),
     )
 }  # fmt: skip
 """The metrics by name."""
 DEFAULTS = {"lm": ("ppl",), "translation": ("bleu", "chrf"), **label_metrics.DEFAULTS}
-"""The metrics of each task where none are named."""
+DEFAULTS["vectors"] = (
+    "accuracy", "semantic-accuracy", "syntactic-accuracy", "spearman", "pearson",
+)  # fmt: skip
+"""The metrics of each task where none are named; of word vectors, those that the text has."""
 
 
 def select_metrics(names: Iterable[str] | None, task: str, has_oracle: bool) -> list[Metric]:

@@ -15,7 +15,8 @@ def names(wanted: list[str] | None, task: str = "lm", has_oracle: bool = False) 
 def test_every_metric_is_computed_in_one_way():
     for metric in METRICS.values():
         ways = (
-            metric.of_tally, metric.of_translations, metric.of_labels, metric.needs_oracle or None,
+            metric.of_tally, metric.of_translations, metric.of_labels, metric.of_vectors or None,
+            metric.needs_oracle or None,
         )  # fmt: skip
         assert sum(way is not None for way in ways) == 1
         assert metric.help
@@ -34,6 +35,7 @@ def test_names_are_split_at_commas_and_asked_for_once():
     assert names(None, "translation") == ["bleu", "chrf"]
     assert names(None, "tagging") == ["accuracy", "f1"]
     assert names(None, "classification") == ["accuracy", "macro-f1"]
+    assert names(None, "vectors")[:2] == ["accuracy", "semantic-accuracy"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """`seqlm eval`: the metrics of a model on a text.
 
 A language model, or a mixture of several, is scored on TEXT (`eval_language_model.py`), a tagger or
-a classifier on labeled TEXT (`eval_labels.py`), and a translator on --source and --target
-(`eval_translation.py`). An option belongs to the task whose file has it, and the options of
+a classifier on labeled TEXT (`eval_labels.py`), word vectors on analogies or pairs of words
+(`eval_vectors.py`), and a translator on --source and --target (`eval_translation.py`). An option
+belongs to the task whose file has it, and the options of
 `EvalOptions` belong to all.
 """
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from seqlm.cli import console, eval_labels, eval_language_model, eval_translation
+from seqlm.cli import console, eval_labels, eval_language_model, eval_translation, eval_vectors
 from seqlm.cli.options.eval_options import EvalOptions
 from seqlm.cli.options.help_page import Example
 from seqlm.cli.options.option_groups import in_sections, make_group, parameters_of
@@ -28,6 +29,7 @@ PARAMETERS = in_sections(
     [
         *eval_language_model.PARAMETERS,
         *eval_labels.PARAMETERS,
+        *eval_vectors.PARAMETERS,
         *eval_translation.PARAMETERS,
         *parameters_of(EvalOptions),
     ]
@@ -67,7 +69,9 @@ def make_command() -> Callable[..., Any]:
 def evaluate(flags: typer.Context, **values: Any) -> None:
     """Print the metrics of a language model, or of a mixture of several, on TEXT or standard input;
     with --source and --target, print those of a translator, or of an ensemble. A tagger or a
-    classifier is compared with the labels in TEXT; several of them also with the first.
+    classifier is compared with the labels in TEXT; several of them also with the first. Word
+    vectors are tried on analogies, sections of four words a line, or on pairs of words with their
+    similarity.
 
     One metric is printed as a number alone, and several with a line for each. A signature on stderr
     says what the figures depend on: two can be compared where all but the model agrees. Shares,
@@ -83,6 +87,8 @@ def evaluate(flags: typer.Context, **values: Any) -> None:
         eval_translation.evaluate(common, values)
     elif task in LABELING:
         eval_labels.evaluate(task, common, values)
+    elif task == "vectors":
+        eval_vectors.evaluate(common, values)
     else:
         from seqlm.runs.loading.locate import WrongTask
 
@@ -98,7 +104,7 @@ LABELING = {"tagging": "taggers", "classification": "classifiers"}
 
 def choose_task(values: Mapping[str, Any], typed: set[str], first: ModelPath | None) -> str:
     """'translation' where a source or a target is named, else the task of the `first` model if that
-    is a labeler, else 'lm'.
+    is a labeler or word vectors, else 'lm'.
 
     Errors: UsageError where one of them is missing, or an option that was `typed` is for another
     task.
@@ -110,9 +116,15 @@ def choose_task(values: Mapping[str, Any], typed: set[str], first: ModelPath | N
         instead = "leave it out, or `source` and `target`"
         refuse(eval_language_model, typed, f"is for language models: {instead}")
         refuse(eval_labels, typed, f"is for taggers and classifiers: {instead}")
+        refuse(eval_vectors, typed, f"is for word vectors: {instead}")
         return "translation"
     refuse(eval_translation, typed, "is for translators: it needs `source` and `target`")
     task = first.config.task if first else "lm"
+    if task == "vectors":
+        refuse(eval_language_model, typed - {"text"}, "is for language models, and not for vectors")
+        refuse(eval_labels, typed, "is for taggers and classifiers, and not for vectors")
+        return task
+    refuse(eval_vectors, typed, "is for word vectors: name them by `model`")
     if task in LABELING:
         typed = typed - {*SHARED}
         refuse(eval_language_model, typed, f"is for language models, and not for {LABELING[task]}")

@@ -26,9 +26,9 @@ class EvalOptions:
     model: Annotated[
         list[str] | None,
         model_option(
-            f"{console.MODEL_FORMS}. Several language models are mixed,"
-            " several translators translate as an ensemble, and several taggers or classifiers are"
-            " compared."
+            f"{console.MODEL_FORMS}, or a file of word vectors. Several language models are"
+            " mixed, several translators translate as an ensemble, and several taggers, classifiers"
+            " or word vectors are compared."
         ),
     ] = None
     metric: Annotated[
@@ -39,9 +39,10 @@ class EvalOptions:
             " bits-per-token, bits-per-char, bits-per-byte; with `oracle`: kl-true-prefix,"
             " kl-own-prefix, exposure; of translations: bleu, chrf; of labels: accuracy, macro-f1,"
             " log-loss, ece; of tags also precision, recall, f1, sentence-accuracy,"
-            " unseen-accuracy."
+            " unseen-accuracy; of word vectors: accuracy, semantic-accuracy, syntactic-accuracy,"
+            " spearman, pearson."
             " [default: ppl; translation: bleu,chrf; tagging: accuracy, and f1 of spans;"
-            " classification: accuracy,macro-f1]",
+            " classification: accuracy,macro-f1; word vectors: all that the text has]",
             metavar="NAME,...",
             autocompletion=complete_metrics,
             rich_help_panel="Metrics",

@@ -97,7 +97,7 @@ LABEL_METRICS = {
     metric.name: metric
     for metric in (
         LabelMetric(
-            "accuracy", "share of labels that are right", accuracy,
+            "accuracy", "share of labels, or of analogies, that are right", accuracy,
             synonyms=("acc", "token-accuracy", "word-accuracy"),
         ),
         LabelMetric(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqlm.errors import UsageError
+from seqlm.errors import UsageError, shown
 from seqlm.runs.loading.load_vectors import LoadedVectors
 
 SMALLEST = np.finfo(np.float32).tiny
@@ -63,8 +63,17 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.clip(product / lengths, -1, 1)) if lengths > 0 else 0.0
 
 
+def direction(table: LoadedVectors, word: str) -> np.ndarray:
+    """(D,) float32, the vector of `word` with length 1. Errors: UsageError where it has no vector,
+    or one of zeros."""
+    vector = table.vector(word)
+    if not vector.any():
+        raise UsageError(f"the vector of {shown(word)} is all zeros: it has no direction")
+    return unit(vector, table.width)
+
+
 def unit(query: np.ndarray, width: int) -> np.ndarray:
-    """(D,) float32, the vector of length 1 in the direction of `query`.
+    """(D,) float32, `query` with length 1.
 
     Errors: UsageError where it has another number of numbers than `width`, one of them is not
     finite, or all are 0.
@@ -77,7 +86,7 @@ def unit(query: np.ndarray, width: int) -> np.ndarray:
         raise UsageError("the vector to compare has a number that is not finite")
     largest = np.abs(wide).max()
     if largest == 0:
-        raise UsageError("the vector to compare is all zeros: no word is nearer to it than others")
+        raise UsageError("the vector to compare is all zeros: it has no direction")
     wide /= largest  # whose square might be too small, or too large, for a number
     scaled: np.ndarray = (wide / np.linalg.norm(wide)).astype(np.float32)
     return scaled

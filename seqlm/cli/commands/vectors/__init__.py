@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqlm.cli import console
+from seqlm.cli.commands.vectors.analogy import print_analogies
+from seqlm.cli.commands.vectors.compare_words import print_odd_one_out, print_similarity
 from seqlm.cli.commands.vectors.export_vectors import export_vectors
 from seqlm.cli.commands.vectors.nearest import print_nearest
 from seqlm.cli.options.help_page import Example, Subcommand
@@ -23,6 +25,14 @@ WORDS_SHOWN = 10
 EXAMPLES = [
     Example("Print what a file of word vectors holds", "seqlm vectors -m glove.txt"),
     Example("Print the words nearest to a word", "seqlm vectors nearest -m glove.txt king"),
+    Example(
+        "Ask what is to a woman as a king is to a man",
+        "seqlm vectors analogy -m glove.txt man king woman",
+    ),
+    Example(
+        "Print the similarity of each pair of a pipe",
+        "printf 'king queen\\nking man\\n' | seqlm vectors similarity -m glove.txt",
+    ),
     Example(
         "Write the vectors as word2vec's binary file",
         "seqlm vectors export -m glove.txt --to word2vec-binary -o glove.bin",
@@ -74,4 +84,7 @@ def summarize(table: LoadedVectors) -> dict[str, Any]:
 SUBCOMMANDS = {
     "export": Subcommand(export_vectors, "Write a file that other programs read."),
     "nearest": Subcommand(print_nearest, "Print the words nearest to a word."),
+    "analogy": Subcommand(print_analogies, "Print what is to a word as a second is to a third."),
+    "similarity": Subcommand(print_similarity, "Print how similar two words are."),
+    "odd-one-out": Subcommand(print_odd_one_out, "Print the word that differs from the others."),
 }

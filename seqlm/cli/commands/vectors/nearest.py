@@ -45,13 +45,12 @@ def print_nearest(
     A line whose word has no vector is warned of, and its row has no neighbor.
     """
     table = load_named_vectors(model)
-    from seqlm.evaluation.vectors.nearest_words import nearest_words
+    from seqlm.evaluation.vectors.nearest_words import direction, nearest_words
 
     def answer(question: list[str]) -> list[Neighbor]:
         [word] = question
-        return nearest_words(
-            table, table.vector(word), num_words, exclude=[word], vocabulary=vocabulary
-        )
+        query = direction(table, word)
+        return nearest_words(table, query, num_words, exclude=[word], vocabulary=vocabulary)
 
     questions = read_questions(words, Size(1, 1))
     print_found(answer_each(questions, answer), COLUMNS, json)

@@ -1,0 +1,73 @@
+"""`seqlm vectors analogy`: the word that is to one word as a second is to a third."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from seqlm.cli import console
+from seqlm.cli.commands.vectors.found_words import Columns, print_found
+from seqlm.cli.commands.vectors.word_questions import Size, answer_each, read_questions
+from seqlm.cli.console import flag
+from seqlm.cli.options.vector_options import (
+    FIRST_WORDS,
+    NUM_WORDS,
+    VECTORS,
+    load_named_vectors,
+)
+
+if TYPE_CHECKING:
+    from seqlm.evaluation.vectors.analogies import Formula
+    from seqlm.evaluation.vectors.nearest_words import Neighbor
+
+COLUMNS = Columns(("a", "b", "c"), "score")
+FORMULAS = ("add", "mul")
+
+
+def print_analogies(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Three words, A B C, of the question: A is to B as C is to which word? - reads"
+            " such questions from standard input, one a line. [default: -]",
+            metavar="A B C",
+            rich_help_panel="Input",
+        ),
+    ] = None,
+    model: Annotated[str | None, VECTORS] = None,
+    formula: Annotated[
+        str,
+        flag(
+            "--formula",
+            help="How an analogy is solved: by the sum of cosines (3CosAdd), or by their product"
+            " (3CosMul). [default: add]",
+            metavar="add|mul",
+            autocompletion=lambda: list(FORMULAS),
+            rich_help_panel="Model",
+        ),
+    ] = "add",
+    vocabulary: Annotated[int | None, FIRST_WORDS] = None,
+    num_words: Annotated[int, NUM_WORDS] = 10,
+    json: Annotated[bool, console.JSON_LINES] = False,
+    quiet: Annotated[bool, console.QUIET] = False,
+    debug: Annotated[bool, console.DEBUG] = False,
+) -> None:
+    """Print the words that are to C as B is to A, the best first: "man king woman" asks what is to
+    a woman as a king is to a man. The order is that of files of analogies.
+
+    The score is the cosine with B - A + C, the vectors having length 1, or with --formula mul the
+    product of the similarities to B and C over that to A, each moved to the range from 0 to 1
+    (Levy & Goldberg 2014). The words of the question are no answers. A line with a word that has no
+    vector is warned of, and its row has no answer.
+    """
+    console.check_choice("formula", formula, FORMULAS)
+    table = load_named_vectors(model)
+    from seqlm.evaluation.vectors.analogies import solve_analogy
+
+    def answer(question: list[str]) -> list[Neighbor]:
+        a, b, c = question
+        return solve_analogy(table, a, b, c, num_words, cast("Formula", formula), vocabulary)
+
+    questions = read_questions(words, Size(3, 3))
+    print_found(answer_each(questions, answer), COLUMNS, json)
