@@ -1,0 +1,1 @@
+"""Bias of word vectors: measured, removed, and measured again."""
