@@ -23,6 +23,7 @@ NAMES = {"np": np, "torch": torch, "io": io, "BIGRAMS": NGramTable(FIRST, WORDS)
     [
         "counting.cooccurrences.cooccurrences",
         "counting.cooccurrences.count_cooccurrences",
+        "counting.phrases",
         "counting.tables.array_passes",
         "counting.tables.in_memory",
         "counting.tables.in_pieces",

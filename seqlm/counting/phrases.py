@@ -1,0 +1,118 @@
+"""Phrases: pairs of words that stand together more often than their parts let expect.
+
+    score(a, b) = N (count(a b) - delta) / (count(a) count(b))      joined where score > threshold
+
+    the new york times  ->  the new_york times  ->  the new_york_times
+
+as in Mikolov, Sutskever, Chen, Corrado & Dean (2013), section 4, and their program word2phrase.
+delta keeps rare pairs apart: words that occur less often than it are in no phrase. A pass joins
+words from left to right, each with one other at most. A further pass joins its phrases, so that
+after k passes a phrase has up to 2^k words. The threshold is halved from pass to pass.
+
+N words of the text, </s> apart · T tokens · V vocabulary · P pairs that make a phrase
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from seqlm.counting.tables.in_memory import count_ngrams
+from seqlm.counting.tables.in_pieces import count_in_pieces
+from seqlm.memory import IN_MEMORY, Memory
+from seqlm.models.ngram.scrambling import unscramble_ids
+from seqlm.models.ngram.table import context_blocks, pack_keys, unpack_keys
+from seqlm.progress import Progress, silent
+from seqlm.text.vocabulary import CHUNK_SIZE, EOS, RESERVED
+
+DELTA = 5
+"""The `-min-count` of word2phrase."""
+
+
+class Phrased(NamedTuple):
+    """A text in which phrases are words."""
+
+    ids: np.ndarray  # (T,) int32
+    types: list[bytes]
+    """Those that there were, and after them the phrases."""
+
+
+def join_phrases(
+    ids: np.ndarray,
+    types: list[bytes],
+    passes: int,
+    threshold: float,
+    memory: Memory = IN_MEMORY,
+    progress: Progress = silent,
+) -> Phrased:
+    """The text `ids` (T,) of `types` (V,) after so many `passes`, the last with `threshold`.
+
+    >>> types = [b"<unk>", b"</s>", b"new", b"york", b"in"]
+    >>> ids = np.array([2, 3, 4, 4, 4, 1] * 20, np.int32)  # new york in in in
+    >>> phrased = join_phrases(ids, types, passes=1, threshold=1.5)
+    >>> phrased.ids[:5].tolist(), phrased.types[5:]
+    ([5, 4, 4, 4, 1], [b'new_york'])
+    """
+    for number in reversed(range(passes)):
+        pairs = find_pairs(ids, len(types), threshold * 2**number, memory, progress)
+        if len(pairs) == 0:
+            continue
+        types, id_of_pair = name_pairs(pairs, types)
+        ids = memory.concatenate(join_pairs(ids, pairs, id_of_pair))
+    return Phrased(ids, types)
+
+
+def find_pairs(
+    ids: np.ndarray, vocab_size: int, threshold: float, memory: Memory, progress: Progress
+) -> np.ndarray:
+    """(P,) the pairs whose score is above the threshold, as sorted keys of `pack_keys`."""
+    progress("counting pairs of words")
+    if memory.limit is None:
+        words, bigrams = count_ngrams(ids, vocab_size, 2)
+    else:
+        words, bigrams = count_in_pieces(ids, vocab_size, 2, "sentence", memory)
+    counts = words.counts.double()
+    n = counts.sum() - counts[EOS]
+    counts[: len(RESERVED)] = 0  # which are in no phrase
+    found = [np.zeros(0, np.int64)]
+    for contexts, rows in context_blocks(bigrams.first, CHUNK_SIZE):
+        first = bigrams.first[contexts.start : contexts.stop + 1]
+        a = torch.arange(contexts.start, contexts.stop).repeat_interleave(first.diff())
+        b = unscramble_ids(bigrams.words[rows], vocab_size)
+        score = n * (bigrams.counts[rows] - DELTA) / (counts[a] * counts[b])
+        is_phrase = (score > threshold) & (counts[a] >= DELTA) & (counts[b] >= DELTA)
+        found.append(pack_keys(a[is_phrase], b[is_phrase]).numpy())
+        memory.release_pages()
+    return np.sort(np.concatenate(found))
+
+
+def name_pairs(pairs: np.ndarray, types: list[bytes]) -> tuple[list[bytes], np.ndarray]:
+    """The types with the phrases among them, and the id of each of `pairs` (P,) int32."""
+    id_of = {type_: id for id, type_ in enumerate(types)}
+    a, b = unpack_keys(pairs)
+    names = [types[i] + b"_" + types[j] for i, j in zip(a.tolist(), b.tolist())]
+    ids = [id_of.setdefault(name, len(id_of)) for name in names]
+    return list(id_of), np.array(ids, np.int32)
+
+
+def join_pairs(ids: np.ndarray, pairs: np.ndarray, id_of_pair: np.ndarray) -> Iterator[np.ndarray]:
+    """The text, in parts, with the phrases in place of the `pairs` (P,).
+
+    Where pairs overlap, every other one is joined, from the first on: a b c d is ab cd.
+    """
+    is_joined = False  # the first word of a part to the last one before it
+    for start in range(0, len(ids), CHUNK_SIZE):
+        part, here = ids[start : start + CHUNK_SIZE], np.arange(min(CHUNK_SIZE, len(ids) - start))
+        after = np.append(ids[start + 1 : start + len(part) + 1], EOS)[: len(part)]
+        keys = pack_keys(part.astype(np.int64), after)
+        at = np.searchsorted(pairs, keys).clip(max=len(pairs) - 1)
+        is_pair = pairs[at] == keys
+        is_pair[0] &= not is_joined
+        last_other = np.maximum.accumulate(np.where(is_pair, -1, here))
+        begins = is_pair & ((here - last_other) % 2 == 1)
+        is_second = np.append(is_joined, begins[:-1])
+        yield np.where(begins, id_of_pair[at], part)[~is_second]
+        is_joined = bool(begins[-1])
