@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
+from seqlm.runs.vector_files.vector_formats import FORMATS
 
 if TYPE_CHECKING:
     from seqlm.runs.loading.load_vectors import LoadedVectors
@@ -33,6 +34,21 @@ FIRST_WORDS = flag(
     metavar="N",
     min=1,
     rich_help_panel="Model",
+)
+FORMAT = flag(
+    "--to",
+    help="Format to write: text of word2vec (word2vec, or vec, as fastText calls it), its binary"
+    " format (word2vec-binary), or text of GloVe (glove), which has no header."
+    " [default: word2vec]",
+    metavar="|".join(FORMATS),
+    autocompletion=lambda: list(FORMATS),
+    rich_help_panel="Output",
+)
+SKIP = flag(
+    "--skip",
+    help="Leave out the words that the format cannot hold, as those with white space, which are an"
+    " error otherwise.",
+    rich_help_panel="Output",
 )
 
 

@@ -8,24 +8,13 @@ from typing import Annotated
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
-from seqlm.cli.options.vector_options import VECTORS
-from seqlm.runs.vector_files.vector_formats import FORMATS, check_format
+from seqlm.cli.options.vector_options import FORMAT, SKIP, VECTORS
+from seqlm.runs.vector_files.vector_formats import check_format
 
 
 def export_vectors(
     model: Annotated[str | None, VECTORS] = None,
-    to: Annotated[
-        str,
-        flag(
-            "--to",
-            help="Format to write: text of word2vec (word2vec, or vec, as fastText calls it), its"
-            " binary format (word2vec-binary), or text of GloVe (glove), which has no header."
-            " [default: word2vec]",
-            metavar="|".join(FORMATS),
-            autocompletion=lambda: list(FORMATS),
-            rich_help_panel="Output",
-        ),
-    ] = "word2vec",
+    to: Annotated[str, FORMAT] = "word2vec",
     output: Annotated[
         str | None,
         flag(
@@ -46,15 +35,7 @@ def export_vectors(
             rich_help_panel="Output",
         ),
     ] = None,
-    skip: Annotated[
-        bool,
-        flag(
-            "--skip",
-            help="Leave out the words that the format cannot hold, as those with white space, which"
-            " are an error otherwise.",
-            rich_help_panel="Output",
-        ),
-    ] = False,
+    skip: Annotated[bool, SKIP] = False,
     overwrite: Annotated[bool, console.OVERWRITE] = False,
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
