@@ -29,7 +29,7 @@ from seqlm.models.config.bag_of_ngrams_config import BagOfNgramsConfig
 from seqlm.models.labeling.labeler import Labeler
 from seqlm.models.labeling.outputs.hierarchical_softmax import HierarchicalSoftmax
 from seqlm.models.labeling.outputs.softmax_labels import SoftmaxLabels
-from seqlm.models.labeling.sparse_rows import add_to_rows, bag_of_term, sum_rows
+from seqlm.models.layers.sparse_rows import add_to_rows, bag_of_term, sum_rows
 from seqlm.text.labeled.labeled_batches import EncodedSentences, LabeledBatch
 from seqlm.text.labeled.ngram_hashing import Bags, bags_of_ngrams
 

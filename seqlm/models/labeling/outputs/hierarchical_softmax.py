@@ -34,8 +34,8 @@ from torch.nn.functional import logsigmoid
 
 from seqlm.models.labeling.outputs.label_output import LabelSequences
 from seqlm.models.labeling.outputs.softmax_labels import SoftmaxLabels
-from seqlm.models.labeling.sparse_rows import add_to_rows, bag_of_term, sum_rows
 from seqlm.models.layers.padding import padding_mask
+from seqlm.models.layers.sparse_rows import add_to_rows, bag_of_term, sum_rows
 from seqlm.text.labeled.label_vocabulary import UNKNOWN_LABEL
 
 

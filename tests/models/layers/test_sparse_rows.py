@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqlm.models.labeling.sparse_rows import add_to_rows, bag_of_term, sum_rows
+from seqlm.models.layers.sparse_rows import add_to_rows, bag_of_term, sum_rows
 
 R, D = 6, 3
 BAGS = st.lists(st.lists(st.integers(0, R - 1), max_size=6), min_size=1, max_size=5)

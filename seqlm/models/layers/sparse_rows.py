@@ -7,10 +7,12 @@ is a bag for each row that is used. So both take as long as there are terms, how
 table has. Each sum is taken in the order of its terms, so that the result does not depend on the
 number of threads.
 
-R rows of the table · F terms · B bags · D width
+R rows of the table, r of them used · F terms · B bags · D width
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,19 +28,46 @@ def sum_rows(table: Tensor, rows: Tensor, sizes: Tensor, factors: Tensor | None 
     return nn.functional.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=factors)
 
 
+class TermsByRow(NamedTuple):
+    """Terms in the order of their rows, those of one row in their own order."""
+
+    rows: Tensor  # (r,) int64, the different rows, rising
+    sizes: Tensor  # (r,) int64, how many terms each has
+    order: Tensor  # (F,) int64, the terms
+
+    @classmethod
+    def of(cls, rows: Tensor) -> TermsByRow:
+        """By the row of each term, (F,)."""
+        bits = len(rows).bit_length()
+        ordered = sort((rows << bits) + torch.arange(len(rows), device=rows.device))
+        different, sizes = (ordered >> bits).unique_consecutive(return_counts=True)
+        return cls(different, sizes, ordered & ((1 << bits) - 1))
+
+    def add(
+        self, table: Tensor, sources: Tensor, num_rows: int, factors: Tensor | None = None
+    ) -> Tensor:
+        """`add_to_rows` of the rows that these terms have."""
+        factors = None if factors is None else factors[self.order]
+        values = sum_rows(table, sources[self.order], self.sizes, factors)
+        return sparse_rows(self.rows, values, num_rows)
+
+
 def add_to_rows(
     rows: Tensor, table: Tensor, sources: Tensor, num_rows: int, factors: Tensor | None = None
 ) -> Tensor:
     """A sparse tensor (num_rows, D): row `rows[i]` has the sum of `table[sources[i]]`, over the
     terms i (F,), each times its factor."""
-    terms = len(rows)
-    # Terms by row, and those of one row in their order.
-    ordered = sort(rows * terms + torch.arange(terms, device=rows.device))
-    row, count = (ordered // max(1, terms)).unique_consecutive(return_counts=True)
-    order = ordered % max(1, terms)
-    values = sum_rows(table, sources[order], count, None if factors is None else factors[order])
+    return TermsByRow.of(rows).add(table, sources, num_rows, factors)
+
+
+def sparse_rows(rows: Tensor, values: Tensor, num_rows: int) -> Tensor:
+    """A sparse tensor (num_rows, D) with `values` (r, D) in different, rising `rows` (r,)."""
     return torch.sparse_coo_tensor(
-        row[None], values, (num_rows, table.shape[1]), is_coalesced=True, check_invariants=False
+        rows[None],
+        values,
+        (num_rows, *values.shape[1:]),
+        is_coalesced=True,
+        check_invariants=False,
     )
 
 
