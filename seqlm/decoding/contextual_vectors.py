@@ -111,18 +111,17 @@ class WordPlaces(NamedTuple):
     @property
     def counts(self) -> np.ndarray:
         """(R,) how many pieces each word has."""
-        return self.last - self.first + 1
+        return np.asarray(self.last - self.first + 1)
 
     def all(self) -> np.ndarray:
         """(N,) the places of all pieces, those of one word after those of the word before it."""
         within = np.arange(self.counts.sum()) - np.repeat(starts_of(self.counts), self.counts)
-        return np.repeat(self.first, self.counts) + within
+        return np.asarray(np.repeat(self.first, self.counts) + within)
 
 
 def starts_of(counts: np.ndarray) -> np.ndarray:
     """Where each part begins of a sequence of parts that have so many elements."""
-    starts: np.ndarray = np.cumsum(counts) - counts
-    return starts
+    return np.asarray(np.cumsum(counts) - counts)
 
 
 def mean_over_words(vectors: np.ndarray, words: WordPlaces) -> np.ndarray:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -48,6 +49,10 @@ class LayerMix(nn.Module):
         """(B, T, layers, D) -> (B, T, D)."""
         mixed: Tensor = torch.tensordot(self.weights.softmax(0), vectors, dims=([0], [2]))
         return self.scale * mixed
+
+    def layer_weights(self) -> np.ndarray:
+        """(layers,) float32, gamma softmax(m): what each layer is multiplied by."""
+        return (self.scale * self.weights.softmax(0)).detach().cpu().numpy()
 
 
 class WordFeatures(nn.Module):

@@ -12,6 +12,7 @@ import typer
 from seqlm.cli import console
 from seqlm.cli.commands.vectors.analogy import print_analogies
 from seqlm.cli.commands.vectors.compare_words import print_odd_one_out, print_similarity
+from seqlm.cli.commands.vectors.embed_text import embed_text
 from seqlm.cli.commands.vectors.export_vectors import export_vectors
 from seqlm.cli.commands.vectors.nearest import print_nearest
 from seqlm.cli.options.help_page import Example, Subcommand
@@ -82,6 +83,7 @@ def summarize(table: LoadedVectors) -> dict[str, Any]:
 
 
 SUBCOMMANDS = {
+    "embed": Subcommand(embed_text, "Print vectors of the words of a text, or of its sentences."),
     "export": Subcommand(export_vectors, "Write a file that other programs read."),
     "nearest": Subcommand(print_nearest, "Print the words nearest to a word."),
     "analogy": Subcommand(print_analogies, "Print what is to a word as a second is to a third."),
