@@ -7,6 +7,7 @@
     lm.perplexity("test.txt")
     seqlm.load("french").translate(["a dog runs ."])
     seqlm.load("tagger").tag(["a dog runs ."])
+    seqlm.load("glove.txt").nearest("dog")
 
 A setting has the name of its flag, with _ for -. Nothing here imports torch before it is needed, so
 that `import seqlm` is quick.
@@ -21,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from seqlm.errors import UsageError
 from seqlm.model import Model, StrPath, paths
+from seqlm.vectors import Vectors
 
 if TYPE_CHECKING:
     import torch
 
     from seqlm.progress import Progress
+    from seqlm.runs.loading.locate import ModelPath
 
 __all__ = ["count", "export", "load", "mix", "resume", "train"]
 
@@ -34,20 +37,30 @@ Callback = Callable[[Mapping[str, Any]], None]
 valid_loss, seconds, …"""
 
 
-def load(name: StrPath | None = None, *, device: str | None = None) -> Model:
+def load(name: StrPath | None = None, *, device: str | None = None) -> Model | Vectors:
     """The model that `name` means: a run folder, the name of a run in ./checkpoints, a checkpoint
-    of a run, an ARPA file, or a folder of the library `transformers`; None is the run in
-    ./checkpoints that finished last.
+    of a run, an ARPA file, a file of word vectors, or a folder of the library `transformers`; None
+    is the run in ./checkpoints that finished last.
 
     `device` is cpu, cuda, cuda:N or mps; by default the best there is.
     Errors: ModelError where there is no such model, or it cannot be read; UsageError.
     """
-    from seqlm.models import LABELERS
-    from seqlm.runs.loading.load_labeler import load_labeler
-    from seqlm.runs.loading.load_model import load_model
     from seqlm.runs.loading.locate import locate
 
     model_path = locate(None if name is None else os.fspath(name))
+    if model_path.config.task == "vectors":
+        from seqlm.runs.loading.load_vectors import load_vectors
+
+        return Vectors(load_vectors(model_path))
+    return load_located(model_path, device)
+
+
+def load_located(model_path: ModelPath, device: str | None) -> Model:
+    """The model at `model_path`, which has no word vectors. Errors: ModelError, UsageError."""
+    from seqlm.models import LABELERS
+    from seqlm.runs.loading.load_labeler import load_labeler
+    from seqlm.runs.loading.load_model import load_model
+
     if model_path.config.task in LABELERS:
         return Model([load_labeler(model_path, set_up(device))])
     return Model([load_model(model_path, set_up(device))])
@@ -107,6 +120,7 @@ def count(
     from seqlm.counting.counting_run import count as count_corpus
     from seqlm.counting.counting_settings import CountingSettings
     from seqlm.progress import silent
+    from seqlm.runs.loading.locate import locate
     from seqlm.settings import make_settings
 
     run = count_corpus(
@@ -118,7 +132,7 @@ def count(
         progress=progress or silent,
         command=["seqlm.count"],
     )
-    return load(run.path, device=device)
+    return load_located(locate(run.path), device)
 
 
 def train(
@@ -136,7 +150,7 @@ def train(
     device: str | None = None,
     callback: Callback | None = None,
     **settings: Any,
-) -> Model:
+) -> Model | Vectors:
     """Trains a network, and returns the model of the finished run.
 
     A language model learns from the files of `corpus`, a translator from those of `source` and
@@ -175,7 +189,7 @@ def train(
 
 def resume(
     name: StrPath, *, device: str | None = None, callback: Callback | None = None, **settings: Any
-) -> Model:
+) -> Model | Vectors:
     """Resumes a training that was interrupted, or trains on with more `epochs` or `steps`.
 
     Errors: those of `train`; UsageError where a setting cannot change.
@@ -216,7 +230,7 @@ def export(
     from seqlm.runs.export.export_settings import LexiconSettings, check_export
     from seqlm.settings import make_settings
 
-    chosen = [models] if isinstance(models, Model) else list(models)
+    chosen = [models] if isinstance(models, Model | Vectors) else list(models)
     path = Path(output)
     loaded = [each for model in chosen for each in model.models_for("lm", "translation")]
     if not loaded:

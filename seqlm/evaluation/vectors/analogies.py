@@ -16,11 +16,11 @@ are computed once, a block of the table at a time.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from seqlm.errors import UsageError
+from seqlm.errors import UsageError, did_you_mean, shown
 from seqlm.evaluation.vectors.nearest_words import (
     SMALLEST,
     Neighbor,
@@ -33,6 +33,7 @@ from seqlm.evaluation.vectors.nearest_words import (
 from seqlm.runs.loading.load_vectors import LoadedVectors
 
 Formula = Literal["add", "mul"]
+FORMULAS: tuple[Formula, ...] = get_args(Formula)
 EPSILON = 0.001
 ROWS_AT_ONCE, QUESTIONS_AT_ONCE = 1 << 11, 1 << 5
 WORDS_AT_ONCE = 1 << 12
@@ -53,6 +54,7 @@ def solve_analogy(
     What stands beside each is cos(d, b - a + c), or the quotient of 3CosMul, which may exceed 1.
     Errors: UsageError where a word has no vector, or its vector no direction.
     """
+    check_formula(formula)
     asked = (a, b, c)
     vectors = [direction(table, word) for word in asked]  # each (D,)
     if formula == "add":
@@ -64,6 +66,12 @@ def solve_analogy(
         Neighbor(table.words[row], float(quotient[row]))
         for row in highest_rows(quotient, k, rows_of(table, asked))
     ]
+
+
+def check_formula(formula: str) -> None:
+    """Errors: UsageError where there is no such formula."""
+    if formula not in FORMULAS:
+        raise UsageError(f"`formula` is {shown(formula)}{did_you_mean(formula, FORMULAS)}")
 
 
 def halved(cosine: np.ndarray) -> np.ndarray:
@@ -83,8 +91,7 @@ def solve_analogies(
     `rows` (R,) are those words of the table that may be answers, and `questions` (Q, 3) the places
     there of a, b and c. An answer is -1 where no word is left.
     """
-    if formula not in ("add", "mul"):
-        raise UsageError(f"`formula` is {formula!r}; it is add or mul")
+    check_formula(formula)
     answers = np.full(len(questions), -1)
     for start in range(0, len(questions), WORDS_AT_ONCE):  # of which there are U words at most
         part = slice(start, start + WORDS_AT_ONCE)

@@ -11,7 +11,7 @@ word: there is no normalized copy of it.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,6 +70,14 @@ def direction(table: LoadedVectors, word: str) -> np.ndarray:
     if not vector.any():
         raise UsageError(f"the vector of {shown(word)} is all zeros: it has no direction")
     return unit(vector, table.width)
+
+
+def as_vector(numbers: Any) -> np.ndarray:
+    """(D,) float64, a vector that a user gives. Errors: UsageError where it has no numbers."""
+    try:
+        return np.asarray(numbers, np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"{shown(numbers)} is neither a word nor a vector") from None
 
 
 def unit(query: np.ndarray, width: int) -> np.ndarray:

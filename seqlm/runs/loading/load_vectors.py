@@ -92,6 +92,8 @@ class LoadedVectors:
 
         Errors: UsageError naming the word, and one that is spelled like it.
         """
+        if not isinstance(word, str):
+            raise UsageError(f"{shown(word)} is no word")
         row = self.row(word)
         if row is not None:
             return np.asarray(self.vectors[row])
