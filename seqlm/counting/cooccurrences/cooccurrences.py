@@ -15,7 +15,7 @@ further apart in the text than w.
 Sums are of whole numbers, of weights in units of 1 / UNITS. They do not depend on the order in
 which they are added up, and a billionth is all that a weight loses.
 
-V vocabulary · U pairs that occur · M those of a block · w window
+V vocabulary · U pairs that occur · w window
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from seqlm.models.ngram.table import context_blocks
+from seqlm.models.vectors.sparse_matrix import Entries
 
 UNITS = 1 << 30
 
@@ -54,14 +55,6 @@ def weights_of_distances(kind: DistanceWeight, window: int) -> np.ndarray:
     return units
 
 
-class Entries(NamedTuple):
-    """Some of the numbers of a sparse matrix."""
-
-    rows: Tensor  # (M,) int64
-    columns: Tensor  # (M,) int64
-    x: Tensor  # (M,) float64
-
-
 class Cooccurrences(NamedTuple):
     """The pairs that occur, sorted by word, and those of a word by the word near it."""
 
@@ -70,7 +63,7 @@ class Cooccurrences(NamedTuple):
     sums: Tensor  # (U,) int64, X_ij in units
 
     def blocks(self) -> Iterator[Entries]:
-        """All pairs in their order, some whole words at a time."""
+        """All pairs in their order, some whole words at a time; x in float64."""
         for words, pairs in context_blocks(self.first, BLOCK):
             if pairs.start == pairs.stop:
                 continue
