@@ -37,11 +37,12 @@ Callback = Callable[[Mapping[str, Any]], None]
 valid_loss, seconds, …"""
 
 
-def load(name: StrPath | None = None, *, device: str | None = None) -> Model | Vectors:
+def load(name: StrPath | None = None, *, device: str | None = None) -> Model | Any:
     """The model that `name` means: a run folder, the name of a run in ./checkpoints, a checkpoint
     of a run, an ARPA file, a file of word vectors, or a folder of the library `transformers`; None
     is the run in ./checkpoints that finished last.
 
+    It is a `Model`, or `Vectors` for word vectors, which type checkers tell by `isinstance`.
     `device` is cpu, cuda, cuda:N or mps; by default the best there is.
     Errors: ModelError where there is no such model, or it cannot be read; UsageError.
     """
@@ -150,7 +151,7 @@ def train(
     device: str | None = None,
     callback: Callback | None = None,
     **settings: Any,
-) -> Model | Vectors:
+) -> Model | Any:
     """Trains a network, and returns the model of the finished run.
 
     A language model learns from the files of `corpus`, a translator from those of `source` and
@@ -189,7 +190,7 @@ def train(
 
 def resume(
     name: StrPath, *, device: str | None = None, callback: Callback | None = None, **settings: Any
-) -> Model | Vectors:
+) -> Model | Any:
     """Resumes a training that was interrupted, or trains on with more `epochs` or `steps`.
 
     Errors: those of `train`; UsageError where a setting cannot change.

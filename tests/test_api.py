@@ -21,7 +21,7 @@ from tests.command import seqlm_inside
 from tests.conftest import REPOSITORY, Toy
 
 NAMES = [
-    "DataError", "Evaluation", "Model", "ModelError", "SeqlmError", "UsageError",
+    "DataError", "Evaluation", "Model", "ModelError", "SeqlmError", "UsageError", "Vectors",
     "__version__", "count", "export", "load", "mix", "resume", "train",
 ]  # fmt: skip
 
@@ -61,6 +61,12 @@ lines: list[str] = lm.translate(["a line"])
 counted: seqlm.Model = seqlm.count("a.txt", order=3)
 trained: seqlm.Model = seqlm.train("a.txt", callback=lambda row: None, arch="gru")
 seqlm.resume("lstm", epochs=3)
+vectors = seqlm.load("glove.txt")
+assert isinstance(vectors, seqlm.Vectors)
+neighbor: str = vectors.nearest("king", k=3)[0].word
+answer: float = vectors.analogy("man", "king", "woman", formula="mul")[0].similarity
+accuracy: float = vectors.evaluate("questions.txt", case="keep").figures["accuracy"]
+odd: str = vectors.odd_one_out(["a", "b", "c"])
 """
 
 
