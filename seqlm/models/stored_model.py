@@ -33,6 +33,8 @@ class ParameterGroup(NamedTuple):
     """Whether weight decay applies to them."""
     still_until: float = 0.0
     """The share of training before which they stay as they are."""
+    bounded_rate: bool = False
+    """Whether the rate that Adagrad gives a row is at most the learning rate."""
 
 
 class StoredModel(nn.Module):

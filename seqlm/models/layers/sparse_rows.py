@@ -71,6 +71,23 @@ def sparse_rows(rows: Tensor, values: Tensor, num_rows: int) -> Tensor:
     )
 
 
+def sum_terms(terms: Tensor, sizes: Tensor) -> Tensor:
+    """terms (F,) -> (B,): the sum of the first `sizes[0]` of them, of the next, ..."""
+    return torch.segment_reduce(terms, "sum", lengths=sizes)
+
+
+PART = 1 << 12
+
+
+def sum_in_order(terms: Tensor) -> Tensor:
+    """terms (F,) -> their sum, (), by parts of PART terms.
+
+    Torch's own sum of many terms has as many parts as there are threads, and so other last bits.
+    """
+    padding = -len(terms) % PART
+    return nn.functional.pad(terms, (0, padding)).view(-1, PART).sum(1).sum()
+
+
 def bag_of_term(sizes: Tensor) -> Tensor:
     """sizes (B,) -> (F,), the bag that each term belongs to."""
     return torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)

@@ -44,6 +44,7 @@ def make_optimizer(
             "max_lr": group.max_lr,
             "has_weight_decay": group.weight_decay,
             "still_until": group.still_until,
+            "bounded_rate": group.bounded_rate,
         }
         for group in network.parameter_groups()
         if group.parameters

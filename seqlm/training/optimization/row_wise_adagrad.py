@@ -9,6 +9,15 @@ Adagrad (Duchi, Hazan & Singer 2011) has an s for each number; one for each row 
 and time, and does as well for embeddings (Mudigere et al. 2022, section 4.1.4). Rows of rare words
 keep a high rate, however often those of frequent words are trained.
 
+The first step of a row is as long as any: its rate lr / sqrt s_r begins without bound. In groups
+with a *bounded rate* it begins at lr, and rows that are rarely trained stay near where they were:
+
+    s_r <- s_r + |lr g_r|^2 / D
+    w_r <- w_r - lr g_r / sqrt s_r         s_r   starts at 1
+
+That is the Adagrad of GloVe's program (Pennington, Socher & Manning 2014), by rows. Other than the
+one above it depends on the scale of the gradient.
+
 A sparse gradient updates its own rows alone: a step costs as much as it touches.
 """
 
@@ -26,7 +35,9 @@ class RowWiseAdagrad(Optimizer):
     """Row-wise Adagrad. In groups with weight decay d, gradients that are not sparse get d w."""
 
     def __init__(self, params: Any, lr: float = 0.1, epsilon: float = 1e-8) -> None:
-        super().__init__(params, {"lr": lr, "eps": epsilon, "weight_decay": 0.0})
+        super().__init__(
+            params, {"lr": lr, "eps": epsilon, "weight_decay": 0.0, "bounded_rate": False}
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -37,21 +48,22 @@ class RowWiseAdagrad(Optimizer):
                     self.update(parameter, parameter.grad, group)
 
     def update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[parameter]
+        state, lr, is_bounded = self.state[parameter], group["lr"], group["bounded_rate"]
         if not state:
-            state["sum"] = parameter.new_zeros(parameter.shape[:1])
+            state["sum"] = parameter.new_full(parameter.shape[:1], float(is_bounded))
         squares: Tensor = state["sum"].view(-1)  # (R,), s
+        unit, epsilon = (lr, 0.0) if is_bounded else (1.0, group["eps"])
         if gradient.is_sparse:
             rows, g = rows_of(gradient)  # (r,), (r, D)
-            squares.index_add_(0, rows, mean_squares(g))
-            scale = -group["lr"] / (squares[rows].sqrt_().add_(group["eps"]))
+            squares.index_add_(0, rows, mean_squares(g), alpha=unit**2)
+            scale = -lr / (squares[rows].sqrt_().add_(epsilon))
             parameter.index_add_(0, rows, g * scale[:, None])
             return
         w, g = as_matrix(parameter), as_matrix(gradient)  # (R, D)
         if group["weight_decay"]:
             g = g + group["weight_decay"] * w
-        squares += mean_squares(g)
-        w.addcdiv_(g, (squares.sqrt() + group["eps"])[:, None], value=-group["lr"])
+        squares.add_(mean_squares(g), alpha=unit**2)
+        w.addcdiv_(g, (squares.sqrt() + epsilon)[:, None], value=-lr)
 
 
 def as_matrix(tensor: Tensor) -> Tensor:

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqlm.models.layers.sparse_rows import add_to_rows, bag_of_term, sum_rows
+from seqlm.models.layers.sparse_rows import (
+    add_to_rows,
+    bag_of_term,
+    sum_in_order,
+    sum_rows,
+    sum_terms,
+)
 
 R, D = 6, 3
 BAGS = st.lists(st.lists(st.integers(0, R - 1), max_size=6), min_size=1, max_size=5)
@@ -34,6 +40,8 @@ def test_sums_are_those_of_a_loop(bags, with_factors):
     found = add_to_rows(rows, others, bag_of_term(sizes), R, factors)
     torch.testing.assert_close(found.to_dense(), added)
     assert found.indices()[0].tolist() == sorted({*rows.tolist()})
+    of_terms = torch.stack([part.sum() for part in others[:, 0][bag_of].split(sizes.tolist())])
+    torch.testing.assert_close(sum_terms(others[:, 0][bag_of], sizes), of_terms)
 
 
 @pytest.mark.parametrize("threads", [2, 3])
@@ -46,7 +54,8 @@ def test_threads_change_no_bit(threads):
 
     def sums() -> list[Tensor]:
         forward = sum_rows(table, rows, sizes, factors)
-        return [forward, add_to_rows(rows, forward, bag_of_term(sizes), 500, factors).values()]
+        added = add_to_rows(rows, forward, bag_of_term(sizes), 500, factors).values()
+        return [forward, added, sum_terms(factors, sizes), sum_in_order(factors.repeat(20))]
 
     before = torch.get_num_threads()
     try:
@@ -57,3 +66,9 @@ def test_threads_change_no_bit(threads):
     finally:
         torch.set_num_threads(before)
     assert all(map(torch.equal, one, several))
+
+
+@pytest.mark.parametrize("terms", [0, 1, 4095, 4096, 10_000])
+def test_the_sum_of_parts_is_the_sum(terms: int) -> None:
+    numbers = torch.arange(terms, dtype=torch.float64)
+    assert sum_in_order(numbers) == numbers.sum()

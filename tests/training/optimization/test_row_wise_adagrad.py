@@ -40,6 +40,26 @@ def test_sparse_gradients_update_their_rows_by_the_formula(batches):
         torch.testing.assert_close(table.detach(), torch.tensor(w, dtype=torch.float64))
 
 
+def test_a_bounded_rate_begins_at_the_learning_rate_as_in_glove():
+    torch.manual_seed(1)
+    lr = 0.05
+    table = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    dense = table.detach().clone().requires_grad_()
+    groups = [{"params": [table, dense], "bounded_rate": True}]
+    optimizer = RowWiseAdagrad(groups, lr=lr)
+    w, s = table.tolist(), [1.0] * 4
+    for rows in ([0, 2], [2, 3], [0, 1, 2]):
+        g = torch.randn(len(rows), 3, dtype=torch.float64) * 100
+        for r, row in zip(rows, g.tolist()):
+            s[r] += sum((lr * x) ** 2 for x in row) / 3
+            w[r] = [a - lr * x / s[r] ** 0.5 for a, x in zip(w[r], row)]
+        table.grad = torch.sparse_coo_tensor(torch.tensor([rows]), g, (4, 3))
+        dense.grad = table.grad.to_dense()
+        optimizer.step()
+        torch.testing.assert_close(table.detach(), torch.tensor(w, dtype=torch.float64))
+        torch.testing.assert_close(dense.detach(), table.detach())
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("shape", [(4, 3), (4,), (2, 3, 2), (0, 3), ()])
 def test_dense_gradients_update_all_rows_by_the_formula(shape, decay):
