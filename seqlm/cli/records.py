@@ -15,6 +15,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from seqlm.cli import console
+
 
 class RecordWriter:
     """Prints records of equal `columns`, each as it comes."""
@@ -39,6 +41,41 @@ class RecordWriter:
             self.table.writerow([format_cell(value) for value in record])
         if self.flush:
             sys.stdout.flush()
+
+
+def print_records(
+    columns: Sequence[str], records: Sequence[Sequence[Any]], json: bool = False
+) -> None:
+    """Prints all `records` as RecordWriter does; on a terminal, as a table for people to read. A
+    figure that is not a number is an empty cell, or null."""
+    records = [[None if is_nan(value) else value for value in record] for record in records]
+    if json or not console.is_tty(sys.stdout):
+        writer = RecordWriter(columns, json)
+        for record in records:
+            writer.write(record)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for place, name in enumerate(columns):
+        is_number = any(isinstance(record[place], int | float) for record in records)
+        table.add_column(name, justify="right" if is_number else "left")
+    for record in records:
+        table.add_row(*(Text(for_people(value)) for value in record))
+    Console(highlight=False).print(table)
+
+
+def for_people(value: Any) -> str:
+    """A cell with six digits of a number."""
+    if value is None:
+        return ""
+    return f"{value + 0.0:.6g}" if isinstance(value, float) else str(format_cell(value))
+
+
+def is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def is_infinite(value: Any) -> bool:

@@ -20,11 +20,10 @@ import numpy as np
 
 from seqlm.errors import DataError
 from seqlm.evaluation.bias.bias_settings import WeatSettings
-from seqlm.evaluation.bias.find_words import CASE_RULE, FoundWords, find_words, some_of
+from seqlm.evaluation.bias.find_words import FoundWords, find_words, some_of, vectors_part
 from seqlm.evaluation.bias.weat import EXACT, WeatFigures, association, weat, word_effect_sizes
 from seqlm.evaluation.bias.word_sets import SETS, WordSets
 from seqlm.runs.loading.load_vectors import LoadedVectors
-from seqlm.version import __version__
 
 
 class FoundSets(NamedTuple):
@@ -34,6 +33,11 @@ class FoundSets(NamedTuple):
     Y: FoundWords
     A: FoundWords
     B: FoundWords
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each set has words."""
+        return all(found.words for found in self)
 
     @property
     def missing(self) -> list[str]:
@@ -53,12 +57,19 @@ class UnitVectors(NamedTuple):
     b: np.ndarray
 
 
+class FoundTest(NamedTuple):
+    """A test and its words in a table."""
+
+    name: str
+    sets: FoundSets
+
+
 class AssociationTest(NamedTuple):
     """A test and its figures; these are None where a set has no words in the table."""
 
     name: str
-    figures: WeatFigures | None
     sets: FoundSets
+    figures: WeatFigures | None
 
 
 class WordAssociation(NamedTuple):
@@ -76,30 +87,42 @@ class WordAssociation(NamedTuple):
 def run_tests(
     table: LoadedVectors, tests: Sequence[WordSets], settings: WeatSettings
 ) -> list[AssociationTest]:
-    """Errors: DataError where no test has words in each of its sets, or a word is missing that
-    `settings` does not allow to be, or two words of opposite sets are one in the table."""
-    found = [find_sets(table, sets, settings.missing) for sets in tests]
-    if not any(all(each.words for each in sets) for sets in found):
-        lists = ", ".join(letter for letter, each in zip(SETS, found[0]) if not each.words)
-        raise DataError(
-            f"{table.path} has no word of {lists} of {tests[0].name}; missing are"
-            f" {some_of(found[0].missing)}"
-        )
+    """The tests and their figures. Errors: those of `find_tests` and of `check_complete`."""
+    found = find_tests(table, tests, settings)
+    check_complete(table, found)
     return [
-        AssociationTest(test.name, run_test(table, sets, settings), sets)
-        for test, sets in zip(tests, found)
+        AssociationTest(name, sets, run_test(table, sets, settings) if sets.is_complete else None)
+        for name, sets in found
     ]
 
 
-def run_test(table: LoadedVectors, sets: FoundSets, settings: WeatSettings) -> WeatFigures | None:
-    if not all(each.words for each in sets):
-        return None
+def run_test(table: LoadedVectors, sets: FoundSets, settings: WeatSettings) -> WeatFigures:
+    """The figures of sets that have words each."""
     x, y, a, b = sets.unit_vectors(table)
     return weat(x, y, a, b, settings)
 
 
+def find_tests(
+    table: LoadedVectors, tests: Sequence[WordSets], settings: WeatSettings
+) -> list[FoundTest]:
+    """Errors: DataError where a word is missing that `settings` does not allow to be, or two words
+    of opposite sets are one in the table."""
+    return [FoundTest(test.name, find_sets(table, test, settings.missing)) for test in tests]
+
+
+def check_complete(table: LoadedVectors, found: Sequence[FoundTest]) -> None:
+    """Errors: DataError where no test has words in each of its sets."""
+    if any(sets.is_complete for _, sets in found):
+        return
+    name, sets = found[0]
+    letters = ", ".join(letter for letter, each in zip(SETS, sets) if not each.words)
+    raise DataError(
+        f"{table.path} has no word of {letters} of {name}; missing are {some_of(sets.missing)}"
+    )
+
+
 def find_sets(table: LoadedVectors, sets: WordSets, missing: str) -> FoundSets:
-    """Errors: those of `run_tests`."""
+    """Errors: those of `find_tests`."""
     found = FoundSets(*(find_words(table, words) for words in sets[1:]))
     if missing == "refuse" and found.missing:
         raise DataError(
@@ -149,11 +172,4 @@ def weat_signature(table: LoadedVectors, tests: Sequence[WordSets], settings: We
         "missing": settings.missing,
         "sets": f"{len(tests)}.{hashlib.sha256(words).hexdigest()[:12]}",
     }
-    return "|".join(f"{name}:{value}" for name, value in parts.items()) + vectors_part(table)
-
-
-def vectors_part(table: LoadedVectors) -> str:
-    """The part of every figure of bias: how words are looked up, and in what."""
-    return (
-        f"|case:{CASE_RULE}|vocab:{len(table)}|weights:{table.weights_digest}|seqlm:{__version__}"
-    )
+    return "|".join(f"{name}:{value}" for name, value in parts.items()) + f"|{vectors_part(table)}"

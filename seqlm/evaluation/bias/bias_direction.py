@@ -17,16 +17,32 @@ For one pair both are w_1 - u_1. All vectors have length 1 before anything else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from seqlm.errors import DataError
 from seqlm.evaluation.bias.bias_settings import DirectionMethod
-from seqlm.evaluation.bias.find_words import FoundPairs, find_pairs, some_of, unit_rows
+from seqlm.evaluation.bias.find_words import (
+    FoundPairs,
+    LabeledWords,
+    find_pairs,
+    find_words,
+    some_of,
+    unit_rows,
+    vectors_part,
+)
 from seqlm.evaluation.vectors.nearest_words import check_vocabulary
 from seqlm.runs.loading.load_vectors import ROWS_AT_ONCE, LoadedVectors
+
+TINY = 1e-12
+"""What is shorter is rounding of vectors of length 1."""
+FARTHEST = 500
+"""How many words of each side Gonen & Goldberg (2019) take."""
+SIDES = ("positive", "negative")
 
 
 class BiasDirection(NamedTuple):
@@ -37,6 +53,19 @@ class BiasDirection(NamedTuple):
     eigenvalues of C divided by their sum, with `pca`."""
     words: FoundPairs
     """The pairs that it is of, and the words that are missing."""
+    method: DirectionMethod
+
+    @property
+    def made_of(self) -> str:
+        """'direction:pca.10.0f3d1a2b4c5d', the part of a signature: the method, the number of pairs
+        and a digest of them."""
+        pairs = json.dumps(self.words.pairs).encode()
+        digest = hashlib.sha256(pairs).hexdigest()[:12]
+        return f"direction:{self.method}.{len(self.words.pairs)}.{digest}"
+
+    def signature(self, measure: str, table: LoadedVectors) -> str:
+        """That of a figure called `measure`: 'measure:projection|direction:pca.10.…|…'."""
+        return f"measure:{measure}|{self.made_of}|{vectors_part(table)}"
 
 
 def find_direction(
@@ -57,7 +86,7 @@ def find_direction(
     g, share = direction_of(first, second, method)
     if not g.any():
         raise DataError(f"the pairs have no direction in common in {table.path}")
-    return BiasDirection(g, share, found)
+    return BiasDirection(g, share, found, method)
 
 
 def direction_of(
@@ -79,8 +108,15 @@ def direction_of(
     return g, float(((half @ g) ** 2).sum()) / total
 
 
-TINY = 1e-12
-"""What is shorter is rounding of vectors of length 1."""
+def direction_of_labels(table: LoadedVectors, labeled: LabeledWords) -> np.ndarray | None:
+    """g (D,), the difference of the means of the words of two labels, each of length 1; None where
+    there are more labels, or the means are equal."""
+    if len(labeled.names) > 2:
+        return None
+    x = unit_rows(table.vectors[labeled.rows])
+    difference = x[labeled.labels == 0].mean(0) - x[labeled.labels == 1].mean(0)
+    length = np.linalg.norm(difference)
+    return difference / length if length > TINY else None
 
 
 def project(table: LoadedVectors, g: np.ndarray, vocabulary: int | None = None) -> np.ndarray:
@@ -103,3 +139,27 @@ def most_biased(
     positive = order[projections[order] > 0][:most]
     negative = order[projections[order] < 0][::-1][:most]
     return positive, negative
+
+
+def biased_words(
+    table: LoadedVectors,
+    direction: BiasDirection,
+    most: int | None = None,
+    vocabulary: int | None = None,
+    keep: Iterable[str] = (),
+) -> LabeledWords:
+    """The `most` words of the first `vocabulary` words that lie farthest to each side, with the
+    labels `positive` and `negative`. The words of the direction and those of `keep`, which are
+    biased by their meaning, are left out. By default `most` is FARTHEST, or a tenth of the words.
+
+    Errors: UsageError on a vocabulary of less than 1; DataError where there are none on a side.
+    """
+    lies_at = project(table, direction.g, vocabulary)
+    if most is None:
+        most = min(FARTHEST, len(lies_at) // 10)
+    without = {*direction.words.all_rows, *find_words(table, keep).rows}
+    positive, negative = most_biased(lies_at, most, without)
+    if not len(positive) or not len(negative):
+        raise DataError(f"{table.path} has no words on one side of the direction")
+    labels = np.repeat([0, 1], [len(positive), len(negative)])
+    return LabeledWords(np.concatenate([positive, negative]), labels, [*SIDES], [])

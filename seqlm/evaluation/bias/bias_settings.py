@@ -21,12 +21,13 @@ class WeatSettings:
         " population (N).", section="Metrics",
     )  # fmt: skip
     sided: Literal["one", "two"] = setting(
-        "one", "Whether p is of partitions as far on the same side (one), or on either side (two).",
-        section="Metrics",
+        "one", "Count for p the partitions that are as far apart as X and Y in the same direction"
+        " (one), or in either direction (two).", section="Metrics",
     )  # fmt: skip
     ties: Literal["counted", "excluded"] = setting(
-        "counted", "Whether p counts partitions as far as X and Y are, and these themselves, or"
-        " only those that are farther.", section="Metrics",
+        "counted", "Partitions exactly as far apart as X and Y, and X and Y themselves: count them"
+        " for p, as permutation tests do, or leave them out, as the paper writes p.",
+        section="Metrics",
     )  # fmt: skip
     samples: int = setting(
         100_000, "Partitions to draw for p, where there are more than 200,000; fewer are all"
@@ -36,7 +37,9 @@ class WeatSettings:
         "drop", "Words without a vector: leave them out (drop), and then as many of the last words"
         " of the larger target set (balance); or make them an error (refuse).", section="Metrics",
     )  # fmt: skip
-    seed: int = setting(1, "Seed for drawing partitions.", low=0, section="Metrics")
+    seed: int = setting(
+        1, "Seed for drawing partitions, and the folds of a probe.", low=0, section="Metrics"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

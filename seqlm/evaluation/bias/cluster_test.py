@@ -17,11 +17,44 @@ proportion to its squared distance from the first. The best of several starts co
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
+
+from seqlm.errors import DataError
+from seqlm.evaluation.bias.find_words import unit_rows
+from seqlm.runs.loading.load_vectors import LoadedVectors
 
 STARTS = 10
 STEPS = 300
 """The most steps of a start; they end where no word moves."""
+
+
+def cluster_accuracies(
+    tables: Iterable[LoadedVectors], side_of: Mapping[str, int], seed: int = 1
+) -> tuple[list[float], int]:
+    """The accuracy in each of several tables, and how many words it is of: those of `side_of`, each
+    with 0 or 1, that are in all tables. One table at a time is needed.
+
+    Errors: DataError where none are left on one side.
+    """
+    vectors = [unit_vectors(table, side_of) for table in tables]
+    words = [word for word in side_of if all(word in each for each in vectors)]
+    sides = np.array([side_of[word] for word in words], np.int64)
+    if len(np.unique(sides)) < 2:
+        raise DataError("the vectors share no words on one side of the direction")
+    accuracies = []
+    for each in vectors:
+        x = np.stack([each[word] for word in words])  # (n, D)
+        accuracies.append(cluster_accuracy(x[sides == 0], x[sides == 1], seed))
+    return accuracies, len(words)
+
+
+def unit_vectors(table: LoadedVectors, words: Iterable[str]) -> dict[str, np.ndarray]:
+    """(D,) of each of `words` that is in a table, of length 1."""
+    found = [word for word in words if word in table.rows]
+    rows = unit_rows(table.vectors[[table.rows[word] for word in found]])
+    return dict(zip(found, rows))
 
 
 def cluster_accuracy(positive: np.ndarray, negative: np.ndarray, seed: int = 1) -> float:

@@ -17,9 +17,10 @@ import numpy as np
 
 from seqlm.errors import DataError
 from seqlm.runs.loading.load_vectors import LoadedVectors
+from seqlm.version import __version__
 
 CASE_RULE = "as-is-or-lower"
-"""What signatures call the way in which words are looked up."""
+"""What a signature calls the way in which words are looked up."""
 
 
 class FoundWords(NamedTuple):
@@ -89,6 +90,11 @@ class LabeledWords(NamedTuple):
     names: list[str]
     missing: list[str]
 
+    @property
+    def fewest(self) -> int:
+        """The number of words of the rarest label."""
+        return int(np.bincount(self.labels).min())
+
 
 def label_words(table: LoadedVectors, label_of: Mapping[str, str]) -> LabeledWords:
     """The words of `label_of` that are found. Errors: DataError where fewer than two labels are."""
@@ -109,6 +115,15 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     norms = np.sqrt((rows * rows).sum(1, keepdims=True))
     np.divide(rows, norms, out=rows, where=norms > 0)
     return rows
+
+
+def vectors_part(table: LoadedVectors) -> str:
+    """The part of the signature of every figure of bias: how words are looked up, and in what."""
+    arch = "" if table.config is None else f"|arch:{table.config.arch}"
+    return (
+        f"case:{CASE_RULE}|words:{len(table)}|width:{table.width}{arch}"
+        f"|weights:{table.weights_digest}|seqlm:{__version__}"
+    )
 
 
 def some_of(words: Sequence[str], most: int = 5) -> str:

@@ -17,16 +17,33 @@ becomes the vector 0.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
 from seqlm.errors import DataError
-from seqlm.evaluation.bias.find_words import unit_rows
+from seqlm.evaluation.bias.bias_direction import BiasDirection
+from seqlm.evaluation.bias.find_words import find_pairs, find_words, unit_rows
 from seqlm.runs.loading.load_vectors import ROWS_AT_ONCE, LoadedVectors
 
 NOTHING = 1e-6
 """A part of a vector of length 1 that is shorter is the rounding of float32."""
+
+
+def debias_words(
+    table: LoadedVectors,
+    direction: BiasDirection,
+    keep: Iterable[str] = (),
+    equalize: Sequence[tuple[str, str]] | None = None,
+) -> LoadedVectors:
+    """The table with every word neutralized but for the words of the direction and those of `keep`,
+    and the pairs `equalize` equalized, by default those of the direction.
+
+    Errors: DataError where a pair cannot be equalized.
+    """
+    kept = [*direction.words.all_rows, *find_words(table, keep).rows]
+    pairs = direction.words if equalize is None else find_pairs(table, equalize)
+    return table.with_vectors(hard_debias(table, direction.g, kept, pairs.rows))
 
 
 def hard_debias(

@@ -92,8 +92,10 @@ def square_roots(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (v * roots) @ v.T, (v / roots) @ v.T
 
 
-def erase(table: LoadedVectors, labeled: LabeledWords, whitening: Whitening) -> np.ndarray:
-    """(N, D) float32, the vectors of a table without the labels."""
+def erase_labels(
+    table: LoadedVectors, labeled: LabeledWords, whitening: Whitening = "all"
+) -> LoadedVectors:
+    """The table without the labels."""
     x = table.vectors[labeled.rows]
     over = moments(table.vectors if whitening == "all" else x)
     leace = fit_leace(x, labeled.labels, over)
@@ -101,4 +103,4 @@ def erase(table: LoadedVectors, labeled: LabeledWords, whitening: Whitening) -> 
     for start in range(0, len(table), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
         erased[part] = leace(table.vectors[part])
-    return erased
+    return table.with_vectors(erased)

@@ -49,7 +49,7 @@ EXACT = 200_000
 PIECE = 1 << 20
 """The largest number of words in the partitions that are in memory at once."""
 TIE = 1e-7
-"""Statistics t that differ less are equal: that is the rounding of float32, of which vectors are."""
+"""Statistics t that differ less are equal: vectors are of float32, and that is its rounding."""
 FLAT = 1e-6
 """A smaller standard deviation is rounding, and nothing is divided by it. Hard debiasing, which
 equalizes the words of A and B, makes every association 0 up to that."""

@@ -106,7 +106,9 @@ def parse_word_sets(text: str, source: str) -> list[WordSets]:
     except yaml.YAMLError as error:
         raise DataError(f"{source} has no sets of words: {error}") from None
     if not isinstance(value, dict):
-        raise DataError(f"{source} has no sets of words: lines of `X: word word` for X, Y, A and B")
+        raise DataError(
+            f"{source} has no sets of words: these are lines as X: rose tulip, of X, Y, A and B"
+        )
     if any(isinstance(part, dict) for part in value.values()):
         return [sets_of(part, name, f"{source}, test {name}") for name, part in value.items()]
     return [sets_of(value, short_name(source), source)]

@@ -97,7 +97,7 @@ def test_a_signature_names_every_choice() -> None:
         "measure:weat|std:population|sided:one|ties:counted|p:exact.200000,sampled.50.7"
         "|missing:drop|sets:1."
     )
-    assert "|case:as-is-or-lower|vocab:16|weights:000000000000|seqlm:" in signature
+    assert "|case:as-is-or-lower|words:16|width:5|weights:000000000000|seqlm:" in signature
     others = [
         weat_signature(TABLE, tests, WeatSettings(**chosen))
         for tests, chosen in [

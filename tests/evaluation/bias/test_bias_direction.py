@@ -7,7 +7,12 @@ import pytest
 
 from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.bias import bias_direction
-from seqlm.evaluation.bias.bias_direction import find_direction, most_biased, project
+from seqlm.evaluation.bias.bias_direction import (
+    biased_words,
+    find_direction,
+    most_biased,
+    project,
+)
 from seqlm.evaluation.bias.direct_bias import direct_bias
 from seqlm.evaluation.bias.find_words import find_words, unit_rows
 from tests.evaluation.bias.tables import PAIRS, biased_table, table_of
@@ -119,3 +124,33 @@ def test_direct_bias_by_its_formula() -> None:
         assert direct_bias(words, g, c) == pytest.approx(wanted)
     along = unit_rows(np.stack([g, -3 * g]))
     assert direct_bias(along, g, 7) == pytest.approx(1)
+
+
+def test_biased_words_are_neither_kept_nor_of_the_direction() -> None:
+    table = biased_table()
+    direction = find_direction(table, PAIRS)
+    found = biased_words(table, direction, 10)
+    lies_at = project(table, direction.g)
+    assert found.names == ["positive", "negative"]
+    assert found.labels.tolist() == [0] * 10 + [1] * 10
+    words = [table.words[row] for row in found.rows]
+    assert all(word.startswith("w") for word in words)
+    others = [row for row in range(400) if row not in found.rows]
+    assert lies_at[found.rows[:10]].min() > lies_at[others].max()
+    assert lies_at[found.rows[10:]].max() < lies_at[others].min()
+    without = biased_words(table, direction, 10, keep=[words[0], "no word"])
+    assert words[0] not in [table.words[row] for row in without.rows]
+    assert biased_words(table, direction, 10, vocabulary=50).rows.max() < 50
+
+
+def test_by_default_a_tenth_of_the_words_are_most_biased() -> None:
+    table = biased_table()
+    assert len(biased_words(table, find_direction(table, PAIRS)).rows) == 2 * 41
+    many = biased_table(words=6000, width=3)
+    assert len(biased_words(many, find_direction(many, PAIRS)).rows) == 2 * 500
+
+
+def test_words_on_one_side_alone_are_not_enough() -> None:
+    table = table_of(["she", "he", "rose"], [[1, 0], [-1, 0], [1, 1]])
+    with pytest.raises(DataError, match="no words on one side"):
+        biased_words(table, find_direction(table, [("she", "he")]), 5)

@@ -7,8 +7,11 @@ from itertools import product
 import numpy as np
 import pytest
 
+from seqlm.errors import DataError
 from seqlm.evaluation.bias import cluster_test as module
-from seqlm.evaluation.bias.cluster_test import cluster_accuracy, two_means
+from seqlm.evaluation.bias.cluster_test import cluster_accuracies, cluster_accuracy, two_means
+from seqlm.evaluation.bias.find_words import unit_rows
+from tests.evaluation.bias.tables import table_of
 
 
 def clouds(distance: float, n: int = 60, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -67,3 +70,17 @@ def test_several_starts_find_the_best_of_them(monkeypatch) -> None:
 def test_equal_words_are_one_cluster() -> None:
     x = np.ones((6, 3))
     assert cluster_accuracy(x[:3], x[3:]) == 0.5
+
+
+def test_words_that_are_in_all_tables_are_clustered() -> None:
+    first, second = clouds(8, n=10)
+    words = [f"w{n}" for n in range(20)]
+    table = table_of(words, np.concatenate([first, second]))
+    other = table_of([*words[:3:-1], "more"], np.random.default_rng(1).normal(size=(17, 6)))
+    side_of = {word: int(n >= 10) for n, word in enumerate(words)}
+    accuracies, number = cluster_accuracies([table, other], side_of)
+    assert number == 16
+    x, y = (unit_rows(t.vectors[[t.rows[word] for word in words[4:]]]) for t in (table, other))
+    assert accuracies == [cluster_accuracy(x[:6], x[6:]), cluster_accuracy(y[:6], y[6:])]
+    with pytest.raises(DataError, match="share no words on one side"):
+        cluster_accuracies([table, table_of(words[12:], np.ones((8, 3)))], side_of)

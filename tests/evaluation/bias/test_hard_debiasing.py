@@ -8,7 +8,7 @@ import pytest
 from seqlm.errors import DataError
 from seqlm.evaluation.bias import hard_debiasing
 from seqlm.evaluation.bias.bias_direction import find_direction
-from seqlm.evaluation.bias.hard_debiasing import hard_debias
+from seqlm.evaluation.bias.hard_debiasing import debias_words, hard_debias
 from tests.evaluation.bias.tables import PAIRS, biased_table, table_of
 
 TABLE = biased_table()
@@ -88,3 +88,13 @@ def test_sets_that_cannot_be_equalized() -> None:
         hard_debias(table, g, (), [[0, 1], [2, 3]])
     with pytest.raises(DataError, match="he is to be equalized twice, once in she and he"):
         hard_debias(table, g, (), [[0, 1], [1, 2]])
+
+
+def test_words_are_looked_up() -> None:
+    debiased = debias_words(TABLE, FOUND, ["w3", "w7", "no word"])
+    assert debiased.words == TABLE.words
+    assert (debiased.vectors == DEBIASED).all()
+    others = debias_words(TABLE, FOUND, ["w3"], [("f0", "m1"), ("w5", "no word")])
+    rows = [TABLE.words.index(word) for word in ("f0", "m1")]
+    kept = [3, *FOUND.words.all_rows]
+    assert (others.vectors == hard_debias(TABLE, G, kept, [rows])).all()

@@ -83,9 +83,9 @@ def test_a_file_is_preferred_to_a_published_test(write, tmp_path, monkeypatch) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no sets of words: lines of"),
-        ("rose tulip\n", "has no sets of words: lines of"),
-        ("- X\n- Y\n", "has no sets of words: lines of"),
+        ("", "has no sets of words: these are"),
+        ("rose tulip\n", "has no sets of words: these are"),
+        ("- X\n- Y\n", "has no sets of words: these are"),
         ("X: a\nY: b\nA: c\n", "flowers.yaml: the sets are X, Y, A; they must be X, Y, A and B"),
         ("X: a\nY: b\nA: c\nB: d\nC: e\n", "the sets are X, Y, A, B, C; they must be"),
         ("X: a\nY: b\nA: c\nB: ''\n", "flowers.yaml: B has no words"),

@@ -11,10 +11,13 @@ import typer
 
 from seqlm.cli import console
 from seqlm.cli.commands.vectors.analogy import print_analogies
+from seqlm.cli.commands.vectors.cluster_words import print_cluster_test
 from seqlm.cli.commands.vectors.compare_words import print_odd_one_out, print_similarity
 from seqlm.cli.commands.vectors.embed_text import embed_text
 from seqlm.cli.commands.vectors.export_vectors import export_vectors
+from seqlm.cli.commands.vectors.measure_bias import print_bias, print_weat
 from seqlm.cli.commands.vectors.nearest import print_nearest
+from seqlm.cli.commands.vectors.remove_bias import debias, erase
 from seqlm.cli.options.help_page import Example, Subcommand
 from seqlm.cli.options.vector_options import VECTORS, load_named_vectors
 from seqlm.errors import UsageError
@@ -89,4 +92,9 @@ SUBCOMMANDS = {
     "analogy": Subcommand(print_analogies, "Print what is to a word as a second is to a third."),
     "similarity": Subcommand(print_similarity, "Print how similar two words are."),
     "odd-one-out": Subcommand(print_odd_one_out, "Print the word that differs from the others."),
+    "weat": Subcommand(print_weat, "Print the figures of tests of association."),
+    "bias": Subcommand(print_bias, "Print how far words lie along a direction of bias."),
+    "debias": Subcommand(debias, "Write vectors without their part along a direction of bias."),
+    "erase": Subcommand(erase, "Write vectors from which a label of words is erased."),
+    "cluster-test": Subcommand(print_cluster_test, "Print how well clusters of words tell a bias."),
 }
