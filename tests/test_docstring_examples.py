@@ -27,6 +27,8 @@ NAMES = {"np": np, "torch": torch, "io": io, "BIGRAMS": NGramTable(FIRST, WORDS)
         "counting.tables.array_passes",
         "counting.tables.in_memory",
         "counting.tables.in_pieces",
+        "evaluation.vectors.vector_test_sets",
+        "evaluation.vectors.word_similarity",
         "memory",
         "models.ngram.arpa.arpa_fields",
         "models.ngram.interpolation_search",

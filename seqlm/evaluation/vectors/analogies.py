@@ -37,7 +37,7 @@ FORMULAS: tuple[Formula, ...] = get_args(Formula)
 EPSILON = 0.001
 ROWS_AT_ONCE, QUESTIONS_AT_ONCE = 1 << 11, 1 << 5
 WORDS_AT_ONCE = 1 << 12
-"""Sizes of the blocks, which fit the caches of a processor; they change no answer."""
+"""Sizes of the blocks, which fit the caches of a processor and bound the memory."""
 
 
 def solve_analogy(
@@ -60,7 +60,7 @@ def solve_analogy(
     if formula == "add":
         query = vectors[1] - vectors[0] + vectors[2]
         return nearest_words(table, query, k, asked, vocabulary)
-    s_a, s_b, s_c = (halved(cosines(table, vector, vocabulary)) for vector in vectors)  # (N,)
+    s_a, s_b, s_c = (s_of(cosines(table, vector, vocabulary)) for vector in vectors)  # (N,)
     quotient = s_b * s_c / (s_a + EPSILON)
     return [
         Neighbor(table.words[row], float(quotient[row]))
@@ -74,8 +74,8 @@ def check_formula(formula: str) -> None:
         raise UsageError(f"`formula` is {shown(formula)}{did_you_mean(formula, FORMULAS)}")
 
 
-def halved(cosine: np.ndarray) -> np.ndarray:
-    """s, from 0 to 1, of cosines from -1 to 1."""
+def s_of(cosine: np.ndarray) -> np.ndarray:
+    """s(d, x), from 0 to 1, of cosines from -1 to 1."""
     s: np.ndarray = np.clip((cosine + 1) / 2, 0, 1)
     return s
 
@@ -136,7 +136,7 @@ def terms(cosine: np.ndarray, formula: Formula) -> tuple[np.ndarray, np.ndarray]
     """What b and c add to the score of each word d, and what a takes away."""
     if formula == "add":
         return cosine, cosine
-    s = halved(cosine)
+    s = s_of(cosine)
     with np.errstate(divide="ignore"):  # ln 0
         return np.log(s), np.log(s + np.float32(EPSILON))
 

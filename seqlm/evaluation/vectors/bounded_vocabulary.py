@@ -1,11 +1,11 @@
 """The words of a table that a test may use: so many of the first ones, under a rule of case.
 
-keep      words are what they are: "Turkey" is not "turkey"
-lower     words are compared in lower case, and of those that are equal only the first is used,
-          which is the most frequent: an answer is never another spelling of a word of the
-          question
+    keep      words are what they are: "Turkey" is not "turkey"
+    lower     words are compared in lower case, and of those that are equal only the first is used
 
-N words of the table · R of them that are used
+The first is the most frequent, and an answer is never another spelling of a word of the question.
+
+    N words of the table · R of them that are used
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """The word that does not belong to the others: the one least similar to the mean of all.
 
-m = 1/n Σ v_w / |v_w|          odd one out = argmin cos(m, w)
+    m = 1/n Σ v_w / |v_w|          odd one out = argmin cos(m, w)
 
-n words · D numbers of a vector
+Every word counts alike, however long its vector is.
+
+    n words · D numbers of a vector
 """
 
 from __future__ import annotations
