@@ -58,7 +58,7 @@ def print_records(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     for place, name in enumerate(columns):
         is_number = any(isinstance(record[place], int | float) for record in records)
         table.add_column(name, justify="right" if is_number else "left")
@@ -68,10 +68,10 @@ def print_records(
 
 
 def for_people(value: Any) -> str:
-    """A cell with six digits of a number."""
+    """A cell, with four digits of a number."""
     if value is None:
         return ""
-    return f"{value + 0.0:.6g}" if isinstance(value, float) else str(format_cell(value))
+    return f"{value + 0.0:.4g}" if isinstance(value, float) else str(format_cell(value))
 
 
 def is_nan(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -230,11 +231,16 @@ def test_kept_words_and_those_not_in_all_vectors_are_left_out() -> None:
 
 def test_on_a_terminal_figures_stand_in_columns(monkeypatch) -> None:
     monkeypatch.setattr("tests.command.Output.isatty", lambda self: True, raising=False)
-    lines = run("bias", "w1", "w2", "--direction", "f0,m0").out.splitlines()
-    assert [line.split()[0] for line in lines] == ["word", "w1", "w2"]
-    assert len({len(line.rstrip()) for line in lines}) == 1
-    assert "\t" not in "".join(lines)
-    lines = run("weat", "toy.yaml").out.splitlines()
-    assert lines[1].split()[0] == "toy"
-    record = json.loads(run("weat", "toy.yaml", "--json").out)
-    assert record["test"] == "toy"
+
+    def lines(*arguments: str) -> list[str]:
+        return re.sub(r"\x1b\[\d*m", "", run(*arguments).out).splitlines()
+
+    header, *rows = lines("bias", "w1", "w2", "--direction", "f0,m0")
+    assert [header.split(), *(row.split()[0] for row in rows)] == [
+        ["word", "projection"],
+        "w1",
+        "w2",
+    ]
+    assert len({len(line.rstrip()) for line in (header, *rows)}) == 1
+    assert lines("weat", "toy.yaml")[1].split()[0] == "toy"
+    assert json.loads(run("weat", "toy.yaml", "--json").out)["test"] == "toy"
