@@ -186,13 +186,13 @@ def test_the_odd_one_out(vectors):
 @pytest.mark.parametrize(
     ("arguments", "stdin", "code", "message"),
     [
-        (["nearest", "quen"], b"", 2, "; did you mean 'queen'?"),
+        (["nearest", "king", "quen"], b"", 2, "; did you mean 'queen'?"),
         (["nearest", "zero"], b"", 2, "the vector of 'zero' is all zeros: it has no direction"),
         (["nearest", "king", "--formula", "add"], b"", 2, "no option --formula"),
         (["analogy", "man", "king"], b"", 2, "2 words, where a question has 3"),
         (["analogy"], b"a b c\nman king\n", 3, "<stdin>, line 2: 2 words, where a question has 3"),
         (["analogy", "a", "b", "c", "--formula", "ad"], b"", 2, "did you mean 'add'"),
-        (["similarity", "king"], b"", 2, "1 words, where a question has 2"),
+        (["similarity", "king"], b"", 2, "1 word, where a question has 2"),
         (["similarity"], b"\nking queen man\n", 3, "<stdin>, line 2: 3 words"),
         (["odd-one-out", "king", "man"], b"", 2, "2 words, where a question has at least 3"),
         (["neares", "king"], b"", 2, "no command neares; did you mean 'nearest'?"),
@@ -202,6 +202,7 @@ def test_what_is_wrong_is_one_line(arguments, stdin, code, message, vectors):
     result = vectors(*arguments, stdin=stdin)
     assert result.code == code
     assert message in result.error
+    assert result.out == "" or stdin
 
 
 def test_numbers_below_1_are_refused(vectors):

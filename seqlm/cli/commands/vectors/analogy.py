@@ -8,7 +8,7 @@ import typer
 
 from seqlm.cli import console
 from seqlm.cli.commands.vectors.found_words import Columns, print_found
-from seqlm.cli.commands.vectors.word_questions import Size, answer_each, read_questions
+from seqlm.cli.commands.vectors.word_questions import Size, answer_questions
 from seqlm.cli.console import flag
 from seqlm.cli.options.vector_options import (
     FIRST_WORDS,
@@ -69,5 +69,4 @@ def print_analogies(
         a, b, c = question
         return solve_analogy(table, a, b, c, num_words, cast("Formula", formula), vocabulary)
 
-    questions = read_questions(words, Size(3, 3))
-    print_found(answer_each(questions, answer), COLUMNS, json)
+    print_found(answer_questions(words, Size(3, 3), answer), COLUMNS, json)

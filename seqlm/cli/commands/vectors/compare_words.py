@@ -9,9 +9,8 @@ import typer
 from seqlm.cli import console
 from seqlm.cli.commands.vectors.word_questions import (
     Size,
-    answer_each,
+    answer_questions,
     is_on_command_line,
-    read_questions,
 )
 from seqlm.cli.options.vector_options import VECTORS, load_named_vectors
 from seqlm.cli.records import RecordWriter
@@ -45,7 +44,7 @@ def print_similarity(
         first, second = question
         return cosine(table.vector(first), table.vector(second))
 
-    answers = answer_each(read_questions(words, Size(2, 2)), answer)
+    answers = answer_questions(words, Size(2, 2), answer)
     if is_on_command_line(words) and not json:
         [(_, similarity)] = answers
         print(f"{similarity:.10g}")
@@ -71,7 +70,7 @@ def print_odd_one_out(
     def answer(question: list[str]) -> list[Neighbor]:
         return odd_one_out(table, question)
 
-    answers = answer_each(read_questions(words, Size(FEWEST, float("inf"))), answer)
+    answers = answer_questions(words, Size(FEWEST, float("inf")), answer)
     if is_on_command_line(words) and not json:
         [(_, found)] = answers
         print(found[0].word if found else "")

@@ -8,7 +8,7 @@ import typer
 
 from seqlm.cli import console
 from seqlm.cli.commands.vectors.found_words import Columns, print_found
-from seqlm.cli.commands.vectors.word_questions import Size, answer_each, read_questions
+from seqlm.cli.commands.vectors.word_questions import Size, answer_questions
 from seqlm.cli.options.vector_options import (
     FIRST_WORDS,
     NUM_WORDS,
@@ -52,5 +52,4 @@ def print_nearest(
         query = direction(table, word)
         return nearest_words(table, query, num_words, exclude=[word], vocabulary=vocabulary)
 
-    questions = read_questions(words, Size(1, 1))
-    print_found(answer_each(questions, answer), COLUMNS, json)
+    print_found(answer_questions(words, Size(1, 1), answer), COLUMNS, json)

@@ -33,7 +33,8 @@ class Size(NamedTuple):
         if self.least <= len(words) <= self.most:
             return ""
         wanted = f"{self.least}" if self.least == self.most else f"at least {self.least}"
-        return f"{len(words)} words, where a question has {wanted}"
+        count = "1 word" if len(words) == 1 else f"{len(words)} words"
+        return f"{count}, where a question has {wanted}"
 
 
 def is_on_command_line(arguments: Sequence[str] | None) -> bool:
@@ -72,6 +73,18 @@ def split_words(line: str) -> list[str]:
     """The words of a line, between tabs where it has one, else between white space."""
     words = line.split("\t") if "\t" in line else line.split()
     return [word.strip() for word in words]
+
+
+def answer_questions(
+    arguments: Sequence[str] | None, size: Size, answer: Callable[[list[str]], T]
+) -> Iterable[tuple[list[str], T | None]]:
+    """The words of each question and its answer: of the command line all together, so that nothing
+    is printed before an error, and of standard input each as it comes.
+
+    Errors: those of `read_questions`, and UsageError of `answer` for words on the command line.
+    """
+    answers = answer_each(read_questions(arguments, size), answer)
+    return list(answers) if is_on_command_line(arguments) else answers
 
 
 def answer_each(
