@@ -10,17 +10,26 @@ N words · D numbers of a vector
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from seqlm.evaluation.bias.association_tests import AssociationTest
+    from seqlm.evaluation.bias.bias_direction import BiasDirection, Projection
+    from seqlm.evaluation.bias.bias_settings import DirectionMethod, Whitening
+    from seqlm.evaluation.bias.linear_probe import ProbeFigures
     from seqlm.evaluation.vectors.analogies import Formula
     from seqlm.evaluation.vectors.evaluate_vectors import VectorEvaluation
     from seqlm.evaluation.vectors.nearest_words import Neighbor
     from seqlm.runs.loading.load_vectors import LoadedVectors
+
+Pairs = str | os.PathLike[str] | Sequence[tuple[str, str]]
+"""Pairs of words that differ in a bias: themselves, a file of them, or "gender"."""
+Test = str | os.PathLike[str] | Mapping[str, Sequence[str]]
+"""A test of association: the name of a published one, a file, or its sets."""
 
 
 class Vectors:
@@ -171,3 +180,123 @@ class Vectors:
         names = [metrics] if isinstance(metrics, str) else metrics
         chosen = make_settings(VectorTestSettings, settings)
         return evaluate_vectors(self.loaded, os.fspath(file), chosen, names)
+
+    # -- bias
+
+    def weat(self, test: Test, **settings: Any) -> AssociationTest:
+        """A test of association (WEAT): its `figures`, as `effect_size` and `p`, and its words, of
+        which `sets.missing` are left out.
+
+        `test` is a published one, as "weat7", a file, or sets by letter: {"X": [..], "Y": [..],
+        "A": [..], "B": [..]}. `settings` are those of `seqlm vectors weat`: `std`, `sided`, `ties`,
+        `samples`, `missing`, `seed`.
+        Errors: UsageError, DataError; DataError where a set has no words among the N.
+        """
+        from seqlm.evaluation.bias.association_tests import run_tests
+        from seqlm.evaluation.bias.bias_settings import WeatSettings
+        from seqlm.evaluation.bias.word_sets import as_word_sets
+        from seqlm.settings import make_settings
+
+        chosen = make_settings(WeatSettings, settings)
+        [found] = run_tests(self.loaded, [as_word_sets(test)], chosen)
+        return found
+
+    def bias(
+        self,
+        words: Iterable[str] | None = None,
+        pairs: Pairs = "gender",
+        method: DirectionMethod = "pca",
+        k: int = 10,
+        vocabulary: int | None = None,
+    ) -> list[Projection]:
+        """How far `words` lie along a direction of bias, each with its `projection`, from -1 to 1;
+        without `words`, the `k` words of each side that lie farthest, from one side to the other.
+
+        `pairs` differ in the bias, as [("she", "he")]; a file of them, or "gender". `method` is
+        'pca' or 'difference'. Words that are not among the N are left out.
+        Errors: UsageError, DataError; DataError where no pair has a direction.
+        """
+        from seqlm.evaluation.bias.bias_direction import Projection, farthest_words
+        from seqlm.evaluation.bias.find_words import find_words
+
+        direction = self._bias_direction(pairs, method)
+        if words is None:
+            return farthest_words(self.loaded, direction, k, vocabulary)
+        found = find_words(self.loaded, words)
+        projections = found.unit_vectors(self.loaded) @ direction.g
+        return [*map(Projection, found.words, projections.tolist())]
+
+    def most_biased(
+        self,
+        pairs: Pairs = "gender",
+        method: DirectionMethod = "pca",
+        most: int | None = None,
+        vocabulary: int | None = 50_000,
+        keep: Iterable[str] = (),
+    ) -> dict[str, str]:
+        """The `most` words that lie farthest to each side of a direction, with the labels
+        "positive" and "negative", for `erase` and `probe`; by default 500, or a tenth of the words.
+
+        Only the first `vocabulary` words are taken, without those of `pairs` and of `keep`, which
+        are biased by their meaning. Errors: those of `bias`.
+        """
+        from seqlm.evaluation.bias.bias_direction import biased_words
+
+        direction = self._bias_direction(pairs, method)
+        found = biased_words(self.loaded, direction, most, vocabulary, keep)
+        return {
+            self.words[row]: found.names[label]
+            for row, label in zip(found.rows.tolist(), found.labels.tolist())
+        }
+
+    def debias(
+        self,
+        pairs: Pairs = "gender",
+        method: DirectionMethod = "pca",
+        keep: Iterable[str] = (),
+        equalize: Pairs | None = None,
+    ) -> Vectors:
+        """These vectors without their part along a direction, but for the words of `pairs` and of
+        `keep`; of length 1. The pairs `equalize` become as near as each other to every other word,
+        by default `pairs` (hard debiasing, Bolukbasi et al. 2016).
+
+        Errors: those of `bias`; DataError where a pair cannot be equalized.
+        """
+        from seqlm.evaluation.bias.hard_debiasing import debias_words
+        from seqlm.evaluation.bias.word_sets import as_pairs
+
+        direction = self._bias_direction(pairs, method)
+        equal = None if equalize is None else as_pairs(equalize)
+        return Vectors(debias_words(self.loaded, direction, keep, equal))
+
+    def erase(self, labels: Mapping[str, str], whitening: Whitening = "all") -> Vectors:
+        """These vectors without what a linear classifier can learn of the `labels` of words: the
+        least change that leaves no covariance (LEACE, Belrose et al. 2023).
+
+        The change is smallest on the mean over 'all' words, or over those that are 'labeled'.
+        Errors: DataError where fewer than two labels have words among the N.
+        """
+        from seqlm.evaluation.bias.find_words import label_words
+        from seqlm.evaluation.bias.leace import erase_labels
+
+        labeled = label_words(self.loaded, labels)
+        return Vectors(erase_labels(self.loaded, labeled, whitening))
+
+    def probe(self, labels: Mapping[str, str], seed: int = 1) -> ProbeFigures:
+        """How well a linear classifier tells the `labels` of words: its `accuracy` by
+        cross-validation, its `training_accuracy`, and the `majority`, which is the share of the
+        most frequent label.
+
+        Errors: those of `erase`; UsageError where a label has fewer than five words.
+        """
+        from seqlm.evaluation.bias.find_words import label_words
+        from seqlm.evaluation.bias.linear_probe import probe
+
+        labeled = label_words(self.loaded, labels)
+        return probe(self.matrix[labeled.rows], labeled.labels, seed)
+
+    def _bias_direction(self, pairs: Pairs, method: DirectionMethod) -> BiasDirection:
+        from seqlm.evaluation.bias.bias_direction import find_direction
+        from seqlm.evaluation.bias.word_sets import as_pairs
+
+        return find_direction(self.loaded, as_pairs(pairs), method)

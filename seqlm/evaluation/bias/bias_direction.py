@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.errors import DataError
-from seqlm.evaluation.bias.bias_settings import DirectionMethod
+from seqlm.evaluation.bias.bias_settings import DirectionMethod, check_choice
 from seqlm.evaluation.bias.find_words import (
     FoundPairs,
     LabeledWords,
@@ -43,6 +43,12 @@ TINY = 1e-12
 FARTHEST = 500
 """How many words of each side Gonen & Goldberg (2019) take."""
 SIDES = ("positive", "negative")
+
+
+class Projection(NamedTuple):
+    word: str
+    projection: float
+    """w · g, from -1 to 1: the cosine of the word and the direction."""
 
 
 class BiasDirection(NamedTuple):
@@ -73,8 +79,10 @@ def find_direction(
 ) -> BiasDirection:
     """The direction of `pairs`; those without one of their words are left out.
 
-    Errors: DataError where no pair is left, or the pairs have no direction in common.
+    Errors: UsageError on the method; DataError where no pair is left, or the pairs have no
+    direction in common.
     """
+    check_choice("method", method, DirectionMethod)
     found = find_pairs(table, pairs)
     if not found.pairs:
         raise DataError(
@@ -127,6 +135,17 @@ def project(table: LoadedVectors, g: np.ndarray, vocabulary: int | None = None) 
         part = slice(start, min(start + ROWS_AT_ONCE, len(projections)))
         projections[part] = unit_rows(table.vectors[part]) @ g
     return projections
+
+
+def farthest_words(
+    table: LoadedVectors, direction: BiasDirection, most: int, vocabulary: int | None = None
+) -> list[Projection]:
+    """The `most` words of the first `vocabulary` words that lie farthest to each side, from the
+    positive to the negative one, without those of the direction. Errors: those of `project`."""
+    lies_at = project(table, direction.g, vocabulary)
+    positive, negative = most_biased(lies_at, most, direction.words.all_rows)
+    rows = [*positive.tolist(), *negative.tolist()[::-1]]
+    return [Projection(table.words[row], float(lies_at[row])) for row in rows]
 
 
 def most_biased(

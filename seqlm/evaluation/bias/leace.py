@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqlm.evaluation.bias.bias_settings import Whitening
+from seqlm.evaluation.bias.bias_settings import Whitening, check_choice
 from seqlm.evaluation.bias.find_words import LabeledWords
 from seqlm.runs.loading.load_vectors import ROWS_AT_ONCE, LoadedVectors
 
@@ -95,7 +95,8 @@ def square_roots(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def erase_labels(
     table: LoadedVectors, labeled: LabeledWords, whitening: Whitening = "all"
 ) -> LoadedVectors:
-    """The table without the labels."""
+    """The table without the labels. Errors: UsageError on `whitening`."""
+    check_choice("whitening", whitening, Whitening)
     x = table.vectors[labeled.rows]
     over = moments(table.vectors if whitening == "all" else x)
     leace = fit_leace(x, labeled.labels, over)

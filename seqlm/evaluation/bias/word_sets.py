@@ -18,10 +18,11 @@ The tests `weat1`, .. of Caliskan et al. (2017) and the ten pairs `gender` of Bo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import combinations
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +72,23 @@ def read_tests(source: str) -> list[WordSets]:
     if source in published:
         return [published[source]]
     raise UsageError(f"no file and no published test {source!r}{did_you_mean(source, published)}")
+
+
+def as_word_sets(test: str | PathLike[str] | Mapping[str, Sequence[str]]) -> WordSets:
+    """One test: the sets X, Y, A and B by letter, a file of them, or the name of a published test.
+
+    Errors: those of `read_tests`; UsageError where a file has several.
+    """
+    if isinstance(test, Mapping):
+        sets = {
+            letter: words if isinstance(words, str) else [*words] for letter, words in test.items()
+        }
+        return sets_of(sets, "test", "the test")
+    tests = read_tests(fspath(test))
+    if len(tests) > 1:
+        names = ", ".join(each.name for each in tests)
+        raise UsageError(f"{fspath(test)} has several tests, {names}: give the sets of one of them")
+    return tests[0]
 
 
 def is_there(source: str) -> bool:
@@ -177,6 +195,19 @@ def read_pairs(source: str) -> list[tuple[str, str]]:
     if not pairs:
         raise DataError(f"{source} has no pairs")
     return pairs
+
+
+def as_pairs(pairs: str | PathLike[str] | Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pairs of words, or those of `read_pairs`. Errors: those; UsageError on what is no pair."""
+    if isinstance(pairs, str | PathLike):
+        return read_pairs(fspath(pairs))
+    found = [tuple(pair) for pair in pairs]
+    for pair in found:
+        if len(pair) != 2 or pair[0] == pair[1]:
+            raise UsageError(f"{shown(pair)} is no pair of two different words")
+    if not found:
+        raise UsageError("there are no pairs")
+    return [(first, second) for first, second in found]
 
 
 def read_words(source: str) -> list[str]:

@@ -167,17 +167,19 @@ def print_bias(**values: Any) -> None:
     given = make_group(DirectionOptions, values)
     pairs, named = given.read_pairs(), words_to_project(options)
     table = load_named_vectors(common.model)
+    from seqlm.evaluation.bias.bias_direction import Projection, farthest_words
+
     direction = given.find(table, pairs)
     if not named:
-        rows = farthest_words(table, direction, options)
+        rows = farthest_words(table, direction, options.num_words, options.vocabulary)
     else:
         found = find_named(table, named, options.word_arguments or [])
         vectors = found.unit_vectors(table)
         if options.direct:
             print_direct_bias(table, direction, found, options, common.json)
             return
-        rows = list(zip(found.words, (vectors @ direction.g).tolist()))
-    print_records(("word", "projection"), rows, common.json)
+        rows = [*map(Projection, found.words, (vectors @ direction.g).tolist())]
+    print_records(Projection._fields, rows, common.json)
     console.say(direction.signature("projection", table))
 
 
@@ -191,20 +193,6 @@ def words_to_project(options: BiasOptions) -> list[str]:
     if options.direct and not words:
         raise UsageError("`direct` is of words that should be neutral: name them, or give `words`")
     return words
-
-
-def farthest_words(
-    table: LoadedVectors, direction: BiasDirection, options: BiasOptions
-) -> list[tuple[str, float]]:
-    """The words farthest to the positive side, and then those farthest to the negative side, which
-    is last."""
-    from seqlm.evaluation.bias.bias_direction import most_biased, project
-
-    lies_at = project(table, direction.g, options.vocabulary)
-    without = direction.words.all_rows
-    positive, negative = most_biased(lies_at, options.num_words, without)
-    rows = [*positive.tolist(), *negative.tolist()[::-1]]
-    return [(table.words[row], float(lies_at[row])) for row in rows]
 
 
 def find_named(table: LoadedVectors, words: Sequence[str], arguments: Sequence[str]) -> FoundWords:
