@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
@@ -126,6 +127,23 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
         raise
     finally:
         pool.shutdown(wait=not is_stopped, cancel_futures=is_stopped)
+
+
+def lasting_pool() -> ThreadPoolExecutor:
+    """A pool of as many threads as torch has, in each of which torch has one, that lasts as long as
+    the process. It is for work of a millisecond, beside which new threads would cost too much."""
+    import torch
+
+    return _lasting_pool(torch.get_num_threads())
+
+
+@cache
+def _lasting_pool(threads: int) -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def parallel_map(

@@ -99,6 +99,9 @@ REGISTRY = {
         "labeling.transformer_labelers:TransformerClassifier",
         "labeler_config:TransformerClassifierConfig",
     ),
+    ("vectors", "skipgram"): Architecture(
+        "vectors.skipgram:SkipGram", "vectors_config:SkipGramConfig"
+    ),
 }
 
 LABELERS = ("tagging", "classification")

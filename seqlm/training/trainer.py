@@ -28,13 +28,13 @@ from seqlm.models.base import LanguageNetwork, Network, State
 from seqlm.models.labeling.labeler import Labeler
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.tree import pack, unpack
+from seqlm.models.vectors.word_vector_model import WordVectorModel
 from seqlm.runs.checkpoint import TrainingState
 from seqlm.text.batches import Batch, Batches
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.early_stopping import EarlyStopping
 from seqlm.training.optimization.averaging import Average, copy_values, make_average
 from seqlm.training.optimization.compiling import compile_objective
-from seqlm.training.optimization.labeling_objective import LabelingObjective
 from seqlm.training.optimization.objective import Objective
 from seqlm.training.optimization.optimizer import (
     make_optimizer,
@@ -45,6 +45,7 @@ from seqlm.training.optimization.optimizer import (
 from seqlm.training.optimization.precision import Precision
 from seqlm.training.optimization.scheduled_sampling import teacher_forcing_rate
 from seqlm.training.optimization.schedules import PLATEAU_FACTOR, cycled_beta1, schedule_factor
+from seqlm.training.optimization.whole_objective import WholeObjective
 from seqlm.training.signals import GivenUp, Interruption
 from seqlm.training.stored_state import check_state
 
@@ -445,10 +446,10 @@ class Trainer:
 
 def make_objective(
     network: StoredModel, settings: TrainingSettings, precision: Precision
-) -> Objective | LabelingObjective:
+) -> Objective | WholeObjective:
     """What a network of its kind minimizes."""
-    if isinstance(network, Labeler):
-        return LabelingObjective(network, precision)
+    if isinstance(network, Labeler | WordVectorModel):
+        return WholeObjective(network, precision)
     assert isinstance(network, Network)
     return Objective(network, settings.label_smoothing, precision)
 

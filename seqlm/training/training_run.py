@@ -42,6 +42,7 @@ from seqlm.training.tasks.labeling_task import LabelingTask
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
 from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.tasks.translation_task import TranslationTask
+from seqlm.training.tasks.vectors_task import VectorsTask
 from seqlm.training.tensorboard import TensorBoardWatcher, check_tensorboard
 from seqlm.training.trainer import Trainer, Watcher
 from seqlm.training.watchers import MetricsRecorder, SilentWatcher, WatcherList
@@ -51,6 +52,7 @@ TASKS: dict[str, type[TrainingTask]] = {
     "translation": TranslationTask,
     "tagging": LabelingTask,
     "classification": LabelingTask,
+    "vectors": VectorsTask,
 }
 
 
@@ -152,10 +154,11 @@ def complete_settings(
 
 def check_sparse(settings: TrainingSettings) -> None:
     """Errors: UsageError where a setting does not suit a network whose gradients are sparse."""
-    if settings.optimizer != "adagrad":
+    usable = ["adagrad", "implicit-sgd"] if settings.task == "vectors" else ["adagrad"]
+    if settings.optimizer not in usable:
         raise UsageError(
             f"`optimizer={settings.optimizer}` updates every row in each step; `arch="
-            f"{settings.arch}` needs `optimizer=adagrad`, which updates those of the batch"
+            f"{settings.arch}` needs `optimizer={usable[-1]}`, which updates those of the batch"
         )
     if settings.clip:
         raise UsageError(f"`clip={settings.clip:g}`: `arch={settings.arch}` needs `clip=0`")

@@ -27,6 +27,7 @@ TASK_TITLES = {
     "translation": "translation",
     "tagging": "tagging",
     "classification": "classification",
+    "vectors": "word vectors",
 }
 
 

@@ -30,6 +30,7 @@ from seqlm.runs.vector_files.fasttext_model import (
     listed_vectors,
 )
 from seqlm.runs.vector_files.read_vectors import first_bytes, read_vectors
+from seqlm.text.vocabulary import RESERVED
 
 Compose = Callable[[Sequence[str]], tuple[list[str], np.ndarray]]
 """Words -> those of them that have a vector, and their vectors, (n, D) float32."""
@@ -138,8 +139,34 @@ def load_vectors(model_path: ModelPath) -> LoadedVectors:
 
 
 def load_run_vectors(model_path: ModelPath) -> LoadedVectors:
-    """The word vectors of a run. Errors: ModelError where it has none."""
-    raise WrongTask(model_path.path, model_path.config.task, "vectors")
+    """The word vectors of a run. Errors: ModelError where it has none, or cannot be read."""
+    # These import torch, which takes longer than most files.
+    from seqlm.models.vectors.word_vector_model import WordVectorModel
+    from seqlm.runs.loading.load_model import (
+        build_model,
+        check_config,
+        read_weights,
+        weights_digest,
+    )
+
+    run, config = model_path.run, model_path.config
+    assert run is not None
+    if config.task != "vectors":
+        raise WrongTask(model_path.path, config.task, "vectors")
+    options = check_config(run, config)
+    folder, tensors, sha256 = read_weights(run, model_path.checkpoint)
+    model = build_model(config, options, tensors, folder / "model.safetensors")
+    assert isinstance(model, WordVectorModel)
+    first = len(RESERVED)
+    return LoadedVectors(
+        words=[type_.decode(errors="replace") for type_ in run.tokenizer.types[first:]],
+        vectors=model.word_vectors()[first:].numpy(),
+        path=run.path,
+        weights_digest=weights_digest(sha256, model.settings()),
+        counts=model.counts[first:].numpy(),
+        config=config,
+        compose=model.compose if model.composes else None,
+    )
 
 
 def load_vectors_file(path: Path) -> LoadedVectors:

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from seqlm.errors import ModelError, UsageError, did_you_mean
-from seqlm.models import LABELERS, architectures
+from seqlm.models import architectures
 from seqlm.models.config.network_config import FULL_UP_TO
 from seqlm.settings import Setting, check_needs, check_value
 from seqlm.training.config.defaults import TRAINING, default_arch, options_of, special_defaults
@@ -78,7 +78,7 @@ def fit_lengths(
     """Makes a segment (`seq_length`) or a sentence (`max_length`) as short as the batch and the
     model require, unless its length is `given`. Errors: UsageError where that is too long.
     """
-    if settings.task in LABELERS:
+    if settings.task not in ("lm", "translation"):
         return settings, model
     name = "seq_length" if settings.task == "lm" else "max_length"
     length = getattr(settings, name)

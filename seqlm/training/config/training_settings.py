@@ -14,8 +14,12 @@ from typing import Literal
 from seqlm.evaluation.translation_quality import BLEU_TOKENIZE_HELP
 from seqlm.settings import Setting, number, setting
 
-DEFAULT_LR = {"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0, "adagrad": 0.05}
-"""Peak learning rates for recurrent networks; SGD's suits gradients clipped to 0.25."""
+DEFAULT_LR = {
+    **{"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0, "adagrad": 0.05},
+    "implicit-sgd": 0.05,
+}
+"""Peak learning rates for recurrent networks, and the last for word vectors; SGD's suits gradients
+clipped to 0.25."""
 
 DEFAULT_EPSILON = 1e-8
 """The eps of Kingma & Ba 2015."""
@@ -48,22 +52,23 @@ TAGGING = ("task", ("tagging",))
 CLASSIFICATION = ("task", ("classification",))
 PREDICTION = ("task", ("lm", "translation"))
 """The tasks that predict the next token."""
-ONE_TEXT = ("task", ("lm", "tagging", "classification"))
+VECTORS = ("task", ("vectors",))
+ONE_TEXT = ("task", ("lm", "tagging", "classification", "vectors"))
 """The tasks whose text is one corpus."""
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
     # ------------------------------------------------------------------------------------ the model
-    task: Literal["lm", "translation", "tagging", "classification"] = setting(
+    task: Literal["lm", "translation", "tagging", "classification", "vectors"] = setting(
         "lm", "Language modeling; translation, which `source` implies; tagging, a label for each"
-        " word; or classification, one for each text.", section="Model",
+        " word; classification, one for each text; or word vectors.", section="Model",
     )  # fmt: skip
     arch: str = setting(
         "lstm",
         "Architecture.",
         section="Model",
-        default_by={"task": {"translation": "transformer"}},
+        default_by={"task": {"translation": "transformer", "vectors": "skipgram"}},
     )
     # ------------------------------------------------------------------------------------- the text
     tokenizer: str = text(
@@ -86,7 +91,7 @@ class TrainingSettings:
     min_count: int | None = text(
         None, "Occurrences that a type needs to enter the vocabulary.",
         none_text=f"1; word: {DEFAULT_MIN_COUNT['word']} if the text has no <unk>",
-        low=1, high=2**31,
+        low=1, high=2**31, default_by={"task": {"vectors": 5}},
     )  # fmt: skip
     separate_vocab: bool = setting(
         False, "Use one vocabulary for each language instead of a joint one.",
@@ -146,7 +151,11 @@ class TrainingSettings:
     )  # fmt: skip
     # ---------------------------------------------------------------------------------- the batches
     epochs: int = optimization(
-        6, "Passes over the text.", low=1, high=10**9, default_by={"task": {"translation": 15}}
+        6,
+        "Passes over the text.",
+        low=1,
+        high=10**9,
+        default_by={"task": {"translation": 15, "vectors": 5}},
     )
     steps: int | None = optimization(
         None,
@@ -156,8 +165,9 @@ class TrainingSettings:
         high=10**12,
     )
     batch_size: int = optimization(
-        32, "Rows of text, sentences or texts trained side by side.",
-        low=1, high=10**7, needs=ONE_TEXT, use_instead="batch_tokens",
+        32, "Rows of text, sentences or texts trained side by side; of word vectors, the words of"
+        " an update.", low=1, high=10**7, needs=ONE_TEXT, use_instead="batch_tokens",
+        default_by={"task": {"vectors": 12_288}},
     )  # fmt: skip
     batch_tokens: int = setting(
         2048, "Size of a batch: sentence pairs times their longest side, in tokens.",
@@ -179,9 +189,10 @@ class TrainingSettings:
         1, "Segments or batches whose gradients make one update.", low=1, high=10**6
     )
     # --------------------------------------------------------------------------------- optimization
-    optimizer: Literal["adamw", "adam", "rmsprop", "sgd", "adagrad"] = optimization(
-        "adamw", "Optimizer.", default_by={"average": {"nt-asgd": "sgd"}}
-    )
+    optimizer: Literal["adamw", "adam", "rmsprop", "sgd", "adagrad", "implicit-sgd"] = optimization(
+        "adamw", "Optimizer.",
+        default_by={"average": {"nt-asgd": "sgd"}, "task": {"vectors": "implicit-sgd"}},
+    )  # fmt: skip
     lr: float | None = optimization(
         None, "Peak learning rate.",
         none_text=list_by_name(DEFAULT_LR), low=0, high=10**6, tuned_for=ADAMW,
@@ -204,9 +215,12 @@ class TrainingSettings:
         None, "Adam's epsilon.",
         none_text=number(DEFAULT_EPSILON), low=1e-12, high=1, needs=ADAM, tuned_for=ADAMW,
     )  # fmt: skip
-    schedule: Literal["constant", "cosine", "one-cycle", "plateau", "wsd"] = optimization(
+    schedule: Literal["constant", "linear", "cosine", "one-cycle", "plateau", "wsd"] = optimization(
         "one-cycle", "How the learning rate changes.",
-        default_by={"task": {"translation": "cosine"}, "average": {"nt-asgd": "constant"}},
+        default_by={
+            "task": {"translation": "cosine", "vectors": "linear"},
+            "average": {"nt-asgd": "constant"},
+        },
     )  # fmt: skip
     warmup: float = optimization(
         0.0, "Share of the updates over which the learning rate rises.",
@@ -218,7 +232,7 @@ class TrainingSettings:
     )  # fmt: skip
     clip: float = optimization(
         0.25, "Maximum norm of the gradient; 0 does not clip.",
-        low=0, high=10**9, default_by={"task": {"translation": 1.0}},
+        low=0, high=10**9, default_by={"task": {"translation": 1.0, "vectors": 0.0}},
     )  # fmt: skip
     weight_decay: float = setting(
         0.0, "Weight decay.", section="Regularization", low=0, high=10**3, tuned_for=ADAMW
@@ -307,6 +321,7 @@ SECTIONS = (
         "Model",
         "Translation",
         "Labels",
+        "Word vectors",
         "Feed-forward and recurrent networks",
         "Transformer",
     ),

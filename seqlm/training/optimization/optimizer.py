@@ -8,12 +8,13 @@
     rmsprop   adam with beta_1 = 0, so that m = g      Tieleman & Hinton 2012, in the form of Melis,
                                                        Dyer & Blunsom 2018
 
-    adagrad   see `row_wise_adagrad.py`                Duchi, Hazan & Singer 2011, for each row
+    adagrad       see `row_wise_adagrad.py`            Duchi, Hazan & Singer 2011, for each row
+    implicit-sgd  see `implicit_sgd.py`                Toulis & Airoldi 2017, for each row
 
 In all but adamw, weight decay adds d w to the gradient. By default beta_2 of Adam is 0.99, as
-recurrent gradients change fast. All but adagrad are fused, one pass over the parameters, on a CPU
-as on a GPU. `StoredModel.parameter_groups` says which parameters decay, and which have a learning
-rate of their own.
+recurrent gradients change fast. All but the last two are fused, one pass over the parameters, on a
+CPU as on a GPU. `StoredModel.parameter_groups` says which parameters decay, and which have a
+learning rate of their own.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from seqlm.errors import ModelError
 from seqlm.models.stored_model import StoredModel
 from seqlm.training.config.training_settings import DEFAULT_BETAS, DEFAULT_EPSILON
+from seqlm.training.optimization.implicit_sgd import ImplicitSGD
 from seqlm.training.optimization.row_wise_adagrad import RowWiseAdagrad
 
 
@@ -36,7 +38,7 @@ def make_optimizer(
     beta2: float | None = None,
     epsilon: float | None = None,
 ) -> Optimizer:
-    """One of the five above; None stands for its default. Each step needs `set_learning_rate`."""
+    """One of the six above; None stands for its default. Each step needs `set_learning_rate`."""
     groups = [
         {
             "params": group.parameters,
@@ -51,6 +53,8 @@ def make_optimizer(
     ]
     if name == "sgd":
         optimizer: Optimizer = SGD(groups, fused=True)
+    elif name == "implicit-sgd":
+        optimizer = ImplicitSGD(groups)
     elif name == "adagrad":
         optimizer = RowWiseAdagrad(groups, epsilon=epsilon or DEFAULT_EPSILON)
     else:

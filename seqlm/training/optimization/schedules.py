@@ -4,6 +4,7 @@ A schedule is a function of x, the part of the phase that is done (0 at its firs
 end), and gives a factor of the peak learning rate. Each may begin with a linear warmup.
 
     constant    1
+    linear      1 - x                                     as in word2vec
     plateau     1, times PLATEAU_FACTOR at every validation without an improvement (see the trainer)
     cosine      (1 + cos pi x) / 2                        Loshchilov & Hutter 2017, eq. 5
     one-cycle   up along a cosine, then down along one    Smith 2018
@@ -26,7 +27,7 @@ PLATEAU_FACTOR = 0.25
 ONE_CYCLE_WARMUP = 0.3
 """The part of a cycle that rises if the setting `warmup` is 0."""
 
-SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "wsd")
+SCHEDULES = ("constant", "linear", "cosine", "one-cycle", "plateau", "wsd")
 
 
 def schedule_factor(schedule: str, x: float, warmup: float, cooldown: float) -> float:
@@ -40,8 +41,11 @@ def schedule_factor(schedule: str, x: float, warmup: float, cooldown: float) -> 
         return (x + 1e-3) / (warmup + 1e-3)
     if schedule == "wsd":
         return stable_then_decay(x, cooldown)
+    u = (x - warmup) / (1 - warmup) if warmup < 1 else 1.0
+    if schedule == "linear":
+        return FINAL_FACTOR + (1 - FINAL_FACTOR) * (1 - u)
     if schedule == "cosine":
-        return cosine_decay((x - warmup) / (1 - warmup) if warmup < 1 else 1.0)
+        return cosine_decay(u)
     return 1.0
 
 

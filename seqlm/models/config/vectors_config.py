@@ -1,0 +1,74 @@
+"""Options of word vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from seqlm.settings import setting
+
+vectors_option = partial(setting, section="Word vectors")
+
+
+def window_option(default: int) -> Any:
+    return vectors_option(default, "Words to each side that a word is read with.", low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class WordVectorConfig:
+    """Options of all word vectors; those of an architecture extend it."""
+
+    vocab_size: int
+    """V, which the text decides."""
+    width: int = vectors_option(100, "Numbers of a word vector.", low=1, high=10**6)
+
+
+@dataclass(frozen=True)
+class PredictionConfig(WordVectorConfig):
+    """Options of vectors that predict the words nearby."""
+
+    window: int = window_option(5)
+    negatives: int = vectors_option(
+        5, "Noise words that each word is told from (negative sampling).",
+        low=1, high=1000, needs=("hierarchical_softmax", (False,)),
+    )  # fmt: skip
+    noise_exponent: float = vectors_option(
+        0.75, "Noise words are drawn in proportion to their counts to this power.",
+        low=-10, high=10, needs=("hierarchical_softmax", (False,)),
+    )  # fmt: skip
+    hierarchical_softmax: bool = vectors_option(
+        False, "Predict words along the paths of a Huffman tree instead of telling them from noise."
+    )
+    sample: float = vectors_option(
+        1e-3, "Frequency from which words are left out at random; 0 leaves out none.",
+        low=0, high=1,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SkipGramConfig(PredictionConfig):
+    training_defaults: ClassVar = {"lr": 0.075}
+
+
+@dataclass(frozen=True)
+class CBOWConfig(PredictionConfig):
+    training_defaults: ClassVar = {"lr": 0.1}
+
+
+@dataclass(frozen=True)
+class FastTextConfig(PredictionConfig):
+    training_defaults: ClassVar = {"lr": 0.075, "noise_exponent": 0.5, "sample": 1e-4}
+
+    predict: Literal["skipgram", "cbow"] = vectors_option(
+        "skipgram", "What is predicted: the words around a word, or a word from those around it."
+    )
+    shortest_ngram: int = vectors_option(
+        3, "Characters of the shortest n-grams of a word that have vectors.", low=1, high=64
+    )
+    longest_ngram: int = vectors_option(
+        6, "Characters of the longest n-grams of a word that have vectors.", low=1, high=64
+    )
+    buckets: int = vectors_option(
+        2_000_000, "Buckets that character n-grams are hashed into.", low=1, high=2**31 - 2**24
+    )

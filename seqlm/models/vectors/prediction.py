@@ -1,0 +1,149 @@
+"""What all models share that learn word vectors by predicting the words nearby.
+
+A batch is a stretch of text. Its words are few different ones, whose vectors are gathered once:
+
+    tables     (V, D)  ->  the rows of the different words  (r, D)
+    rows       (r, D)  ->  a row for each term              (F, D)   in pieces that fit the cache
+    rows       (F, D)  ->  gradient of each term            (F, D)
+    gradients  (F, D)  ->  those of the different words     (r, D)   `Terms.add`
+
+A term is a use of a word: as a center, as a neighbor, as noise. Pieces are computed side by side,
+each in one thread, and do not depend on how many threads there are; sums are taken in the order of
+the terms. So the weights have the same bits with any number of threads.
+
+    T words, in groups of G · w window · V vocabulary · D width
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqlm.models.config.vectors_config import PredictionConfig
+from seqlm.models.layers.sparse_rows import TermsByRow, sum_rows
+from seqlm.models.vectors.noise import Noise
+from seqlm.models.vectors.word_vector_model import SparseGradient, WordVectorModel
+from seqlm.text.vocabulary import UNK
+from seqlm.text.word_batches import WordBatch
+from seqlm.threads import lasting_pool
+
+PIECE = 1 << 11
+"""Words of a piece, a multiple of GROUP: a power of two whose vectors fit into a core's cache."""
+GROUP = 64
+"""G, words in a row that share their noise."""
+NOISE_WORDS = 32
+"""K, noise words that they share."""
+TINY = 1e-37
+"""Keeps the logarithm of a probability finite."""
+
+
+class Stretch(NamedTuple):
+    """The words of a batch, filled up to whole groups with words that are of no line."""
+
+    words: Tensor  # (T + 2w,) int64, with w words to fill up on each side
+    lines: Tensor  # (T + 2w,) int32
+
+    @classmethod
+    def of(cls, batch: WordBatch, window: int) -> Stretch:
+        number = len(batch.words)
+        size = max(1, -(-number // GROUP)) * GROUP + 2 * window
+        words = batch.words.new_full((size,), UNK)
+        words[window : window + number] = batch.words
+        # Each is of a line of its own, so that it is nobody's neighbor.
+        lines = torch.arange(-size, 0, dtype=torch.int32, device=batch.lines.device)
+        lines[window : window + number] = batch.lines
+        return cls(words, lines)
+
+
+class Terms(NamedTuple):
+    """Uses of words, and the different words among them."""
+
+    by_word: TermsByRow
+    word_of: Tensor  # (F,) int64, for each term the place of its word among the different ones
+
+    @classmethod
+    def of(cls, words: Tensor) -> Terms:
+        by_word = TermsByRow.of(words)
+        numbers = torch.arange(len(by_word.rows), device=words.device)
+        word_of = torch.empty_like(words)
+        word_of[by_word.order] = numbers.repeat_interleave(by_word.sizes)
+        return cls(by_word, word_of)
+
+    @property
+    def words(self) -> Tensor:
+        """(r,) the different words, rising."""
+        return self.by_word.rows
+
+    def add(self, values: Tensor) -> Tensor:
+        """values (F, ..) of the terms -> (r, ..) their sums over the terms of each word."""
+        by_word = self.by_word
+        table = values if values.ndim > 1 else values[:, None]
+        return sum_rows(table, by_word.order, by_word.sizes).view(-1, *values.shape[1:])
+
+
+class PredictionModel(WordVectorModel):
+    """Word vectors learned from the words nearby."""
+
+    config: PredictionConfig
+    outputs: nn.Parameter
+
+    def __init__(self, config: PredictionConfig) -> None:
+        super().__init__(config)
+        self.inputs = InputTable(config.vocab_size, config.width)
+        self.outputs = nn.Parameter(torch.zeros(config.vocab_size, config.width))
+        self._noise: Noise | None = None
+
+    def word_vectors(self) -> Tensor:
+        return self.inputs.table.detach()
+
+    def noise_words(self, groups: int) -> Tensor:
+        """(groups · K,) int64, the noise of each group."""
+        if self._noise is None or self._noise.share.device != self.device:
+            self._noise = Noise.of(self.counts, self.config.noise_exponent)
+        return self._noise.draw(groups * NOISE_WORDS)
+
+    @abstractmethod
+    def loss(self, batch: WordBatch) -> Tensor: ...
+
+
+class InputTable(nn.Module):
+    """The vectors of words, a row of a table for each: U(±1 / 2D) at first, as in word2vec."""
+
+    def __init__(self, vocab_size: int, width: int) -> None:
+        super().__init__()
+        start = torch.empty(vocab_size, width).uniform_(-0.5 / width, 0.5 / width)
+        self.table = nn.Parameter(start)
+
+    def vectors(self, words: Tensor) -> Tensor:
+        """words (r,) -> (r, D)"""
+        return self.table.detach().index_select(0, words)
+
+    def gradient(self, words: Tensor, values: Tensor, pairs: Tensor) -> SparseGradient:
+        """That of the table, of different `words` (r,) whose vectors have the gradients `values`
+        (r, D) and are in so many `pairs` (r,)."""
+        return SparseGradient(words, values, pairs)
+
+
+def in_pieces(compute: Callable[[slice], Tensor], size: int, device: torch.device) -> list[Tensor]:
+    """The results of `compute` for slices of `size` words, in threads; on a GPU all at once."""
+    if device.type != "cpu":
+        return [compute(slice(0, size))]
+    pieces = [slice(start, min(start + PIECE, size)) for start in range(0, size, PIECE)]
+    return list(lasting_pool().map(compute, pieces))
+
+
+def side_by_side(tasks: Iterable[Callable[[], SparseGradient]], device: torch.device) -> list:
+    """The results of a few tasks, computed in threads."""
+    if device.type != "cpu":
+        return [task() for task in tasks]
+    return list(lasting_pool().map(lambda task: task(), tasks))
+
+
+def count_words(ids: np.ndarray, vocab_size: int) -> np.ndarray:
+    """(V,) int64, how often each id is in a text (N,)."""
+    return np.bincount(ids, minlength=vocab_size)

@@ -1,0 +1,108 @@
+"""Word vectors: learn a vector for each word of a corpus, from the words around it.
+
+Words that are rarer than `min_count` are `<unk>`, and no model reads of these. Where there is
+validation text, its loss is measured with the same noise words each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from seqlm.errors import DataError, UsageError
+from seqlm.models.stored_model import StoredModel
+from seqlm.models.vectors.word_vector_model import WordVectorModel
+from seqlm.runs.run_folder import RunFolder
+from seqlm.text.batches import Batches
+from seqlm.text.vocabulary import EOS, RESERVED, UNK
+from seqlm.text.word_batches import WordBatches
+from seqlm.training.config.training_settings import TrainingSettings
+from seqlm.training.tasks.language_modeling import LanguageModelingTask
+from seqlm.training.tasks.task import FilesByRole
+from seqlm.training.trainer import ValidationFunction
+
+
+@dataclass(frozen=True)
+class VectorsTask(LanguageModelingTask):
+    """The text of a language model, read for the neighborhoods in it."""
+
+    @classmethod
+    def read(
+        cls,
+        files: FilesByRole,
+        settings: TrainingSettings,
+        errors: str,
+        run: RunFolder | None = None,
+    ) -> Self:
+        task = super().read(files, settings, errors, run)
+        if len(task.tokenizer) <= len(RESERVED):
+            raise DataError("no word is frequent enough to have a vector: lower `min_count`")
+        return task
+
+    # -- the text
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(V,) int64, how often each id is in the training text."""
+        return np.bincount(self.splits[0], minlength=len(self.tokenizer))
+
+    def statistics(self, settings: TrainingSettings) -> dict[str, Any]:
+        words = int(self.counts[len(RESERVED) :].sum())
+        return {**super().statistics(settings), "words": words}
+
+    def describe(self) -> str:
+        words, unknown = int(self.counts[len(RESERVED) :].sum()), int(self.counts[UNK])
+        return (
+            f"corpus: {words + unknown:,} words in {int(self.counts[EOS]):,} lines;"
+            f" {len(self.tokenizer) - len(RESERVED):,} words have a vector, {unknown:,} occurrences"
+            " of others are left out"
+        )
+
+    # -- training on it
+
+    def initialize(self, network: StoredModel) -> None:
+        assert isinstance(network, WordVectorModel)
+        network.learn_from(self.counts, list(self.tokenizer.types))
+
+    def complete_settings(
+        self, settings: TrainingSettings, network: StoredModel
+    ) -> TrainingSettings:
+        fixed = {"precision": "float32", "average": "none", "grad_accumulation": 1}
+        for name, needed in fixed.items():
+            if getattr(settings, name) != needed:
+                raise UsageError(f"word vectors are trained with `{name}={needed}`")
+        return replace(settings, context="sentence", valid_metric="loss")
+
+    def batches(self, network: StoredModel, settings: TrainingSettings) -> Batches:
+        assert isinstance(network, WordVectorModel)
+        return self.word_batches(self.splits[0], network, settings)
+
+    def word_batches(
+        self, ids: np.ndarray, network: WordVectorModel, settings: TrainingSettings
+    ) -> WordBatches:
+        sample, size, seed = network.config.sample, settings.batch_size, settings.seed
+        return WordBatches(ids, self.counts, sample, size, seed, network.device)
+
+    def validation_function(
+        self, network: StoredModel, settings: TrainingSettings
+    ) -> ValidationFunction | None:
+        valid = self.splits[1]
+        if valid is None:
+            return None
+        assert isinstance(network, WordVectorModel)
+        batches = self.word_batches(valid, network, settings).epoch(0)
+
+        @torch.no_grad()
+        def validate() -> Mapping[str, float]:
+            devices = [network.device] if network.device.type == "cuda" else []
+            with torch.random.fork_rng(devices):
+                torch.manual_seed(settings.seed)
+                losses = [float(network.loss(batch)) * batch.num_targets for batch in batches]
+            return {"loss": sum(losses) / sum(batch.num_targets for batch in batches)}
+
+        return validate
