@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 
 from torch import Tensor
 
-from seqlm.errors import SeqlmError, UsageError
+from seqlm.runs.figure_files import check_figure_path, escape_dollars, save_figure
 
-FORMATS = (".png", ".svg", ".pdf")
 SHADES = " ░▒▓█"
 BLACK, WHITE = 232, 255
 """The grays of a terminal of 256 colors."""
@@ -33,14 +31,7 @@ def token_labels(pieces: Sequence[bytes]) -> list[str]:
 
 def check_plot_path(path: str) -> None:
     """Errors: UsageError where no plot can be written to `path`."""
-    if Path(path).suffix.lower() not in FORMATS:
-        raise UsageError(f"{path}: the name of a plot ends in {', '.join(FORMATS)}")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UsageError(
-            f"{path} needs a library: pip install 'seqlm[plots]'; - draws with characters instead"
-        ) from None
+    check_figure_path(path, instead="; - draws with characters instead")
 
 
 def write_plot(path: str, attention: Tensor, source: Sequence[str], target: Sequence[str]) -> None:
@@ -62,15 +53,7 @@ def write_plot(path: str, attention: Tensor, source: Sequence[str], target: Sequ
     axes.set_xticks([at - 0.5 for at in range(1, len(source))], minor=True)
     axes.set_yticks([at - 0.5 for at in range(1, len(target))], minor=True)
     axes.grid(which="minor", color="0.9", linewidth=0.5)
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise SeqlmError(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-def escape_dollars(label: str) -> str:
-    """The label as matplotlib needs it, which takes a dollar sign for the start of a formula."""
-    return label.replace("$", r"\$")
+    save_figure(figure, path)
 
 
 # --------------------------------------------------------------------------------------- terminals

@@ -17,6 +17,7 @@ from seqlm.cli.commands.vectors.embed_text import embed_text
 from seqlm.cli.commands.vectors.export_vectors import export_vectors
 from seqlm.cli.commands.vectors.measure_bias import print_bias, print_weat
 from seqlm.cli.commands.vectors.nearest import print_nearest
+from seqlm.cli.commands.vectors.plot_vectors import plot_vectors
 from seqlm.cli.commands.vectors.remove_bias import debias, erase
 from seqlm.cli.options.help_page import Example, Subcommand
 from seqlm.cli.options.vector_options import VECTORS, load_named_vectors
@@ -97,4 +98,5 @@ SUBCOMMANDS = {
     "debias": Subcommand(debias, "Write vectors without their part along a direction of bias."),
     "erase": Subcommand(erase, "Write vectors from which a label of words is erased."),
     "cluster-test": Subcommand(print_cluster_test, "Print how well clusters of words tell a bias."),
+    "plot": Subcommand(plot_vectors, "Print the places of words in the plane, and draw them."),
 }

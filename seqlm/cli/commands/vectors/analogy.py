@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from seqlm.cli import console
 from seqlm.cli.commands.vectors.found_words import Columns, print_found
-from seqlm.cli.commands.vectors.word_questions import Size, answer_questions
+from seqlm.cli.commands.vectors.word_questions import Size, answer_questions, is_on_command_line
 from seqlm.cli.console import flag
 from seqlm.cli.options.vector_options import (
     FIRST_WORDS,
@@ -16,10 +17,12 @@ from seqlm.cli.options.vector_options import (
     VECTORS,
     load_named_vectors,
 )
+from seqlm.errors import UsageError
 
 if TYPE_CHECKING:
     from seqlm.evaluation.vectors.analogies import Formula
     from seqlm.evaluation.vectors.nearest_words import Neighbor
+    from seqlm.runs.loading.load_vectors import LoadedVectors
 
 COLUMNS = Columns(("a", "b", "c"), "score")
 FORMULAS = ("add", "mul")
@@ -49,6 +52,16 @@ def print_analogies(
     ] = "add",
     vocabulary: Annotated[int | None, FIRST_WORDS] = None,
     num_words: Annotated[int, NUM_WORDS] = 10,
+    plot: Annotated[
+        str | None,
+        flag(
+            "--plot",
+            help="Picture to write of A, B, C and the best answer, the parallelogram that they"
+            " make; its name ends in .png, .svg or .pdf.",
+            metavar="FILE",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     json: Annotated[bool, console.JSON_LINES] = False,
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
@@ -62,11 +75,34 @@ def print_analogies(
     vector is warned of, and its row has no answer.
     """
     console.check_choice("formula", formula, FORMULAS)
+    if plot is not None:
+        from seqlm.runs.figure_files import check_figure_path
+
+        check_figure_path(plot)
+        if not is_on_command_line(words):
+            raise UsageError("`plot` draws one analogy: name its three words")
     table = load_named_vectors(model)
     from seqlm.evaluation.vectors.analogies import solve_analogy
 
     def answer(question: list[str]) -> list[Neighbor]:
         a, b, c = question
-        return solve_analogy(table, a, b, c, num_words, cast("Formula", formula), vocabulary)
+        found = solve_analogy(table, a, b, c, num_words, cast("Formula", formula), vocabulary)
+        if plot is not None:
+            draw(table, question, found, plot)
+        return found
 
     print_found(answer_questions(words, Size(3, 3), answer), COLUMNS, json)
+
+
+def draw(
+    table: LoadedVectors, question: Sequence[str], found: Sequence[Neighbor], plot: str
+) -> None:
+    """Draws a question and its best answer. Errors: UsageError where there is none."""
+    from seqlm.evaluation.vector_maps.map_figure import draw_analogy
+    from seqlm.evaluation.vector_maps.word_map import map_analogy
+
+    if not found:
+        raise UsageError("`plot`: there is no answer to draw")
+    a, b, c = question
+    draw_analogy(plot, map_analogy(table, a, b, c, found[0].word))
+    console.say(plot)

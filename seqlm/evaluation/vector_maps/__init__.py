@@ -1,0 +1,1 @@
+"""Maps of word vectors: places in the plane, and their pictures."""
