@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from seqlm.counting.history_counts import HistoryCounts
+    from seqlm.decoding.contextual_vectors import Pieces
     from seqlm.decoding.labeling.label_records import LabeledRecord
     from seqlm.decoding.next_token import NextTokens
     from seqlm.decoding.text_generation import Continuation, Sample
@@ -415,6 +416,31 @@ class Model:
         if len(models) > 1:
             raise ModelError("a mixture has no features of its own: embed with one of its models")
         return token_features(models[0], text)
+
+    def embed_words(
+        self,
+        sentences: str | Iterable[str | Sequence[str]],
+        layers: str | int | None = None,
+        pieces: Pieces | None = None,
+    ) -> list[np.ndarray]:
+        """(W, D) float32 for each sentence, the vectors of its W words, as `seqlm vectors embed`
+        prints them: what the `layers` of a network make of a word in its sentence.
+
+        A sentence is a text, in which white space separates the words, or a list of words. `layers`
+        are 0 (the embedding), 1, .., several as "0,2", "all" or "mean", which is the default; that
+        of a labeler is the mix that it has learned. `pieces` are "last", "first" or "mean".
+        Errors: ModelError where the model has no vectors; UsageError.
+        """
+        from seqlm.decoding.embed_sentences import embed_sentences, split_sentences
+        from seqlm.decoding.word_embedders import embedders_of
+
+        models = self.models_for("lm", "tagging", "classification")
+        if len(models) > 1:
+            raise ModelError("a mixture has no vectors of its own: take one of its models")
+        split = split_sentences([sentences] if isinstance(sentences, str) else sentences)
+        chosen = None if layers is None else str(layers)
+        embedded = embed_sentences(embedders_of(models[0], chosen, pieces), [split])
+        return [sentence.vectors for sentence in embedded]
 
     # -- translations
 

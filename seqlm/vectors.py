@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seqlm.evaluation.bias.bias_direction import BiasDirection, Projection
     from seqlm.evaluation.bias.bias_settings import DirectionMethod, Whitening
     from seqlm.evaluation.bias.linear_probe import ProbeFigures
+    from seqlm.evaluation.vector_maps.word_map import Method
     from seqlm.evaluation.vectors.analogies import Formula
     from seqlm.evaluation.vectors.evaluate_vectors import VectorEvaluation
     from seqlm.evaluation.vectors.nearest_words import Neighbor
@@ -157,6 +158,67 @@ class Vectors:
         from seqlm.evaluation.vectors.odd_one_out import odd_one_out
 
         return odd_one_out(self.loaded, words)[0].word
+
+    def embed_words(self, sentences: str | Iterable[str | Sequence[str]]) -> list[np.ndarray]:
+        """(W, D) float32 for each sentence, the vectors of its W words; zeros for a word that has
+        none. A sentence is a text, in which white space separates the words, or a list of words."""
+        from seqlm.decoding.embed_sentences import split_sentences
+        from seqlm.decoding.word_embedders import TableVectors
+
+        split = split_sentences([sentences] if isinstance(sentences, str) else sentences)
+        return TableVectors(self.loaded).embed(split)
+
+    # -- files and pictures
+
+    def export(
+        self,
+        output: str | os.PathLike[str],
+        to: str = "word2vec",
+        *,
+        most: int | None = None,
+        skip: bool = False,
+        overwrite: bool = False,
+    ) -> Path:
+        """Writes a file that other programs read, and returns its path: text of word2vec
+        (`word2vec`, `vec`), its binary format (`word2vec-binary`) or text of GloVe (`glove`).
+
+        Only the first `most` words are written, by default all; `skip` leaves out words that the
+        format cannot hold, as those with white space. Numbers read back as they were.
+        Errors: UsageError where the file cannot be there; ModelError naming such a word.
+        """
+        from seqlm.runs.durable_files import check_not_read, check_writable
+        from seqlm.runs.vector_files.write_vectors import write_vectors
+
+        path = Path(output)
+        check_not_read(path, [self.path])
+        check_writable(path, overwrite)
+        write_vectors(path, self.words[:most], self.matrix[:most], to, skip)
+        return path
+
+    def plot(
+        self,
+        words: Sequence[str],
+        output: str | os.PathLike[str] | None = None,
+        method: Method = "pca",
+        perplexity: float | None = None,
+        seed: int | None = None,
+    ) -> np.ndarray:
+        """(n, 2), the places of n words in the plane, by principal components or t-SNE (`tsne`),
+        and a picture of them where `output` names a file.
+
+        Errors: those of `vector`; UsageError where there are too few words, or matplotlib is
+        missing.
+        """
+        from seqlm.evaluation.vector_maps.map_figure import draw_map
+        from seqlm.evaluation.vector_maps.word_map import map_words
+        from seqlm.runs.figure_files import check_figure_path
+
+        if output is not None:
+            check_figure_path(os.fspath(output))
+        made = map_words(self.loaded, words, method, perplexity, seed)
+        if output is not None:
+            draw_map(os.fspath(output), made)
+        return made.places
 
     # -- figures
 

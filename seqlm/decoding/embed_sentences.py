@@ -45,6 +45,11 @@ def read_sentences(sources: Sequence[str], errors: str = "strict") -> Iterator[l
         yield [words_of(line) for line in block.data[:-1].decode().split("\n")]
 
 
+def split_sentences(sentences: Iterable[str | Sequence[str]]) -> list[list[str]]:
+    """The words of each sentence, which is a text, or a list of words already."""
+    return [words_of(each) if isinstance(each, str) else list(each) for each in sentences]
+
+
 def embed_sentences(
     embedders: Sequence[WordEmbedder], groups: Iterable[Sequence[Sequence[str]]]
 ) -> Iterator[EmbeddedSentence]:

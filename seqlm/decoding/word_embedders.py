@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from seqlm.errors import ModelError, UsageError
+from seqlm.errors import ModelError, UsageError, did_you_mean
 from seqlm.models import LABELERS
 
 if TYPE_CHECKING:
     import torch
 
     from seqlm.decoding.contextual_vectors import ContextualVectors, Pieces
+    from seqlm.runs.loading.load_labeler import LoadedLabeler
+    from seqlm.runs.loading.load_model import LoadedModel
     from seqlm.runs.loading.load_vectors import LoadedVectors
     from seqlm.runs.loading.locate import ModelPath
+
+PIECES = ("last", "first", "mean")
 
 
 class WordEmbedder(Protocol):
@@ -122,35 +126,47 @@ def load_embedders(
     pieces: Pieces | None = None,
     device: torch.device | str = "cpu",
 ) -> list[WordEmbedder]:
-    """What gives vectors to words in a model: one embedder, or one for each language model of a
-    labeler. `layers` is a number, or several with commas between them, `all` or `mean`; None is the
-    mix that a labeler has learned, and otherwise the mean.
+    """What gives vectors to words in the model at `model_path`, as `embedders_of`.
 
-    A table has neither `layers` nor `pieces`.
-    Errors: ModelError where the model gives no vectors, or cannot be read; UsageError on `layers`.
+    Errors: those; ModelError where it cannot be read.
     """
     if model_path.config.task == "vectors":
         from seqlm.runs.loading.load_vectors import load_vectors
 
         return [TableVectors(load_vectors(model_path))]
-
-    from seqlm.decoding.contextual_vectors import ContextualVectors
-    from seqlm.models.labeling.word_features import LayerMix
     from seqlm.runs.loading.load_labeler import load_labeler
     from seqlm.runs.loading.load_model import load_model
 
-    if model_path.config.task not in LABELERS:
-        vectors = ContextualVectors(load_model(model_path, device), pieces or "last")
-        return [with_layers(vectors, layers or "mean")]
-    labeler = load_labeler(model_path, device)
-    if not labeler.language_models:
-        raise ModelError(f"{model_path.path} reads no language model, and has no such vectors")
+    load = load_labeler if model_path.config.task in LABELERS else load_model
+    return embedders_of(load(model_path, device), layers, pieces)
+
+
+def embedders_of(
+    loaded: LoadedModel | LoadedLabeler, layers: str | None = None, pieces: Pieces | None = None
+) -> list[WordEmbedder]:
+    """The embedder of a language model, or those of the language models that a labeler reads.
+
+    `layers` is a number, or several with commas between them, `all` or `mean`; None is the mix that
+    a labeler has learned, and otherwise the mean.
+    Errors: ModelError where the model has no vectors; UsageError on `layers` or `pieces`.
+    """
+    from seqlm.decoding.contextual_vectors import ContextualVectors
+    from seqlm.runs.loading.load_labeler import LoadedLabeler
+
+    if pieces not in (None, *PIECES):
+        raise UsageError(f"`pieces` is {pieces!r}{did_you_mean(str(pieces), PIECES)}")
+    if not isinstance(loaded, LoadedLabeler):
+        return [with_layers(ContextualVectors(loaded, pieces or "last"), layers or "mean")]
+    if not loaded.language_models:
+        raise ModelError(f"{loaded.path} reads no language model, and has no such vectors")
     if pieces not in (None, "last") and layers is None:
         raise UsageError("`pieces`: a labeler has learned its mix for the last piece of each word")
-    read = [ContextualVectors(each, pieces or "last") for each in labeler.language_models]
+    read = [ContextualVectors(each, pieces or "last") for each in loaded.language_models]
     if layers is not None:
         return [with_layers(vectors, layers) for vectors in read]
-    mixes = [module for module in labeler.model.modules() if isinstance(module, LayerMix)]
+    from seqlm.models.labeling.word_features import LayerMix
+
+    mixes = [module for module in loaded.model.modules() if isinstance(module, LayerMix)]
     return [MixedLayers(vectors, mix.layer_weights()) for vectors, mix in zip(read, mixes)]
 
 
