@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ from seqlm.errors import DataError
 from seqlm.evaluation.bias.bias_settings import WeatSettings
 from seqlm.evaluation.bias.find_words import FoundWords, find_words, some_of, vectors_part
 from seqlm.evaluation.bias.weat import EXACT, WeatFigures, association, weat, word_effect_sizes
-from seqlm.evaluation.bias.word_sets import SETS, WordSets
+from seqlm.evaluation.bias.word_sets import OPPOSITES, SETS, WordSets
 from seqlm.runs.loading.load_vectors import LoadedVectors
 
 
@@ -128,9 +127,9 @@ def find_sets(table: LoadedVectors, sets: WordSets, missing: str) -> FoundSets:
         raise DataError(
             f"{table.path} lacks words of {sets.name}: {some_of(found.missing)} (`missing=refuse`)"
         )
-    for (one, ones), (other, others) in combinations(zip(SETS, found), 2):
-        shared = set(ones.rows) & set(others.rows)
-        if shared and one + other in ("XY", "AB"):
+    for one, other in OPPOSITES:
+        shared = set(getattr(found, one).rows) & set(getattr(found, other).rows)
+        if shared:
             word = table.words[min(shared)]
             raise DataError(f"{sets.name}: {one} and {other} both have {word!r} in {table.path}")
     if missing == "balance":

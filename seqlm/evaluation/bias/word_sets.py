@@ -21,7 +21,6 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import combinations
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +34,8 @@ from seqlm.text.reading import read_lines, short_name
 PUBLISHED = files("seqlm.evaluation.bias") / "published"
 PUBLISHED_PAIRS = ("gender",)
 SETS = ("X", "Y", "A", "B")
+OPPOSITES = (("X", "Y"), ("A", "B"))
+"""Sets that have no word in common."""
 SEPARATOR = re.compile(r"[,\s]+")
 LONGEST = 1 << 20
 """Bytes of a line; a longer one is no list of words."""
@@ -139,12 +140,13 @@ def sets_of(value: Any, name: str, where: str) -> WordSets:
         found = ", ".join(map(str, value)) if isinstance(value, dict) else shown(value)
         raise DataError(f"{where}: the sets are {found or 'missing'}; they must be X, Y, A and B")
     sets = WordSets(name, *(words_of(value[letter], letter, where) for letter in SETS))
-    for (one, ones), (other, others) in combinations(zip(SETS, sets[1:]), 2):
-        shared = [word for word in ones if word in others]
-        if shared and (one + other in ("XY", "AB")):
-            raise DataError(
-                f"{where}: {one} and {other} share {shown(shared[0])}, which can be on one side"
-            )
+    for one, other in OPPOSITES:
+        others = set(getattr(sets, other))
+        for word in getattr(sets, one):
+            if word in others:
+                raise DataError(
+                    f"{where}: {one} and {other} share {shown(word)}, which can be on one side"
+                )
     return sets
 
 
