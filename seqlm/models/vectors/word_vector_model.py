@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.stored_model import StoredModel
+from seqlm.text.vocabulary import RESERVED
 
 
 class SparseGradient(NamedTuple):
@@ -35,7 +36,8 @@ class WordVectorModel(StoredModel, ABC):
     composes: ClassVar[bool] = False
     """Whether words that are not in the table have vectors, too: those of `compose`."""
     counts: Tensor
-    """(V,) int64, how often each word is in the training text; `learn_from` fills it."""
+    """(V,) int64, how often each word is in the training text, and 0 for `<unk>` and `</s>`, which
+    are no words here; `learn_from` fills it."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -44,6 +46,12 @@ class WordVectorModel(StoredModel, ABC):
     def learn_from(self, counts: np.ndarray, words: list[bytes]) -> None:
         """Takes what the text has before training: the `counts` (V,) of the `words`."""
         self.counts.copy_(torch.from_numpy(counts))
+        self.counts[: len(RESERVED)] = 0
+
+    def check_tensors(self) -> None:
+        super().check_tensors()
+        if self.counts.min() < 0 or not self.counts.any():
+            raise ValueError("counts are not those of the words of a text")
 
     @abstractmethod
     def loss(self, batch: Any) -> Tensor:
