@@ -102,6 +102,8 @@ REGISTRY = {
     ("vectors", "skipgram"): Architecture(
         "vectors.skipgram:SkipGram", "vectors_config:SkipGramConfig"
     ),
+    ("vectors", "cbow"): Architecture("vectors.cbow:CBOW", "vectors_config:CBOWConfig"),
+    ("vectors", "glove"): Architecture("vectors.glove:GloVe", "count_vectors_config:GloVeConfig"),
 }
 
 LABELERS = ("tagging", "classification")

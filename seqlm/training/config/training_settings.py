@@ -165,8 +165,9 @@ class TrainingSettings:
         high=10**12,
     )
     batch_size: int = optimization(
-        32, "Rows of text, sentences or texts trained side by side; of word vectors, the words of"
-        " an update.", low=1, high=10**7, needs=ONE_TEXT, use_instead="batch_tokens",
+        32, "Rows of text, sentences or texts trained side by side; of word vectors, the words"
+        " of an update, or its pairs of words.",
+        low=1, high=10**7, needs=ONE_TEXT, use_instead="batch_tokens",
         default_by={"task": {"vectors": 12_288}},
     )  # fmt: skip
     batch_tokens: int = setting(

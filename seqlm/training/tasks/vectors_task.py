@@ -14,7 +14,10 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from seqlm.counting.cooccurrences.count_cooccurrences import count_cooccurrences
+from seqlm.counting.cooccurrences.entry_batches import EntryBatches
 from seqlm.errors import DataError, UsageError
+from seqlm.models.config.count_vectors_config import CountVectorConfig
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.vectors.word_vector_model import WordVectorModel
 from seqlm.runs.run_folder import RunFolder
@@ -25,6 +28,9 @@ from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
 from seqlm.training.tasks.task import FilesByRole
 from seqlm.training.trainer import ValidationFunction
+
+FEWEST_BATCHES = 20
+"""Batches of an epoch of co-occurrences: fewer updates would learn little, whatever they hold."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,31 @@ class VectorsTask(LanguageModelingTask):
         for name, needed in fixed.items():
             if getattr(settings, name) != needed:
                 raise UsageError(f"word vectors are trained with `{name}={needed}`")
+        assert isinstance(network, WordVectorModel)
+        if isinstance(network.config, CountVectorConfig) and self.has_validation:
+            raise UsageError(
+                f"`arch={settings.arch}` learns from the counts of its text, which no other text"
+                " measures: leave out `valid` and `valid_fraction`"
+            )
         return replace(settings, context="sentence", valid_metric="loss")
 
     def batches(self, network: StoredModel, settings: TrainingSettings) -> Batches:
         assert isinstance(network, WordVectorModel)
+        if isinstance(network.config, CountVectorConfig):
+            return self.count_batches(network, settings)
         return self.word_batches(self.splits[0], network, settings)
+
+    def count_batches(self, network: WordVectorModel, settings: TrainingSettings) -> EntryBatches:
+        """The co-occurrences of the text. Errors: DataError where there are none."""
+        config = network.config
+        counts = count_cooccurrences(
+            self.splits[0], config.vocab_size, config.window, config.distance_weight
+        )
+        pairs = len(counts.columns)
+        if pairs == 0:
+            raise DataError("no two words are in one line: there is nothing to learn from")
+        size = min(settings.batch_size, -(-pairs // FEWEST_BATCHES))
+        return EntryBatches(counts, size, settings.seed, network.device)
 
     def word_batches(
         self, ids: np.ndarray, network: WordVectorModel, settings: TrainingSettings

@@ -1,0 +1,33 @@
+"""Options of word vectors that are made from co-occurrence counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from seqlm.models.config.vectors_config import WordVectorConfig, vectors_option, window_option
+
+
+@dataclass(frozen=True)
+class CountVectorConfig(WordVectorConfig):
+    """Options of all vectors from counts."""
+
+    window: int = window_option(15)
+    distance_weight: Literal["harmonic", "dynamic", "flat"] = vectors_option(
+        "harmonic", "What two words d apart in a window of w count: 1/d, (w-d+1)/w, or 1."
+    )
+
+
+@dataclass(frozen=True)
+class GloVeConfig(CountVectorConfig):
+    training_defaults: ClassVar = {
+        "optimizer": "adagrad", "schedule": "constant", "epochs": 25, "batch_size": 1 << 18
+    }  # fmt: skip
+
+    x_max: float = vectors_option(
+        100.0, "Co-occurrences from which a pair of words has the full weight.",
+        low=1e-6, high=1e12,
+    )  # fmt: skip
+    alpha: float = vectors_option(
+        0.75, "Power of the weight of a pair with fewer co-occurrences.", low=0, high=10
+    )
