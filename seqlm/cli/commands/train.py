@@ -221,9 +221,7 @@ class Progress:
 
 def format_loss(loss: float, task: str) -> str:
     """The loss in nats per token, and the perplexity of a model that predicts tokens."""
-    from seqlm.models import LABELERS
-
-    if task in LABELERS:
+    if task not in ("lm", "translation"):
         return f"loss {loss:.4f}"
     ppl = math.exp(min(loss, 700))
     return f"loss {loss:.4f}, ppl {ppl:.2f}" if ppl < 1e6 else f"loss {loss:.4g}, ppl {ppl:.3g}"
