@@ -108,6 +108,8 @@ REGISTRY = {
 
 LABELERS = ("tagging", "classification")
 """The tasks of models that label text."""
+PREDICTORS = ("lm", "translation")
+"""The tasks of models that predict the next token; their loss has a perplexity."""
 
 
 def architectures(task: str = "lm") -> list[str]:

@@ -51,6 +51,8 @@ class Batches(Protocol):
 
     rows: int
     """The largest number of rows in a batch."""
+    unit: str
+    """What a batch counts in its `num_targets`: tokens, texts, words or pairs."""
 
     def __len__(self) -> int:
         """Number of batches in an epoch."""
@@ -62,6 +64,8 @@ class Batches(Protocol):
 
 class StreamBatches(Sequence[Batch]):
     """Carried context: B rows of one stream, T tokens at a time. Every epoch is the same."""
+
+    unit = "tokens"
 
     def __init__(self, ids: np.ndarray, rows: int, length: int, device: torch.device) -> None:
         """`ids` (N,) int32. The last N mod B tokens, fewer than B, are left out."""
@@ -132,6 +136,8 @@ class VariableBatches(StreamBatches):
 class LineBatches:
     """Sentence context: whole lines, batched by length, in a new random order every epoch."""
 
+    unit = "tokens"
+
     def __init__(
         self,
         ids: np.ndarray,
@@ -195,6 +201,8 @@ class WindowBatches:
     each epoch, so that each token is predicted from more context in one epoch and less in another.
     The tokens left over at the two ends, fewer than two blocks, differ from epoch to epoch.
     """
+
+    unit = "tokens"
 
     def __init__(
         self, ids: np.ndarray, rows: int, length: int, seed: int, device: torch.device

@@ -196,6 +196,8 @@ class PairBatches:
     cuts depend only on those lengths, so that every epoch has the same number of batches.
     """
 
+    unit = "tokens"
+
     def __init__(
         self, bitext: EncodedBitext, positions: int, seed: int, device: torch.device
     ) -> None:

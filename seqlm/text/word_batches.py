@@ -37,7 +37,7 @@ class WordBatch(NamedTuple):
 class WordBatches:
     """The stretches of a text in their order, the same in every epoch but for what is left out."""
 
-    rows = 1
+    rows, unit = 1, "words"
 
     def __init__(
         self,

@@ -100,12 +100,13 @@ def print_runs(
 
 
 def sort_key(run: RunSummary, column: str) -> Any:
-    """Runs without a value are last. A perplexity is best when low, another metric when high."""
+    """Runs without a value are last. A perplexity or a loss is best when low, another metric when
+    high."""
     value = getattr(run, column)
     if value is None:
         return (1, 0)
     if column == "value":
-        return (0, run.metric, value if run.metric == "ppl" else -value)
+        return (0, run.metric, value if run.metric in ("ppl", "loss") else -value)
     return (0, value)
 
 

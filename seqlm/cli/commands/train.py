@@ -161,7 +161,7 @@ class Progress:
         self.last_line = time.perf_counter()
 
     def on_message(self, message: str) -> None:
-        console.say(spell_as_flags(message))
+        self.say(spell_as_flags(message))
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
         progress, now = trainer.progress, time.perf_counter()
@@ -170,7 +170,8 @@ class Progress:
             return
         time_before, tokens_before, steps_before = self.start
         seconds, steps = now - time_before, progress.step - steps_before
-        speed = (progress.tokens - tokens_before) / seconds
+        number = (progress.tokens - tokens_before) / seconds
+        speed = f"{number:,.0f} {trainer.batches.unit}/s"
         shown_loss = format_loss(loss, trainer.settings.task)
         if self.is_live:
             from tqdm import tqdm
@@ -179,16 +180,14 @@ class Progress:
                 total=trainer.total_steps, initial=progress.step, dynamic_ncols=True,
                 bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} ETA {remaining}{postfix}",
             )  # fmt: skip
-            self.bar.set_postfix_str(
-                f"{format_loss(loss, trainer.settings.task)}, {speed:,.0f} tokens/s", refresh=False
-            )
+            self.bar.set_postfix_str(f"{shown_loss}, {speed}", refresh=False)
             self.bar.update(progress.step - self.bar.n)
         elif now - self.last_line > self.interval:
             self.last_line = now
             remaining = seconds / steps * (trainer.total_steps - progress.step)
             console.say(
                 f"step {progress.step}/{trainer.total_steps}  {shown_loss}"
-                f"  {speed:,.0f} tokens/s  ETA {console.duration(remaining)}"
+                f"  {speed}  ETA {console.duration(remaining)}"
             )
 
     def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
@@ -209,10 +208,14 @@ class Progress:
             line += f"\nno improvement in {trainer.early_stopping.bad_evals} validations"
             line += f" (--patience): training ends at step {progress.step:,}"
             line += f" of {trainer.total_steps:,}"
+        self.say(line)
+
+    def say(self, message: str) -> None:
+        """Prints lines, above the live one where there is one."""
         if self.bar is not None:
-            self.bar.write(line, file=sys.stderr)
+            self.bar.write(message, file=sys.stderr)
         else:
-            console.say(line)
+            console.say(message)
 
     def close(self) -> None:
         if self.bar is not None:
@@ -220,8 +223,10 @@ class Progress:
 
 
 def format_loss(loss: float, task: str) -> str:
-    """The loss in nats per token, and the perplexity of a model that predicts tokens."""
-    if task not in ("lm", "translation"):
+    """The loss, and the perplexity of a model that predicts tokens."""
+    from seqlm.models import PREDICTORS
+
+    if task not in PREDICTORS:
         return f"loss {loss:.4f}"
     ppl = math.exp(min(loss, 700))
     return f"loss {loss:.4f}, ppl {ppl:.2f}" if ppl < 1e6 else f"loss {loss:.4g}, ppl {ppl:.3g}"

@@ -22,7 +22,7 @@ from seqlm.models.vectors.sparse_matrix import Entries
 class EntryBatches:
     """All co-occurrences, in batches of about `size`. The `seed` decides which is in which."""
 
-    rows = 1
+    rows, unit = 1, "pairs"
 
     def __init__(
         self,

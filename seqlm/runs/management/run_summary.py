@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqlm.errors import ModelError
+from seqlm.models import PREDICTORS
 from seqlm.runs.own_files import checkpoint_folders
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
@@ -63,8 +64,9 @@ def summarize(run: RunFolder) -> RunSummary:
 
 
 def best_figure(run: RunFolder, config: RunConfig) -> tuple[str | None, float | None]:
-    """The metric by which the run chose its best checkpoint, and its best value; of the loss, the
-    perplexity. None of both where it has not been validated."""
+    """The metric by which the run chose its best checkpoint, and its best value; the perplexity
+    instead of the loss of a model that predicts tokens. None of both where it has not been
+    validated."""
     metric = config.settings.get("valid_metric", "loss")
     values = []
     for row in run.read_metrics():
@@ -73,9 +75,11 @@ def best_figure(run: RunFolder, config: RunConfig) -> tuple[str | None, float | 
             values.append(float(value))
     if not values:
         return None, None
-    if metric == "loss":
+    if metric != "loss":
+        return metric, max(values)
+    if config.task in PREDICTORS:
         return "ppl", math.exp(min(700.0, *values))
-    return metric, max(values)
+    return "loss", min(values)
 
 
 def vocabulary_size(config: RunConfig) -> int | None:

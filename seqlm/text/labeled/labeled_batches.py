@@ -108,6 +108,7 @@ class LabeledBatches:
     ) -> None:
         self.sentences, self.rows, self.seed, self.device = sentences, rows, seed, device
         self.starts = sentences.starts
+        self.unit = "texts" if sentences.labels_texts else "tokens"
 
     def __len__(self) -> int:
         return -(-len(self.sentences.lengths) // self.rows)
