@@ -6,16 +6,37 @@ import math
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from seqlm.models import PREDICTORS
 from seqlm.runs.run_config import RunConfig
 
-USES = {
-    "lm": ("seqlm eval -m {run} TEXT", "seqlm sample -m {run}"),
-    "translation": (
-        "seqlm translate -m {run} TEXT",
-        "seqlm eval -m {run} --source TEXT --target TEXT",
+
+class Kind(NamedTuple):
+    """What is said of the models of a task."""
+
+    name: str
+    loss_unit: str
+    uses: tuple[str, ...]
+    """Commands with such a model."""
+
+
+TAG = ("seqlm tag -m {run} TEXT", "seqlm eval -m {run} TEXT")
+TRANSLATE = ("seqlm translate -m {run} TEXT", "seqlm eval -m {run} --source TEXT --target TEXT")
+KINDS = {
+    "lm": Kind(
+        "language model", "nats per token", ("seqlm eval -m {run} TEXT", "seqlm sample -m {run}")
     ),
-}
+    "translation": Kind("translator", "nats per token", TRANSLATE),
+    "tagging": Kind("tagger", "nats per token", TAG),
+    "classification": Kind("classifier", "nats per text", TAG),
+    "vectors": Kind(
+        "word vectors", "per pair",
+        ("seqlm vectors nearest -m {run} WORD", "seqlm eval -m {run} PAIRS"),
+    ),
+}  # fmt: skip
+METRICS = {"accuracy": "accuracy", "f1": "F1", "macro-f1": "macro-F1"}
+"""What the metrics of labels are called."""
 FILES = """\
 `config.yaml` holds all settings, `tokenizer.json` the vocabulary, and each folder in `steps` a
 checkpoint; `best` and `latest` name one of them."""
@@ -42,8 +63,8 @@ def sections(config: RunConfig, path: Path) -> Iterator[str]:
         verb = "Counted from" if config.arch == "ngram" else "Trained on"
         yield f"{verb} {sizes(config)}:"
         yield bullet_list(texts(config))
-    if uses := USES.get(config.task):
-        yield "\n".join(f"    {use.format(run=shlex.quote(str(path)))}" for use in uses)
+    uses = KINDS[config.task].uses
+    yield "\n".join(f"    {use.format(run=shlex.quote(str(path)))}" for use in uses)
     yield FILES
 
 
@@ -52,10 +73,10 @@ def bullet_list(lines: Iterator[str]) -> str:
 
 
 def title(config: RunConfig) -> str:
-    """'3-gram model (witten-bell)', 'lstm language model', 'gru translator'."""
+    """'3-gram model (witten-bell)', 'lstm language model', 'skipgram word vectors'."""
     if config.arch == "ngram":
         return f"{config.model['order']}-gram model ({config.model['smoothing']})"
-    return f"{config.arch} {'translator' if config.task == 'translation' else 'language model'}"
+    return f"{config.arch} {KINDS[config.task].name}"
 
 
 def how_it_was_made(config: RunConfig) -> str:
@@ -76,21 +97,27 @@ def measured_at(config: RunConfig) -> str:
 def figures(config: RunConfig) -> Iterator[str]:
     """What the best validation measured."""
     result = config.result
-    yield f"training loss {result['train_loss']:.4f} nats per token"
+    yield f"training loss {result['train_loss']:.4f} {KINDS[config.task].loss_unit}"
     if "valid_loss" in result:
         loss = result["valid_loss"]
-        yield f"validation loss {loss:.4f}, perplexity {math.exp(min(loss, 700)):.2f}"
+        has_perplexity = config.task in PREDICTORS
+        perplexity = f", perplexity {math.exp(min(loss, 700)):.2f}" if has_perplexity else ""
+        yield f"validation loss {loss:.4f}{perplexity}"
     for name in ("bleu", "chrf"):
         if f"valid_{name}" in result:
             yield f"validation {name} {result[f'valid_{name}']:.2f}"
+    for name, title in METRICS.items():
+        if f"valid_{name}" in result:
+            yield f"validation {title} {100 * result[f'valid_{name}']:.2f} %"
     if "valid_metric" in config.data:
         yield f"its signature {config.data['valid_metric']}"
 
 
 def sizes(config: RunConfig) -> str:
-    """'1,234 tokens in 56 lines'."""
-    lines = config.data.get("lines")
-    return f"{config.data['tokens']:,} tokens" + (f" in {lines:,} lines" if lines else "")
+    """'1,234 tokens in 56 lines', '1,234 words'."""
+    data = config.data
+    number = f"{data['words']:,} words" if "words" in data else f"{data['tokens']:,} tokens"
+    return f"{number} in {data['lines']:,} lines" if data.get("lines") else number
 
 
 def texts(config: RunConfig) -> Iterator[str]:

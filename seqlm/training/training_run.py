@@ -29,7 +29,7 @@ from seqlm.runs.loading.locate import ModelPath
 from seqlm.runs.own_files import STEPS, TENSORBOARD
 from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder, now
-from seqlm.settings import make_settings
+from seqlm.settings import any_of, make_settings
 from seqlm.text.corpus import is_stream
 from seqlm.text.reading import STDIN, absolute_path
 from seqlm.training.config.resolve import choose_softmax, resolve
@@ -138,8 +138,7 @@ def complete_settings(
         isinstance(network, Network) and network.output_layer.supports_label_smoothing
     ):
         raise UsageError("`label_smoothing` needs `softmax=full`, which computes every type")
-    if network.has_sparse_gradients:
-        check_sparse(settings)
+    check_optimizer(settings, network)
     if settings.tensorboard:
         check_tensorboard()
     for name, value in (("average", "nt-asgd"), ("schedule", "plateau")):
@@ -152,15 +151,15 @@ def complete_settings(
     return task.complete_settings(settings, network)
 
 
-def check_sparse(settings: TrainingSettings) -> None:
-    """Errors: UsageError where a setting does not suit a network whose gradients are sparse."""
-    usable = ["adagrad", "implicit-sgd"] if settings.task == "vectors" else ["adagrad"]
-    if settings.optimizer not in usable:
+def check_optimizer(settings: TrainingSettings, network: StoredModel) -> None:
+    """Errors: UsageError where the settings ask for an optimizer that does not suit the network."""
+    first, *others = network.optimizers
+    if settings.optimizer not in network.optimizers:
         raise UsageError(
-            f"`optimizer={settings.optimizer}` updates every row in each step; `arch="
-            f"{settings.arch}` needs `optimizer={usable[-1]}`, which updates those of the batch"
+            f"`optimizer={settings.optimizer}` does not suit `arch={settings.arch}`, which needs "
+            + any_of([f"`optimizer={first}`", *others])
         )
-    if settings.clip:
+    if network.has_sparse_gradients and settings.clip:
         raise UsageError(f"`clip={settings.clip:g}`: `arch={settings.arch}` needs `clip=0`")
 
 
@@ -329,7 +328,7 @@ def check_texts(run: RunFolder, config: RunConfig) -> None:
     needed = {role for role in roles if not role.startswith("valid")}
     is_complete = needed <= files.keys() <= set(roles) and data["errors"] in ("strict", "replace")
     is_there = (run / "corpus.safetensors").exists() or STDIN not in chain(*files.values())
-    are_numbers = all(type(data.get(name, 0)) is int for name in ("tokens", "lines"))
+    are_numbers = all(type(data.get(name, 0)) is int for name in ("tokens", "words", "lines"))
     if not (is_complete and is_there and are_numbers):
         raise ModelError(f"{run / 'config.yaml'}: data does not say what was trained on")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from seqlm.runs.readme import FILES, readme
 from seqlm.runs.run_config import RunConfig
 
@@ -76,6 +78,46 @@ def test_of_a_trained_run():
         "    seqlm eval -m gru --source TEXT --target TEXT\n\n"
         f"{FILES}\n"
     )
+
+
+def test_of_word_vectors():
+    config = replace(
+        TRAINED, task="vectors", arch="skipgram", command="seqlm train a --task vectors",
+        data={"texts": {"corpus": {"files": ["/a"], "sha256": "1"}}, "tokens": 12, "words": 1200},
+        result={"step": 30, "epoch": 2, "seconds": 9.6, "train_loss": 2.25, "valid_loss": 2.5},
+    )  # fmt: skip
+    assert readme(config, Path("vectors")) == (
+        "# skipgram word vectors, trained by seqlm 1.2\n\n"
+        "    seqlm train a --task vectors\n\n"
+        "Step 30, epoch 2, after 10 seconds on cpu with torch 2.10, seed 7:\n\n"
+        "- training loss 2.2500 per pair\n"
+        "- validation loss 2.5000\n\n"
+        "Trained on 1,200 words:\n\n"
+        "- corpus /a, SHA-256 1\n\n"
+        "    seqlm vectors nearest -m vectors WORD\n"
+        "    seqlm eval -m vectors PAIRS\n\n"
+        f"{FILES}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "kind", "unit", "title"),
+    [
+        ("tagging", "f1", "tagger", "token", "F1"),
+        ("tagging", "accuracy", "tagger", "token", "accuracy"),
+        ("classification", "macro-f1", "classifier", "text", "macro-F1"),
+    ],
+)
+def test_of_a_labeler(task, metric, kind, unit, title):
+    result = {**TRAINED.result, f"valid_{metric}": 0.87654}
+    del result["valid_bleu"]
+    data = {"texts": TRAINED.data["texts"], "tokens": 9, "words": 1234, "lines": 56}
+    text = readme(replace(TRAINED, task=task, result=result, data=data), Path("run"))
+    assert text.startswith(f"# gru {kind}, trained by")
+    assert f"- training loss 1.2500 nats per {unit}\n- validation loss 2.0000\n" in text
+    assert f"\n- validation {title} 87.65 %\n\n" in text
+    assert "Trained on 1,234 words in 56 lines:" in text
+    assert "\n\n    seqlm tag -m run TEXT\n    seqlm eval -m run TEXT\n\n" in text
 
 
 def test_of_an_exported_run():
