@@ -30,8 +30,8 @@ def check_format(to: str) -> None:
         raise UsageError(f"`to` is {to!r}{did_you_mean(to, FORMATS)}")
 
 
-def why_not(word: str, to: str) -> str:
-    """Why a format cannot hold a word; '' where it can."""
+def why_not(word: str, to: str, is_first: bool) -> str:
+    """Why a format cannot hold a word, which may be the first of its file; '' where it can."""
     if not word:
         return "which is empty"
     if WHITE_SPACE.search(word):
@@ -42,6 +42,6 @@ def why_not(word: str, to: str) -> str:
         return "which has half a character"
     if to == "word2vec-binary" and length > LONGEST_WORD:
         return f"which is longer than {LONGEST_WORD:,} bytes"
-    if to == "glove" and word.startswith(BYTE_ORDER_MARK):
+    if to == "glove" and is_first and word.startswith(BYTE_ORDER_MARK):
         return "which begins with a byte-order mark, that of a file"
     return ""

@@ -45,15 +45,17 @@ def write_vectors(
 
 def writable_rows(words: Sequence[str], to: str, skip: bool) -> np.ndarray:
     """The rows of the words that can be written. Errors: ModelError on others without `skip`."""
-    rows = np.arange(len(words))
-    refused = [row for row, word in enumerate(words) if why_not(word, to)]
+    refused: dict[int, str] = {}
+    for row, word in enumerate(words):
+        if reason := why_not(word, to, is_first=row == len(refused)):
+            refused[row] = reason
     if refused and not skip:
-        word = words[refused[0]]
+        row, reason = next(iter(refused.items()))
         raise ModelError(
-            f"`to={to}` cannot hold the word {shown(word)}, {why_not(word, to)}; `skip`"
-            f" leaves out such words, {len(refused):,} of {len(words):,}"
+            f"`to={to}` cannot hold the word {shown(words[row])}, {reason}; `skip` leaves out such"
+            f" words, {len(refused):,} of {len(words):,}"
         )
-    return np.delete(rows, refused)
+    return np.delete(np.arange(len(words)), list(refused))
 
 
 def pieces(words: Sequence[str], vectors: np.ndarray, rows: np.ndarray, to: str) -> Iterator[bytes]:
