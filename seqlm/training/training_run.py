@@ -45,7 +45,12 @@ from seqlm.training.tasks.translation_task import TranslationTask
 from seqlm.training.tasks.vectors_task import VectorsTask
 from seqlm.training.tensorboard import TensorBoardWatcher, check_tensorboard
 from seqlm.training.trainer import Trainer, Watcher
-from seqlm.training.watchers import MetricsRecorder, SilentWatcher, WatcherList
+from seqlm.training.watchers import (
+    MetricsRecorder,
+    RemarkWatcher,
+    SilentWatcher,
+    WatcherList,
+)
 
 TASKS: dict[str, type[TrainingTask]] = {
     "lm": LanguageModelingTask,
@@ -122,7 +127,7 @@ def train(
             task.save_corpus(run)
         run.write_config(config)
         trainer = make_trainer(network.to(device), task, settings)
-        run_training(run, config, trainer, watcher)
+        run_training(run, config, trainer, task, watcher)
     return run
 
 
@@ -249,7 +254,7 @@ def resume_locked(
     config = replace(config, finished=None)
     run.write_config(config)  # so that what is asked for is recorded before it begins
     watcher.on_message(f"resumed at step {step} of {trainer.total_steps}")
-    run_training(run, config, trainer, watcher)
+    run_training(run, config, trainer, task, watcher)
 
 
 def check_settings(run: RunFolder, stored: Mapping[str, Any]) -> TrainingSettings:
@@ -336,14 +341,16 @@ def check_texts(run: RunFolder, config: RunConfig) -> None:
 # ------------------------------------------------------------------------- training and its record
 
 
-def run_training(run: RunFolder, config: RunConfig, trainer: Trainer, watcher: Watcher) -> None:
+def run_training(
+    run: RunFolder, config: RunConfig, trainer: Trainer, task: TrainingTask, watcher: Watcher
+) -> None:
     """Trains to the end, saves a checkpoint after each validation, and records the result.
 
     Errors: SeqlmError (a loss that is not finite), TrainingInterrupted.
     """
 
     recorder = MetricsRecorder(run)
-    watchers: list[Watcher] = [recorder, watcher]
+    watchers: list[Watcher] = [recorder, watcher, RemarkWatcher(task, watcher)]
     with ExitStack() as stack, catch_signals() as interruption:
         if trainer.settings.tensorboard:
             tensorboard = TensorBoardWatcher(run / TENSORBOARD, trainer.progress.step)

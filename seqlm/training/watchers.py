@@ -8,6 +8,7 @@ from typing import Any
 
 from seqlm.errors import SeqlmError
 from seqlm.runs.run_folder import RunFolder
+from seqlm.training.tasks.task import TrainingTask
 from seqlm.training.trainer import Trainer, Watcher
 
 
@@ -41,6 +42,17 @@ class WatcherList:
     def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
         for watcher in self.watchers:
             watcher.on_validation(trainer, figures, is_best)
+
+
+class RemarkWatcher(SilentWatcher):
+    """Passes on what the task remarks on its network after each validation."""
+
+    def __init__(self, task: TrainingTask, watcher: Watcher) -> None:
+        self.task, self.watcher = task, watcher
+
+    def on_validation(self, trainer: Trainer, figures: Mapping[str, Any], is_best: bool) -> None:
+        if remark := self.task.remark(trainer.network, trainer.settings):
+            self.watcher.on_message(remark)
 
 
 class MetricsRecorder(SilentWatcher):

@@ -111,3 +111,7 @@ class TrainingTask(ABC):
         It leaves the network in the mode (training or evaluation) in which it found it, and draws
         from no random generator.
         """
+
+    def remark(self, network: StoredModel, settings: TrainingSettings) -> str:
+        """What a validation shows of the network beside its figures, in words; '' is nothing."""
+        return ""
