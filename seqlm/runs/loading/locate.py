@@ -141,9 +141,13 @@ def model_in_file(path: Path) -> ModelPath:
         return ModelPath(config=ARPA_CONFIG, arpa=path)
     if is_vectors(start):
         return ModelPath(config=VECTORS_CONFIG, vectors=path)
+    if not start:
+        raise ModelError(f"{path} is empty, and no model")
+    first_line = shown(start[:99].decode(errors="replace").split("\n")[0])
     raise ModelError(
-        f"{path} is no model: neither an ARPA file, which has a line \\data\\, nor word vectors,"
-        " which are text or binary files of word2vec, GloVe or fastText"
+        f"{path} is no model: neither an ARPA file, which has a line \\data\\, nor word vectors of"
+        f" word2vec, GloVe or fastText, whose text has spaces between a word and its numbers; it"
+        f" begins with {first_line}"
     )
 
 

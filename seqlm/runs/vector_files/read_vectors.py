@@ -117,11 +117,6 @@ def has_control(data: bytes) -> bool:
 def check_text(start: bytes, name: str) -> None:
     """Errors: ModelError where a file is of none of the formats; DataError on UTF-16 or 32."""
     check_readable(start, name)
-    if start.startswith(PICKLES):
-        raise ModelError(
-            f"{name} is a pickle, which is not read; if gensim saved it, write its vectors with"
-            " save_word2vec_format"
-        )
     if has_control(start[:SAMPLE]):
         raise ModelError(
             f"{name} is no file of word vectors: these are word2vec's text and binary files, text"
@@ -130,7 +125,13 @@ def check_text(start: bytes, name: str) -> None:
 
 
 def check_readable(start: bytes, name: str) -> None:
-    """Errors: ModelError where a file is to be unpacked first; DataError on UTF-16 or 32."""
+    """Errors: ModelError where a file is to be unpacked first, or is a pickle; DataError on UTF-16
+    or 32."""
     check_encoding(start, name)
     if start.startswith(ZIP):
         raise ModelError(f"{name} is a zip archive: unpack it first")
+    if start.startswith(PICKLES):
+        raise ModelError(
+            f"{name} is a pickle, which is not read; if gensim saved it, write its vectors with"
+            " save_word2vec_format"
+        )

@@ -119,10 +119,14 @@ def test_a_file_of_word_vectors_is_told_by_its_content(data, workplace):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is no model: neither an ARPA file"),
-        (b"Call me Ishmael.\n1 2\n", "is no model"),
+        (b"", "is empty, and no model"),
+        (
+            b"Call me Ishmael.\n1 2\n",
+            "is no model: neither an ARPA file, .* begins with 'Call me Ishmael.'",
+        ),
         (b"frog\0 1 2\n", "is no model"),
         (b"PK\x03\x04", "is a zip archive: unpack it first"),
+        (b"\x80\x04\x95", "is a pickle, which is not read"),
         ("frog 1 2\n".encode("utf-16"), "is UTF-16LE text"),
         (b"\x1f\x8b\x08", "model.vec is truncated"),
     ],
