@@ -66,6 +66,7 @@ def tsne(x: np.ndarray, perplexity: float | None = None, seed: int | None = None
         )
     p = joint_probabilities(squared_distances(x.astype(np.float64)), perplexity)
     y = descend(p, start(x, seed))
+    y = principal_plane(y).places(y)  # turned, so that the map is wide rather than high
     return Tsne(y, cost(p, y))
 
 

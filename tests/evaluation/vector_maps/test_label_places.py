@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.evaluation.vector_maps.label_places import distances, overlaps, place_labels
+from seqlm.evaluation.vector_maps.label_places import (
+    STEPS,
+    covers,
+    distances,
+    overlaps,
+    place_labels,
+)
 
 SIZE = np.array([[30.0, 10.0]])
 GAPS = (3.0, 10.0)
@@ -66,8 +72,14 @@ def test_no_label_overlaps_a_label_or_is_near_to_another_point(
         for other, (x, y) in enumerate(points):
             dx, dy = max(left - x, 0, x - right), max(bottom - y, 0, y - top)
             assert other == number or np.hypot(dx, dy) > GAPS[0]
+        line = points[number] + STEPS[:, 0] * (
+            np.clip(points[number], (left, bottom), (right, top)) - points[number]
+        )
         for other in placed:
             if other != number:
+                assert not covers(
+                    np.array([box_of(centers[other], sizes[other])]), line[:, None]
+                ).any()
                 l, b, r, t = box_of(centers[other], sizes[other])  # noqa: E741
                 assert r <= left or right <= l or t <= bottom or top <= b
 
