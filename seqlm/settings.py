@@ -328,11 +328,13 @@ def check_needs(
 
     `values` has all of them. A switch that is given as off asks for nothing.
     """
-    for setting in settings:
+    by_name = {setting.name: setting for setting in settings}
+    for setting in by_name.values():
         value = given.get(setting.name)
         if value is None or value is False or has_effect(setting, values):
             continue
-        instead = f"; here it is `{setting.use_instead}`" if setting.use_instead else ""
+        other = by_name.get(setting.use_instead)
+        instead = f"; here it is `{other.name}`" if other and has_effect(other, values) else ""
         raise UsageError(f"{mark(setting.name)} {setting.needs_text()}{instead}")
 
 

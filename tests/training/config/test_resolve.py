@@ -125,6 +125,16 @@ def test_refusals_name_the_setting(given, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("task", "instead"),
+    [("translation", "; here it is max_length"), ("tagging", ""), ("vectors", "")],
+)
+def test_another_setting_is_named_where_it_has_an_effect(task, instead):
+    with pytest.raises(UsageError) as error:
+        resolve({"task": task, "seq_length": 3})
+    assert str(error.value) == f"seq_length needs task lm{instead}"
+
+
 @pytest.mark.parametrize("value", ["2000,6000", [2000, 6000], (2000, 6000), "2000, 6000"])
 def test_several_numbers_are_a_flag_or_a_list(value):
     given = {"softmax": "adaptive", "softmax_cutoffs": value}
