@@ -104,6 +104,9 @@ REGISTRY = {
     ),
     ("vectors", "cbow"): Architecture("vectors.cbow:CBOW", "vectors_config:CBOWConfig"),
     ("vectors", "glove"): Architecture("vectors.glove:GloVe", "count_vectors_config:GloVeConfig"),
+    ("vectors", "ppmi-svd"): Architecture(
+        "vectors.ppmi_svd:PPMISVD", "count_vectors_config:PPMIConfig"
+    ),
 }
 
 LABELERS = ("tagging", "classification")

@@ -43,7 +43,9 @@ class StoredModel(nn.Module):
     config_class: ClassVar[type]
     """The family's frozen dataclass of options."""
     has_sparse_gradients: ClassVar[bool] = False
-    """Whether some gradients are sparse tensors, which `optimizer=adagrad` alone can read."""
+    """Whether some gradients are sparse tensors, so that a step updates the rows of its batch."""
+    optimizers: ClassVar[tuple[str, ...]] = ("adamw", "adam", "rmsprop", "sgd", "adagrad")
+    """The optimizers that can train it, by the names of the setting."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()

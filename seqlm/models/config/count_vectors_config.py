@@ -31,3 +31,26 @@ class GloVeConfig(CountVectorConfig):
     alpha: float = vectors_option(
         0.75, "Power of the weight of a pair with fewer co-occurrences.", low=0, high=10
     )
+
+
+@dataclass(frozen=True)
+class PPMIConfig(CountVectorConfig):
+    training_defaults: ClassVar = {
+        "optimizer": "orthogonal-iteration", "schedule": "constant", "epochs": 10,
+        "window": 5, "distance_weight": "dynamic",
+    }  # fmt: skip
+
+    shift: float = vectors_option(
+        1.0, "The k of PMI - log k: as many negative samples of skip-gram.", low=1e-6, high=1e6
+    )
+    context_smoothing: float = vectors_option(
+        0.75, "Power of the counts of contexts; below 1, rare contexts are less surprising.",
+        low=0, high=2,
+    )  # fmt: skip
+    eigenvalue_weight: float = vectors_option(
+        0.5, "Power of the singular values that scale the numbers of a vector.", low=0, high=2
+    )
+    oversampling: int = vectors_option(
+        20, "Columns beside those of the vectors, with which these converge faster.",
+        low=0, high=10_000,
+    )  # fmt: skip

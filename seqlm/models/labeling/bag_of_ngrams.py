@@ -41,6 +41,7 @@ class BagOfNgrams(Labeler):
     config: BagOfNgramsConfig
     labels_texts = True
     has_sparse_gradients = True
+    optimizers = ("adagrad",)
 
     row_of: Tensor
     """(V + buckets,) int32, the row of each feature."""

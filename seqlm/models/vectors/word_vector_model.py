@@ -33,6 +33,7 @@ class WordVectorModel(StoredModel, ABC):
     """A table of word vectors, and whatever it is learned with."""
 
     has_sparse_gradients = True
+    optimizers: ClassVar[tuple[str, ...]] = ("implicit-sgd", "adagrad")
     composes: ClassVar[bool] = False
     """Whether words that are not in the table have vectors, too: those of `compose`."""
     counts: Tensor

@@ -19,7 +19,7 @@ DEFAULT_LR = {
     "implicit-sgd": 0.05,
 }
 """Peak learning rates for recurrent networks, and the last for word vectors; SGD's suits gradients
-clipped to 0.25."""
+clipped to 0.25. Orthogonal iteration has no rate."""
 
 DEFAULT_EPSILON = 1e-8
 """The eps of Kingma & Ba 2015."""
@@ -190,7 +190,9 @@ class TrainingSettings:
         1, "Segments or batches whose gradients make one update.", low=1, high=10**6
     )
     # --------------------------------------------------------------------------------- optimization
-    optimizer: Literal["adamw", "adam", "rmsprop", "sgd", "adagrad", "implicit-sgd"] = optimization(
+    optimizer: Literal[
+        "adamw", "adam", "rmsprop", "sgd", "adagrad", "implicit-sgd", "orthogonal-iteration"
+    ] = optimization(
         "adamw", "Optimizer.",
         default_by={"average": {"nt-asgd": "sgd"}, "task": {"vectors": "implicit-sgd"}},
     )  # fmt: skip
@@ -304,7 +306,7 @@ class TrainingSettings:
     @property
     def peak_lr(self) -> float:
         """The peak learning rate, by default that of the optimizer."""
-        return self.lr if self.lr is not None else DEFAULT_LR[self.optimizer]
+        return self.lr if self.lr is not None else DEFAULT_LR.get(self.optimizer, 1.0)
 
 
 DROPOUT = Setting(

@@ -11,9 +11,11 @@
     adagrad       see `row_wise_adagrad.py`            Duchi, Hazan & Singer 2011, for each row
     implicit-sgd  see `implicit_sgd.py`                Toulis & Airoldi 2017, for each row
 
+    orthogonal-iteration   see `orthogonal_iteration.py`: of matrices with orthogonal columns
+
 In all but adamw, weight decay adds d w to the gradient. By default beta_2 of Adam is 0.99, as
-recurrent gradients change fast. All but the last two are fused, one pass over the parameters, on a
-CPU as on a GPU. `StoredModel.parameter_groups` says which parameters decay, and which have a
+recurrent gradients change fast. All but the last three are fused, one pass over the parameters, on
+a CPU as on a GPU. `StoredModel.parameter_groups` says which parameters decay, and which have a
 learning rate of their own.
 """
 
@@ -28,6 +30,7 @@ from seqlm.errors import ModelError
 from seqlm.models.stored_model import StoredModel
 from seqlm.training.config.training_settings import DEFAULT_BETAS, DEFAULT_EPSILON
 from seqlm.training.optimization.implicit_sgd import ImplicitSGD
+from seqlm.training.optimization.orthogonal_iteration import OrthogonalIteration
 from seqlm.training.optimization.row_wise_adagrad import RowWiseAdagrad
 
 
@@ -38,7 +41,7 @@ def make_optimizer(
     beta2: float | None = None,
     epsilon: float | None = None,
 ) -> Optimizer:
-    """One of the six above; None stands for its default. Each step needs `set_learning_rate`."""
+    """One of the seven above; None stands for its default. Each step needs `set_learning_rate`."""
     groups = [
         {
             "params": group.parameters,
@@ -55,6 +58,8 @@ def make_optimizer(
         optimizer: Optimizer = SGD(groups, fused=True)
     elif name == "implicit-sgd":
         optimizer = ImplicitSGD(groups)
+    elif name == "orthogonal-iteration":
+        optimizer = OrthogonalIteration(groups)
     elif name == "adagrad":
         optimizer = RowWiseAdagrad(groups, epsilon=epsilon or DEFAULT_EPSILON)
     else:

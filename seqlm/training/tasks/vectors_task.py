@@ -16,8 +16,9 @@ import torch
 
 from seqlm.counting.cooccurrences.count_cooccurrences import count_cooccurrences
 from seqlm.counting.cooccurrences.entry_batches import EntryBatches
+from seqlm.counting.cooccurrences.ppmi import WholeMatrix, ppmi
 from seqlm.errors import DataError, UsageError
-from seqlm.models.config.count_vectors_config import CountVectorConfig
+from seqlm.models.config.count_vectors_config import CountVectorConfig, PPMIConfig
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.vectors.word_vector_model import WordVectorModel
 from seqlm.runs.run_folder import RunFolder
@@ -96,7 +97,7 @@ class VectorsTask(LanguageModelingTask):
             return self.count_batches(network, settings)
         return self.word_batches(self.splits[0], network, settings)
 
-    def count_batches(self, network: WordVectorModel, settings: TrainingSettings) -> EntryBatches:
+    def count_batches(self, network: WordVectorModel, settings: TrainingSettings) -> Batches:
         """The co-occurrences of the text. Errors: DataError where there are none."""
         config = network.config
         counts = count_cooccurrences(
@@ -105,6 +106,11 @@ class VectorsTask(LanguageModelingTask):
         pairs = len(counts.columns)
         if pairs == 0:
             raise DataError("no two words are in one line: there is nothing to learn from")
+        if isinstance(config, PPMIConfig):
+            matrix = ppmi(counts, config.shift, config.context_smoothing)
+            if matrix.num_targets == 0:
+                raise DataError("no two words are together more often than by chance")
+            return WholeMatrix(matrix)
         size = min(settings.batch_size, -(-pairs // FEWEST_BATCHES))
         return EntryBatches(counts, size, settings.seed, network.device)
 
