@@ -149,6 +149,12 @@ class TrainingSettings:
         " forward and a backward one (ELMo).",
         none_text="no model", metavar="RUN,...", needs=LABELING,
     )  # fmt: skip
+    # --------------------------------------------------------------------------------- word vectors
+    probe: str | None = setting(
+        None, "Words whose nearest words are shown after each validation.",
+        none_text="three of middle frequency", metavar="WORD,...", section="Word vectors",
+        needs=VECTORS,
+    )  # fmt: skip
     # ---------------------------------------------------------------------------------- the batches
     epochs: int = optimization(
         6,
@@ -341,6 +347,6 @@ SCHEDULE = frozenset(
 """Settings that begin a new phase of a resumed run."""
 CHANGEABLE = SCHEDULE | {
     *("clip", "weight_decay", "label_smoothing", "precision", "compile", "tensorboard"),
-    *("patience", "min_delta", "valid_every"),
+    *("patience", "min_delta", "valid_every", "probe"),
 }
 """Settings that a resumed run may change."""

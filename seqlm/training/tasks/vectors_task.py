@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -21,17 +22,22 @@ from seqlm.errors import DataError, UsageError
 from seqlm.models.config.count_vectors_config import CountVectorConfig, PPMIConfig
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.vectors.word_vector_model import WordVectorModel
+from seqlm.runs.loading.load_vectors import LoadedVectors
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import Batches
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 from seqlm.text.word_batches import WordBatches
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
+from seqlm.training.tasks.probe_words import describe_nearest, probe_words
 from seqlm.training.tasks.task import FilesByRole
 from seqlm.training.trainer import ValidationFunction
 
 FEWEST_BATCHES = 20
 """Batches of an epoch of co-occurrences: fewer updates would learn little, whatever they hold."""
+
+FIXED = {"precision": "float32", "average": "none", "grad_accumulation": 1, "weight_decay": 0}
+"""Settings that have one value here."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,19 @@ class VectorsTask(LanguageModelingTask):
         run: RunFolder | None = None,
     ) -> Self:
         task = super().read(files, settings, errors, run)
-        if len(task.tokenizer) <= len(RESERVED):
-            raise DataError("no word is frequent enough to have a vector: lower `min_count`")
+        if not task.counts[len(RESERVED) :].any():
+            remedy = "choose another `vocab`" if settings.vocab else "lower `min_count`"
+            raise DataError(f"no word of the training text is in the vocabulary: {remedy}")
+        if not has_pairs(task.splits[0]):
+            raise DataError("no two words are in one line: there is nothing to learn from")
         return task
 
     # -- the text
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All that have a vector, without the reserved ones."""
+        return [type_.decode(errors="replace") for type_ in self.tokenizer.types[len(RESERVED) :]]
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -79,8 +93,7 @@ class VectorsTask(LanguageModelingTask):
     def complete_settings(
         self, settings: TrainingSettings, network: StoredModel
     ) -> TrainingSettings:
-        fixed = {"precision": "float32", "average": "none", "grad_accumulation": 1}
-        for name, needed in fixed.items():
+        for name, needed in FIXED.items():
             if getattr(settings, name) != needed:
                 raise UsageError(f"word vectors are trained with `{name}={needed}`")
         assert isinstance(network, WordVectorModel)
@@ -89,6 +102,7 @@ class VectorsTask(LanguageModelingTask):
                 f"`arch={settings.arch}` learns from the counts of its text, which no other text"
                 " measures: leave out `valid` and `valid_fraction`"
             )
+        self.probe(settings)  # which fails where a word has no vector
         return replace(settings, context="sentence", valid_metric="loss")
 
     def batches(self, network: StoredModel, settings: TrainingSettings) -> Batches:
@@ -120,6 +134,20 @@ class VectorsTask(LanguageModelingTask):
         sample, size, seed = network.config.sample, settings.batch_size, settings.seed
         return WordBatches(ids, self.counts, sample, size, seed, network.device)
 
+    def probe(self, settings: TrainingSettings) -> list[str]:
+        """Words to look at while they are learned. Errors: UsageError where one has no vector."""
+        return probe_words(settings.probe, self.words, self.counts[len(RESERVED) :])
+
+    def remark(self, network: StoredModel, settings: TrainingSettings) -> str:
+        assert isinstance(network, WordVectorModel)
+        table = LoadedVectors(
+            words=self.words,
+            vectors=network.word_vectors()[len(RESERVED) :].cpu().numpy(),
+            path=Path(self.title),
+            weights_digest="",
+        )
+        return describe_nearest(self.probe(settings), table)
+
     def validation_function(
         self, network: StoredModel, settings: TrainingSettings
     ) -> ValidationFunction | None:
@@ -138,3 +166,9 @@ class VectorsTask(LanguageModelingTask):
             return {"loss": sum(losses) / sum(batch.num_targets for batch in batches)}
 
         return validate
+
+
+def has_pairs(ids: np.ndarray) -> bool:
+    """Whether two words are in one line of a text (N,)."""
+    is_word = ids[ids != UNK] != EOS
+    return bool((is_word[1:] & is_word[:-1]).any())
