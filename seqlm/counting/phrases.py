@@ -25,51 +25,62 @@ from seqlm.counting.tables.in_pieces import count_in_pieces
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.models.ngram.table import context_blocks, pack_keys, unpack_keys
-from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import CHUNK_SIZE, EOS, RESERVED
 
 DELTA = 5
 """The `-min-count` of word2phrase."""
 
 
-class Phrased(NamedTuple):
-    """A text in which phrases are words."""
+class Pass(NamedTuple):
+    """The pairs that one pass joins."""
 
-    ids: np.ndarray  # (T,) int32
+    pairs: np.ndarray  # (P,) int64, sorted keys of `pack_keys`
+    phrases: np.ndarray  # (P,) int32, the id of each
+
+
+class Phrases(NamedTuple):
+    """The phrases of a text."""
+
+    passes: list[Pass]
     types: list[bytes]
-    """Those that there were, and after them the phrases."""
+    """The types of the text, and after them those of the phrases."""
+
+    def join(self, ids: np.ndarray, memory: Memory = IN_MEMORY) -> np.ndarray:
+        """`ids` (T,) int32 with the phrases as words."""
+        for pass_ in self.passes:
+            ids = memory.concatenate(join_pairs(ids, pass_))
+        return ids
 
 
-def join_phrases(
+def learn_phrases(
     ids: np.ndarray,
     types: list[bytes],
     passes: int,
     threshold: float,
     memory: Memory = IN_MEMORY,
-    progress: Progress = silent,
-) -> Phrased:
-    """The text `ids` (T,) of `types` (V,) after so many `passes`, the last with `threshold`.
+) -> Phrases:
+    """The phrases of a text `ids` (T,) int32 of `types` (V,), of so many `passes`, the last of them
+    with `threshold`.
 
     >>> types = [b"<unk>", b"</s>", b"new", b"york", b"in"]
     >>> ids = np.array([2, 3, 4, 4, 4, 1] * 20, np.int32)  # new york in in in
-    >>> phrased = join_phrases(ids, types, passes=1, threshold=1.5)
-    >>> phrased.ids[:5].tolist(), phrased.types[5:]
-    ([5, 4, 4, 4, 1], [b'new_york'])
+    >>> phrases = learn_phrases(ids, types, passes=1, threshold=1.5)
+    >>> phrases.types[5:], phrases.join(ids)[:5].tolist()
+    ([b'new_york'], [5, 4, 4, 4, 1])
     """
+    learned: list[Pass] = []
     for number in reversed(range(passes)):
-        pairs = find_pairs(ids, len(types), threshold * 2**number, memory, progress)
+        pairs = find_pairs(ids, len(types), threshold * 2**number, memory)
         if len(pairs) == 0:
             continue
-        types, id_of_pair = name_pairs(pairs, types)
-        ids = memory.concatenate(join_pairs(ids, pairs, id_of_pair))
-    return Phrased(ids, types)
+        types, phrases = name_pairs(pairs, types)
+        learned.append(Pass(pairs, phrases))
+        ids = memory.concatenate(join_pairs(ids, learned[-1]))
+    return Phrases(learned, types)
 
 
-def find_pairs(
-    ids: np.ndarray, vocab_size: int, threshold: float, memory: Memory, progress: Progress
-) -> np.ndarray:
+def find_pairs(ids: np.ndarray, vocab_size: int, threshold: float, memory: Memory) -> np.ndarray:
     """(P,) the pairs whose score is above the threshold, as sorted keys of `pack_keys`."""
-    progress("counting pairs of words")
     if memory.limit is None:
         words, bigrams = count_ngrams(ids, vocab_size, 2)
     else:
@@ -98,11 +109,12 @@ def name_pairs(pairs: np.ndarray, types: list[bytes]) -> tuple[list[bytes], np.n
     return list(id_of), np.array(ids, np.int32)
 
 
-def join_pairs(ids: np.ndarray, pairs: np.ndarray, id_of_pair: np.ndarray) -> Iterator[np.ndarray]:
-    """The text, in parts, with the phrases in place of the `pairs` (P,).
+def join_pairs(ids: np.ndarray, pass_: Pass) -> Iterator[np.ndarray]:
+    """The text, in parts, with the phrases in place of the pairs.
 
     Where pairs overlap, every other one is joined, from the first on: a b c d is ab cd.
     """
+    pairs, phrases = pass_
     is_joined = False  # the first word of a part to the last one before it
     for start in range(0, len(ids), CHUNK_SIZE):
         part, here = ids[start : start + CHUNK_SIZE], np.arange(min(CHUNK_SIZE, len(ids) - start))
@@ -114,5 +126,5 @@ def join_pairs(ids: np.ndarray, pairs: np.ndarray, id_of_pair: np.ndarray) -> It
         last_other = np.maximum.accumulate(np.where(is_pair, -1, here))
         begins = is_pair & ((here - last_other) % 2 == 1)
         is_second = np.append(is_joined, begins[:-1])
-        yield np.where(begins, id_of_pair[at], part)[~is_second]
+        yield np.where(begins, phrases[at], part)[~is_second]
         is_joined = bool(begins[-1])

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.counting import phrases as module
-from seqlm.counting.phrases import DELTA, join_phrases
-from seqlm.memory import Memory
+from seqlm.counting.phrases import DELTA, learn_phrases
+from seqlm.memory import IN_MEMORY, Memory
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 
 TYPES = [*RESERVED, b"a", b"b", b"c", b"d"]
@@ -73,28 +73,38 @@ def test_phrases_are_those_of_the_loop(
     ids = encode(lines, TYPES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK_SIZE", chunk)
-        phrased = join_phrases(ids, TYPES, passes, threshold)
+        phrases = learn_phrases(ids, TYPES, passes, threshold)
+        joined = phrases.join(ids)
     for number in reversed(range(passes)):
         lines = word2phrase(lines, threshold * 2**number)
-    assert decode(phrased.ids, phrased.types) == lines
-    assert phrased.ids.dtype == np.int32
-    assert phrased.types[: len(TYPES)] == TYPES
+    assert decode(joined, phrases.types) == lines
+    assert joined.dtype == np.int32
+    assert phrases.types[: len(TYPES)] == TYPES
 
 
 def test_a_phrase_that_is_a_word_already_has_its_id() -> None:
     types = [*TYPES, b"a_b"]
     lines = [["a", "b"], ["c"]] * 20 + [["a_b", "d"]]
-    phrased = join_phrases(encode(lines, types), types, 1, 1.0)
-    assert phrased.types == types
-    assert decode(phrased.ids, types)[0] == ["a_b"]
+    ids = encode(lines, types)
+    phrases = learn_phrases(ids, types, 1, 1.0)
+    assert phrases.types == types
+    assert decode(phrases.join(ids), types)[0] == ["a_b"]
+
+
+def test_phrases_of_one_text_are_joined_in_another() -> None:
+    phrases = learn_phrases(encode([["a", "b"], ["c"]] * 20, TYPES), TYPES, 1, 1.0)
+    other = encode([["c", "a", "b", "d", "b"], ["?", "a", "b"]], TYPES)
+    expected = [["c", "a_b", "d", "b"], ["?", "a_b"]]
+    assert decode(phrases.join(other), phrases.types) == expected
 
 
 def test_a_text_on_disk_has_the_same_phrases() -> None:
     rng = np.random.default_rng(3)
     lines = [["abcd"[k] for k in rng.choice(4, 6, p=[0.4, 0.3, 0.2, 0.1])] for _ in range(500)]
     ids = encode(lines, TYPES)
-    in_memory = join_phrases(ids, TYPES, 2, 0.8)
-    on_disk = join_phrases(ids, TYPES, 2, 0.8, Memory(1 << 40))
+    in_memory, on_disk = (
+        learn_phrases(ids, TYPES, 2, 0.8, memory) for memory in (IN_MEMORY, Memory(1 << 40))
+    )
     assert in_memory.types == on_disk.types
     assert len(in_memory.types) > len(TYPES)
-    assert np.array_equal(in_memory.ids, on_disk.ids)
+    assert np.array_equal(in_memory.join(ids), on_disk.join(ids, Memory(1 << 40)))

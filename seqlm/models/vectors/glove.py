@@ -46,6 +46,7 @@ BIAS_RATE = 20.0
 class GloVe(WordVectorModel):
     config_class: ClassVar[type] = GloVeConfig
     config: GloVeConfig
+    optimizers: ClassVar = ("adagrad",)
 
     def __init__(self, config: GloVeConfig) -> None:
         super().__init__(config)
