@@ -62,6 +62,14 @@ def test_the_first_words_compressed(glove: str) -> None:
     assert more.out == word2vec_text().decode()
 
 
+def test_no_more_is_read_than_is_written(glove: str) -> None:
+    with Path(glove).open("ab") as file:
+        file.write(b"no row\n")
+    result = seqlm_inside("vectors", "export", "-m", glove, "--most", "4")
+    assert (result.code, result.out) == (0, word2vec_text().decode())
+    assert seqlm_inside("vectors", "export", "-m", glove).code == 4
+
+
 def test_a_fasttext_model_gives_the_vectors_of_its_words(glove: str) -> None:
     rows = np.arange(24, dtype=np.float32).reshape(-1, 2)
     Path("model.bin").write_bytes(fasttext_bytes([b"</s>", b"frog"], rows))

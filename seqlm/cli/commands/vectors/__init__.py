@@ -39,6 +39,14 @@ EXAMPLES = [
         "printf 'king queen\\nking man\\n' | seqlm vectors similarity -m glove.txt",
     ),
     Example(
+        "Draw a map of the 200 most frequent words",
+        "seqlm vectors plot -m glove.txt --most 200 --method tsne -o map.svg",
+    ),
+    Example(
+        "Print vectors of the words of a sentence that depend on it",
+        "echo 'the old man came in .' | seqlm vectors embed -m forward -m backward",
+    ),
+    Example(
         "Write the vectors as word2vec's binary file",
         "seqlm vectors export -m glove.txt --to word2vec-binary -o glove.bin",
     ),
@@ -87,16 +95,16 @@ def summarize(table: LoadedVectors) -> dict[str, Any]:
 
 
 SUBCOMMANDS = {
-    "embed": Subcommand(embed_text, "Print vectors of the words of a text, or of its sentences."),
-    "export": Subcommand(export_vectors, "Write a file that other programs read."),
     "nearest": Subcommand(print_nearest, "Print the words nearest to a word."),
     "analogy": Subcommand(print_analogies, "Print what is to a word as a second is to a third."),
     "similarity": Subcommand(print_similarity, "Print how similar two words are."),
     "odd-one-out": Subcommand(print_odd_one_out, "Print the word that differs from the others."),
+    "plot": Subcommand(plot_vectors, "Print the places of words in the plane, and draw them."),
+    "embed": Subcommand(embed_text, "Print vectors of the words of a text, or of its sentences."),
+    "export": Subcommand(export_vectors, "Write a file that other programs read."),
     "weat": Subcommand(print_weat, "Print the figures of tests of association."),
     "bias": Subcommand(print_bias, "Print how far words lie along a direction of bias."),
     "debias": Subcommand(debias, "Write vectors without their part along a direction of bias."),
     "erase": Subcommand(erase, "Write vectors from which a label of words is erased."),
     "cluster-test": Subcommand(print_cluster_test, "Print how well clusters of words tell a bias."),
-    "plot": Subcommand(plot_vectors, "Print the places of words in the plane, and draw them."),
 }

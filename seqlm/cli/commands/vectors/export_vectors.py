@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from seqlm.cli import console
 from seqlm.cli.console import flag
 from seqlm.cli.options.vector_options import FORMAT, SKIP, VECTORS
 from seqlm.runs.vector_files.vector_formats import check_format
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from seqlm.runs.loading.locate import ModelPath
 
 
 def export_vectors(
@@ -50,19 +55,32 @@ def export_vectors(
     model_path = console.locate_model(model, "vectors")
 
     from seqlm.runs.durable_files import check_not_read, check_writable
-    from seqlm.runs.loading.load_vectors import load_vectors
     from seqlm.runs.vector_files.write_vectors import write_vectors
 
     if path is not None:
         check_not_read(path, [model_path.path])
         check_writable(path, overwrite)
-    table = load_vectors(model_path)
+    words, vectors = read_first(model_path, most)
     started = time.perf_counter()
-    left_out = write_vectors(path, table.words[:most], table.vectors[:most], to, skip)
+    left_out = write_vectors(path, words, vectors, to, skip)
     seconds = time.perf_counter() - started
-    written = len(table.words[:most]) - left_out
-    console.say(f"{written:,} words of {table.width:,} numbers in {seconds:.1f} s")
+    console.say(
+        f"{len(words) - left_out:,} words of {vectors.shape[1]:,} numbers in {seconds:.1f} s"
+    )
     if left_out:
         console.warn(f"{left_out:,} words are left out, which the format cannot hold")
     if path is not None:
         print(path)
+
+
+def read_first(model_path: ModelPath, most: int | None) -> tuple[list[str], np.ndarray]:
+    """The first words and their vectors; of a file, no more is read."""
+    if model_path.vectors is not None:
+        from seqlm.runs.vector_files.read_vectors import read_vectors
+
+        words, vectors, _ = read_vectors(model_path.vectors, most=most)
+        return words, vectors
+    from seqlm.runs.loading.load_vectors import load_vectors
+
+    table = load_vectors(model_path)
+    return table.words[:most], table.vectors[:most]
