@@ -28,15 +28,10 @@ if TYPE_CHECKING:
 
 WORDS_SHOWN = 10
 EXAMPLES = [
-    Example("Print what a file of word vectors holds", "seqlm vectors -m glove.txt"),
     Example("Print the words nearest to a word", "seqlm vectors nearest -m glove.txt king"),
     Example(
         "Ask what is to a woman as a king is to a man",
         "seqlm vectors analogy -m glove.txt man king woman",
-    ),
-    Example(
-        "Print the similarity of each pair of a pipe",
-        "printf 'king queen\\nking man\\n' | seqlm vectors similarity -m glove.txt",
     ),
     Example(
         "Draw a map of the 200 most frequent words",
