@@ -150,6 +150,14 @@ class TrainingSettings:
         none_text="no model", metavar="RUN,...", needs=LABELING,
     )  # fmt: skip
     # --------------------------------------------------------------------------------- word vectors
+    phrases: int = setting(
+        0, "Passes that make words of phrases, such as new_york; each doubles how long they can"
+        " be.", low=0, high=10, section="Word vectors", needs=VECTORS,
+    )  # fmt: skip
+    phrase_threshold: float = setting(
+        100.0, "Times that the words of a phrase are together more often than by chance.",
+        low=0, high=1e12, section="Word vectors", needs=VECTORS,
+    )  # fmt: skip
     probe: str | None = setting(
         None, "Words whose nearest words are shown after each validation.",
         none_text="three of middle frequency", metavar="WORD,...", section="Word vectors",

@@ -29,6 +29,7 @@ from seqlm.text.vocabulary import EOS, RESERVED, UNK
 from seqlm.text.word_batches import WordBatches
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
+from seqlm.training.tasks.phrase_vocabulary import PhraseVocabulary
 from seqlm.training.tasks.probe_words import describe_nearest, probe_words
 from seqlm.training.tasks.task import FilesByRole
 from seqlm.training.trainer import ValidationFunction
@@ -52,13 +53,40 @@ class VectorsTask(LanguageModelingTask):
         errors: str,
         run: RunFolder | None = None,
     ) -> Self:
-        task = super().read(files, settings, errors, run)
+        if settings.phrases:
+            task = super().read(files, settings, errors).with_phrases(settings)
+            if run is not None and task.tokenizer.types != run.tokenizer.types:
+                raise DataError(f"the phrases of the text are not those of {run.path}")
+        else:
+            task = super().read(files, settings, errors, run)
         if not task.counts[len(RESERVED) :].any():
             remedy = "choose another `vocab`" if settings.vocab else "lower `min_count`"
             raise DataError(f"no word of the training text is in the vocabulary: {remedy}")
         if not has_pairs(task.splits[0]):
             raise DataError("no two words are in one line: there is nothing to learn from")
         return task
+
+    def with_phrases(self, settings: TrainingSettings) -> Self:
+        """The same text with phrases as words. Errors: UsageError where it has no words."""
+        if settings.vocab is not None or self.tokenizer.kind != "word":
+            raise UsageError(
+                "`phrases` needs words in a vocabulary of its own, without `vocab` and `tokenizer`"
+            )
+        vocabulary = PhraseVocabulary.learn(
+            self.splits[0],
+            self.tokenizer,
+            passes=settings.phrases,
+            threshold=settings.phrase_threshold,
+            min_count=settings.min_count or 1,
+            vocab_size=settings.vocab_size,
+        )
+        valid = self.valid_corpus
+        return replace(
+            self,
+            corpus=vocabulary.apply(self.corpus),
+            valid_corpus=valid and vocabulary.apply(valid),
+            tokenizer=vocabulary.tokenizer,
+        )
 
     # -- the text
 
