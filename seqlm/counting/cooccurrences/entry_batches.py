@@ -36,6 +36,8 @@ class EntryBatches:
         self.seed, self.device, self.number = seed, device, max(1, round(pairs / size))
         sizes = sum(self.count(batch) for _, batch in self.drawn(counts))
         self.first = np.append(0, np.cumsum(sizes))  # (K + 1,), where each batch begins
+        self.drawn_numbers = np.flatnonzero(np.diff(self.first))
+        """Those of the batches that have a pair; of few pairs there may be others."""
         self.row, self.column = memory.empty(pairs, torch.int32), memory.empty(pairs, torch.int32)
         self.x = memory.empty(pairs, torch.float32)
         free = self.first[:-1].copy()  # the place of the next pair of each batch
@@ -50,20 +52,20 @@ class EntryBatches:
 
     def count(self, batch: np.ndarray) -> np.ndarray:
         """(K,) how many of the pairs (M,) are in each batch."""
-        return np.bincount(batch, minlength=len(self))
+        return np.bincount(batch, minlength=self.number)
 
     def drawn(self, counts: Cooccurrences) -> Iterator[tuple[Entries, np.ndarray]]:
         """Each block of pairs, with the batch of each (M,)."""
         for number, block in enumerate(counts.blocks()):
             rng = np.random.default_rng([self.seed, number])
-            yield block, rng.integers(len(self), size=len(block.x))
+            yield block, rng.integers(self.number, size=len(block.x))
 
     def __len__(self) -> int:
-        return self.number
+        return len(self.drawn_numbers)
 
     def epoch(self, number: int) -> Sequence[Entries]:
-        order = np.random.default_rng([self.seed, len(self), number]).permutation(len(self))
-        return EntryEpoch(self, order)
+        rng = np.random.default_rng([self.seed, self.number, number])
+        return EntryEpoch(self, rng.permutation(self.drawn_numbers))
 
 
 class EntryEpoch(Sequence[Entries]):

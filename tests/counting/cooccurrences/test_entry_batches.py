@@ -53,6 +53,16 @@ def test_the_seed_decides_and_the_place_does_not(
     assert one != triples(list(EntryBatches(counts, 100, 2, CPU).epoch(0)))
 
 
+def test_no_batch_is_empty(counts: Cooccurrences) -> None:
+    batches = EntryBatches(counts, 1, seed=1, device=CPU)
+    epoch = list(batches.epoch(0))
+    assert len(batches) == len(epoch) < len(counts.columns)
+    assert min(batch.num_targets for batch in epoch) == 1
+    assert sorted(triples(epoch)) == sorted(
+        triples(list(EntryBatches(counts, 100, 1, CPU).epoch(0)))
+    )
+
+
 def test_one_batch_holds_few_pairs(counts: Cooccurrences) -> None:
     assert len(EntryBatches(counts, 10**9, 1, CPU)) == 1
     with pytest.raises(IndexError):
