@@ -229,10 +229,12 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path, seqlm):
     assert "cut.vec, line 3: a word and 1 numbers, where line 1 calls for 2" in result.error
 
 
-def test_the_examples_run(kings, tmp_path, monkeypatch):
+def test_the_examples_run(kings, lstm, tmp_path, monkeypatch):
     from seqlm.cli.commands.vectors import EXAMPLES
 
     monkeypatch.chdir(tmp_path)
     kings.rename("glove.txt")
+    for name in ("forward", "backward"):
+        Path(name).symlink_to(lstm)
     for example in EXAMPLES:
         run_pipeline(example.command)

@@ -58,6 +58,13 @@ def test_the_first_words_are_shown_if_none_is_named() -> None:
     assert list(places_of(plot("--most", "3"))) == WORDS[:3]
 
 
+def test_words_without_a_direction_are_left_out_unless_named() -> None:
+    vectors = np.where(np.arange(6)[:, None] == 1, 0, VECTORS)
+    Path("glove.txt").write_bytes(text_lines(WORDS, vectors))
+    assert list(places_of(plot())) == [word for word in WORDS if word != "king"]
+    assert "the vector of 'king' is all zeros" in plot("king", "man").error
+
+
 def test_tsne_is_the_same_for_the_same_seed() -> None:
     drawn = [plot("--method", "tsne", *seed).out for seed in ([], [], ["--seed", "1"])]
     assert drawn[0] == drawn[1] != drawn[2]

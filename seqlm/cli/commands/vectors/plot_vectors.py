@@ -15,6 +15,7 @@ from seqlm.errors import UsageError
 
 if TYPE_CHECKING:
     from seqlm.evaluation.vector_maps.word_map import Method, WordMap
+    from seqlm.runs.loading.load_vectors import LoadedVectors
 
 METHODS = ("pca", "tsne")
 
@@ -107,7 +108,7 @@ def plot_vectors(
     table = load_named_vectors(model)
     from seqlm.evaluation.vector_maps.word_map import map_words
 
-    chosen = read_words(words) if words else table.words[:most]
+    chosen = read_words(words) if words else first_words(table, most)
     made = map_words(table, chosen, cast("Method", method), perplexity, seed)
     printed = RecordWriter(["word", "x", "y"], json)
     for word, (x, y) in zip(made.words, made.places.tolist()):
@@ -129,6 +130,11 @@ def read_words(arguments: list[str]) -> list[str]:
 
     lines = (line.strip() for line in read_lines(["-"], "replace", LONGEST_LINE))
     return [line for line in lines if line]
+
+
+def first_words(table: LoadedVectors, most: int) -> list[str]:
+    """The first words but those whose vectors are zero, which have no direction."""
+    return [word for word, norm in zip(table.words[:most], table.norms) if norm > 0]
 
 
 def describe(made: WordMap) -> str:
