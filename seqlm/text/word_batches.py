@@ -73,23 +73,23 @@ class WordEpoch(Sequence[WordBatch]):
             raise IndexError(index)
         batches = self.batches
         ids = batches.ids[index * batches.batch_size : (index + 1) * batches.batch_size]
-        is_word = ids >= len(RESERVED)
         rng = np.random.default_rng([batches.seed, self.number, index])
-        is_kept = is_word & (rng.random(len(ids), np.float32) < batches.keep[ids])
+        kept = np.flatnonzero(rng.random(len(ids), np.float32) < batches.keep.take(ids))
         lines = np.cumsum(ids == EOS, dtype=np.int32)
         return WordBatch(
-            torch.from_numpy(ids[is_kept].astype(np.int64)).to(batches.device),
-            torch.from_numpy(lines[is_kept]).to(batches.device),
-            num_targets=max(1, int(is_word.sum())),
+            torch.from_numpy(ids.take(kept).astype(np.int64)).to(batches.device),
+            torch.from_numpy(lines.take(kept)).to(batches.device),
+            num_targets=max(1, int(np.count_nonzero(ids >= len(RESERVED)))),
         )
 
 
 def keep_probabilities(counts: np.ndarray, sample: float) -> np.ndarray:
-    """counts (V,) -> (V,) float32, p of each word; 1 for all where `sample` is 0."""
-    if not sample:
-        return np.ones(len(counts), np.float32)
-    words = counts[len(RESERVED) :]
-    f = counts / max(1, words.sum()) / sample
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = np.where(f > 0, (np.sqrt(f) + 1) / f, 1)
-    return np.minimum(1, p).astype(np.float32)
+    """counts (V,) -> (V,) float32, p of each word; where `sample` is 0, 1 for all words. It is 0 for
+    the reserved entries."""
+    first = len(RESERVED)
+    p = np.ones(len(counts), np.float32)
+    if sample:
+        f = np.maximum(counts, 1) / max(1, counts[first:].sum()) / sample
+        p = np.minimum(1, (np.sqrt(f) + 1) / f).astype(np.float32)
+    p[:first] = 0
+    return p

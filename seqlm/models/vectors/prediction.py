@@ -18,22 +18,29 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqlm.models.config.vectors_config import PredictionConfig
 from seqlm.models.layers.sparse_rows import TermsByRow, sum_rows
 from seqlm.models.vectors.noise import Noise
-from seqlm.models.vectors.word_vector_model import SparseGradient, WordVectorModel
+from seqlm.models.vectors.window import Window
+from seqlm.models.vectors.word_vector_model import (
+    SparseGradient,
+    WordVectorModel,
+    with_gradients,
+)
 from seqlm.text.vocabulary import UNK
 from seqlm.text.word_batches import WordBatch
 from seqlm.threads import lasting_pool
 
 PIECE = 1 << 11
-"""Words of a piece, a multiple of GROUP: a power of two whose vectors fit into a core's cache."""
+"""Words of a piece, about: those whose vectors fit into a core's cache."""
+LOSS_WORDS = 1 << 9
+"""Words of a batch, its first, whose loss is reported: logarithms would take long."""
 GROUP = 64
 """G, words in a row that share their noise."""
 NOISE_WORDS = 32
@@ -43,21 +50,27 @@ TINY = 1e-37
 
 
 class Stretch(NamedTuple):
-    """The words of a batch, filled up to whole groups with words that are of no line."""
+    """The words of a batch, filled up to whole groups and blocks with words that are of no line."""
 
     words: Tensor  # (T + 2w,) int64, with w words to fill up on each side
     lines: Tensor  # (T + 2w,) int32
 
     @classmethod
-    def of(cls, batch: WordBatch, window: int) -> Stretch:
-        number = len(batch.words)
-        size = max(1, -(-number // GROUP)) * GROUP + 2 * window
+    def of(cls, batch: WordBatch, window: Window) -> Stretch:
+        number, unit = len(batch.words), unit_of(window)
+        size = max(1, -(-number // unit)) * unit + 2 * window.size
+        inner = slice(window.size, window.size + number)
         words = batch.words.new_full((size,), UNK)
-        words[window : window + number] = batch.words
+        words[inner] = batch.words
         # Each is of a line of its own, so that it is nobody's neighbor.
         lines = torch.arange(-size, 0, dtype=torch.int32, device=batch.lines.device)
-        lines[window : window + number] = batch.lines
+        lines[inner] = batch.lines
         return cls(words, lines)
+
+
+def unit_of(window: Window) -> int:
+    """The words that a batch and its pieces have a multiple of: whole groups and blocks."""
+    return max(GROUP, window.block)
 
 
 class Terms(NamedTuple):
@@ -69,9 +82,9 @@ class Terms(NamedTuple):
     @classmethod
     def of(cls, words: Tensor) -> Terms:
         by_word = TermsByRow.of(words)
-        numbers = torch.arange(len(by_word.rows), device=words.device)
-        word_of = torch.empty_like(words)
-        word_of[by_word.order] = numbers.repeat_interleave(by_word.sizes)
+        begins = torch.zeros_like(words)
+        begins[by_word.sizes[:-1].cumsum(0)] = 1
+        word_of = torch.empty_like(words).scatter_(0, by_word.order, begins.cumsum(0))
         return cls(by_word, word_of)
 
     @property
@@ -79,11 +92,19 @@ class Terms(NamedTuple):
         """(r,) the different words, rising."""
         return self.by_word.rows
 
-    def add(self, values: Tensor) -> Tensor:
-        """values (F, ..) of the terms -> (r, ..) their sums over the terms of each word."""
+    def add(self, values: Tensor, place: Tensor | None = None) -> Tensor:
+        """(r, ..) the sums over the terms of each word; the value of term i is values[i], or
+        values[place[i]]."""
         by_word = self.by_word
+        rows = by_word.order if place is None else place.index_select(0, by_word.order)
         table = values if values.ndim > 1 else values[:, None]
-        return sum_rows(table, by_word.order, by_word.sizes).view(-1, *values.shape[1:])
+        return sum_rows(table, rows, by_word.sizes).view(-1, *values.shape[1:])
+
+
+class BatchGradients(NamedTuple):
+    loss: Tensor  # (), the mean of the pairs of the first LOSS_WORDS
+    inputs: SparseGradient
+    outputs: SparseGradient
 
 
 class PredictionModel(WordVectorModel):
@@ -107,8 +128,13 @@ class PredictionModel(WordVectorModel):
             self._noise = Noise.of(self.counts, self.config.noise_exponent)
         return self._noise.draw(groups * NOISE_WORDS)
 
+    def loss(self, batch: WordBatch) -> Tensor:
+        loss, d_inputs, d_outputs = self.gradients(batch)
+        return with_gradients(loss, (self.inputs.table, d_inputs), (self.outputs, d_outputs))
+
     @abstractmethod
-    def loss(self, batch: WordBatch) -> Tensor: ...
+    def gradients(self, batch: WordBatch) -> BatchGradients:
+        """Those of J over a batch."""
 
 
 class InputTable(nn.Module):
@@ -129,11 +155,18 @@ class InputTable(nn.Module):
         return SparseGradient(words, values, pairs)
 
 
-def in_pieces(compute: Callable[[slice], Tensor], size: int, device: torch.device) -> list[Tensor]:
-    """The results of `compute` for slices of `size` words, in threads; on a GPU all at once."""
+def in_pieces(
+    compute: Callable[[slice], Tensor], size: int, unit: int, device: torch.device
+) -> list[Tensor]:
+    """The results of `compute` for slices of `size` words, in threads; on a GPU all at once.
+
+    The slices have about PIECE words, and are whole units, as `size` is.
+    """
     if device.type != "cpu":
         return [compute(slice(0, size))]
-    pieces = [slice(start, min(start + PIECE, size)) for start in range(0, size, PIECE)]
+    units, number = size // unit, max(1, round(size / PIECE))
+    cuts = [unit * (units * piece // number) for piece in range(number + 1)]
+    pieces = [slice(start, stop) for start, stop in pairwise(cuts) if start < stop]
     return list(lasting_pool().map(compute, pieces))
 
 
@@ -142,8 +175,3 @@ def side_by_side(tasks: Iterable[Callable[[], SparseGradient]], device: torch.de
     if device.type != "cpu":
         return [task() for task in tasks]
     return list(lasting_pool().map(lambda task: task(), tasks))
-
-
-def count_words(ids: np.ndarray, vocab_size: int) -> np.ndarray:
-    """(V,) int64, how often each id is in a text (N,)."""
-    return np.bincount(ids, minlength=vocab_size)

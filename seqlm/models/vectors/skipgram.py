@@ -29,80 +29,75 @@ from torch import Tensor
 from seqlm.models.config.vectors_config import SkipGramConfig
 from seqlm.models.vectors.prediction import (
     GROUP,
+    LOSS_WORDS,
     NOISE_WORDS,
     TINY,
+    BatchGradients,
     PredictionModel,
     Stretch,
     Terms,
     in_pieces,
     side_by_side,
+    unit_of,
 )
-from seqlm.models.vectors.window import (
-    BLOCK,
-    band_weights,
-    in_blocks,
-    in_windows,
-    radius_weights,
-)
-from seqlm.models.vectors.word_vector_model import SparseGradient, with_gradients
+from seqlm.models.vectors.window import Window
+from seqlm.models.vectors.word_vector_model import SparseGradient
 from seqlm.text.word_batches import WordBatch
 
 
 class SkipGram(PredictionModel):
     config_class = SkipGramConfig
 
-    def loss(self, batch: WordBatch) -> Tensor:
-        w, k, device = self.config.window, self.config.negatives, self.device
-        words, lines = Stretch.of(batch, w)  # (T + 2w,)
-        size = len(words) - 2 * w  # T
-        noise = self.noise_words(size // GROUP)  # (T / G · K,)
-        # The uses of words: T as centers; B · C as neighbors, some of them in two blocks; noise.
-        centers = Terms.of(words[w : w + size])
-        neighbors = in_windows(words, w)  # (B, C)
-        others = Terms.of(torch.cat([neighbors.flatten(), noise]))
-        neighbor_of = others.word_of[: neighbors.numel()].view_as(neighbors)
-        noise_of = others.word_of[neighbors.numel() :]
+    @torch.no_grad()
+    def gradients(self, batch: WordBatch) -> BatchGradients:
+        window, k, device = Window(self.config.window), self.config.negatives, self.device
+        words, lines = Stretch.of(batch, window)  # (T + 2w,)
+        size = len(words) - 2 * window.size  # T
+        inner = slice(window.size, window.size + size)
+        # The uses of words: T as centers, the same as neighbors, and the noise.
+        centers = Terms.of(words[inner])
+        others = Terms.of(torch.cat([words, self.noise_words(size // GROUP)]))
         v = self.inputs.vectors(centers.words)
-        u = self.outputs.detach().index_select(0, others.words)
-
+        u = self.outputs.index_select(0, others.words)
+        same_line = window.of_one_line(lines)
+        a = torch.where(same_line, window.radius_weights(device), v.new_zeros(()))  # (B, R, C)
+        pairs = a.sum(2).flatten()  # (T,), m_t
+        noise_weight = pairs * (k / NOISE_WORDS)
+        num_columns, num_noise = len(a) * window.columns, len(others.word_of) - len(words)
         d_v = v.new_empty(size, v.shape[1])
-        d_u = v.new_empty(len(others.word_of), v.shape[1])
-        d_x, d_n = d_u[: neighbors.numel()], d_u[neighbors.numel() :]
-        pairs = v.new_empty(size)  # m_t
-        weights = radius_weights(w, device)
+        d_u = v.new_empty(num_columns + num_noise, v.shape[1])
+        d_x, d_n = d_u[:num_columns], d_u[num_columns:]
 
+        @torch.no_grad()
         def compute(piece: slice) -> Tensor:
-            blocks = slice(piece.start // BLOCK, piece.stop // BLOCK)
-            of_noise = slice(*(at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop)))
-            columns = slice(blocks.start * neighbors.shape[1], blocks.stop * neighbors.shape[1])
-            inner = neighbor_of[blocks, w : w + BLOCK].flatten()
-            around = [neighbor_of[blocks][0, :w], inner, neighbor_of[blocks][-1, w + BLOCK :]]
-            a = band_weights(lines[piece.start : piece.stop + 2 * w], w, weights)
-            torch.sum(a, 2, out=pairs[piece].view(-1, BLOCK))
+            blocks = slice(piece.start // window.block, piece.stop // window.block)
+            columns = slice(blocks.start * window.columns, blocks.stop * window.columns)
+            noise = slice(*(at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop)))
+            neighbors = others.word_of[piece.start : piece.stop + 2 * window.size]
             return Piece(
                 v.index_select(0, centers.word_of[piece]),
-                u.index_select(0, torch.cat(around)),
-                u.index_select(0, noise_of[of_noise]),
-                a,
-                pairs[piece] * (k / NOISE_WORDS),
-            ).gradients(d_v[piece], d_x[columns], d_n[of_noise], needs_loss=piece.start == 0)
+                u.index_select(0, neighbors),
+                u.index_select(0, others.word_of[len(words) :][noise]),
+                a[blocks],
+                noise_weight[piece],
+            ).gradients(window, d_v[piece], d_x[columns], d_n[noise], piece.start == 0)
 
-        losses = in_pieces(compute, size, device)
+        losses = in_pieces(compute, size, unit_of(window), device)
 
         def of_inputs() -> SparseGradient:
             m = centers.add(pairs) * (1 + k)
             return self.inputs.gradient(centers.words, centers.add(d_v), m)
 
         def of_outputs() -> SparseGradient:
-            of_neighbors = pairs.new_zeros(neighbors.shape)
-            of_neighbors[:, w : w + BLOCK] = in_blocks(pairs)
-            of_groups = pairs.view(-1, GROUP).sum(1) * (k / NOISE_WORDS)
-            of_noise = of_groups.repeat_interleave(NOISE_WORDS)
-            m = others.add(torch.cat([of_neighbors.flatten(), of_noise]))
-            return SparseGradient(others.words, others.add(d_u), m)
+            window.fold(d_x.view(*same_line.shape[::2], -1))
+            of_noise = torch.arange(len(d_x), len(d_u), device=device)
+            place = torch.cat([window.own_places(size, device), of_noise])
+            m = pairs.new_zeros(len(place))
+            m[inner] = pairs
+            m[len(words) :].view(-1, NOISE_WORDS)[:] = noise_weight.view(-1, GROUP).sum(1, True)
+            return SparseGradient(others.words, others.add(d_u, place), others.add(m))
 
-        d_inputs, d_outputs = side_by_side([of_inputs, of_outputs], device)
-        return with_gradients(losses[0], (self.inputs.table, d_inputs), (self.outputs, d_outputs))
+        return BatchGradients(losses[0], *side_by_side([of_inputs, of_outputs], device))
 
 
 class Piece(NamedTuple):
@@ -114,21 +109,24 @@ class Piece(NamedTuple):
     a: Tensor  # (B, R, C) the weight of each pair
     noise_weight: Tensor  # (T,) k m_t / K
 
-    def gradients(self, d_v: Tensor, d_x: Tensor, d_n: Tensor, needs_loss: bool) -> Tensor:
+    def gradients(
+        self, window: Window, d_v: Tensor, d_x: Tensor, d_n: Tensor, needs_loss: bool
+    ) -> Tensor:
         """Writes dJ/dv (T, D), dJ/dx (B · C, D) and dJ/dn (as n), and returns J per pair, (); 0
         where it is not needed."""
         width, a = self.v.shape[1], self.a
-        centers = in_blocks(self.v)  # (B, R, D)
-        neighbors = in_windows(self.x, (a.shape[2] - BLOCK) // 2)  # (B, C, D)
+        centers, neighbors = window.blocks(self.v), window.around(self.x)  # (B, R or C, D)
         groups, noise = self.v.view(-1, GROUP, width), self.n.view(-1, NOISE_WORDS, width)
         s = torch.bmm(centers, neighbors.transpose(1, 2)).sigmoid_()  # (B, R, C), σ(u·v)
         z = torch.bmm(groups, noise.transpose(1, 2)).sigmoid_()  # (T / G, G, K), σ(u_n·v)
         weight = self.noise_weight.view(-1, GROUP, 1)
         loss = s.new_zeros(())
         if needs_loss:
-            of_pairs = (s.clamp(min=TINY).log_() * a).sum()
-            of_noise = ((1 - z).clamp_(min=TINY).log_() * weight).sum()
-            loss = -(of_pairs + of_noise) / a.sum().clamp(min=TINY)
+            blocks, first = -(-LOSS_WORDS // window.block), LOSS_WORDS // GROUP
+            s_, a_, z_, weight_ = s[:blocks], a[:blocks], z[:first], weight[:first]
+            of_pairs = (s_.clamp(min=TINY).log_() * a_).sum()
+            of_noise = ((1 - z_).clamp_(min=TINY).log_() * weight_).sum()
+            loss = -(of_pairs + of_noise) / a_.sum().clamp(min=TINY)
         s.sub_(1).mul_(a)  # dJ/d(u·v)
         z.mul_(weight)  # dJ/d(u_n·v)
         torch.bmm(z, noise, out=d_v.view_as(groups))

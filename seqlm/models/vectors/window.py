@@ -15,36 +15,72 @@ section 3.2). A neighbor at distance d is inside with the probability
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-BLOCK = 16
-"""R"""
+SMALLEST_BLOCK = 16
+"""The R of usual windows, for which small matrices are quickest."""
 
 
-def radius_weights(window: int, device: torch.device) -> Tensor:
-    """(R, C) the a_d of each pair of a block; 0 for a word with itself, and beyond the window."""
-    columns = torch.arange(BLOCK + 2 * window, device=device) - window
-    distance = (columns - torch.arange(BLOCK, device=device)[:, None]).abs()  # (R, C)
-    return (window - distance + 1).clamp(min=0) / window * (distance > 0)
+class Window(NamedTuple):
+    """w, and the blocks that go with it."""
 
+    size: int  # w
 
-def in_windows(rows: Tensor, window: int) -> Tensor:
-    """(T + 2w, ..) -> (B, C, ..), a view: the rows of the columns of each block."""
-    columns: Tensor = rows.unfold(0, BLOCK + 2 * window, BLOCK).movedim(-1, 1)
-    return columns
+    @property
+    def block(self) -> int:
+        """R, a power of two that is not below w."""
+        return max(SMALLEST_BLOCK, 1 << (self.size - 1).bit_length())
 
+    @property
+    def columns(self) -> int:
+        """C"""
+        return self.block + 2 * self.size
 
-def in_blocks(rows: Tensor) -> Tensor:
-    """(T, ..) -> (B, R, ..), a view."""
-    return rows.unflatten(0, (-1, BLOCK))
+    def blocks(self, rows: Tensor) -> Tensor:
+        """(T, ..) -> (B, R, ..), a view."""
+        blocks: Tensor = rows.unflatten(0, (-1, self.block))
+        return blocks
 
+    def around(self, rows: Tensor) -> Tensor:
+        """(T + 2w, ..) -> (B, C, ..), a view: the rows of the columns of each block."""
+        columns: Tensor = rows.unfold(0, self.columns, self.block).movedim(-1, 1)
+        return columns
 
-def band_weights(lines: Tensor, window: int, weights: Tensor) -> Tensor:
-    """(B, R, C): `weights` (R, C) for each pair of words of one line, else 0.
+    def fold(self, columns: Tensor) -> Tensor:
+        """(B, C, ..) -> (B, R, ..), a view of `columns`, which it changes: each word gets what was
+        written to it as a column of the blocks before and after its own.
 
-    lines: (T + 2w,), those of the words with w more on each side, which are of no line.
-    """
-    centers = in_blocks(lines[window : len(lines) - window])  # (B, R)
-    same_line = centers[:, :, None] == in_windows(lines, window)[:, None, :]
-    return torch.where(same_line, weights, weights.new_zeros(()))
+        What was written to the first and the last w words of all is left out.
+        """
+        w, R = self.size, self.block
+        own = columns[:, w : w + R]
+        own[1:, :w] += columns[:-1, w + R :]
+        own[:-1, R - w :] += columns[1:, :w]
+        return own
+
+    def own_places(self, size: int, device: torch.device) -> Tensor:
+        """(T + 2w,) where each of `size` words, with w more on each side, is in (B · C,), the
+        columns of all blocks: in its own block, and those of no block in the first or the last."""
+        word = torch.arange(size, device=device)
+        own = word + self.size + 2 * self.size * (word // self.block)
+        before = torch.arange(self.size, device=device)
+        return torch.cat([before, own, own[-1] + 1 + before])
+
+    def distances(self, device: torch.device) -> Tensor:
+        """(R, C) how far apart the words of each pair of a block are."""
+        columns = torch.arange(self.columns, device=device) - self.size
+        return (columns - torch.arange(self.block, device=device)[:, None]).abs()
+
+    def radius_weights(self, device: torch.device) -> Tensor:
+        """(R, C) the a_d of each pair of a block; 0 for a word with itself, and beyond w."""
+        distance = self.distances(device)
+        return (self.size - distance + 1).clamp(min=0) / self.size * (distance > 0)
+
+    def of_one_line(self, lines: Tensor) -> Tensor:
+        """lines (T + 2w,) of the words and of w more on each side -> (B, R, C) bool, True for each
+        pair of words of one line."""
+        centers = self.blocks(lines[self.size : len(lines) - self.size])  # (B, R)
+        return centers[:, :, None] == self.around(lines)[:, None, :]

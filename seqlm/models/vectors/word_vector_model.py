@@ -87,12 +87,17 @@ class KnownGradients(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
+        scale = float(grads[0])  # 1, but where the loss is part of another
         return (
             None,
             None,
             *(
                 torch.sparse_coo_tensor(
-                    rows[None], values * grads[0], shape, is_coalesced=True, check_invariants=False
+                    rows[None],
+                    values if scale == 1 else values * scale,
+                    shape,
+                    is_coalesced=True,
+                    check_invariants=False,
                 )
                 for (rows, values, _), shape in zip(ctx.gradients, ctx.shapes)
             ),

@@ -43,5 +43,5 @@ class ImplicitSGD(Optimizer):
             for table in group["params"]:
                 if table.grad is not None:
                     rows, g = table.grad._indices()[0], table.grad._values()  # (r,), (r, D)
-                    steps = lr / (1 + lr * CURVATURE * table.row_pairs)  # (r,)
-                    table.index_add_(0, rows, g.mul_(steps[:, None]), alpha=-1)
+                    steps = -lr / (1 + lr * CURVATURE * table.row_pairs)  # (r,)
+                    table.index_add_(0, rows, g.mul_(steps[:, None]))

@@ -1,0 +1,140 @@
+"""The continuous bag of words: the words around a position predict the word there.
+
+Mikolov, Chen, Corrado & Dean (2013), "Efficient estimation of word representations in vector
+space", section 3.1, with negative sampling (Mikolov, Sutskever, Chen, Corrado & Dean 2013):
+
+    h_t = mean of v_{x(t+d)} over 0 < |d| <= b_t
+    J   = - sum_t ( log σ(u_{x(t)} · h_t) + k E_{n ~ P} log σ(-u_n · h_t) )
+
+    x(t)   the word at position t        v_x, u_x   its input and its output vector, (D,)
+    b_t    the radius, uniform in 1 .. w, drawn for each position
+    k      the negatives of a word       P          the distribution of noise words
+
+As in word2vec, each word around a position gets the gradient of h_t as it is, which the true one
+would divide by their number. G words in a row share K noise words, each with the weight k / K. A
+position that has no neighbor in its line predicts nothing.
+
+    T words of a batch, or of a piece of it · B blocks of R words, C columns around each · D width
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqlm.models.config.vectors_config import CBOWConfig
+from seqlm.models.vectors.prediction import (
+    GROUP,
+    LOSS_WORDS,
+    NOISE_WORDS,
+    TINY,
+    BatchGradients,
+    PredictionModel,
+    Stretch,
+    Terms,
+    in_pieces,
+    side_by_side,
+    unit_of,
+)
+from seqlm.models.vectors.window import Window
+from seqlm.models.vectors.word_vector_model import SparseGradient
+from seqlm.text.word_batches import WordBatch
+
+
+class CBOW(PredictionModel):
+    config_class = CBOWConfig
+
+    @torch.no_grad()
+    def gradients(self, batch: WordBatch) -> BatchGradients:
+        window, k, device = Window(self.config.window), self.config.negatives, self.device
+        words, lines = Stretch.of(batch, window)  # (T + 2w,)
+        size = len(words) - 2 * window.size  # T
+        radius = torch.randint(1, window.size + 1, (size,), device=device)  # b_t
+        # The uses of words: T with those around them as neighbors, T to predict, and the noise.
+        around = Terms.of(words)
+        inner = words[window.size : window.size + size]
+        targets = Terms.of(torch.cat([inner, self.noise_words(size // GROUP)]))
+        v = self.inputs.vectors(around.words)
+        u = self.outputs.index_select(0, targets.words)
+        distance = window.distances(device)
+        is_near = (distance > 0) & (distance <= window.blocks(radius)[:, :, None])
+        a = (is_near & window.of_one_line(lines)).float()  # (B, R, C)
+        count = a.sum(2).flatten()  # (T,)
+        predicted = count.clamp(max=1)
+        share = a / window.blocks(count.clamp(min=1))[:, :, None]
+        d_x = v.new_empty(len(a) * window.columns, v.shape[1])
+        d_u = v.new_empty(len(targets.word_of), v.shape[1])
+
+        @torch.no_grad()
+        def compute(piece: slice) -> Tensor:
+            blocks = slice(piece.start // window.block, piece.stop // window.block)
+            columns = slice(blocks.start * window.columns, blocks.stop * window.columns)
+            noise = slice(*(size + at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop)))
+            neighbors = around.word_of[piece.start : piece.stop + 2 * window.size]
+            return Piece(
+                v.index_select(0, neighbors),
+                u.index_select(0, targets.word_of[piece]),
+                u.index_select(0, targets.word_of[noise]),
+                a[blocks],
+                share[blocks],
+                predicted[piece],
+                k / NOISE_WORDS,
+            ).gradients(window, d_x[columns], d_u[piece], d_u[noise], piece.start == 0)
+
+        losses = in_pieces(compute, size, unit_of(window), device)
+
+        def of_inputs() -> SparseGradient:
+            place, uses = window.own_places(size, device), a.sum(1)  # (T + 2w,), (B, C)
+            window.fold(d_x.view(*uses.shape, -1))
+            window.fold(uses)
+            m = around.add(uses.flatten(), place) * (1 + k)
+            return self.inputs.gradient(around.words, around.add(d_x, place), m)
+
+        def of_outputs() -> SparseGradient:
+            of_noise = predicted.view(-1, GROUP).sum(1, True) * (k / NOISE_WORDS)
+            m = torch.cat([predicted, of_noise.expand(-1, NOISE_WORDS).flatten()])
+            return SparseGradient(targets.words, targets.add(d_u), targets.add(m))
+
+        return BatchGradients(losses[0], *side_by_side([of_inputs, of_outputs], device))
+
+
+class Piece(NamedTuple):
+    """What a stretch of T words needs, gathered."""
+
+    x: Tensor  # (T + 2w, D) the words as neighbors, with those around
+    u: Tensor  # (T, D) the words to predict
+    n: Tensor  # (T / G · K, D) noise
+    a: Tensor  # (B, R, C) 1 for each neighbor that a position reads
+    share: Tensor  # (B, R, C) of each neighbor in the mean
+    predicted: Tensor  # (T,) 1 for a position that has neighbors
+    noise_weight: float  # k / K
+
+    def gradients(
+        self, window: Window, d_x: Tensor, d_u: Tensor, d_n: Tensor, needs_loss: bool
+    ) -> Tensor:
+        """Writes the gradients for x (B · C, D), dJ/du (T, D) and dJ/dn (as n), and returns J per
+        word, (); 0 where it is not needed."""
+        width, neighbors = self.u.shape[1], window.around(self.x)  # (B, C, D)
+        noise = self.n.view(-1, NOISE_WORDS, width)
+        h = torch.bmm(self.share, neighbors).view(-1, width)  # (T, D)
+        groups = h.view(-1, GROUP, width)
+        s: Tensor = torch.linalg.vecdot(h, self.u)  # (T,)
+        s.sigmoid_()  # σ(u·h)
+        z = torch.bmm(groups, noise.transpose(1, 2)).sigmoid_()  # (T / G, G, K), σ(u_n·h)
+        weight = self.predicted.view(-1, GROUP, 1) * self.noise_weight
+        loss = s.new_zeros(())
+        if needs_loss:
+            s_, predicted = s[:LOSS_WORDS], self.predicted[:LOSS_WORDS]
+            z_, weight_ = z[: LOSS_WORDS // GROUP], weight[: LOSS_WORDS // GROUP]
+            of_words = (s_.clamp(min=TINY).log_() * predicted).sum()
+            of_noise = ((1 - z_).clamp_(min=TINY).log_() * weight_).sum()
+            loss = -(of_words + of_noise) / predicted.sum().clamp(min=TINY)
+        s.sub_(1).mul_(self.predicted)  # dJ/d(u·h)
+        z.mul_(weight)  # dJ/d(u_n·h)
+        torch.mul(h, s[:, None], out=d_u)
+        torch.bmm(z.transpose(1, 2), groups, out=d_n.view_as(noise))
+        d_h = torch.bmm(z, noise).view(-1, width).addcmul_(self.u, s[:, None])  # (T, D)
+        torch.bmm(self.a.transpose(1, 2), window.blocks(d_h), out=d_x.view(*neighbors.shape))
+        return loss
