@@ -1,12 +1,14 @@
 """What gives vectors to the words of sentences: a language model, a labeler or a table of vectors.
 
-language model    v_w^k of one layer or of several side by side, or their mean over all k
-labeler           gamma sum_k softmax(m)_k v_w^k, the mix that it has learned, of each of the
-                  language models that it reads (Peters et al. 2018, eq. 1)
-table             one vector for a word wherever it stands; that of a word that is not in the
-                  table is composed of its character n-grams, or else zero
+    language model    v_w^k of one layer or of several side by side, or their mean over all k
+    labeler           gamma sum_k softmax(m)_k v_w^k, the mix that it has learned, of each of the
+                      language models that it reads (Peters et al. 2018, eq. 1)
+    table             one vector for a word wherever it stands; that of a word that is not in the
+                      table is composed of its character n-grams, or else zero
 
-W words of a sentence · K layers · D_k width of layer k · D width of e
+Those of several models stand side by side (`embed_sentences.py`).
+
+    W words of a sentence · K layers · D_k width of layer k · D width of e
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """The formats that word vectors are written in, and the words that each can hold.
 
-word2vec           N D                         a header, then a line for each word
-                   the 0.418 0.24968 …
-word2vec-binary    N D                         the same with numbers of float32
-                   the <4 · D bytes>\\n
-glove              the 0.418 0.24968 …         lines without a header
-vec                as word2vec                 the name of fastText for its text
+    word2vec           N D                         a header, then a line for each word
+                       the 0.418 0.24968 …
+    word2vec-binary    N D                         the same with numbers of float32
+                       the <4 · D bytes>\\n
+    glove              the 0.418 0.24968 …         lines without a header
+    vec                as word2vec                 the name of fastText for its text
 
-N words · D numbers of a vector
+Words end at white space, and lines at a newline, so that no word may hold them.
+
+    N words · D numbers of a vector
 """
 
 from __future__ import annotations
