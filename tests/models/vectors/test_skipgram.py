@@ -24,7 +24,8 @@ V, D = 9, 3
 CASES: dict[str, tuple[list[int], int]] = {
     "fewer words than a group": ([3, 1, 5, 2], 2),
     "a window longer than the lines": ([4, 3, 2, 6], 30),
-    "a window longer than a block": ([50, 13], 20),
+    "a window longer than a usual block": ([50, 13], 20),
+    "a window longer than a group": ([50, 40], 70),
     "several groups": ([30, 1, 70, 45], 5),
     "whole groups": ([2 * GROUP], 3),
     "a window of one": ([9, 9, 70], 1),
@@ -52,10 +53,9 @@ def model_of(window: int, negatives: int = 5) -> SkipGram:
     return model
 
 
-def fix_noise(model: SkipGram, size: int, monkeypatch: pytest.MonkeyPatch) -> Tensor:
-    """(groups, K), the noise that every loss of `size` words has from now on."""
-    groups = max(1, -(-size // GROUP))
-    noise = torch.randint(2, V, (groups, NOISE_WORDS), generator=torch.Generator().manual_seed(7))
+def fix_noise(model: SkipGram, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """(groups, K), the noise that every batch has from now on."""
+    noise = torch.randint(2, V, (20, NOISE_WORDS), generator=torch.Generator().manual_seed(7))
     monkeypatch.setattr(model, "noise_words", lambda number: noise[:number].flatten())
     return noise
 
@@ -128,7 +128,7 @@ def test_the_objective_and_its_gradient_are_those_of_the_loop(
     lengths: list[int], window: int, negatives: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, batch = model_of(window, negatives), batch_of(lengths)
-    slow = slow_objective(batch, fix_noise(model, len(batch.words), monkeypatch), model)
+    slow = slow_objective(batch, fix_noise(model, monkeypatch), model)
     expected = gradients(model, slow.objective)
     loss = model.loss(batch)
     assert loss.item() == pytest.approx(slow.objective.item() / slow.pairs)
@@ -140,7 +140,7 @@ def test_the_objective_and_its_gradient_are_those_of_the_loop(
 @pytest.mark.parametrize("piece", [GROUP, 2 * GROUP])
 def test_pieces_change_nothing(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = model_of(window=6), batch_of([70, 200, 3, 90])
-    fix_noise(model, len(batch.words), monkeypatch)
+    fix_noise(model, monkeypatch)
     whole = gradients(model, model.loss(batch))
     monkeypatch.setattr(prediction, "PIECE", piece)
     assert_close(gradients(model, model.loss(batch)), whole)
@@ -149,7 +149,7 @@ def test_pieces_change_nothing(piece: int, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_gradient_is_the_slope_of_the_objective(monkeypatch: pytest.MonkeyPatch) -> None:
     """By finite differences, along a random direction of both tables."""
     model, batch = model_of(window=4), batch_of([20, 5, 30])
-    noise = fix_noise(model, len(batch.words), monkeypatch)
+    noise = fix_noise(model, monkeypatch)
     pairs = slow_objective(batch, noise, model).pairs
     slopes = gradients(model, model.loss(batch))
     tables = model.inputs.table, model.outputs

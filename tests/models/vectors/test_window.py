@@ -9,71 +9,77 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.models.vectors.window import (
-    BLOCK,
-    band_weights,
-    in_blocks,
-    in_windows,
-    radius_weights,
-)
+from seqlm.models.vectors.window import SMALLEST_BLOCK, Window
 
 CPU = torch.device("cpu")
+WINDOWS = [1, 2, 5, 16, 17, 40]
 
 
-def expected_share(distance: int, window: int) -> Fraction:
-    """Of the radii 1, ..., window, those that reach a word at this distance."""
+def share_of_radii(distance: int, window: int) -> Fraction:
+    """Of the radii 1, ..., w, those that reach a word at this distance."""
     return Fraction(sum(radius >= distance for radius in range(1, window + 1)), window)
 
 
-@pytest.mark.parametrize("window", [1, 2, 5, 16, 40])
-def test_weights_are_the_expectation_of_random_radii(window: int) -> None:
-    weights = radius_weights(window, CPU)
-    assert weights.shape == (BLOCK, BLOCK + 2 * window)
+@pytest.mark.parametrize("size", WINDOWS)
+def test_weights_are_the_expectation_of_random_radii(size: int) -> None:
+    window = Window(size)
+    weights = window.radius_weights(CPU)
+    assert weights.shape == (window.block, window.columns) == window.distances(CPU).shape
+    assert window.block >= max(size, SMALLEST_BLOCK)
     for r, row in enumerate(weights.tolist()):
         for c, a in enumerate(row):
-            distance = abs(c - window - r)
-            share = expected_share(distance, window) if distance else 0
+            distance = abs(c - size - r)
+            assert window.distances(CPU)[r, c] == distance
+            share = share_of_radii(distance, size) if distance else 0
             assert a == pytest.approx(float(share), abs=1e-7)
 
 
-@given(
-    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=12),
-    window=st.sampled_from([1, 2, 3, 7, 20]),
-)
-def test_the_band_is_the_loop_over_the_pairs(lengths: list[int], window: int) -> None:
+@given(lengths=st.lists(st.integers(1, 25), min_size=1, max_size=5), size=st.sampled_from(WINDOWS))
+def test_the_band_is_the_loop_over_the_pairs(lengths: list[int], size: int) -> None:
+    window = Window(size)
     lines = [line for line, length in enumerate(lengths) for _ in range(length)]
-    padding = range(-1, -2 * window - BLOCK, -1)  # each of a line of its own
-    size = -(-len(lines) // BLOCK) * BLOCK
-    filled = lines + list(padding[: size - len(lines)])
-    around = torch.tensor([-500 - n for n in range(2 * window)])
-    band = band_weights(
-        torch.cat([around[:window], torch.tensor(filled), around[window:]]),
-        window,
-        radius_weights(window, CPU),
-    )
-    assert band.shape == (size // BLOCK, BLOCK, BLOCK + 2 * window)
-    pairs = torch.zeros(size, size)
-    for t in range(size):
-        for d in range(-window, window + 1):
-            if d and 0 <= t + d < size and filled[t] == filled[t + d]:
-                pairs[t, t + d] = (window - abs(d) + 1) / window
-    # Word t of the text is row t - R b of block b, and word s its column s - R b + w.
-    found = torch.zeros(size, size)
-    for b, block in enumerate(band):
-        for r, row in enumerate(block):
-            for c in row.nonzero()[:, 0].tolist():
-                found[b * BLOCK + r, b * BLOCK + c - window] = row[c]
+    lines += range(-1, len(lines) % -window.block - 1, -1)  # each of a line of its own
+    outside = torch.arange(-1000, -1000 + 2 * size)
+    around = torch.cat([outside[:size], torch.tensor(lines), outside[size:]])
+    band = window.of_one_line(around) * window.radius_weights(CPU)  # (B, R, C)
+    words = len(lines)
+    pairs = torch.zeros(words, words)
+    for t in range(words):
+        for s in range(max(0, t - size), min(words, t + size + 1)):
+            if s != t and lines[s] == lines[t]:
+                pairs[t, s] = (size - abs(s - t) + 1) / size
+    # Word t is row t - R b of block b, and word s its column s - R b + w.
+    found = torch.zeros(words, words)
+    for b, r, c in band.nonzero().tolist():
+        found[b * window.block + r, b * window.block + c - size] = band[b, r, c]
     torch.testing.assert_close(found, pairs)
 
 
-@given(blocks=st.integers(1, 4), window=st.integers(1, 9))
-def test_blocks_and_windows_are_views_of_the_rows(blocks: int, window: int) -> None:
-    size = blocks * BLOCK
-    rows = torch.arange(2 * (size + 2 * window)).view(-1, 2)
-    windows, inner = in_windows(rows, window), in_blocks(rows[window : window + size])
-    assert windows.shape == (blocks, BLOCK + 2 * window, 2)
+@given(blocks=st.integers(1, 4), size=st.sampled_from(WINDOWS))
+def test_columns_are_the_words_around_a_block(blocks: int, size: int) -> None:
+    window = Window(size)
+    words, block = blocks * window.block, window.block
+    rows = torch.arange(2 * (words + 2 * size)).view(-1, 2)
+    around, inner = window.around(rows), window.blocks(rows[size : size + words])
+    assert around.shape == (blocks, window.columns, 2)
     for b in range(blocks):
-        start = b * BLOCK
-        assert torch.equal(windows[b], rows[start : start + BLOCK + 2 * window])
-        assert torch.equal(inner[b], rows[start + window : start + window + BLOCK])
-    assert windows.data_ptr() == rows.data_ptr()
+        start = b * block
+        assert torch.equal(around[b], rows[start : start + window.columns])
+        assert torch.equal(inner[b], rows[start + size : start + size + block])
+    places = window.own_places(words, CPU)
+    assert torch.equal(around.flatten(0, 1)[places], rows)
+
+
+@given(blocks=st.integers(1, 4), size=st.sampled_from(WINDOWS))
+def test_what_a_word_gets_as_a_column_of_any_block_is_added_up(blocks: int, size: int) -> None:
+    window = Window(size)
+    words = blocks * window.block
+    columns = torch.randn(blocks, window.columns, 3, dtype=torch.float64)
+    expected = torch.zeros(words + 2 * size, 3, dtype=torch.float64)
+    for b in range(blocks):
+        for c in range(window.columns):
+            expected[b * window.block + c] += columns[b, c]
+    folded = window.fold(columns)
+    torch.testing.assert_close(folded.flatten(0, 1), expected[size : size + words])
+    places = window.own_places(words, CPU)
+    torch.testing.assert_close(columns.flatten(0, 1)[places][size:-size], expected[size:-size])
