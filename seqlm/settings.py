@@ -187,6 +187,18 @@ def number(value: float) -> str:
     return f"{value:.10g}".replace("e-0", "e-").replace("e+0", "e")
 
 
+def bytes_of(name: str, size: str) -> int:
+    """The bytes of a size. Errors: UsageError, which calls it `name`.
+
+    >>> bytes_of("memory", "1.5K")
+    1536
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?", size.strip(), re.IGNORECASE)
+    if not match:
+        raise UsageError(f"`{name}` is {size!r}; it takes a number and K, M, G or T, as 1G")
+    return int(float(match[1]) * 1024 ** (" KMGT".index(match[2].upper())))
+
+
 def any_of(texts: list[str]) -> str:
     """'a, b or c'."""
     return " or ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))

@@ -35,6 +35,7 @@ NAMES = {"np": np, "torch": torch, "io": io, "BIGRAMS": NGramTable(FIRST, WORDS)
         "models.ngram.masks",
         "models.ngram.scrambling",
         "models.ngram.table",
+        "settings",
         "threads",
     ],
 )

@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from seqlm.counting.smoothing.smoothing_settings import FALLBACK_DISCOUNTS, Smoothing
-from seqlm.errors import UsageError
-from seqlm.settings import setting
+from seqlm.settings import bytes_of, setting
 
 Context = Literal["sentence", "carried"]
 DEFAULT_ORDER = 5
@@ -134,14 +132,7 @@ class CountingSettings:
     @property
     def memory_limit(self) -> int | None:
         """`memory` in bytes. Errors: UsageError where it is no size."""
-        if self.memory is None:
-            return None
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?", self.memory.strip(), re.IGNORECASE)
-        if not match:
-            raise UsageError(
-                f"`memory` is {self.memory!r}; it takes a number and K, M, G or T, as 1G"
-            )
-        return int(float(match[1]) * 1024 ** (" KMGT".index(match[2].upper())))
+        return None if self.memory is None else bytes_of("memory", self.memory)
 
     @property
     def smoothing_parameters(self) -> Smoothing:

@@ -21,6 +21,7 @@ V words · D width · K columns
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -48,7 +49,7 @@ class PPMISVD(WordVectorModel):
         columns = min(config.width + config.oversampling, config.vocab_size)  # K
         self.columns = nn.Parameter(torch.empty(config.vocab_size, columns).normal_())  # P
 
-    def learn_from(self, counts: np.ndarray, words: list[bytes]) -> None:
+    def learn_from(self, counts: np.ndarray, words: Sequence[bytes]) -> None:
         super().learn_from(counts, words)
         self.columns.data = orthogonal_columns(self.columns.data)
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Literal
 
 from seqlm.evaluation.translation_quality import BLEU_TOKENIZE_HELP
-from seqlm.settings import Setting, number, setting
+from seqlm.settings import Setting, bytes_of, number, setting
 
 DEFAULT_LR = {
     **{"adamw": 5e-3, "adam": 5e-3, "rmsprop": 4e-3, "sgd": 20.0, "adagrad": 0.05},
@@ -29,6 +29,8 @@ DEFAULT_BETAS = {"adamw": (0.9, 0.99), "adam": (0.9, 0.99), "rmsprop": (0.0, 0.9
 DEFAULT_MIN_COUNT = {"word": 2}
 """The setting `min_count` by tokenizer where the text has no `<unk>` of its own, else 1: rare words
 become `<unk>`, so that there is something to learn it from."""
+VECTORS_MIN_COUNT = 5
+"""That of word vectors: of rarer words there is too little to learn."""
 
 
 Format = Literal["conllu", "columns", "word-tag", "label-text", "fasttext", "csv", "tsv", "jsonl"]
@@ -90,8 +92,8 @@ class TrainingSettings:
     )
     min_count: int | None = text(
         None, "Occurrences that a type needs to enter the vocabulary.",
-        none_text=f"1; word: {DEFAULT_MIN_COUNT['word']} if the text has no <unk>",
-        low=1, high=2**31, default_by={"task": {"vectors": 5}},
+        none_text=f"1; word: {DEFAULT_MIN_COUNT['word']}, and word vectors: {VECTORS_MIN_COUNT}, if"
+        " the text has no <unk>", low=1, high=2**31,
     )  # fmt: skip
     separate_vocab: bool = setting(
         False, "Use one vocabulary for each language instead of a joint one.",
@@ -293,6 +295,11 @@ class TrainingSettings:
     tensorboard: bool = setting(
         False, "Write event files of TensorBoard into the run.", section="Validation"
     )
+    memory: str | None = setting(
+        None, "Memory to stay within, e.g. 1G; text and co-occurrences that do not fit go to"
+        " temporary files.", none_text="no bound", metavar="SIZE", section="Machine",
+        needs=VECTORS,
+    )  # fmt: skip
     # ----------------------------------------------------------------------------------- validation
     valid_every: int | None = setting(
         None, "Updates between validations.",
@@ -316,6 +323,18 @@ class TrainingSettings:
         0.0, "Nats per token, or points of BLEU or chrF, that make an improvement.",
         section="Validation", low=0, high=10**3,
     )  # fmt: skip
+
+    @property
+    def default_min_count(self) -> int:
+        """What stands for `min_count` where a vocabulary is learned and it is None."""
+        if self.task == "vectors":
+            return VECTORS_MIN_COUNT
+        return DEFAULT_MIN_COUNT.get(self.tokenizer, 1)
+
+    @property
+    def memory_limit(self) -> int | None:
+        """`memory` in bytes. Errors: UsageError where it is no size."""
+        return None if self.memory is None else bytes_of("memory", self.memory)
 
     @property
     def peak_lr(self) -> float:
@@ -355,6 +374,6 @@ SCHEDULE = frozenset(
 """Settings that begin a new phase of a resumed run."""
 CHANGEABLE = SCHEDULE | {
     *("clip", "weight_decay", "label_smoothing", "precision", "compile", "tensorboard"),
-    *("patience", "min_delta", "valid_every", "probe"),
+    *("patience", "min_delta", "valid_every", "probe", "memory"),
 }
 """Settings that a resumed run may change."""

@@ -20,6 +20,7 @@ from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.perplexity import Tally
 from seqlm.evaluation.scoring import validation_loss
 from seqlm.evaluation.unknown_words import warn_of_unknown
+from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.stored_model import StoredModel
 from seqlm.runs.checkpoint import read_tensors, replace_tensors
@@ -37,7 +38,7 @@ from seqlm.text.normalization import Normalizer
 from seqlm.text.reading import short_name
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
-from seqlm.training.config.training_settings import DEFAULT_MIN_COUNT, TrainingSettings
+from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.trainer import ValidationFunction
 
@@ -52,6 +53,8 @@ class LanguageModelingTask(TrainingTask):
     tokenizer: Tokenizer
     title: str
     source_tokenizer: None = None
+    memory: Memory = IN_MEMORY
+    """Where the text is, and what is made of it."""
 
     roles: ClassVar = ("corpus", "valid")
     validation_settings: ClassVar = "`valid` or `valid_fraction`"
@@ -64,8 +67,9 @@ class LanguageModelingTask(TrainingTask):
         errors: str,
         run: RunFolder | None = None,
     ) -> Self:
+        memory = Memory(settings.memory_limit)
         if run is not None:
-            corpus = read_corpus(files["corpus"], run.tokenizer, errors=errors)
+            corpus = read_corpus(files["corpus"], run.tokenizer, errors=errors, memory=memory)
         else:
             normalizer = Normalizer.parse(settings.normalize)
             borrowed = borrowed_tokenizer(settings.vocab, settings.tokenizer, normalizer)
@@ -77,9 +81,10 @@ class LanguageModelingTask(TrainingTask):
                 vocab_size=settings.vocab_size,
                 min_count=settings.min_count,
                 errors=errors,
-                default_min_count=DEFAULT_MIN_COUNT.get(settings.tokenizer, 1),
+                default_min_count=settings.default_min_count,
                 held_out_fraction=settings.valid_fraction or 0.0,
                 direction=settings.direction,
+                memory=memory,
             )
         valid = None
         if files.get("valid"):
@@ -92,9 +97,8 @@ class LanguageModelingTask(TrainingTask):
             )
             if run is None:
                 warn_of_unknown(tally, corpus.tokenizer, "the validation text")
-        task = cls(
-            corpus, valid, settings.valid_fraction, corpus.tokenizer, short_name(files["corpus"][0])
-        )
+        title, fraction = short_name(files["corpus"][0]), settings.valid_fraction
+        task = cls(corpus, valid, fraction, corpus.tokenizer, title, memory=memory)
         if task.unk_share > 0.5 and run is None:
             warnings.warn(
                 "most of the corpus is <unk>; set `min_count=1` to keep rare words",

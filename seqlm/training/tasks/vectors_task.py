@@ -25,7 +25,7 @@ from seqlm.models.vectors.word_vector_model import WordVectorModel
 from seqlm.runs.loading.load_vectors import LoadedVectors
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.batches import Batches
-from seqlm.text.vocabulary import EOS, RESERVED, UNK
+from seqlm.text.vocabulary import EOS, RESERVED, UNK, count_ids, split_into_chunks
 from seqlm.text.word_batches import WordBatches
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.tasks.language_modeling import LanguageModelingTask
@@ -59,12 +59,17 @@ class VectorsTask(LanguageModelingTask):
                 raise DataError(f"the phrases of the text are not those of {run.path}")
         else:
             task = super().read(files, settings, errors, run)
-        if not task.counts[len(RESERVED) :].any():
+        if run is None:
+            task.check_words(settings)
+        return task
+
+    def check_words(self, settings: TrainingSettings) -> None:
+        """Errors: DataError where there is nothing to learn from."""
+        if not self.counts[len(RESERVED) :].any():
             remedy = "choose another `vocab`" if settings.vocab else "lower `min_count`"
             raise DataError(f"no word of the training text is in the vocabulary: {remedy}")
-        if not has_pairs(task.splits[0]):
+        if not has_pairs(self.splits[0]):
             raise DataError("no two words are in one line: there is nothing to learn from")
-        return task
 
     def with_phrases(self, settings: TrainingSettings) -> Self:
         """The same text with phrases as words. Errors: UsageError where it has no words."""
@@ -77,8 +82,9 @@ class VectorsTask(LanguageModelingTask):
             self.tokenizer,
             passes=settings.phrases,
             threshold=settings.phrase_threshold,
-            min_count=settings.min_count or 1,
+            min_count=settings.min_count or settings.default_min_count,
             vocab_size=settings.vocab_size,
+            memory=self.memory,
         )
         valid = self.valid_corpus
         return replace(
@@ -98,7 +104,7 @@ class VectorsTask(LanguageModelingTask):
     @cached_property
     def counts(self) -> np.ndarray:
         """(V,) int64, how often each id is in the training text."""
-        return np.bincount(self.splits[0], minlength=len(self.tokenizer))
+        return count_ids(self.splits[0], len(self.tokenizer))
 
     def statistics(self, settings: TrainingSettings) -> dict[str, Any]:
         words = int(self.counts[len(RESERVED) :].sum())
@@ -142,19 +148,20 @@ class VectorsTask(LanguageModelingTask):
     def count_batches(self, network: WordVectorModel, settings: TrainingSettings) -> Batches:
         """The co-occurrences of the text. Errors: DataError where there are none."""
         config = network.config
+        ids, memory = self.splits[0], self.memory
         counts = count_cooccurrences(
-            self.splits[0], config.vocab_size, config.window, config.distance_weight
+            ids, config.vocab_size, config.window, config.distance_weight, memory=memory
         )
         pairs = len(counts.columns)
         if pairs == 0:
             raise DataError("no two words are in one line: there is nothing to learn from")
         if isinstance(config, PPMIConfig):
-            matrix = ppmi(counts, config.shift, config.context_smoothing)
+            matrix = ppmi(counts, config.shift, config.context_smoothing, memory)
             if matrix.num_targets == 0:
                 raise DataError("no two words are together more often than by chance")
             return WholeMatrix(matrix)
         size = min(settings.batch_size, -(-pairs // FEWEST_BATCHES))
-        return EntryBatches(counts, size, settings.seed, network.device)
+        return EntryBatches(counts, size, settings.seed, network.device, memory)
 
     def word_batches(
         self, ids: np.ndarray, network: WordVectorModel, settings: TrainingSettings
@@ -198,5 +205,10 @@ class VectorsTask(LanguageModelingTask):
 
 def has_pairs(ids: np.ndarray) -> bool:
     """Whether two words are in one line of a text (N,)."""
-    is_word = ids[ids != UNK] != EOS
-    return bool((is_word[1:] & is_word[:-1]).any())
+    last = EOS  # of the tokens so far that are known
+    for chunk in split_into_chunks(ids):
+        known = np.append(last, chunk[chunk != UNK])
+        if ((known[1:] != EOS) & (known[:-1] != EOS)).any():
+            return True
+        last = known[-1]
+    return False
