@@ -103,6 +103,9 @@ REGISTRY = {
         "vectors.skipgram:SkipGram", "vectors_config:SkipGramConfig"
     ),
     ("vectors", "cbow"): Architecture("vectors.cbow:CBOW", "vectors_config:CBOWConfig"),
+    ("vectors", "fasttext"): Architecture(
+        "vectors.fasttext:FastText", "vectors_config:FastTextConfig"
+    ),
     ("vectors", "glove"): Architecture("vectors.glove:GloVe", "count_vectors_config:GloVeConfig"),
     ("vectors", "ppmi-svd"): Architecture(
         "vectors.ppmi_svd:PPMISVD", "count_vectors_config:PPMIConfig"

@@ -60,13 +60,18 @@ class CBOWConfig(PredictionConfig):
 class FastTextConfig(PredictionConfig):
     training_defaults: ClassVar = {"lr": 0.075, "noise_exponent": 0.5, "sample": 1e-4}
 
+    ngram_rows: int = 0
+    """Buckets that hold an n-gram of a word of the vocabulary."""
+    ngram_terms: int = 0
+    """N-grams of all words of the vocabulary, each word with its own."""
+
     predict: Literal["skipgram", "cbow"] = vectors_option(
         "skipgram", "What is predicted: the words around a word, or a word from those around it."
     )
-    shortest_ngram: int = vectors_option(
+    ngram_min: int = vectors_option(
         3, "Characters of the shortest n-grams of a word that have vectors.", low=1, high=64
     )
-    longest_ngram: int = vectors_option(
+    ngram_max: int = vectors_option(
         6, "Characters of the longest n-grams of a word that have vectors.", low=1, high=64
     )
     buckets: int = vectors_option(

@@ -47,7 +47,7 @@ class CBOW(PredictionModel):
     config_class = CBOWConfig
 
     @torch.no_grad()
-    def gradients(self, batch: WordBatch) -> BatchGradients:
+    def gradients(self: PredictionModel, batch: WordBatch) -> BatchGradients:
         window, k, device = Window(self.config.window), self.config.negatives, self.device
         words, lines = Stretch.of(batch, window)  # (T + 2w,)
         size = len(words) - 2 * window.size  # T

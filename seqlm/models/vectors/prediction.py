@@ -115,12 +115,16 @@ class PredictionModel(WordVectorModel):
 
     def __init__(self, config: PredictionConfig) -> None:
         super().__init__(config)
-        self.inputs = InputTable(config.vocab_size, config.width)
+        self.inputs = self.make_inputs()
         self.outputs = nn.Parameter(torch.zeros(config.vocab_size, config.width))
         self._noise: Noise | None = None
 
+    def make_inputs(self) -> InputTable:
+        """The table of input vectors, at its start."""
+        return InputTable(self.config.vocab_size, self.config.width)
+
     def word_vectors(self) -> Tensor:
-        return self.inputs.table.detach()
+        return self.inputs.all_vectors()
 
     def noise_words(self, groups: int) -> Tensor:
         """(groups · K,) int64, the noise of each group."""
@@ -144,6 +148,10 @@ class InputTable(nn.Module):
         super().__init__()
         start = torch.empty(vocab_size, width).uniform_(-0.5 / width, 0.5 / width)
         self.table = nn.Parameter(start)
+
+    def all_vectors(self) -> Tensor:
+        """(V, D)"""
+        return self.table.detach()
 
     def vectors(self, words: Tensor) -> Tensor:
         """words (r,) -> (r, D)"""

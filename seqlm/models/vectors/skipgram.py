@@ -49,7 +49,7 @@ class SkipGram(PredictionModel):
     config_class = SkipGramConfig
 
     @torch.no_grad()
-    def gradients(self, batch: WordBatch) -> BatchGradients:
+    def gradients(self: PredictionModel, batch: WordBatch) -> BatchGradients:
         window, k, device = Window(self.config.window), self.config.negatives, self.device
         words, lines = Stretch.of(batch, window)  # (T + 2w,)
         size = len(words) - 2 * window.size  # T

@@ -44,7 +44,7 @@ class WordVectorModel(StoredModel, ABC):
         super().__init__(config)
         self.register_buffer("counts", torch.zeros(config.vocab_size, dtype=torch.int64))
 
-    def learn_from(self, counts: np.ndarray, words: list[bytes]) -> None:
+    def learn_from(self, counts: np.ndarray, words: Sequence[bytes]) -> None:
         """Takes what the text has before training: the `counts` (V,) of the `words`."""
         self.counts.copy_(torch.from_numpy(counts))
         self.counts[: len(RESERVED)] = 0

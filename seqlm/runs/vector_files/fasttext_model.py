@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqlm.errors import ModelError
-from seqlm.runs.vector_files.character_ngrams import ngram_hashes
+from seqlm.models.vectors.character_ngrams import ngrams_of
 from seqlm.runs.vector_files.vector_formats import LONGEST_WORD
 from seqlm.runs.vector_files.word_vectors import VectorCollector, WordVectors
 
@@ -163,12 +163,15 @@ class FastTextModel:
         for start, end in pairwise(starts):
             yield self.data[start : end - 1 - ENTRY_END.size]
 
-    def ngram_rows(self, word: bytes) -> list[int]:
-        """The rows of the character n-grams of `word`."""
-        if word == END_OF_LINE:
-            return []
-        hashes = ngram_hashes(word, self.header.min_n, self.longest)
-        return [self.header.num_words + h % self.header.buckets for h in hashes]
+    def ngram_rows(self, words: Sequence[bytes]) -> list[list[int]]:
+        """The rows of the character n-grams of each of `words`."""
+        ngrams = ngrams_of(words, self.header.min_n, self.longest)
+        rows = (ngrams.hashes % np.uint32(max(1, self.header.buckets))).tolist()
+        ends = ngrams.sizes.cumsum()
+        return [
+            [] if word == END_OF_LINE else [self.header.num_words + row for row in rows[start:end]]
+            for word, start, end in zip(words, ends - ngrams.sizes, ends)
+        ]
 
     def mean_rows(self, row_lists: Sequence[list[int]]) -> np.ndarray:
         """(n, D) float32, the mean of the rows of each of n lists, none of which is empty."""
@@ -194,23 +197,28 @@ def read_fasttext_vectors(
 
 def rows_of_listed(model: FastTextModel, collector: VectorCollector) -> Iterator[list[int]]:
     """The rows of each word of the dictionary that is taken."""
-    for row, word in enumerate(model.words()):
-        if collector.is_full:
-            return
-        if collector.take(word.decode(errors="replace")):
-            yield [row, *model.ngram_rows(word)]
+    taken = (
+        (row, word)
+        for row, word in enumerate(model.words())
+        if not collector.is_full and collector.take(word.decode(errors="replace"))
+    )
+    while batch := list(islice(taken, WORDS_AT_ONCE)):
+        for (row, _), ngrams in zip(batch, model.ngram_rows([word for _, word in batch])):
+            yield [row, *ngrams]
 
 
 def rows_of_unseen(
     words: Sequence[str], model: FastTextModel, collector: VectorCollector
 ) -> Iterator[list[int]]:
     """The rows of each word outside the dictionary that has n-grams and is taken."""
-    for word in words:
-        if collector.is_full:
-            return
-        rows = model.ngram_rows(word.encode(errors="surrogatepass"))
-        if rows and collector.take(word):
-            yield rows
+    for start in range(0, len(words), WORDS_AT_ONCE):
+        batch = words[start : start + WORDS_AT_ONCE]
+        spelled = [word.encode(errors="surrogatepass") for word in batch]
+        for word, rows in zip(batch, model.ngram_rows(spelled)):
+            if collector.is_full:
+                return
+            if rows and collector.take(word):
+                yield rows
 
 
 def add_means(

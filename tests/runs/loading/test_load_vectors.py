@@ -13,7 +13,7 @@ from seqlm.errors import ModelError, UsageError
 from seqlm.runs.loading import load_vectors as module
 from seqlm.runs.loading.load_vectors import LoadedVectors, load_vectors
 from seqlm.runs.loading.locate import locate
-from tests.runs.vector_files.test_character_ngrams import hash_slowly, ngrams_slowly
+from tests.models.vectors.test_character_ngrams import hash_slowly, ngrams_slowly
 from tests.runs.vector_files.vector_file_bytes import (
     VECTORS,
     WORDS,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seqlm.errors import ModelError
-from tests.runs.vector_files.test_character_ngrams import hash_slowly, ngrams_slowly
+from tests.models.vectors.test_character_ngrams import hash_slowly, ngrams_slowly
 from tests.runs.vector_files.vector_file_bytes import Read, fasttext_bytes
 
 WORDS = ["</s>", "frog", "naïve", "a"]

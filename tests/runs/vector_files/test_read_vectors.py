@@ -84,8 +84,10 @@ def test_a_compressed_fasttext_model_is_to_be_decompressed(tmp_path: Path) -> No
         read_vectors(path)
 
 
-@pytest.mark.parametrize("module", ["character_ngrams", "text_vectors"])
+@pytest.mark.parametrize(
+    "module", ["models.vectors.character_ngrams", "runs.vector_files.text_vectors"]
+)
 def test_examples_give_what_they_say(module: str) -> None:
-    result = doctest.testmod(import_module(f"seqlm.runs.vector_files.{module}"))
+    result = doctest.testmod(import_module(f"seqlm.{module}"))
     assert result.attempted > 0
     assert result.failed == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.runs.vector_files.character_ngrams import ngram_hashes
+from seqlm.models.vectors.character_ngrams import ngram_hashes
 
 
 def hash_slowly(ngram: str) -> int:
