@@ -15,7 +15,7 @@ from seqlm.text.labeled.encode_records import convert_tags
 from seqlm.text.labeled.labeled_batches import LabeledBatches
 from seqlm.text.labeled.spans import find_spans
 from seqlm.training.config.resolve import resolve
-from seqlm.training.optimization.labeling_objective import LabelingObjective
+from seqlm.training.optimization.whole_objective import WholeObjective
 from seqlm.training.tasks.files_by_role import files_by_role
 from seqlm.training.tasks.labeling_task import LabelingTask
 from tests.training.labeled_toy import (
@@ -165,7 +165,7 @@ def test_the_loss_of_training_is_that_of_validation() -> None:
         task, settings, options = make_task(text, valid)
         network, trainer = make_labeler(task, settings, options)
         network.double()
-        objective = LabelingObjective(network, trainer.precision)
+        objective = WholeObjective(network, trainer.precision)
         batches = task.batches(network, settings).epoch(0)
         total = sum(objective(batch, None)[0].item() * batch.num_targets for batch in batches)
         tokens = sum(batch.num_targets for batch in batches)
