@@ -296,9 +296,8 @@ class TrainingSettings:
         False, "Write event files of TensorBoard into the run.", section="Validation"
     )
     memory: str | None = setting(
-        None, "Memory to stay within, e.g. 1G; text and co-occurrences that do not fit go to"
-        " temporary files.", none_text="no bound", metavar="SIZE", section="Machine",
-        needs=VECTORS,
+        None, "Memory to stay within, e.g. 1G; what does not fit goes to disk.",
+        none_text="no bound", metavar="SIZE", section="Machine", needs=VECTORS,
     )  # fmt: skip
     # ----------------------------------------------------------------------------------- validation
     valid_every: int | None = setting(
