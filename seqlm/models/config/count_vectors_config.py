@@ -21,9 +21,12 @@ class CountVectorConfig(WordVectorConfig):
 @dataclass(frozen=True)
 class GloVeConfig(CountVectorConfig):
     training_defaults: ClassVar = {
-        "optimizer": "adagrad", "schedule": "constant", "epochs": 25, "batch_size": 1 << 18
+        "optimizer": "adagrad", "schedule": "constant", "epochs": 25, "batch_size": 1 << 17
     }  # fmt: skip
 
+    sides: Literal["both", "left"] = vectors_option(
+        "both", "Where the words near a word stand: on both sides, or to its left alone."
+    )
     x_max: float = vectors_option(
         100.0, "Co-occurrences from which a pair of words has the full weight.",
         low=1e-6, high=1e12,

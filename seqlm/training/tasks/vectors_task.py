@@ -34,7 +34,7 @@ from seqlm.training.tasks.probe_words import describe_nearest, probe_words
 from seqlm.training.tasks.task import FilesByRole
 from seqlm.training.trainer import ValidationFunction
 
-FEWEST_BATCHES = 20
+FEWEST_BATCHES = 40
 """Batches of an epoch of co-occurrences: fewer updates would learn little, whatever they hold."""
 
 FIXED = {"precision": "float32", "average": "none", "grad_accumulation": 1, "weight_decay": 0}
@@ -148,9 +148,9 @@ class VectorsTask(LanguageModelingTask):
     def count_batches(self, network: WordVectorModel, settings: TrainingSettings) -> Batches:
         """The co-occurrences of the text. Errors: DataError where there are none."""
         config = network.config
-        ids, memory = self.splits[0], self.memory
+        sides, memory = getattr(config, "sides", "both"), self.memory
         counts = count_cooccurrences(
-            ids, config.vocab_size, config.window, config.distance_weight, memory=memory
+            self.splits[0], config.vocab_size, config.window, config.distance_weight, sides, memory
         )
         pairs = len(counts.columns)
         if pairs == 0:

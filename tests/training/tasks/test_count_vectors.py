@@ -55,6 +55,13 @@ def test_an_epoch_has_updates_enough_however_few_the_pairs_are(tmp_path: Path) -
     assert len(make(tmp_path, "glove", batch_size=10).batches) > vectors_task.FEWEST_BATCHES
 
 
+def test_one_side_has_half_of_the_pairs(tmp_path: Path) -> None:
+    text = "a b c d e f\n"
+    for sides, pairs in (("both", 30), ("left", 15)):
+        batches = make(tmp_path, "glove", text, window=5, sides=sides).batches
+        assert sum(batch.num_targets for batch in batches.epoch(0)) == pairs
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_validation_text_is_refused(arch: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="learns from the counts of its text"):
