@@ -15,11 +15,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from seqlm.counting.cooccurrences.count_cooccurrences import count_cooccurrences
+from seqlm.counting.cooccurrences.count_cooccurrences import Sides, count_cooccurrences
 from seqlm.counting.cooccurrences.entry_batches import EntryBatches
 from seqlm.counting.cooccurrences.ppmi import WholeMatrix, ppmi
 from seqlm.errors import DataError, UsageError
-from seqlm.models.config.count_vectors_config import CountVectorConfig, PPMIConfig
+from seqlm.models.config.count_vectors_config import CountVectorConfig, GloVeConfig, PPMIConfig
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.vectors.word_vector_model import WordVectorModel
 from seqlm.runs.loading.load_vectors import LoadedVectors
@@ -148,7 +148,8 @@ class VectorsTask(LanguageModelingTask):
     def count_batches(self, network: WordVectorModel, settings: TrainingSettings) -> Batches:
         """The co-occurrences of the text. Errors: DataError where there are none."""
         config = network.config
-        sides, memory = getattr(config, "sides", "both"), self.memory
+        sides: Sides = config.sides if isinstance(config, GloVeConfig) else "both"
+        memory = self.memory
         counts = count_cooccurrences(
             self.splits[0], config.vocab_size, config.window, config.distance_weight, sides, memory
         )
