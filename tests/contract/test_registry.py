@@ -16,12 +16,14 @@ from tests.contract.models import (
     LanguageModelInstance,
     TranslatorInstance,
 )
+from tests.contract.word_vectors import VECTORS
 
 
 def test_everything_registered_has_an_instance() -> None:
     instances = {("lm", one.arch) for one in LANGUAGE_MODELS if one.is_saved}
     instances |= {("translation", one.arch) for one in TRANSLATORS if one.is_saved}
     instances |= {(one.task, one.arch) for one in LABELERS}
+    instances |= {("vectors", one.arch) for one in VECTORS}
     assert instances == {*REGISTRY}, f"only one of both has {instances ^ {*REGISTRY}}"
 
 
