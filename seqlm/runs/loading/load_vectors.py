@@ -158,11 +158,12 @@ def load_run_vectors(model_path: ModelPath) -> LoadedVectors:
     model = build_model(config, options, tensors, folder / "model.safetensors")
     assert isinstance(model, WordVectorModel)
     first = len(RESERVED)
+    names = f"{sha256} {run.tokenizer.digest}"  # the vectors are those of its words
     return LoadedVectors(
         words=[type_.decode(errors="replace") for type_ in run.tokenizer.types[first:]],
         vectors=model.word_vectors()[first:].numpy(),
         path=run.path,
-        weights_digest=weights_digest(sha256, model.settings()),
+        weights_digest=weights_digest(names, model.settings()),
         counts=model.counts[first:].numpy(),
         config=config,
         compose=model.compose if model.composes else None,

@@ -40,9 +40,13 @@ from seqlm.errors import ModelError, SeqlmError, UsageError
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.scoring import Scorer
 from seqlm.evaluation.signature import conditional_units, language_model_signature, model_part
-from seqlm.models.base import Network, Translator
+from seqlm.evaluation.vectors.nearest_words import cosine
+from seqlm.evaluation.vectors.vector_test_settings import VectorTestSettings
+from seqlm.evaluation.vectors.vectors_signature import vectors_signature
+from seqlm.models.base import Translator
 from seqlm.runs.checkpoint import load_training
 from seqlm.runs.loading.load_model import LoadedModel, build_model, check_config, load_model
+from seqlm.runs.loading.load_vectors import LoadedVectors, load_vectors
 from seqlm.runs.loading.locate import locate
 from seqlm.runs.management.run_summary import describe
 from seqlm.runs.run_folder import RunFolder
@@ -51,7 +55,13 @@ from seqlm.training.config.recipe import read_recipe
 from seqlm.training.config.resolve import resolve
 from seqlm.training.stored_state import part
 from seqlm.training.trainer import Trainer
-from seqlm.training.training_run import check_figures, check_settings, make_trainer, reload_corpus
+from seqlm.training.training_run import (
+    check_figures,
+    check_settings,
+    complete_settings,
+    make_trainer,
+    reload_corpus,
+)
 from tests.command import seqlm_inside
 from tests.runs.untrusted.mutations import Random, mutate
 
@@ -69,7 +79,11 @@ RUNS = {
                     "--seq-length", "8"],
     "translator": ["train", "--source", "c.txt", "--target", "d.txt", "--arch", "lstm",
                    "--separate-vocab", "--tokenizer", "word", "--width", "4", "--layers", "1"],
+    "skipgram": ["train", "c.txt", "--task", "vectors", "--width", "4", "--subsample", "0"],
+    "fasttext": ["train", "c.txt", "--task", "vectors", "--width", "4", "--arch", "fasttext",
+                 "--ngram-min", "1", "--buckets", "7"],
 }  # fmt: skip
+VECTORS = ("skipgram", "fasttext")
 TRAINING = ["--steps", "2", "--min-count", "1"]
 
 
@@ -124,7 +138,10 @@ def files_of(run: Path) -> list[str]:
 
 
 def answer_of(path: Path) -> Answer:
-    loaded = load_model(locate(path))
+    model_path = locate(path)
+    if model_path.config.task == "vectors":
+        return vectors_answer(load_vectors(model_path))
+    loaded = load_model(model_path)
     if isinstance(loaded.model, Translator):
         return translator_answer(loaded, loaded.model)
     mixture = LoadedMixture.of([loaded])
@@ -151,6 +168,21 @@ def translator_answer(loaded: LoadedModel, model: Translator) -> Answer:
     return Answer(f"{units}|{model_part([loaded])}", (scores.tobytes(),))
 
 
+def vectors_answer(table: LoadedVectors) -> Answer:
+    """The similarities of some words, which may have no vector, with their signature."""
+    words = ["a", "b", "c", "d", "abcd"]
+    found = {word: table.vectors[row] for word in words if (row := table.row(word)) is not None}
+    if table.compose is not None:
+        found |= dict(zip(*table.compose([word for word in words if word not in found])))
+    figures = [cosine(found[a], found[b]) if a in found and b in found else -2.0
+               for a in words for b in words]  # fmt: skip
+    signature = vectors_signature(
+        table, ["spearman"], VectorTestSettings(), 0, 0,
+        has_formula=False, composes=table.compose is not None,
+    )  # fmt: skip
+    return Answer(signature, (np.array(figures).tobytes(),))
+
+
 class Resumption:
     """Resumes a run up to its next step; its text is read once."""
 
@@ -164,8 +196,8 @@ class Resumption:
         options = check_config(run, config)
         weights, state = load_training(run)
         network = build_model(config, options, {n: t.clone() for n, t in weights.items()}, path)
-        assert isinstance(network, Network)
         settings = check_settings(run, {**config.settings, **part(state.values, "settings")})
+        settings = complete_settings(settings, network, self.corpus, torch.device("cpu"))
         check_figures(run)
         trainer: Trainer = make_trainer(network.train(), self.corpus, settings)
         trainer.restore(weights, state)
@@ -230,8 +262,8 @@ class Fuzzer:
                 touched += forge_manifest(self.copy / name)
         started = time.perf_counter()
         try:
-            for read, refusal in self.readers(name, file, rng):
-                self.read(read, refusal, name, file, number)
+            for read, refusals in self.readers(name, file, rng):
+                self.read(read, refusals, name, file, number)
         finally:
             self.slowest = max(self.slowest, time.perf_counter() - started)
             for each in touched:
@@ -240,23 +272,23 @@ class Fuzzer:
 
     def readers(
         self, name: str, file: str, rng: Random
-    ) -> Iterator[tuple[Callable[[Path], Answer], type[SeqlmError]]]:
-        """What reads the file, and the error that may refuse it."""
+    ) -> Iterator[tuple[Callable[[Path], Answer], tuple[type[SeqlmError], ...]]]:
+        """What reads the file, and the errors that may refuse it."""
         is_training = "training" in file or file == "metrics.jsonl"
         if not is_training:
-            yield answer_of, ModelError
-        if not is_training and name != "translator" and rng.random() < 0.1:
-            yield sample_of, ModelError
+            yield answer_of, (ModelError,)
+        if not is_training and name not in ("translator", *VECTORS) and rng.random() < 0.1:
+            yield sample_of, (ModelError,)
         if name in self.resumptions and (is_training or rng.random() < 0.1):
-            yield self.resumptions[name], ModelError
+            yield self.resumptions[name], (ModelError, UsageError)  # settings that do not suit
         if file in ("config.yaml", "metrics.jsonl") and rng.random() < 0.3:
-            yield description, ModelError
+            yield description, (ModelError,)
         if file == "config.yaml" and rng.random() < 0.3:
-            yield recipe_answer, UsageError
+            yield recipe_answer, (UsageError,)
 
     def read(
-        self, read: Callable[[Path], Answer], refusal: type[SeqlmError], name: str, file: str,
-        number: int,
+        self, read: Callable[[Path], Answer], refusals: tuple[type[SeqlmError], ...], name: str,
+        file: str, number: int,
     ) -> None:  # fmt: skip
         path = self.copy / name
         try:
@@ -266,7 +298,7 @@ class Fuzzer:
         except SeqlmError as error:
             text = str(error)
             is_line = "\n" not in text and len(text) < 1000
-            if not isinstance(error, refusal) or not is_line:
+            if not isinstance(error, refusals) or not is_line:
                 self.fault("internal", name, file, number, f"{type(error).__name__}: {text}")
             else:
                 self.outcomes["refused"] += 1
