@@ -6,7 +6,8 @@
 # SEQLM is the command, DATA a folder with tagging/ and sentiment/, RUN the run folder. CASE is one of
 #
 #     ewt           parts of speech of English EWT          ewt-books         … with language models
-#     chunks        chunks of CoNLL-2000                    chunks-pos        … its POS column is read
+#     chunks        chunks of CoNLL-2000                    chunks-books      … with language models
+#     chunks-pos    … its POS column is read
 #     sst2          the sentences of SST-2                  sst2-books        … with language models
 #     bag           the bag of n-grams on SST-2
 #
@@ -28,7 +29,7 @@ ewt*)
     ;;
 chunks*)
     if [ "$case" = chunks-pos ]; then set -- --feature-column pos "$@"; fi
-    "$seqlm" train --config conll2000-chunks "$chunks.train.txt" --valid-fraction 0.1 -o "$run" "$@"
+    "$seqlm" train --config conll2000-chunks "$chunks.train.txt" --valid-fraction 0.1 $books -o "$run" "$@"
     "$seqlm" eval -m "$run" "$chunks.test.txt" --metric f1,precision,recall,accuracy
     ;;
 sst2*)

@@ -7,7 +7,7 @@ the word x is kept with the probability that the program word2vec has, other tha
 
     p(x) = min(1, (sqrt(f_x / t) + 1) t / f_x)
 
-    f_x    the share of x among the words of the text       t    the setting `sample`
+    f_x    the share of x among the words of the text       t    the setting `subsample`
 
 A batch is a stretch of the text of B tokens, before any are taken out. The random numbers are a
 function of the seed, the epoch and the batch, so that training can be resumed at any batch.
@@ -84,7 +84,7 @@ class WordEpoch(Sequence[WordBatch]):
 
 
 def keep_probabilities(counts: np.ndarray, sample: float) -> np.ndarray:
-    """counts (V,) -> (V,) float32, p of each word; where `sample` is 0, 1 for all words. It is 0 for
+    """counts (V,) -> (V,) float32, p of each word, 1 for all where `sample` is 0; and 0 for
     the reserved entries."""
     first = len(RESERVED)
     p = np.ones(len(counts), np.float32)

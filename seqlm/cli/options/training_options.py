@@ -92,7 +92,9 @@ def trainable_networks() -> list[TaskArch]:
 def definitions_by_name(networks: list[TaskArch]) -> dict[str, dict[TaskArch, Setting]]:
     """The definition of each setting and option, for every network that has it."""
     archs = tuple(dict.fromkeys(arch for _, arch in networks))
-    arch = replace(TRAINING["arch"], choices=archs, metavar="|".join(archs))
+    arch = replace(
+        TRAINING["arch"], choices=archs, metavar="ARCH", help=f"Architecture: {', '.join(archs)}."
+    )
     definitions: dict[str, dict[TaskArch, Setting]] = {
         name: {network: setting for network in networks if has_task(setting, network)}
         for name, setting in (TRAINING | {"arch": arch}).items()
@@ -124,7 +126,7 @@ def merge(definitions: Mapping[TaskArch, Setting], networks: list[TaskArch]) -> 
         first,
         help=first.help if len(networks_by_help) == 1 else " ".join(helps),
         choices=choices,
-        metavar="|".join(choices) if len(settings) > 1 and choices else first.metavar,
+        metavar=first.metavar if first.name == "arch" or not choices else "|".join(choices),
         low=min(setting.low for setting in settings),
         high=max(setting.high for setting in settings),
         needs=first.needs if len({setting.needs for setting in settings}) == 1 else None,

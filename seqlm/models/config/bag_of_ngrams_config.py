@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from seqlm.models.config.labeler_config import LabelerSizes, labeler_option
-from seqlm.models.config.network_config import option
+from seqlm.models.config.network_config import WIDTH_HELP, option
+
+HIERARCHICAL_SOFTMAX_HELP = (
+    "Predict labels or words along the paths of a Huffman tree, which is quicker where there are"
+    " many."
+)
+BUCKETS_HELP = "Buckets that n-grams are hashed into."
 
 
 @dataclass(frozen=True)
@@ -19,15 +25,12 @@ class BagOfNgramsConfig(LabelerSizes):
     ngram_types: int = 0
     """Buckets of n-grams that have a row of their own, which the text decides too."""
 
-    width: int = option(100, "Units of a layer.", low=1, high=10**6)
+    width: int = option(100, WIDTH_HELP, low=1, high=10**6)
     ngrams: int = labeler_option(2, "Words of the longest n-grams.", low=1, high=100)
     ngram_min_count: int = labeler_option(
         2, "Occurrences that an n-gram needs to have a vector of its own.", low=1, high=2**31
     )
-    buckets: int = labeler_option(
-        2_000_000, "Buckets that n-grams are hashed into.", low=1, high=2**31 - 2**24
-    )
+    buckets: int = labeler_option(2_000_000, BUCKETS_HELP, low=1, high=2**31 - 2**24)
     hierarchical_softmax: bool = labeler_option(
-        False, "Predict labels along the paths of a Huffman tree, which is quicker from hundreds of"
-        " labels on.",
+        False, HIERARCHICAL_SOFTMAX_HELP,
     )  # fmt: skip

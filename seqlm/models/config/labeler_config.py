@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from seqlm.errors import UsageError
 from seqlm.models.config.network_config import (
+    WINDOW_HELP,
     HiddenDropout,
     dropout,
     layers_option,
@@ -144,9 +145,7 @@ class TransformerLabelerConfig(TransformerLayerOptions, LabelerConfig):
 
 @dataclass(frozen=True)
 class WindowLabelerConfig(LabelerConfig):
-    window: int = recurrent_option(
-        2, "Words to each side that a word is labeled from.", low=0, high=10**3
-    )
+    window: int = recurrent_option(2, WINDOW_HELP, low=0, high=10**3)
     width: int = width_option()
 
 

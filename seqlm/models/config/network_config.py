@@ -18,8 +18,12 @@ FULL_UP_TO = 10_001
 published figures are of the full softmax."""
 
 
+WINDOW_HELP = "Words to each side that a word is labeled from, or that its vector is learned from."
+WIDTH_HELP = "Units of a layer, or numbers of a word vector."
+
+
 def width_option() -> Any:
-    return option(256, "Units of a layer.", low=1, high=10**6)
+    return option(256, WIDTH_HELP, low=1, high=10**6)
 
 
 def layers_option(default: int) -> Any:

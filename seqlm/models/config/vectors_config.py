@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
+from seqlm.models.config.bag_of_ngrams_config import BUCKETS_HELP, HIERARCHICAL_SOFTMAX_HELP
+from seqlm.models.config.network_config import WIDTH_HELP, WINDOW_HELP
 from seqlm.settings import setting
 
 vectors_option = partial(setting, section="Word vectors")
 
 
 def window_option(default: int) -> Any:
-    return vectors_option(default, "Words to each side that a word is read with.", low=1, high=1000)
+    return vectors_option(default, WINDOW_HELP, low=1, high=1000)
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class WordVectorConfig:
 
     vocab_size: int
     """V, which the text decides."""
-    width: int = vectors_option(100, "Numbers of a word vector.", low=1, high=10**6)
+    width: int = vectors_option(100, WIDTH_HELP, low=1, high=10**6)
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,8 @@ class PredictionConfig(WordVectorConfig):
         0.75, "Noise words are drawn in proportion to their counts to this power.",
         low=-10, high=10, needs=("hierarchical_softmax", (False,)),
     )  # fmt: skip
-    hierarchical_softmax: bool = vectors_option(
-        False, "Predict words along the paths of a Huffman tree instead of telling them from noise."
-    )
-    sample: float = vectors_option(
+    hierarchical_softmax: bool = vectors_option(False, HIERARCHICAL_SOFTMAX_HELP)
+    subsample: float = vectors_option(
         1e-3, "Frequency from which words are left out at random; 0 leaves out none.",
         low=0, high=1,
     )  # fmt: skip
@@ -58,7 +58,7 @@ class CBOWConfig(PredictionConfig):
 
 @dataclass(frozen=True)
 class FastTextConfig(PredictionConfig):
-    training_defaults: ClassVar = {"lr": 0.075, "noise_exponent": 0.5, "sample": 1e-4}
+    training_defaults: ClassVar = {"lr": 0.075, "noise_exponent": 0.5, "subsample": 1e-4}
 
     ngram_rows: int = 0
     """Buckets that hold an n-gram of a word of the vocabulary."""
@@ -74,6 +74,4 @@ class FastTextConfig(PredictionConfig):
     ngram_max: int = vectors_option(
         6, "Characters of the longest n-grams of a word that have vectors.", low=1, high=64
     )
-    buckets: int = vectors_option(
-        2_000_000, "Buckets that character n-grams are hashed into.", low=1, high=2**31 - 2**24
-    )
+    buckets: int = vectors_option(2_000_000, BUCKETS_HELP, low=1, high=2**31 - 2**24)

@@ -21,6 +21,7 @@ from seqlm.counting.cooccurrences.ppmi import WholeMatrix, ppmi
 from seqlm.errors import DataError, UsageError
 from seqlm.models.config.count_vectors_config import CountVectorConfig, GloVeConfig, PPMIConfig
 from seqlm.models.stored_model import StoredModel
+from seqlm.models.vectors.prediction import LOSS_WORDS
 from seqlm.models.vectors.word_vector_model import WordVectorModel
 from seqlm.runs.loading.load_vectors import LoadedVectors
 from seqlm.runs.run_folder import RunFolder
@@ -167,7 +168,7 @@ class VectorsTask(LanguageModelingTask):
     def word_batches(
         self, ids: np.ndarray, network: WordVectorModel, settings: TrainingSettings
     ) -> WordBatches:
-        sample, size, seed = network.config.sample, settings.batch_size, settings.seed
+        sample, size, seed = network.config.subsample, settings.batch_size, settings.seed
         return WordBatches(ids, self.counts, sample, size, seed, network.device)
 
     def probe(self, settings: TrainingSettings) -> list[str]:
@@ -191,7 +192,9 @@ class VectorsTask(LanguageModelingTask):
         if valid is None:
             return None
         assert isinstance(network, WordVectorModel)
-        batches = self.word_batches(valid, network, settings).epoch(0)
+        # Of a batch, the loss of the first words is known: here they are all.
+        small = replace(settings, batch_size=min(settings.batch_size, LOSS_WORDS))
+        batches = self.word_batches(valid, network, small).epoch(0)
 
         @torch.no_grad()
         def validate() -> Mapping[str, float]:
