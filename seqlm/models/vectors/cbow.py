@@ -60,7 +60,7 @@ class CBOW(PredictionModel):
         u = self.outputs.index_select(0, targets.words)
         distance = window.distances(device)
         is_near = (distance > 0) & (distance <= window.blocks(radius)[:, :, None])
-        a = (is_near & window.of_one_line(lines)).float()  # (B, R, C)
+        a = (is_near & window.of_one_line(lines)).to(v.dtype)  # (B, R, C)
         count = a.sum(2).flatten()  # (T,)
         predicted = count.clamp(max=1)
         share = a / window.blocks(count.clamp(min=1))[:, :, None]
