@@ -110,7 +110,7 @@ def seqlm_arguments(settings: Settings) -> list[str]:
     values = [
         "train", "--task", "vectors", "--arch", *arch, settings.predict, "--width", settings.width,
         "--window", settings.window, "--min-count", settings.min_count,
-        "--sample", settings.sample, "--epochs", settings.epochs, "--seed", settings.seed,
+        "--subsample", settings.sample, "--epochs", settings.epochs, "--seed", settings.seed,
         *(["--hierarchical-softmax"] if settings.hierarchical_softmax else negatives),
         "--num-threads", settings.threads, "--overwrite", "-o", settings.output, settings.text,
     ]  # fmt: skip
