@@ -11,20 +11,16 @@ are. The probability of a label is the product along its path, from the root to 
     d_n        1 where the path goes on to the first child of n, -1 where to the second
 
 The children's probabilities add up to that of their parent, since sigma(-z) = 1 - sigma(z), and
-those of all labels to 1. In a Huffman tree (Huffman 1952) frequent labels are near the root: to
-train on a text takes about as many products of vectors as the labels have bits of entropy, and not
-L.
+those of all labels to 1. In a Huffman tree frequent labels are near the root: to train on a text
+takes about as many products of vectors as the labels have bits of entropy, and not L.
 
 B texts · T = 1 tokens · D width · L labels · P inner nodes on the longest path · F on all paths
 
-Nodes are numbered: the leaf of label l is l, the inner nodes are L .. 2L - 2, children before their
-parents, and so the root is the last. `parent` has the parent of each node (the root's is the root),
-and `direction` the d that leads from the parent to it (the root's is 0).
+`parent` and `direction` (2L - 1,) are those of `output/huffman_tree.py`.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +32,7 @@ from seqlm.models.labeling.outputs.label_output import LabelSequences
 from seqlm.models.labeling.outputs.softmax_labels import SoftmaxLabels
 from seqlm.models.layers.padding import padding_mask
 from seqlm.models.layers.sparse_rows import add_to_rows, bag_of_term, sum_rows
+from seqlm.models.output.huffman_tree import huffman_tree
 from seqlm.text.labeled.label_vocabulary import UNKNOWN_LABEL
 
 
@@ -151,22 +148,3 @@ class DotOfRows(torch.autograd.Function):
         weight, h, rows, sizes, text = ctx.saved_tensors
         d_weight = add_to_rows(rows, h, text, len(weight), factors=grads[0])
         return d_weight, sum_rows(weight, rows, sizes, factors=grads[0]), None, None
-
-
-def huffman_tree(counts: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The parent of each of the 2L - 1 nodes, and the direction that leads from it to the node.
-
-    Of nodes with equal counts the one with the lower number is joined first.
-    """
-    root = 2 * len(counts) - 2
-    parent, direction = [root] * (root + 1), [0] * (root + 1)
-    roots = [(count, leaf) for leaf, count in enumerate(counts)]
-    heapq.heapify(roots)
-    for node in range(len(counts), root + 1):
-        total = 0
-        for d in (1, -1):
-            count, child = heapq.heappop(roots)
-            parent[child], direction[child] = node, d
-            total += count
-        heapq.heappush(roots, (total, node))
-    return parent, direction

@@ -1,8 +1,6 @@
-"""The hierarchical softmax against a slow walk, and Huffman's tree against all trees."""
+"""The hierarchical softmax against a slow walk."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 import torch
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import logsigmoid
 
-from seqlm.models.labeling.outputs.hierarchical_softmax import HierarchicalSoftmax, huffman_tree
+from seqlm.models.labeling.outputs.hierarchical_softmax import HierarchicalSoftmax
 from seqlm.models.labeling.outputs.softmax_labels import SoftmaxLabels
 
 D = 4
@@ -90,48 +88,6 @@ def test_the_verbs_are_those_of_a_softmax_with_these_log_probs():
         for verbs, scores in ((layer, features), (softmax, log_p))
     ]
     assert torch.equal(*drawn)
-
-
-def cost(counts: list[int]) -> int:
-    """The sum of the lengths of the paths, weighted by counts."""
-    parent, _ = huffman_tree(counts)
-    total = 0
-    for leaf, count in enumerate(counts):
-        node = leaf
-        while node != len(parent) - 1:
-            node, total = parent[node], total + count
-    return total
-
-
-def least_cost(counts: tuple[int, ...]) -> int:
-    """The least cost of any binary tree, over all ways of joining two nodes at a time."""
-    if len(counts) == 1:
-        return 0
-    pairs = [(i, j) for i in range(len(counts)) for j in range(i)]
-    return min(
-        counts[i] + counts[j]
-        + least_cost((*(c for k, c in enumerate(counts) if k not in (i, j)), counts[i] + counts[j]))
-        for i, j in pairs
-    )  # fmt: skip
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=5))
-def test_no_tree_is_cheaper_than_huffmans(counts):
-    assert cost(counts) == least_cost(tuple(counts))
-
-
-def test_the_expected_length_of_a_path_is_less_than_a_bit_above_the_entropy():
-    counts = [1000 // (rank + 1) for rank in range(300)]
-    total = sum(counts)
-    entropy = -sum(n / total * math.log2(n / total) for n in counts)
-    assert entropy <= cost(counts) / total < entropy + 1
-
-
-@given(COUNTS)
-def test_every_inner_node_has_a_child_in_each_direction(counts):
-    parent, direction = huffman_tree(counts)
-    children = sorted(zip(parent[:-1], direction[:-1]))
-    assert children == [(n, d) for n in range(len(counts), len(parent)) for d in (-1, 1)]
 
 
 def test_equal_counts_give_a_balanced_tree():
