@@ -320,9 +320,11 @@ class Trainer:
 
     def advice(self) -> str:
         """What helps where numbers grow beyond all bounds."""
-        clip = self.settings.clip
+        clip, slower = self.settings.clip, f"Lower `lr` (now {self.peak_lr:g})"
+        if self.network.has_sparse_gradients:  # which are not clipped
+            return slower
         clipping = f"lower `clip` (now {clip:g})" if clip else "set `clip`, which is off"
-        return f"Lower `lr` (now {self.peak_lr:g}), or {clipping}"
+        return f"{slower}, or {clipping}"
 
     def run_validation(self) -> tuple[dict[str, Any], bool]:
         """The figures since the last validation and of this one, and whether it is the best yet.

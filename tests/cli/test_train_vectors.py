@@ -15,6 +15,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from seqlm.cli.commands.train import Progress
 from seqlm.runs.loading.load_vectors import load_vectors
 from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_folder import RunFolder
@@ -102,6 +103,21 @@ def test_the_nearest_words_of_some_are_shown_after_each_epoch(folder: Path) -> N
     ranks = [round(len(words) ** power) for power in (0.5, 0.6, 0.7)]
     for line in chosen:
         assert re.findall(r"to (\w+): ", line) == [words[rank - 1] for rank in ranks]
+
+
+@pytest.mark.parametrize(("arch", "unit"), [("cbow", "words"), ("glove", "pairs")])
+def test_progress_counts_what_is_read(
+    arch: str, unit: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Progress, "interval", 0.0)
+    flags = ["--task", "vectors", "--arch", arch, "--width", "4", "--epochs", "1"]
+    result = done(seqlm_inside("train", "topics", *flags, "--batch-size", "700", "-o", "new"))
+    lines = [line for line in result.err.splitlines() if line.startswith("step ")]
+    assert lines
+    for line in lines:
+        pattern = rf"step \d+/\d+  loss \d\.\d{{4}}  [\d,]+ {unit}/s  ETA 0:\d\d"
+        assert re.fullmatch(pattern, line)
+    assert RunFolder(Path("new")).read_metrics()[0]["tokens"] > 1000
 
 
 def test_quiet_is_quiet(folder: Path) -> None:

@@ -284,6 +284,22 @@ def test_a_loss_that_is_not_finite_names_its_step() -> None:
         finish(trainer)
 
 
+@pytest.mark.parametrize(
+    ("is_sparse", "clip", "ending"),
+    [
+        (False, 0.5, ", or lower clip (now 0.5)"),
+        (False, 0.0, ", or set clip, which is off"),
+        (True, 0.0, ""),
+    ],
+)
+def test_what_helps_against_infinite_numbers_is_a_setting_that_there_is(
+    is_sparse, clip, ending, monkeypatch
+) -> None:
+    trainer = make(TrainingSettings(batch_size=4, clip=clip, lr=0.25))
+    monkeypatch.setattr(trainer.network, "has_sparse_gradients", is_sparse)
+    assert str(SeqlmError(trainer.advice())) == f"Lower lr (now 0.25){ending}"
+
+
 def test_steps_end_training_in_the_middle_of_an_epoch() -> None:
     trainer = make(
         TrainingSettings(steps=5, batch_size=4, seq_length=7, valid_every=2), lambda: 1.0
