@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from seqlm.errors import ModelError
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.loading.load_model import LoadedModel, load_model
+from seqlm.runs.loading.load_vectors import load_vectors
 from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_folder import RunFolder
 from seqlm.runs.untrusted import file_digest
@@ -199,6 +200,30 @@ def test_words_out_of_order_are_refused_wherever_a_block_begins(copy, monkeypatc
         monkeypatch.setattr(table_checks, "BLOCK", size)
         with pytest.raises(ModelError, match="in order"):
             load(run)
+
+
+NGRAMS: dict[str, tuple[str, Callable[[torch.Tensor], object]]] = {
+    "rows below the first": ("row_of", lambda rows: rows.fill_(-1)),
+    "rows beyond the last": ("row_of", lambda rows: rows.fill_(10**6)),
+    "n-grams below the first": ("ngrams", lambda rows: rows[-1:].fill_(-1)),
+    "n-grams beyond the last": ("ngrams", lambda rows: rows[:1].fill_(10**6)),
+    "ends that fall": ("ends", lambda ends: ends.copy_(ends.flip(0))),
+    "ends below 0": ("ends", lambda ends: ends[:1].fill_(-5)),
+    "ends beyond the last": ("ends", lambda ends: ends.add_(1)),
+    "ends before the last": ("ends", lambda ends: ends[-1:].sub_(1)),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), NGRAMS.values(), ids=NGRAMS)
+def test_no_ngram_leads_out_of_its_table(name, change, copy):
+    run = copy("fasttext")
+    tensors = {key: tensor.clone() for key, tensor in load_file(weights_of(run)).items()}
+    assert len(load_vectors(locate(run)).words) == 4
+    change(tensors[f"inputs.{name}"])
+    save_file(tensors, weights_of(run))
+    forge_manifest(run)
+    with pytest.raises(ModelError, match="name rows that the table does not have"):
+        load_vectors(locate(run))
 
 
 # ---------------------------------------------------------------------------------------- digests
