@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from threading import Barrier, current_thread
 
 import pytest
 import torch
 
 from seqlm import threads
 from seqlm.errors import UsageError
-from seqlm.threads import set_threads
+from seqlm.threads import lasting_pool, set_threads
 from tests.command import environment
 
 CORES = os.cpu_count() or 1
@@ -82,3 +83,22 @@ def test_some_more_threads_than_cores_are_allowed():
         assert torch.get_num_threads() == 7
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_lasting_pool_has_as_many_threads_as_torch_each_with_one(number) -> None:
+    torch.set_num_threads(number)
+    try:
+        pool = lasting_pool()
+        meeting = Barrier(number, timeout=30)  # of all threads at once
+
+        def look(_: int) -> tuple[str, int]:
+            meeting.wait()
+            return current_thread().name, torch.get_num_threads()
+
+        seen = list(pool.map(look, range(number)))
+        assert lasting_pool() is pool
+    finally:
+        torch.set_num_threads(1)
+    assert len({name for name, _ in seen}) == number
+    assert {of_torch for _, of_torch in seen} == {1}
