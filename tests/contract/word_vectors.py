@@ -43,7 +43,7 @@ def text_of_topics(lines: int = 500, seed: int = 1) -> str:
 # ------------------------------------------------------------------------------- the instances
 
 SMALL: dict[str, Any] = {
-    "width": 8, "window": 4, "subsample": 0.0, "buckets": 500, "batch_size": 300, "epochs": 8,
+    "width": 8, "window": 4, "subsample": 0.0, "buckets": 500, "batch_size": 800, "epochs": 8,
     "min_count": 1,
 }  # fmt: skip
 """What is given where an architecture has it and an instance does not say."""
@@ -70,6 +70,10 @@ class VectorsInstance(NamedTuple):
 
 VECTORS = [
     *(VectorsInstance(arch, given=SUITED.get(arch, {})) for arch in architectures("vectors")),
+    VectorsInstance("skipgram", "by a tree", {"hierarchical_softmax": True}),
+    VectorsInstance("cbow", "by a tree", {"hierarchical_softmax": True}),
+    VectorsInstance("fasttext", "of cbow", {"predict": "cbow"}),
+    VectorsInstance("fasttext", "by a tree", {"hierarchical_softmax": True}),
     VectorsInstance("skipgram", "by adagrad", {"optimizer": "adagrad", "lr": 0.3}),
     VectorsInstance("skipgram", "with a window of one", {"window": 1, "negatives": 1}),
     VectorsInstance("skipgram", "of sampled words", {"subsample": 0.005}),
