@@ -53,12 +53,12 @@ class SkipGramConfig(PredictionConfig):
 
 @dataclass(frozen=True)
 class CBOWConfig(PredictionConfig):
-    training_defaults: ClassVar = {"lr": 0.1}
+    training_defaults: ClassVar = {"lr": 0.2}
 
 
 @dataclass(frozen=True)
 class FastTextConfig(PredictionConfig):
-    training_defaults: ClassVar = {"lr": 0.075, "noise_exponent": 0.5, "subsample": 1e-4}
+    training_defaults: ClassVar = {"lr": 0.1, "noise_exponent": 0.5, "subsample": 1e-4}
 
     ngram_rows: int = 0
     """Buckets that hold an n-gram of a word of the vocabulary."""

@@ -35,6 +35,9 @@ from seqlm.training.tasks.probe_words import describe_nearest, probe_words
 from seqlm.training.tasks.task import FilesByRole
 from seqlm.training.trainer import ValidationFunction
 
+FEWEST_STRETCHES, SHORTEST_STRETCH = 200, 1024
+"""A short text is cut into so many batches, but into none of fewer words: a few long steps teach
+little."""
 FEWEST_BATCHES = 40
 """Batches of an epoch of co-occurrences: fewer updates would learn little, whatever they hold."""
 
@@ -168,7 +171,8 @@ class VectorsTask(LanguageModelingTask):
     def word_batches(
         self, ids: np.ndarray, network: WordVectorModel, settings: TrainingSettings
     ) -> WordBatches:
-        sample, size, seed = network.config.subsample, settings.batch_size, settings.seed
+        sample, seed = network.config.subsample, settings.seed
+        size = min(settings.batch_size, max(SHORTEST_STRETCH, len(ids) // FEWEST_STRETCHES))
         return WordBatches(ids, self.counts, sample, size, seed, network.device)
 
     def probe(self, settings: TrainingSettings) -> list[str]:
