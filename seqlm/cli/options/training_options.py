@@ -184,7 +184,9 @@ def default_text(
     else:
         usual, (other, values) = first.text_of(first.default), first.tuned_for
         tuned = "; ".join(unusual_defaults(texts, usual))
-        parts = [usual, f"with `{other}={values[0]}`, {tuned}" if tuned else ""]
+        # Architectures have optimizers of their own, which their learning rates suit.
+        suited = "the default `optimizer`" if other == "optimizer" else f"`{other}={values[0]}`"
+        parts = [usual, f"with {suited}, {tuned}" if tuned else ""]
     return "; ".join(filter(None, [*parts, *first.other_defaults()]))
 
 

@@ -41,6 +41,7 @@ def special_defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str
         if task in setting.default_by.get("task", {})
     }
     defaults |= {"arch": arch, **getattr(config_class(task, arch), "training_defaults", {})}
+    usual = general | defaults
 
     def value(name: str) -> Any:
         return given.get(name, defaults.get(name, general.get(name)))
@@ -51,6 +52,8 @@ def special_defaults(task: str, arch: str, given: Mapping[str, Any]) -> dict[str
                 if other != "task" and value(other) == wanted:
                     defaults[setting.name] = default
     for setting in settings:
-        if setting.tuned_for and value(setting.tuned_for[0]) not in setting.tuned_for[1]:
-            defaults.pop(setting.name, None)
+        if setting.tuned_for is not None:
+            other, values = setting.tuned_for
+            if value(other) not in (*values, usual.get(other)):
+                defaults.pop(setting.name, None)
     return defaults

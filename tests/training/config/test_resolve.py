@@ -25,6 +25,9 @@ LABELER = {
 STATE_SPACE = {**LM_DROPOUT, "seq_length": 64, "clip": 1.0}
 TAGGER = {"affixes": 4, **LABELER}
 TRANSFORMER_LABELER = {"lr": 1e-3, "warmup": 0.1, "dropout_hidden": 0.2}
+VECTORS = {
+    "epochs": 5, "batch_size": 12_288, "optimizer": "implicit-sgd", "schedule": "linear", "clip": 0.0,
+}  # fmt: skip
 DEFAULTS = {
     ("lm", "ffnn"): {"dropout_input": 0.1, "dropout_output": 0.2},
     ("lm", "rnn"): LM_DROPOUT,
@@ -50,9 +53,12 @@ DEFAULTS = {
     **{("classification", arch): LABELER for arch in ("cnn", "rnn", "lstm", "gru")},
     ("classification", "transformer"): LABELER | TRANSFORMER_LABELER,
     ("classification", "bag-of-ngrams"): {
-        "epochs": 3, "batch_size": 128, "optimizer": "adagrad", "clip": 0.0,
+        "epochs": 3, "batch_size": 128, "optimizer": "adagrad", "clip": 0.0, "lr": 0.05,
         "schedule": "cosine",
     },
+    ("vectors", "skipgram"): {**VECTORS, "lr": 0.075},
+    ("vectors", "cbow"): {**VECTORS, "lr": 0.2},
+    ("vectors", "fasttext"): {**VECTORS, "lr": 0.1, "noise_exponent": 0.5, "subsample": 1e-4},
 }  # fmt: skip
 """What is not the default of `TrainingSettings` or of the model's own configuration."""
 
