@@ -44,7 +44,10 @@ class PPMIConfig(CountVectorConfig):
     }  # fmt: skip
 
     shift: float = vectors_option(
-        1.0, "The k of PMI - log k: as many negative samples of skip-gram.", low=1e-6, high=1e6
+        1.0,
+        "The k of PMI - log k, which stands for k negative samples of skip-gram.",
+        low=1e-6,
+        high=1e6,
     )
     context_smoothing: float = vectors_option(
         0.75, "Power of the counts of contexts; below 1, rare contexts are less surprising.",

@@ -22,10 +22,10 @@ from seqlm.training.config.training_settings import (
     TrainingSettings,
 )
 
-TASKS = ("lm", "translation", "tagging", "classification")
+TASKS = ("lm", "translation", "tagging", "classification", "vectors")
 NETWORKS = [(task, arch) for task in TASKS for arch in trainable(task)]
 FLAGS = {flag.setting.name: flag for flag in training_flags()}
-OF_VOCABULARY = {"vocab_size", "source_vocab_size", "ngram_types"} | {
+OF_VOCABULARY = {"vocab_size", "source_vocab_size", "ngram_types", "ngram_rows", "ngram_terms"} | {
     field.name for field in dataclasses.fields(LabelerSizes)
 }
 """Fields of a model's configuration that its text decides."""
@@ -80,15 +80,16 @@ def test_defaults_are_within_their_range():
     ("name", "default"),
     [
         ("epochs", "6; translation: 15; tagging: 10; classification: 10;"
-                   " classification by bag-of-ngrams: 3"),
+                   " classification by bag-of-ngrams: 3; vectors: 5; vectors by glove: 25;"
+                   " vectors by ppmi-svd: 10"),
         ("task", "lm"),
-        ("arch", "lstm; translation: transformer"),
+        ("arch", "lstm; translation: transformer; vectors: skipgram"),
         ("layers", "2; transformer, s4d, mamba, mamba2: 4; translation: 3;"
                    " translation by rnn, lstm, gru: 1; tagging by rnn, lstm, gru: 1;"
                    " classification by rnn, lstm, gru: 1"),
-        ("weight_decay", "0; with `optimizer=adamw`, transformer: 0.1"),
+        ("weight_decay", "0; with the default `optimizer`, transformer: 0.1"),
         ("label_smoothing", "0; with `softmax=full`, translation: 0.1"),
-        ("epsilon", "1e-8; with `optimizer=adamw`, lstm: 0.0001"),
+        ("epsilon", "1e-8; with the default `optimizer`, lstm: 0.0001"),
         ("warmup", "0; transformer: 0.05; translation: 0.1; tagging by transformer: 0.1;"
                    " classification by transformer: 0.1"),
         ("dropout_hidden", "0.1; translation: 0.2; translation by rnn, lstm, gru: 0.3; tagging: 0;"
@@ -96,11 +97,14 @@ def test_defaults_are_within_their_range():
                            " classification by transformer: 0.2"),
         ("dropout_output", "0.2; translation: 0; translation by rnn, lstm, gru: 0.3; tagging: 0.5;"
                            " classification: 0.5"),
-        ("optimizer", "adamw; classification by bag-of-ngrams: adagrad;"
+        ("optimizer", "adamw; classification by bag-of-ngrams: adagrad; vectors: implicit-sgd;"
+                      " vectors by glove: adagrad; vectors by ppmi-svd: orthogonal-iteration;"
                       " with `average=nt-asgd`: sgd"),
         ("activation", "tanh; transformer: gelu; translation: gelu; tagging by transformer: gelu;"
                        " classification by transformer: gelu"),
         ("affixes", "4; classification: 0"),
+        ("noise_exponent", "0.75; fasttext: 0.5"),
+        ("window", "2; vectors: 5; vectors by glove: 15"),
         ("state_size", "16; s4d: 64"),
         ("tied", "`tied`"),
         ("peephole", ""),
@@ -121,7 +125,10 @@ def test_defaults_are_written_by_architecture(name, default):
         ("experts", "transformer for language modeling"),
         ("attention", "rnn, lstm, gru for translation"),
         ("batch_tokens", "translation"),
-        ("valid_fraction", "language modeling; tagging; classification"),
+        ("valid_fraction", "language modeling; tagging; classification; word vectors"),
+        ("window", "ffnn for tagging; word vectors"),
+        ("negatives", "skipgram, cbow, fasttext"),
+        ("buckets", "bag-of-ngrams, fasttext"),
         (
             "dropout_attention",
             "transformer for language modeling; translation; transformer for"
@@ -148,7 +155,7 @@ def test_help_has_sections(seqlm):
     for section in ("Input", *SECTIONS, "Output", "Options"):
         assert f"\n{section}:\n" in result.out
     assert "--pre-norm / --post-norm" in result.out
-    assert "--schedule constant|cosine|one-cycle|plateau|wsd" in text
+    assert "--schedule constant|linear|cosine|one-cycle|plateau|wsd" in text
     assert "[needs --schedule wsd; from 0 to 1; default: 0.1]" in text
     assert "[transformer; default: 4 x --width; with swiglu 8/3 x --width]" in text
     assert "`" not in result.out
