@@ -26,7 +26,8 @@ STATE_SPACE = {**LM_DROPOUT, "seq_length": 64, "clip": 1.0}
 TAGGER = {"affixes": 4, **LABELER}
 TRANSFORMER_LABELER = {"lr": 1e-3, "warmup": 0.1, "dropout_hidden": 0.2}
 VECTORS = {
-    "epochs": 5, "batch_size": 12_288, "optimizer": "implicit-sgd", "schedule": "linear", "clip": 0.0,
+    "epochs": 5, "batch_size": 12_288, "optimizer": "implicit-sgd", "schedule": "linear",
+    "clip": 0.0,
 }  # fmt: skip
 DEFAULTS = {
     ("lm", "ffnn"): {"dropout_input": 0.1, "dropout_output": 0.2},
