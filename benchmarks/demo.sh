@@ -1,6 +1,6 @@
 #!/bin/sh
-# A tour: count, train, evaluate, sample, translate and tag on corpora/. Each command is printed
-# before it runs.
+# A tour: count, train, evaluate, sample, translate and tag on corpora/, and learn word vectors. Each
+# command is printed before it runs.
 set -eu
 seqlm=$1
 runs=checkpoints/demo
@@ -52,6 +52,11 @@ run seqlm eval -m "$runs/tagger" corpora/meadow.test.conllu --metric accuracy,un
 printf '\n$ %s\n' "echo 'the old can will light that saw .' | seqlm tag -m $runs/tagger --format text -q"
 echo 'the old can will light that saw .' | "$seqlm" tag -m "$runs/tagger" --format text -q
 
+run seqlm train --task vectors corpora/prose.train.txt -o "$runs/words"
+run seqlm vectors nearest -m "$runs/words" mother old river -k 3
+run seqlm vectors analogy -m "$runs/words" father mother brother -k 3
+run seqlm vectors odd-one-out -m "$runs/words" mother sister father river
+
 cat <<END
 
 All models are in $runs. Try next, for example:
@@ -59,5 +64,6 @@ All models are in $runs. Try next, for example:
     $seqlm sample -m $runs/lstm --prompt 'the young women' --temperature 0.7
     echo 'a white dog runs .' | $seqlm translate -m $runs/french --nbest 3
     echo 'they saw her dance .' | $seqlm tag -m $runs/tagger --format text --probabilities
+    $seqlm vectors plot -m $runs/words --most 100 -o words.svg
     $seqlm train corpora/prose.train.txt --arch transformer --valid corpora/prose.valid.txt
 END
