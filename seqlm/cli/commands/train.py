@@ -43,6 +43,7 @@ EXAMPLES = [
         "seqlm train --source corpora/courtyard.train.en --target corpora/courtyard.train.fr"
         " --arch gru --tokenizer word -o french",
     ),
+    Example("Learn word vectors", "seqlm train --task vectors corpora/prose.train.txt -o words"),
 ]
 
 
@@ -55,7 +56,7 @@ def train(
     corpus: Annotated[list[str] | None, console.CORPUS] = None,
     valid: Annotated[
         list[str] | None,
-        input_flag("--valid", "Text to validate a language model or a labeler on."),
+        input_flag("--valid", "Text to validate a language model, a labeler or word vectors on."),
     ] = None,
     source: Annotated[list[str] | None, console.SOURCE] = None,
     target: Annotated[list[str] | None, console.TARGET] = None,
@@ -89,9 +90,9 @@ def train(
     debug: Annotated[bool, console.DEBUG] = False,
     **settings: Any,
 ) -> None:
-    """Train a neural language model on CORPUS, or with --task a tagger or a classifier of text; or
-    train a translator on --source and --target. Print the run folder that holds the model. Ctrl-C
-    saves a checkpoint and says how to resume.
+    """Train a neural language model on CORPUS, or with --task a tagger, a classifier of text or
+    word vectors; or train a translator on --source and --target. Print the run folder that holds
+    the model. Ctrl-C saves a checkpoint and says how to resume.
 
     Several --valid, --source or other texts are read one after the other.
     """
