@@ -136,27 +136,36 @@ def replace_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         write_tensors(Path(file.name), tensors)
 
 
+LARGE = 1 << 26
+"""Bytes from which a file is written piece by piece."""
+DTYPES = {
+    **{torch.int64: "I64", torch.float64: "F64", torch.float32: "F32", torch.int32: "I32"},
+    **{torch.bfloat16: "BF16", torch.float16: "F16", torch.uint8: "U8", torch.bool: "BOOL"},
+}
+"""The names of types in safetensors, in the order in which its library writes them."""
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory = IN_MEMORY) -> None:
-    """A safetensors file; where `memory` is limited, it is written piece by piece."""
+    """A safetensors file; where it is large or `memory` is limited, it is written piece by piece."""
     on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    if memory.limit is None:
-        path.touch()  # a file that the library makes could be read by its owner alone
-        mode = path.stat().st_mode
-        save_file(on_cpu, path)
-        path.chmod(mode)
-    else:
+    if memory.limit is not None or sum(t.nbytes for t in on_cpu.values()) > LARGE:
         stream_tensors(path, on_cpu, memory)
+        return
+    path.touch()  # a file that the library makes could be read by its owner alone
+    mode = path.stat().st_mode
+    save_file(on_cpu, path)
+    path.chmod(mode)
 
 
 def stream_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory) -> None:
-    """Writes the file that `save_file` writes, which would hold all of it in memory at once."""
-    dtypes = {torch.float32: "F32", torch.int32: "I32"}
-    ordered = sorted(tensors.items(), key=lambda item: (dtypes[item[1].dtype], item[0]))
+    """Writes the file that `save_file` writes, which would hold all of it in memory once more."""
+    order = list(DTYPES)
+    ordered = sorted(tensors.items(), key=lambda item: (order.index(item[1].dtype), item[0]))
     layout, end = {}, 0
     for name, tensor in ordered:
         start, end = end, end + tensor.nbytes
         layout[name] = {
-            "dtype": dtypes[tensor.dtype],
+            "dtype": DTYPES[tensor.dtype],
             "shape": [*tensor.shape],
             "data_offsets": [start, end],
         }
@@ -165,7 +174,7 @@ def stream_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory) ->
     with path.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
         for _, tensor in ordered:
-            for part in tensor.split(1 << 22):
+            for part in tensor.reshape(-1).view(torch.uint8).split(1 << 24):
                 file.write(part.numpy().data)
                 memory.release_pages()
 

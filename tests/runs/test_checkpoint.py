@@ -24,6 +24,7 @@ import yaml
 from safetensors.torch import save_file
 
 from seqlm.errors import ModelError, SeqlmError
+from seqlm.memory import IN_MEMORY
 from seqlm.models.config.recurrent_config import LSTMConfig
 from seqlm.models.language.recurrent import LSTM
 from seqlm.runs import checkpoint as checkpoint_module
@@ -478,3 +479,16 @@ def test_a_checkpoint_that_was_asked_for_by_name_is_missed(run):
     save(run, 2, best=True)
     with pytest.raises(ModelError, match="holds no checkpoint 00000001"):
         load_model(asked)
+
+
+def test_a_large_file_is_what_the_library_writes(tmp_path: Path) -> None:
+    """All types that a checkpoint may have, a number alone, and an empty tensor."""
+    generator = torch.Generator().manual_seed(1)
+    tensors = {
+        f"{name}{number}": torch.randint(0, 2, shape, generator=generator).to(dtype)
+        for number, dtype in enumerate(checkpoint_module.DTYPES)
+        for name, shape in (("b", (3, 5)), ("a", ()), ("empty", (0, 4)))
+    }
+    checkpoint_module.stream_tensors(tmp_path / "streamed", tensors, IN_MEMORY)
+    save_file(tensors, tmp_path / "saved")
+    assert (tmp_path / "streamed").read_bytes() == (tmp_path / "saved").read_bytes()
