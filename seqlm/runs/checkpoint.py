@@ -146,7 +146,7 @@ DTYPES = {
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory = IN_MEMORY) -> None:
-    """A safetensors file; where it is large or `memory` is limited, it is written piece by piece."""
+    """A safetensors file, written piece by piece where it is large or `memory` is limited."""
     on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     if memory.limit is not None or sum(t.nbytes for t in on_cpu.values()) > LARGE:
         stream_tensors(path, on_cpu, memory)
