@@ -10,6 +10,8 @@ space", section 3.1, with negative sampling (Mikolov, Sutskever, Chen, Corrado &
     b_t    the radius, uniform in 1 .. w, drawn for each position
     k      the negatives of a word       P          the distribution of noise words
 
+With hierarchical softmax instead (`path_gradients.py`), J = - sum_t log p(x(t) | h_t).
+
 As in word2vec, each word around a position gets the gradient of h_t as it is, which the true one
 would divide by their number. G words in a row share K noise words, each with the weight k / K. A
 position that has no neighbor in its line predicts nothing.
@@ -19,12 +21,15 @@ position that has no neighbor in its line predicts nothing.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from seqlm.models.config.vectors_config import CBOWConfig
+from seqlm.models.vectors.hierarchical.path_gradients import Pairs, path_gradients
+from seqlm.models.vectors.hierarchical.word_paths import WordPaths
 from seqlm.models.vectors.prediction import (
     GROUP,
     LOSS_WORDS,
@@ -42,62 +47,120 @@ from seqlm.models.vectors.window import Window
 from seqlm.models.vectors.word_vector_model import SparseGradient
 from seqlm.text.word_batches import WordBatch
 
+TOP = 64
+"""Nodes at the top of the tree, for which a batch takes the least time."""
+
 
 class CBOW(PredictionModel):
     config_class = CBOWConfig
 
     @torch.no_grad()
     def gradients(self: PredictionModel, batch: WordBatch) -> BatchGradients:
-        window, k, device = Window(self.config.window), self.config.negatives, self.device
+        window = Window(self.config.window)
         words, lines = Stretch.of(batch, window)  # (T + 2w,)
-        size = len(words) - 2 * window.size  # T
-        radius = torch.randint(1, window.size + 1, (size,), device=device)  # b_t
-        # The uses of words: T with those around them as neighbors, T to predict, and the noise.
-        around = Terms.of(words)
-        inner = words[window.size : window.size + size]
-        targets = Terms.of(torch.cat([inner, self.noise_words(size // GROUP)]))
-        v = self.inputs.vectors(around.words)
-        u = self.outputs.index_select(0, targets.words)
-        distance = window.distances(device)
-        is_near = (distance > 0) & (distance <= window.blocks(radius)[:, :, None])
-        a = (is_near & window.of_one_line(lines)).to(v.dtype)  # (B, R, C)
-        count = a.sum(2).flatten()  # (T,)
-        predicted = count.clamp(max=1)
-        share = a / window.blocks(count.clamp(min=1))[:, :, None]
-        d_x = v.new_empty(len(a) * window.columns, v.shape[1])
-        d_u = v.new_empty(len(targets.word_of), v.shape[1])
+        size = len(window.inner(words))  # T
+        radius = torch.randint(1, window.size + 1, (size,), device=self.device)  # b_t
+        predict = along_paths if self.config.hierarchical_softmax else against_noise
+        return predict(self, window, words, window.pairs_within(radius, lines))
 
-        @torch.no_grad()
-        def compute(piece: slice) -> Tensor:
-            blocks = slice(piece.start // window.block, piece.stop // window.block)
-            columns = slice(blocks.start * window.columns, blocks.stop * window.columns)
-            noise = slice(*(size + at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop)))
-            neighbors = around.word_of[piece.start : piece.stop + 2 * window.size]
-            return Piece(
-                v.index_select(0, neighbors),
-                u.index_select(0, targets.word_of[piece]),
-                u.index_select(0, targets.word_of[noise]),
-                a[blocks],
-                share[blocks],
-                predicted[piece],
-                k / NOISE_WORDS,
-            ).gradients(window, d_x[columns], d_u[piece], d_u[noise], piece.start == 0)
 
-        losses = in_pieces(compute, size, unit_of(window), device)
+def along_paths(
+    model: PredictionModel, window: Window, words: Tensor, is_read: Tensor
+) -> BatchGradients:
+    """By hierarchical softmax: words (T + 2w,), the neighbors that positions read (B, R, C)."""
+    middle, device = window.inner(words), model.device
+    size = len(middle)  # T
+    paths = model.made_of_counts(partial(WordPaths.of, top=TOP))
+    around = Terms.of(words)
+    v = model.inputs.vectors(around.words)
+    a, share, predicted = means(window, is_read, v.dtype)
+    h, d_x = v.new_empty(size, v.shape[1]), v.new_empty(*a.shape[::2], v.shape[1])
 
-        def of_inputs() -> SparseGradient:
-            place, uses = window.own_places(size, device), a.sum(1)  # (T + 2w,), (B, C)
-            window.fold(d_x.view(*uses.shape, -1))
-            window.fold(uses)
-            m = around.add(uses.flatten(), place) * (1 + k)
-            return self.inputs.gradient(around.words, around.add(d_x, place), m)
+    @torch.no_grad()
+    def read(piece: slice) -> None:
+        blocks = slice(piece.start // window.block, piece.stop // window.block)
+        x = v.index_select(0, around.word_of[piece.start : piece.stop + 2 * window.size])
+        torch.bmm(share[blocks], window.around(x), out=window.blocks(h)[blocks])
 
-        def of_outputs() -> SparseGradient:
-            of_noise = predicted.view(-1, GROUP).sum(1, True) * (k / NOISE_WORDS)
-            m = torch.cat([predicted, of_noise.expand(-1, NOISE_WORDS).flatten()])
-            return SparseGradient(targets.words, targets.add(d_u), targets.add(m))
+    @torch.no_grad()
+    def spread(piece: slice) -> None:
+        blocks = slice(piece.start // window.block, piece.stop // window.block)
+        torch.bmm(a[blocks].transpose(1, 2), window.blocks(d_h)[blocks], out=d_x[blocks])
 
-        return BatchGradients(losses[0], *side_by_side([of_inputs, of_outputs], device))
+    in_pieces(read, size, unit_of(window), device)
+    positions = window.blocks(torch.arange(size, device=device))
+    alone = torch.diag_embed(window.blocks(predicted))  # h_t predicts the word at t, no other
+    pairs = Pairs(window.blocks(middle), positions, alone)
+    loss, (_, d_h, m), d_u = path_gradients(pairs, lambda _: h, model.outputs.detach(), paths)
+    in_pieces(spread, size, unit_of(window), device)
+    m = torch.bmm(window.blocks(m)[:, None, :], a)[:, 0]  # (B, C)
+    return BatchGradients(loss, gradient_of_inputs(model, window, around, d_x, m), d_u)
+
+
+def against_noise(
+    model: PredictionModel, window: Window, words: Tensor, is_read: Tensor
+) -> BatchGradients:
+    """By negative sampling: words (T + 2w,), the neighbors that positions read (B, R, C)."""
+    k, device = model.config.negatives, model.device
+    middle = window.inner(words)
+    size = len(middle)  # T
+    # The uses of words: T with those around them as neighbors, T to predict, and the noise.
+    around = Terms.of(words)
+    targets = Terms.of(torch.cat([middle, model.noise_words(size // GROUP)]))
+    v = model.inputs.vectors(around.words)
+    u = model.outputs.index_select(0, targets.words)
+    a, share, predicted = means(window, is_read, v.dtype)
+    d_x = v.new_empty(*a.shape[::2], v.shape[1])
+    d_u = v.new_empty(len(targets.word_of), v.shape[1])
+
+    @torch.no_grad()
+    def compute(piece: slice) -> Tensor:
+        blocks = slice(piece.start // window.block, piece.stop // window.block)
+        noise = slice(*(size + at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop)))
+        neighbors = around.word_of[piece.start : piece.stop + 2 * window.size]
+        return Piece(
+            v.index_select(0, neighbors),
+            u.index_select(0, targets.word_of[piece]),
+            u.index_select(0, targets.word_of[noise]),
+            a[blocks],
+            share[blocks],
+            predicted[piece],
+            k / NOISE_WORDS,
+        ).gradients(window, d_x[blocks], d_u[piece], d_u[noise], piece.start == 0)
+
+    losses = in_pieces(compute, size, unit_of(window), device)
+
+    @torch.no_grad()
+    def of_inputs() -> SparseGradient:
+        return gradient_of_inputs(model, window, around, d_x, a.sum(1) * (1 + k))
+
+    @torch.no_grad()
+    def of_outputs() -> SparseGradient:
+        of_noise = predicted.view(-1, GROUP).sum(1, True) * (k / NOISE_WORDS)
+        m = torch.cat([predicted, of_noise.expand(-1, NOISE_WORDS).flatten()])
+        return SparseGradient(targets.words, targets.add(d_u), targets.add(m))
+
+    return BatchGradients(losses[0], *side_by_side([of_inputs, of_outputs], device))
+
+
+def means(window: Window, is_read: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, R, C) 1 for each neighbor that a position reads, (B, R, C) the share of each in the mean,
+    and (T,) 1 for each position that has neighbors."""
+    a = is_read.to(dtype)
+    count = a.sum(2)
+    return a, a / count.clamp(min=1)[:, :, None], count.flatten().clamp(max=1)
+
+
+def gradient_of_inputs(
+    model: PredictionModel, window: Window, around: Terms, d_x: Tensor, m: Tensor
+) -> SparseGradient:
+    """Of what the columns of all blocks got, d_x (B, C, D), and the pairs that they are in, m
+    (B, C). It changes both."""
+    window.fold(d_x)
+    window.fold(m)
+    place = window.own_places(len(d_x) * window.block, d_x.device)
+    values = around.add(d_x.flatten(0, 1), place)
+    return model.inputs.gradient(around.words, values, around.add(m.flatten(), place))
 
 
 class Piece(NamedTuple):
@@ -114,7 +177,7 @@ class Piece(NamedTuple):
     def gradients(
         self, window: Window, d_x: Tensor, d_u: Tensor, d_n: Tensor, needs_loss: bool
     ) -> Tensor:
-        """Writes the gradients for x (B · C, D), dJ/du (T, D) and dJ/dn (as n), and returns J per
+        """Writes the gradients for x (B, C, D), dJ/du (T, D) and dJ/dn (as n), and returns J per
         word, (); 0 where it is not needed."""
         width, neighbors = self.u.shape[1], window.around(self.x)  # (B, C, D)
         noise = self.n.view(-1, NOISE_WORDS, width)
@@ -136,5 +199,5 @@ class Piece(NamedTuple):
         torch.mul(h, s[:, None], out=d_u)
         torch.bmm(z.transpose(1, 2), groups, out=d_n.view_as(noise))
         d_h = torch.bmm(z, noise).view(-1, width).addcmul_(self.u, s[:, None])  # (T, D)
-        torch.bmm(self.a.transpose(1, 2), window.blocks(d_h), out=d_x.view(*neighbors.shape))
+        torch.bmm(self.a.transpose(1, 2), window.blocks(d_h), out=d_x)
         return loss

@@ -17,10 +17,12 @@ the terms. So the weights have the same bits with any number of threads.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,12 +35,14 @@ from seqlm.models.vectors.word_vector_model import (
     WordVectorModel,
     with_gradients,
 )
-from seqlm.text.vocabulary import UNK
+from seqlm.text.vocabulary import RESERVED, UNK
 from seqlm.text.word_batches import WordBatch
 from seqlm.threads import lasting_pool
 
+R = TypeVar("R")
+
 PIECE = 1 << 11
-"""Words of a piece, about: those whose vectors fit into a core's cache."""
+"""Rows of a piece, about: those whose vectors fit into a core's cache."""
 LOSS_WORDS = 1 << 9
 """Words of a batch, its first, whose loss is reported: logarithms would take long."""
 GROUP = 64
@@ -116,8 +120,11 @@ class PredictionModel(WordVectorModel):
     def __init__(self, config: PredictionConfig) -> None:
         super().__init__(config)
         self.inputs = self.make_inputs()
-        self.outputs = nn.Parameter(torch.zeros(config.vocab_size, config.width))
-        self._noise: Noise | None = None
+        rows = config.vocab_size
+        if config.hierarchical_softmax:  # inner nodes of a tree, one fewer than words
+            rows = max(1, rows - len(RESERVED) - 1)
+        self.outputs = nn.Parameter(torch.zeros(rows, config.width))
+        self._made_of_counts: tuple[torch.device, Any] | None = None
 
     def make_inputs(self) -> InputTable:
         """The table of input vectors, at its start."""
@@ -126,11 +133,21 @@ class PredictionModel(WordVectorModel):
     def word_vectors(self) -> Tensor:
         return self.inputs.all_vectors()
 
+    def learn_from(self, counts: np.ndarray, words: Sequence[bytes]) -> None:
+        super().learn_from(counts, words)
+        self._made_of_counts = None
+
+    def made_of_counts(self, make: Callable[[Tensor], R]) -> R:
+        """What `make` gives of the counts of words, which is kept."""
+        if self._made_of_counts is None or self._made_of_counts[0] != self.device:
+            self._made_of_counts = self.device, make(self.counts)
+        made: R = self._made_of_counts[1]
+        return made
+
     def noise_words(self, groups: int) -> Tensor:
         """(groups · K,) int64, the noise of each group."""
-        if self._noise is None or self._noise.share.device != self.device:
-            self._noise = Noise.of(self.counts, self.config.noise_exponent)
-        return self._noise.draw(groups * NOISE_WORDS)
+        noise = self.made_of_counts(lambda counts: Noise.of(counts, self.config.noise_exponent))
+        return noise.draw(groups * NOISE_WORDS)
 
     def loss(self, batch: WordBatch) -> Tensor:
         loss, d_inputs, d_outputs = self.gradients(batch)
@@ -163,23 +180,26 @@ class InputTable(nn.Module):
         return SparseGradient(words, values, pairs)
 
 
-def in_pieces(
-    compute: Callable[[slice], Tensor], size: int, unit: int, device: torch.device
-) -> list[Tensor]:
-    """The results of `compute` for slices of `size` words, in threads; on a GPU all at once.
+def in_pieces(compute: Callable[[slice], R], size: int, unit: int, device: torch.device) -> list[R]:
+    """The results of `compute` for the pieces of `size` words, in whole units, in threads."""
+    pieces = pieces_of(size, device, unit=unit)
+    return side_by_side([partial(compute, piece) for piece in pieces], device)
 
-    The slices have about PIECE words, and are whole units, as `size` is.
+
+def pieces_of(size: int, device: torch.device, *, unit: int = 1, rows: int = 1) -> list[slice]:
+    """Slices of `size` things in whole units, as `size` is; on a GPU all at once.
+
+    Each has about PIECE rows, where a thing has so many `rows`.
     """
+    units, number = size // unit, max(1, round(size * rows / PIECE))
     if device.type != "cpu":
-        return [compute(slice(0, size))]
-    units, number = size // unit, max(1, round(size / PIECE))
+        number = 1
     cuts = [unit * (units * piece // number) for piece in range(number + 1)]
-    pieces = [slice(start, stop) for start, stop in pairwise(cuts) if start < stop]
-    return list(lasting_pool().map(compute, pieces))
+    return [slice(start, stop) for start, stop in pairwise(cuts) if start < stop]
 
 
-def side_by_side(tasks: Iterable[Callable[[], SparseGradient]], device: torch.device) -> list:
-    """The results of a few tasks, computed in threads."""
-    if device.type != "cpu":
+def side_by_side(tasks: Iterable[Callable[[], Any]], device: torch.device) -> list[Any]:
+    """The results of a few tasks, computed in threads, unless there is one or a GPU."""
+    if device.type != "cpu" or torch.get_num_threads() == 1:
         return [task() for task in tasks]
     return list(lasting_pool().map(lambda task: task(), tasks))

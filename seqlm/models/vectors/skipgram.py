@@ -13,20 +13,29 @@ and their compositionality", with negative sampling (equation 4):
 Where word2vec draws k noise words for each pair, here G words in a row share K of them, each with
 the weight k m_t / K, and m_t = sum_d a_d over the neighbors in the line of x(t). The expectation is
 the same, and all products are products of matrices: C of centers and X of neighbors (`window.py`),
-and N of noise. With hierarchical softmax (Morin & Bengio 2005) a neighbor is instead a path of a
-Huffman tree (`word_paths.py`).
+and N of noise.
+
+With hierarchical softmax (section 2.1) words are predicted along their paths (`path_gradients.py`):
+
+    J = - sum_t sum_{0 < |d| <= w} a_d log p(x(t) | v_{x(t+d)})
+
+As in word2vec, the neighbor predicts the word in the middle. Since a_d = a_{-d}, and each word is
+in the middle once, this is the same sum as with the two exchanged.
 
     T words of a batch, or of a piece of it · B blocks of R words, C columns around each · D width
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from seqlm.models.config.vectors_config import SkipGramConfig
+from seqlm.models.vectors.hierarchical.path_gradients import Pairs, path_gradients
+from seqlm.models.vectors.hierarchical.word_paths import WordPaths
 from seqlm.models.vectors.prediction import (
     GROUP,
     LOSS_WORDS,
@@ -44,60 +53,78 @@ from seqlm.models.vectors.window import Window
 from seqlm.models.vectors.word_vector_model import SparseGradient
 from seqlm.text.word_batches import WordBatch
 
+TOP = 256
+"""Nodes at the top of the tree, for which a batch takes the least time."""
+
 
 class SkipGram(PredictionModel):
     config_class = SkipGramConfig
 
     @torch.no_grad()
     def gradients(self: PredictionModel, batch: WordBatch) -> BatchGradients:
-        window, k, device = Window(self.config.window), self.config.negatives, self.device
+        window = Window(self.config.window)
         words, lines = Stretch.of(batch, window)  # (T + 2w,)
-        size = len(words) - 2 * window.size  # T
-        inner = slice(window.size, window.size + size)
-        # The uses of words: T as centers, the same as neighbors, and the noise.
-        centers = Terms.of(words[inner])
-        others = Terms.of(torch.cat([words, self.noise_words(size // GROUP)]))
-        v = self.inputs.vectors(centers.words)
-        u = self.outputs.index_select(0, others.words)
-        same_line = window.of_one_line(lines)
-        a = torch.where(same_line, window.radius_weights(device), v.new_zeros(()))  # (B, R, C)
-        pairs = a.sum(2).flatten()  # (T,), m_t
-        noise_weight = pairs * (k / NOISE_WORDS)
-        num_columns, num_noise = len(a) * window.columns, len(others.word_of) - len(words)
-        d_v = v.new_empty(size, v.shape[1])
-        d_u = v.new_empty(num_columns + num_noise, v.shape[1])
-        d_x, d_n = d_u[:num_columns], d_u[num_columns:]
+        predict = along_paths if self.config.hierarchical_softmax else against_noise
+        return predict(self, window, words, window.pair_weights(lines))
 
-        @torch.no_grad()
-        def compute(piece: slice) -> Tensor:
-            blocks = slice(piece.start // window.block, piece.stop // window.block)
-            columns = slice(blocks.start * window.columns, blocks.stop * window.columns)
-            noise = slice(*(at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop)))
-            neighbors = others.word_of[piece.start : piece.stop + 2 * window.size]
-            return Piece(
-                v.index_select(0, centers.word_of[piece]),
-                u.index_select(0, neighbors),
-                u.index_select(0, others.word_of[len(words) :][noise]),
-                a[blocks],
-                noise_weight[piece],
-            ).gradients(window, d_v[piece], d_x[columns], d_n[noise], piece.start == 0)
 
-        losses = in_pieces(compute, size, unit_of(window), device)
+def along_paths(model: PredictionModel, window: Window, words: Tensor, a: Tensor) -> BatchGradients:
+    """By hierarchical softmax: words (T + 2w,), the weights of pairs (B, R, C)."""
+    paths = model.made_of_counts(partial(WordPaths.of, top=TOP))
+    pairs = Pairs(window.blocks(window.inner(words)), window.around(words), a)
+    loss, d_v, d_u = path_gradients(pairs, model.inputs.vectors, model.outputs.detach(), paths)
+    return BatchGradients(loss, model.inputs.gradient(*d_v), d_u)
 
-        def of_inputs() -> SparseGradient:
-            m = centers.add(pairs) * (1 + k)
-            return self.inputs.gradient(centers.words, centers.add(d_v), m)
 
-        def of_outputs() -> SparseGradient:
-            window.fold(d_x.view(*same_line.shape[::2], -1))
-            of_noise = torch.arange(len(d_x), len(d_u), device=device)
-            place = torch.cat([window.own_places(size, device), of_noise])
-            m = pairs.new_zeros(len(place))
-            m[inner] = pairs
-            m[len(words) :].view(-1, NOISE_WORDS)[:] = noise_weight.view(-1, GROUP).sum(1, True)
-            return SparseGradient(others.words, others.add(d_u, place), others.add(m))
+def against_noise(
+    model: PredictionModel, window: Window, words: Tensor, a: Tensor
+) -> BatchGradients:
+    """By negative sampling: words (T + 2w,), the weights of pairs (B, R, C)."""
+    k, device = model.config.negatives, model.device
+    middle = window.inner(words)
+    size = len(middle)  # T
+    # The uses of words: T as centers, the same as neighbors, and the noise.
+    centers = Terms.of(middle)
+    others = Terms.of(torch.cat([words, model.noise_words(size // GROUP)]))
+    v = model.inputs.vectors(centers.words)
+    u = model.outputs.index_select(0, others.words)
+    pairs = a.sum(2).flatten()  # (T,), m_t
+    noise_weight = pairs * (k / NOISE_WORDS)
+    num_columns, num_noise = len(a) * window.columns, len(others.word_of) - len(words)
+    d_v = v.new_empty(size, v.shape[1])
+    d_u = v.new_empty(num_columns + num_noise, v.shape[1])
+    d_x, d_n = d_u[:num_columns], d_u[num_columns:]
 
-        return BatchGradients(losses[0], *side_by_side([of_inputs, of_outputs], device))
+    @torch.no_grad()
+    def compute(piece: slice) -> Tensor:
+        blocks = slice(piece.start // window.block, piece.stop // window.block)
+        columns = slice(blocks.start * window.columns, blocks.stop * window.columns)
+        noise = slice(*(at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop)))
+        neighbors = others.word_of[piece.start : piece.stop + 2 * window.size]
+        return Piece(
+            v.index_select(0, centers.word_of[piece]),
+            u.index_select(0, neighbors),
+            u.index_select(0, others.word_of[len(words) :][noise]),
+            a[blocks],
+            noise_weight[piece],
+        ).gradients(window, d_v[piece], d_x[columns], d_n[noise], piece.start == 0)
+
+    losses = in_pieces(compute, size, unit_of(window), device)
+
+    def of_inputs() -> SparseGradient:
+        m = centers.add(pairs) * (1 + k)
+        return model.inputs.gradient(centers.words, centers.add(d_v), m)
+
+    def of_outputs() -> SparseGradient:
+        window.fold(d_x.view(*a.shape[::2], -1))
+        of_noise = torch.arange(len(d_x), len(d_u), device=device)
+        place = torch.cat([window.own_places(size, device), of_noise])
+        m = pairs.new_zeros(len(place))
+        window.inner(m[: len(words)])[:] = pairs
+        m[len(words) :].view(-1, NOISE_WORDS)[:] = noise_weight.view(-1, GROUP).sum(1, True)
+        return SparseGradient(others.words, others.add(d_u, place), others.add(m))
+
+    return BatchGradients(losses[0], *side_by_side([of_inputs, of_outputs], device))
 
 
 class Piece(NamedTuple):

@@ -39,6 +39,10 @@ class Window(NamedTuple):
         """C"""
         return self.block + 2 * self.size
 
+    def inner(self, rows: Tensor) -> Tensor:
+        """(T + 2w, ..) -> (T, ..), a view."""
+        return rows[self.size : len(rows) - self.size]
+
     def blocks(self, rows: Tensor) -> Tensor:
         """(T, ..) -> (B, R, ..), a view."""
         blocks: Tensor = rows.unflatten(0, (-1, self.block))
@@ -82,5 +86,16 @@ class Window(NamedTuple):
     def of_one_line(self, lines: Tensor) -> Tensor:
         """lines (T + 2w,) of the words and of w more on each side -> (B, R, C) bool, True for each
         pair of words of one line."""
-        centers = self.blocks(lines[self.size : len(lines) - self.size])  # (B, R)
+        centers = self.blocks(self.inner(lines))  # (B, R)
         return centers[:, :, None] == self.around(lines)[:, None, :]
+
+    def pair_weights(self, lines: Tensor) -> Tensor:
+        """lines (T + 2w,) -> (B, R, C), a_d for each pair of words of one line, 0 for others."""
+        return torch.where(self.of_one_line(lines), self.radius_weights(lines.device), 0.0)
+
+    def pairs_within(self, radius: Tensor, lines: Tensor) -> Tensor:
+        """radius (T,), lines (T + 2w,) -> (B, R, C) bool, True for each pair of words of one line
+        that are no farther apart than the radius of the first."""
+        distance = self.distances(lines.device)
+        is_near = (distance > 0) & (distance <= self.blocks(radius)[:, :, None])
+        return is_near & self.of_one_line(lines)

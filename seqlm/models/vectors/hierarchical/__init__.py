@@ -1,0 +1,1 @@
+"""Hierarchical softmax: words are predicted along the paths of a tree, not told from noise."""
