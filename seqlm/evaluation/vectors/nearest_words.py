@@ -104,7 +104,7 @@ def highest_rows(scores: np.ndarray, k: int, exclude: Collection[int] = ()) -> l
     """The `k` rows with the highest `scores` (N,), highest first, and of equal ones the first rows
     first; without those of `exclude`. Errors: UsageError where `k` is less than 1."""
     if k < 1:
-        raise UsageError(f"`k` is {k}; it must be at least 1")
+        raise UsageError(f"k is {k}; it must be at least 1")
     wanted = min(k + len(exclude), len(scores))
     lowest = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
     rows = np.flatnonzero(scores >= lowest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -53,14 +54,17 @@ def test_click_blames_the_variable_too(seqlm, command):
 
 
 def test_every_mark_in_the_package_is_a_setting():
-    commands = typer.main.get_command(app).commands
-    full = [
-        command.make_context(name, [], resilient_parsing=True).command
-        for name, command in commands.items()
-    ]
-    names = {parameter.name for command in full for parameter in command.params}
+    names = set(parameter_names(typer.main.get_command(app)))
     marked = dict(marks_in_messages())
     assert {name: where for name, where in marked.items() if name not in names} == {}
+
+
+def parameter_names(command: Any) -> Iterator[str]:
+    """Those of a command, and of the commands that it has."""
+    full = command.make_context("", [], resilient_parsing=True).command
+    yield from (parameter.name for parameter in full.params)
+    for subcommand in getattr(full, "commands", {}).values():
+        yield from parameter_names(subcommand)
 
 
 def marks_in_messages() -> Iterator[tuple[str, str]]:
