@@ -79,7 +79,7 @@ def test_the_shares_that_are_kept_are_near_their_expectation() -> None:
             assert abs(kept[word] - n * p) < 5 * math.sqrt(n * p * (1 - p))
 
 
-# ----------------------------------------------------------------------------- stretches of the text
+# ---------------------------------------------------------------------------- stretches of the text
 
 
 @given(lines=LINES, size=st.integers(1, 30))
