@@ -145,6 +145,23 @@ def resident_bytes() -> int:
         return 1 << 62
 
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""The numbers of glibc's malloc.h."""
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Lets the allocator keep up to 256 MB that were freed, for what is allocated next.
+
+    It is for many arrays of some megabytes that live for a moment: to get each of them from the
+    system anew, page by page, takes a tenth of the time of what is done with them.
+    """
+    library = glibc()
+    if library is not None:
+        library.mallopt(M_TRIM_THRESHOLD, 1 << 28)
+        library.mallopt(M_MMAP_THRESHOLD, 1 << 25)
+
+
 def trim_heap() -> None:
     """Returns freed memory that the C library keeps to the system, if the library is glibc.
 

@@ -346,7 +346,7 @@ class Trainer:
             **means,
         }
         if self.validate is None:
-            if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+            if not all(is_finite(p) for p in self.network.parameters()):
                 raise SeqlmError(f"a weight is not finite after step {progress.step}; lower `lr`")
             progress.figure_sums, progress.tokens_since_report = {}, 0
             return figures, False
@@ -454,6 +454,12 @@ def make_objective(
         return WholeObjective(network, precision)
     assert isinstance(network, Network)
     return Objective(network, settings.label_smoothing, precision)
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all its numbers are, without a copy: the least and the greatest are NaN if one is."""
+    ends = torch.stack(torch.aminmax(tensor.detach())) if tensor.numel() else tensor
+    return bool(ends.isfinite().all())
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

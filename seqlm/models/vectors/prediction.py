@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -37,7 +38,7 @@ from seqlm.models.vectors.word_vector_model import (
 )
 from seqlm.text.vocabulary import RESERVED, UNK
 from seqlm.text.word_batches import WordBatch
-from seqlm.threads import lasting_pool
+from seqlm.threads import lasting_pool, one_thread
 
 R = TypeVar("R")
 
@@ -45,6 +46,8 @@ PIECE = 1 << 11
 """Rows of a piece, about: those whose vectors fit into a core's cache."""
 LOSS_WORDS = 1 << 9
 """Words of a batch, its first, whose loss is reported: logarithms would take long."""
+FEWEST_THREADS = 3
+"""Two threads lose more by waiting for each other, and for Python's lock, than they gain."""
 GROUP = 64
 """G, words in a row that share their noise."""
 NOISE_WORDS = 32
@@ -150,7 +153,8 @@ class PredictionModel(WordVectorModel):
         return noise.draw(groups * NOISE_WORDS)
 
     def loss(self, batch: WordBatch) -> Tensor:
-        loss, d_inputs, d_outputs = self.gradients(batch)
+        with one_thread() if torch.get_num_threads() < FEWEST_THREADS else nullcontext():
+            loss, d_inputs, d_outputs = self.gradients(batch)
         return with_gradients(loss, (self.inputs.table, d_inputs), (self.outputs, d_outputs))
 
     @abstractmethod

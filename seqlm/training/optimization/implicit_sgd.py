@@ -25,6 +25,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from seqlm.threads import one_thread
+
 CURVATURE = 0.2
 """C"""
 
@@ -36,6 +38,7 @@ class ImplicitSGD(Optimizer):
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
+    @one_thread()  # a step is short
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         assert closure is None
         for group in self.param_groups:
