@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqlm.errors import UsageError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -157,7 +159,7 @@ class Vectors:
         """
         from seqlm.evaluation.vectors.odd_one_out import odd_one_out
 
-        return odd_one_out(self.loaded, words)[0].word
+        return odd_one_out(self.loaded, word_list(words))[0].word
 
     def embed_words(self, sentences: str | Iterable[str | Sequence[str]]) -> list[np.ndarray]:
         """(W, D) float32 for each sentence, the vectors of its W words; zeros for a word that has
@@ -215,7 +217,7 @@ class Vectors:
 
         if output is not None:
             check_figure_path(os.fspath(output))
-        made = map_words(self.loaded, words, method, perplexity, seed)
+        made = map_words(self.loaded, word_list(words), method, perplexity, seed)
         if output is not None:
             draw_map(os.fspath(output), made)
         return made.places
@@ -281,10 +283,11 @@ class Vectors:
         from seqlm.evaluation.bias.bias_direction import Projection, farthest_words
         from seqlm.evaluation.bias.find_words import find_words
 
+        chosen = None if words is None else word_list(words)
         direction = self._bias_direction(pairs, method)
-        if words is None:
+        if chosen is None:
             return farthest_words(self.loaded, direction, k, vocabulary)
-        found = find_words(self.loaded, words)
+        found = find_words(self.loaded, chosen)
         projections = found.unit_vectors(self.loaded) @ direction.g
         return [*map(Projection, found.words, projections.tolist())]
 
@@ -362,3 +365,10 @@ class Vectors:
         from seqlm.evaluation.bias.word_sets import as_pairs
 
         return find_direction(self.loaded, as_pairs(pairs), method)
+
+
+def word_list(words: Iterable[str]) -> list[str]:
+    """Errors: UsageError where `words` are one text, whose letters would be taken for words."""
+    if isinstance(words, str):
+        raise UsageError(f"{words!r} is one text, and not a list of words: write [{words!r}]")
+    return list(words)

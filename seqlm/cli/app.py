@@ -20,7 +20,7 @@ from typer.core import TyperCommand
 from seqlm.cli import console
 from seqlm.cli.options.help_page import CONTEXT, Commands, Example, epilog, write_page
 from seqlm.cli.options.spelling import from_variable, spell_as_flags, spell_error, variable_of
-from seqlm.errors import SeqlmError, nearest
+from seqlm.errors import SeqlmError, UsageError, nearest
 from seqlm.version import __version__
 
 COMMANDS = {
@@ -29,7 +29,7 @@ COMMANDS = {
     },
     "Make a model": {
         "count": "Count n-grams and smooth them into a language model.",
-        "train": "Train a neural language model, a translator or a labeler.",
+        "train": "Train a language model, a translator, a labeler or word vectors.",
     },
     "Use a model": {
         "eval": "Print the perplexity of a text, or BLEU and chrF of translations.",
@@ -38,7 +38,7 @@ COMMANDS = {
         "sample": "Generate text, or find the most probable continuations.",
         "tag": "Label words or texts.",
         "translate": "Translate a text line by line.",
-        "vectors": "Find the words near a word, solve analogies, and compare words.",
+        "vectors": "Ask, compare, draw, export and debias word vectors.",
     },
     "Convert a model": {
         "export": "Write a model as an ARPA file, a run, or a Hugging Face folder.",
@@ -93,6 +93,13 @@ class Command(NamesFlags, TyperCommand):
 
 class Group(NamesFlags, Commands):
     """A command that has commands of its own, and does something without them, too."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Errors: UsageError where there is no such command; it says where the name is one of
+        seqlm."""
+        if args[0] not in self.commands and any(args[0] in names for names in COMMANDS.values()):
+            raise UsageError(f"no command {self.name} {args[0]}: there is seqlm {args[0]}")
+        return super().resolve_command(ctx, args)
 
 
 class LazyCommand(TyperCommand):

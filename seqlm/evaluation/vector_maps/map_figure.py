@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DOT, INK, GRAY, LINE = "#3b6ea8", "#222222", "#777777", "#bbbbbb"
 FONT_SIZE = 9.0
+MOST_LABELS = 500
 GAPS = (3.0, 8.0, 14.0, 22.0)
 """Points, 1/72 inch, between a dot and its label; a farther label has a line to its dot."""
 BETWEEN = (3.0, 0.0)
@@ -105,8 +106,15 @@ def draw_labels(
 ) -> int:
     """Writes the labels of the places (N, 2) that have room, and returns how many have not.
 
+    Only the first MOST_LABELS are tried: few more would have room, and each is compared with all.
     `obstacles` (M, 2) are places that stay free.
     """
+    if len(words) > MOST_LABELS:
+        further = places[MOST_LABELS:]
+        obstacles = further if obstacles is None else np.concatenate([obstacles, further])
+        left = len(words) - MOST_LABELS
+        places, words = places[:MOST_LABELS], words[:MOST_LABELS]
+        return left + draw_labels(figure, axes, places, words, size, obstacles)
     labels = [escape_dollars(word) for word in words]
     texts = [axes.annotate(label, place, fontsize=size) for label, place in zip(labels, places)]
     with warnings.catch_warnings():

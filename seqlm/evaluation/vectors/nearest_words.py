@@ -75,9 +75,12 @@ def direction(table: LoadedVectors, word: str) -> np.ndarray:
 def as_vector(numbers: Any) -> np.ndarray:
     """(D,) float64, a vector that a user gives. Errors: UsageError where it has no numbers."""
     try:
-        return np.asarray(numbers, np.float64)
+        vector = np.asarray(numbers, np.float64)
     except (TypeError, ValueError):
-        raise UsageError(f"{shown(numbers)} is neither a word nor a vector") from None
+        vector = np.empty(())
+    if vector.ndim == 0:
+        raise UsageError(f"{shown(numbers)} is neither a word nor a vector")
+    return vector
 
 
 def unit(query: np.ndarray, width: int) -> np.ndarray:

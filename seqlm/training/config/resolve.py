@@ -155,6 +155,10 @@ def trainable_options(task: str, arch: str) -> dict[str, Setting]:
     if arch == "ngram":
         raise UsageError("an n-gram model is counted, not trained: seqlm count")
     if arch not in trainable(task):
+        tasks = [other for other in TRAINING["task"].choices if arch in trainable(other)]
+        if tasks:
+            needed = " or ".join(f"`task={each}`" for each in tasks)
+            raise UsageError(f"`arch={arch}` needs {needed}")
         raise UsageError(f"`arch` is {arch!r}{did_you_mean(arch, trainable(task))}")
     return options_of(task, arch)
 

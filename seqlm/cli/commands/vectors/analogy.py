@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -62,6 +63,7 @@ def print_analogies(
             rich_help_panel="Output",
         ),
     ] = None,
+    overwrite: Annotated[bool, console.OVERWRITE] = False,
     json: Annotated[bool, console.JSON_LINES] = False,
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
@@ -76,9 +78,11 @@ def print_analogies(
     """
     console.check_choice("formula", formula, FORMULAS)
     if plot is not None:
+        from seqlm.runs.durable_files import check_writable
         from seqlm.runs.figure_files import check_figure_path
 
         check_figure_path(plot)
+        check_writable(Path(plot), overwrite)
         if not is_on_command_line(words):
             raise UsageError("`plot` draws one analogy: name its three words")
     table = load_named_vectors(model)
