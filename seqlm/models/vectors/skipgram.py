@@ -53,7 +53,7 @@ from seqlm.models.vectors.window import Window
 from seqlm.models.vectors.word_vector_model import SparseGradient
 from seqlm.text.word_batches import WordBatch
 
-TOP = 256
+TOP = 192
 """Nodes at the top of the tree, for which a batch takes the least time."""
 
 

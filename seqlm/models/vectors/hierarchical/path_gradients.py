@@ -54,8 +54,11 @@ class Pairs(NamedTuple):
 def path_gradients(
     pairs: Pairs, vectors: Callable[[Tensor], Tensor], u: Tensor, paths: WordPaths
 ) -> BatchGradients:
-    """Those of the vectors with the different numbers of `pairs.around`, which `vectors` gives
-    (r,) -> (r, D), and of the inner nodes u. The loss is that of the first LOSS_WORDS / 2 words."""
+    """Those of the vectors that predict, as inputs, and of the inner nodes u, as outputs.
+
+    `vectors` gives the vectors with r different numbers, (r,) -> (r, D). The loss is that of the
+    first LOSS_WORDS / 2 words.
+    """
     device = u.device
     in_block, order = paths.rest_sizes(pairs.words).sum(1).sort(stable=True)  # (B,)
     words, around, a = pairs = pairs.take(order)
@@ -100,7 +103,7 @@ def path_gradients(
 
     @torch.no_grad()
     def loss() -> Tensor:
-        """Of the pairs of the first words, each."""
+        """J of a pair of the first words, with the whole paths."""
         blocks = (order < max(1, LOSS_WORDS // 2 // words.shape[1])).nonzero()[:, 0]
         first, _, a_first = pairs.take(blocks)
         sizes = paths.sizes[first].sum(1)

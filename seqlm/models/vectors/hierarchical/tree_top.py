@@ -61,13 +61,6 @@ class TreeTop(NamedTuple):
             c[level] = c.index_select(0, first) + c.index_select(0, second)
         return c[: self.size], c.index_select(0, self.children[:, 0])
 
-    def of_exits(self) -> tuple[Tensor, Tensor]:
-        """c and f (K + 1, K) where an exit, that of the row, has the weight 1 and all others 0."""
-        one = torch.zeros(2 * self.size + 1, self.size + 1, device=self.children.device)
-        one[self.size :].fill_diagonal_(1)
-        c, f = self.sum_weights(one)
-        return c.T.contiguous(), f.T.contiguous()
-
 
 def product_gradients(x: Tensor, y: Tensor, c: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
     """dJ/dx (n, D) and dJ/dy (m, D), where the products are x_i · y_j, with c and f (n, m)."""

@@ -41,7 +41,8 @@ class Decisions(NamedTuple):
     word: Tensor  # (F,) int64, which of the words it is that the path leads to
 
     def fill(self, in_block: Tensor, most: Tensor, node: int, word: int) -> Decisions:
-        """Those of blocks of words, which have `in_block` (B,), filled up to `most` (B,) each."""
+        """Those of blocks of words, which have `in_block` (B,) each, filled up to `most` (B,) with
+        decisions at `node` on the way to `word`."""
         missing = most - in_block
         shift = (missing.cumsum(0) - missing).repeat_interleave(in_block)
         place = torch.arange(len(shift), device=shift.device) + shift
