@@ -212,7 +212,7 @@ def test_several_files_are_one_text(trained, pairs, workplace):
         (["--source", "S", "--target", "T", "--config", "ptb-lstm"], "needs --task lm"),
         (["--source", "S", "--target", "T", "--valid-metric", "bleu"], "needs validation text"),
         (["--source", "S", "--target", "T", "--schedule", "plateau"], "needs validation text"),
-        (["--source", "S", "--target", "T", "--arch", "mamba"], "--arch is 'mamba'"),
+        (["--source", "S", "--target", "T", "--arch", "mamba"], "--arch mamba needs --task lm"),
         (["--source", "S", "--target", "T", "--vocab", "x", "--separate-vocab"],
          "cannot be combined with --vocab"),
     ],
