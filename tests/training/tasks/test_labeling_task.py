@@ -316,8 +316,8 @@ def test_what_the_text_does_not_have_is_refused(given: dict[str, Any], message: 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"arch": "cnn"}, "arch is 'cnn'"),
-        ({"arch": "mamba"}, "arch is 'mamba'"),
+        ({"arch": "cnn"}, "arch cnn needs task classification"),
+        ({"arch": "mamba"}, "arch mamba needs task lm"),
         ({"width": 7}, "bidirectional needs an even width; 7 is odd"),
         ({"characters": "lstm", "character_width": 5}, "needs an even character_width; 5 is odd"),
         ({"arch": "transformer", "heads": 3, "width": 8}, "heads 3 does not divide width 8"),
@@ -340,7 +340,7 @@ def test_what_the_text_does_not_have_is_refused(given: dict[str, Any], message: 
         ({"task": "classification", "crf": True}, "crf needs task tagging"),
         ({"task": "classification", "scheme": "bioes"}, "scheme needs task tagging"),
         ({"task": "classification", "feature_column": "pos"}, "feature_column needs task tagging"),
-        ({"task": "classification", "arch": "ffnn"}, "arch is 'ffnn'"),
+        ({"task": "classification", "arch": "ffnn"}, "arch ffnn needs task lm or task tagging"),
         ({"task": "lm", "label_column": "pos"}, "label_column needs task tagging"),
         ({"task": "lm", "crf": True}, "crf needs task tagging"),
     ],
