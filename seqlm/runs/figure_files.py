@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqlm.errors import UsageError
-from seqlm.runs.durable_files import replacing
+from seqlm.runs.durable_files import check_writable, replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +32,12 @@ def check_figure_path(path: str, instead: str = "") -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise UsageError(f"{path} needs a library: pip install 'seqlm[plots]'{instead}") from None
+
+
+def check_new_figure(path: str, overwrite: bool) -> None:
+    """Errors: UsageError as `check_figure_path`, or where a file may not be overwritten."""
+    check_figure_path(path)
+    check_writable(Path(path), overwrite)
 
 
 def save_figure(figure: Figure, path: str) -> None:

@@ -66,6 +66,11 @@ class Tokenizer:
         return len(self.types)
 
     @property
+    def words(self) -> list[str]:
+        """All types but the reserved ones, as text."""
+        return [type_.decode(errors="replace") for type_ in self.types[len(RESERVED) :]]
+
+    @property
     def is_backward(self) -> bool:
         return self.direction == "backward"
 

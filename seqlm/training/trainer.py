@@ -26,7 +26,7 @@ from seqlm.errors import ModelError, SeqlmError
 from seqlm.memory import trim_heap
 from seqlm.models.base import LanguageNetwork, Network, State
 from seqlm.models.labeling.labeler import Labeler
-from seqlm.models.stored_model import StoredModel
+from seqlm.models.stored_model import StoredModel, is_finite
 from seqlm.models.tree import pack, unpack
 from seqlm.models.vectors.word_vector_model import WordVectorModel
 from seqlm.runs.checkpoint import TrainingState
@@ -454,12 +454,6 @@ def make_objective(
         return WholeObjective(network, precision)
     assert isinstance(network, Network)
     return Objective(network, settings.label_smoothing, precision)
-
-
-def is_finite(tensor: Tensor) -> bool:
-    """Whether all its numbers are, without a copy: the least and the greatest are NaN if one is."""
-    ends = torch.stack(torch.aminmax(tensor.detach())) if tensor.numel() else tensor
-    return bool(ends.isfinite().all())
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

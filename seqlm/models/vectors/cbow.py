@@ -40,7 +40,9 @@ from seqlm.models.vectors.prediction import (
     Stretch,
     Terms,
     in_pieces,
+    noise_range,
     side_by_side,
+    sum_logs,
     unit_of,
 )
 from seqlm.models.vectors.window import Window
@@ -76,15 +78,13 @@ def along_paths(
     a, share, predicted = means(window, is_read, v.dtype)
     h, d_x = v.new_empty(size, v.shape[1]), v.new_empty(*a.shape[::2], v.shape[1])
 
-    @torch.no_grad()
     def read(piece: slice) -> None:
-        blocks = slice(piece.start // window.block, piece.stop // window.block)
-        x = v.index_select(0, around.word_of[piece.start : piece.stop + 2 * window.size])
+        blocks = window.block_range(piece)
+        x = v.index_select(0, around.word_of[window.with_around(piece)])
         torch.bmm(share[blocks], window.around(x), out=window.blocks(h)[blocks])
 
-    @torch.no_grad()
     def spread(piece: slice) -> None:
-        blocks = slice(piece.start // window.block, piece.stop // window.block)
+        blocks = window.block_range(piece)
         torch.bmm(a[blocks].transpose(1, 2), window.blocks(d_h)[blocks], out=d_x[blocks])
 
     in_pieces(read, size, unit_of(window), device)
@@ -113,11 +113,10 @@ def against_noise(
     d_x = v.new_empty(*a.shape[::2], v.shape[1])
     d_u = v.new_empty(len(targets.word_of), v.shape[1])
 
-    @torch.no_grad()
     def compute(piece: slice) -> Tensor:
-        blocks = slice(piece.start // window.block, piece.stop // window.block)
-        noise = slice(*(size + at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop)))
-        neighbors = around.word_of[piece.start : piece.stop + 2 * window.size]
+        blocks = window.block_range(piece)
+        noise = noise_range(piece, size)
+        neighbors = around.word_of[window.with_around(piece)]
         return Piece(
             v.index_select(0, neighbors),
             u.index_select(0, targets.word_of[piece]),
@@ -130,11 +129,9 @@ def against_noise(
 
     losses = in_pieces(compute, size, unit_of(window), device)
 
-    @torch.no_grad()
     def of_inputs() -> SparseGradient:
         return gradient_of_inputs(model, window, around, d_x, a.sum(1) * (1 + k))
 
-    @torch.no_grad()
     def of_outputs() -> SparseGradient:
         of_noise = predicted.view(-1, GROUP).sum(1, True) * (k / NOISE_WORDS)
         m = torch.cat([predicted, of_noise.expand(-1, NOISE_WORDS).flatten()])
@@ -191,9 +188,9 @@ class Piece(NamedTuple):
         if needs_loss:
             s_, predicted = s[:LOSS_WORDS], self.predicted[:LOSS_WORDS]
             z_, weight_ = z[: LOSS_WORDS // GROUP], weight[: LOSS_WORDS // GROUP]
-            of_words = (s_.clamp(min=TINY).log_() * predicted).sum()
-            of_noise = ((1 - z_).clamp_(min=TINY).log_() * weight_).sum()
-            loss = -(of_words + of_noise) / predicted.sum().clamp(min=TINY)
+            loss = -(sum_logs(s_, predicted) + sum_logs(1 - z_, weight_)) / predicted.sum().clamp(
+                min=TINY
+            )
         s.sub_(1).mul_(self.predicted)  # dJ/d(u·h)
         z.mul_(weight)  # dJ/d(u_n·h)
         torch.mul(h, s[:, None], out=d_u)

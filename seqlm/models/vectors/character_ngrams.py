@@ -66,8 +66,3 @@ def ngrams_of(words: Sequence[bytes], shortest: int, longest: int) -> WordNgrams
     order = np.argsort(all_begins, kind="stable")  # the shorter first, as they were found
     hashes = np.concatenate([h for _, h in found])[order]
     return WordNgrams(hashes, np.bincount(word[all_begins], minlength=len(words)))
-
-
-def ngram_hashes(word: bytes, shortest: int, longest: int) -> list[int]:
-    """The hashes of the n-grams of one word."""
-    return [int(h) for h in ngrams_of([word], shortest, longest).hashes]

@@ -80,6 +80,18 @@ def unit_of(window: Window) -> int:
     return max(GROUP, window.block)
 
 
+def noise_range(piece: slice, before: int = 0) -> slice:
+    """Where the noise of a piece, which has whole groups, is among the noise words of a batch with
+    so many other terms `before` them."""
+    start, stop = (before + at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop))
+    return slice(start, stop)
+
+
+def sum_logs(p: Tensor, weights: Tensor) -> Tensor:
+    """(), the sum of weight · log p."""
+    return (p.clamp(min=TINY).log_() * weights).sum()
+
+
 class Terms(NamedTuple):
     """Uses of words, and the different words among them."""
 
@@ -204,6 +216,11 @@ def pieces_of(size: int, device: torch.device, *, unit: int = 1, rows: int = 1) 
 
 def side_by_side(tasks: Iterable[Callable[[], Any]], device: torch.device) -> list[Any]:
     """The results of a few tasks, computed in threads, unless there is one or a GPU."""
+
+    @torch.no_grad()  # which each thread has to be told
+    def run(task: Callable[[], Any]) -> Any:
+        return task()
+
     if device.type != "cpu" or torch.get_num_threads() == 1:
-        return [task() for task in tasks]
-    return list(lasting_pool().map(lambda task: task(), tasks))
+        return [run(task) for task in tasks]
+    return list(lasting_pool().map(run, tasks))

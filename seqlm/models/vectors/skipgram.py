@@ -46,7 +46,9 @@ from seqlm.models.vectors.prediction import (
     Stretch,
     Terms,
     in_pieces,
+    noise_range,
     side_by_side,
+    sum_logs,
     unit_of,
 )
 from seqlm.models.vectors.window import Window
@@ -95,12 +97,11 @@ def against_noise(
     d_u = v.new_empty(num_columns + num_noise, v.shape[1])
     d_x, d_n = d_u[:num_columns], d_u[num_columns:]
 
-    @torch.no_grad()
     def compute(piece: slice) -> Tensor:
-        blocks = slice(piece.start // window.block, piece.stop // window.block)
+        blocks = window.block_range(piece)
         columns = slice(blocks.start * window.columns, blocks.stop * window.columns)
-        noise = slice(*(at // GROUP * NOISE_WORDS for at in (piece.start, piece.stop)))
-        neighbors = others.word_of[piece.start : piece.stop + 2 * window.size]
+        noise = noise_range(piece)
+        neighbors = others.word_of[window.with_around(piece)]
         return Piece(
             v.index_select(0, centers.word_of[piece]),
             u.index_select(0, neighbors),
@@ -151,9 +152,7 @@ class Piece(NamedTuple):
         if needs_loss:
             blocks, first = -(-LOSS_WORDS // window.block), LOSS_WORDS // GROUP
             s_, a_, z_, weight_ = s[:blocks], a[:blocks], z[:first], weight[:first]
-            of_pairs = (s_.clamp(min=TINY).log_() * a_).sum()
-            of_noise = ((1 - z_).clamp_(min=TINY).log_() * weight_).sum()
-            loss = -(of_pairs + of_noise) / a_.sum().clamp(min=TINY)
+            loss = -(sum_logs(s_, a_) + sum_logs(1 - z_, weight_)) / a_.sum().clamp(min=TINY)
         s.sub_(1).mul_(a)  # dJ/d(u·v)
         z.mul_(weight)  # dJ/d(u_n·v)
         torch.bmm(z, noise, out=d_v.view_as(groups))

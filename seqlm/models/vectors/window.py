@@ -53,6 +53,14 @@ class Window(NamedTuple):
         columns: Tensor = rows.unfold(0, self.columns, self.block).movedim(-1, 1)
         return columns
 
+    def block_range(self, piece: slice) -> slice:
+        """The blocks of a piece of the words, which has whole ones."""
+        return slice(piece.start // self.block, piece.stop // self.block)
+
+    def with_around(self, piece: slice) -> slice:
+        """A piece of the T words, with the w words on each side of it, among all T + 2w."""
+        return slice(piece.start, piece.stop + 2 * self.size)
+
     def fold(self, columns: Tensor) -> Tensor:
         """(B, C, ..) -> (B, R, ..), a view of `columns`, which it changes: each word gets what was
         written to it as a column of the blocks before and after its own.

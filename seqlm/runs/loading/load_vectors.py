@@ -160,7 +160,7 @@ def load_run_vectors(model_path: ModelPath) -> LoadedVectors:
     first = len(RESERVED)
     names = f"{sha256} {run.tokenizer.digest}"  # the vectors are those of its words
     return LoadedVectors(
-        words=[type_.decode(errors="replace") for type_ in run.tokenizer.types[first:]],
+        words=run.tokenizer.words,
         vectors=model.word_vectors()[first:].numpy(),
         path=run.path,
         weights_digest=weights_digest(names, model.settings()),

@@ -104,7 +104,7 @@ class VectorsTask(LanguageModelingTask):
     @cached_property
     def words(self) -> list[str]:
         """All that have a vector, without the reserved ones."""
-        return [type_.decode(errors="replace") for type_ in self.tokenizer.types[len(RESERVED) :]]
+        return self.tokenizer.words
 
     @cached_property
     def counts(self) -> np.ndarray:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm.models.vectors.character_ngrams import ngram_hashes
+from seqlm.models.vectors.character_ngrams import ngrams_of
+
+
+def ngram_hashes(word: bytes, shortest: int, longest: int) -> list[int]:
+    """Those of one word."""
+    return [int(h) for h in ngrams_of([word], shortest, longest).hashes]
 
 
 def hash_slowly(ngram: str) -> int:

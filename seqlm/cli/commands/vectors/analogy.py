@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -78,11 +77,9 @@ def print_analogies(
     """
     console.check_choice("formula", formula, FORMULAS)
     if plot is not None:
-        from seqlm.runs.durable_files import check_writable
-        from seqlm.runs.figure_files import check_figure_path
+        from seqlm.runs.figure_files import check_new_figure
 
-        check_figure_path(plot)
-        check_writable(Path(plot), overwrite)
+        check_new_figure(plot, overwrite)
         if not is_on_command_line(words):
             raise UsageError("`plot` draws one analogy: name its three words")
     table = load_named_vectors(model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -100,11 +99,9 @@ def plot_vectors(
         if value is not None and method != "tsne":
             raise UsageError(f"`{name}` is for `method=tsne`")
     if output is not None:
-        from seqlm.runs.durable_files import check_writable
-        from seqlm.runs.figure_files import check_figure_path
+        from seqlm.runs.figure_files import check_new_figure
 
-        check_figure_path(output)
-        check_writable(Path(output), overwrite)
+        check_new_figure(output, overwrite)
     table = load_named_vectors(model)
     from seqlm.evaluation.vector_maps.word_map import map_words
 

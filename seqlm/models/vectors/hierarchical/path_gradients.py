@@ -73,14 +73,12 @@ def path_gradients(
     d_x = v.new_empty(*x.shape, v.shape[1])
     d_u = v.new_empty(len(rest.nodes), v.shape[1])
 
-    @torch.no_grad()
     def compute(piece: slice) -> None:
         end, number = int(ends[piece.stop - 1]), int(most[piece.start]) * (piece.stop - piece.start)
         some = slice(end - number, end)
         decisions = Decisions(*(part[some] for part in rest))
         Piece.of(v, x[piece], u, decisions, weights).gradients(d_x[piece], d_u[some])
 
-    @torch.no_grad()
     def of_top() -> tuple[Tensor, SparseGradient]:
         top = paths.top
         c = a.new_zeros(2 * top.size + 1, len(v))
@@ -90,18 +88,15 @@ def path_gradients(
         d_top, d_v = product_gradients(u[: top.size], v, c, f)
         return d_v, SparseGradient(torch.arange(top.size, device=device), d_top, c.sum(1))
 
-    @torch.no_grad()
     def of_rest() -> SparseGradient:
         m = weights.sum(1).index_select(0, rest.word)[:, None]
         d_rest, m = (sum_rows(each, nodes.order, nodes.sizes) for each in (d_u, m))
         return SparseGradient(nodes.rows, d_rest, m[:, 0])
 
-    @torch.no_grad()
     def of_vectors() -> tuple[Tensor, Tensor]:
         m = torch.bmm(paths.sizes[words].to(a)[:, None, :], a)  # (B, 1, C)
         return uses.add(d_x.flatten(0, 1)), uses.add(m.flatten())
 
-    @torch.no_grad()
     def loss() -> Tensor:
         """J of a pair of the first words, with the whole paths."""
         blocks = (order < max(1, LOSS_WORDS // 2 // words.shape[1])).nonzero()[:, 0]
