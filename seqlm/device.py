@@ -1,14 +1,20 @@
 """The device of the tensors: by default CUDA, or else Apple's MPS, or else the CPU.
 
->>> describe_device(choose_device("cpu"))
+An n-gram model has no tensors: it is asked on the CPU, and nothing here imports torch for it.
+
+>>> describe_device("cpu")
 'cpu (2 threads)'
 """
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from seqlm.errors import UsageError
+from seqlm.threads import give_to_torch, num_threads
+
+if TYPE_CHECKING:
+    import torch
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -16,6 +22,8 @@ def choose_device(name: str | None = None) -> torch.device:
 
     Errors: UsageError if this machine has no such device.
     """
+    import torch
+
     if name in (None, "auto"):
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -30,12 +38,15 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def describe_device(device: torch.device) -> str:
+def describe_device(device: torch.device | str) -> str:
     """The device for people: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
-    if device.type == "cuda":
+    if str(device).startswith("cuda"):
+        import torch
+
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    if device.type == "cpu":
-        return f"cpu ({torch.get_num_threads()} threads)"
+    if str(device) == "cpu":
+        threads = num_threads()
+        return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
     return str(device)
 
 
@@ -44,6 +55,9 @@ def set_up_device(name: str | None = None, float64: bool = False) -> torch.devic
 
     Errors: UsageError where the named device is not there.
     """
+    import torch
+
+    give_to_torch()
     torch.backends.cudnn.allow_tf32 = False  # so that a GPU computes what a CPU computes
     torch.set_flush_denormal(True)  # numbers below 1e-38 would take a hundred times as long
     device = choose_device(name)

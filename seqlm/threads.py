@@ -1,5 +1,8 @@
 """Several things at once, in threads: torch and numpy release the GIL while they compute.
 
+The number of threads is that of torch where torch is imported. Until then it is kept here, so that
+an n-gram model is asked without it; `give_to_torch` hands it over.
+
 Torch's own threads, OpenMP's, meet after every operation. By default the first to come *spins*: it
 asks again and again whether the others are done. That is quickest on an idle machine. If another
 program has their core, it waits for them at full speed, and two threads are several times slower
@@ -9,14 +12,15 @@ than one: there seqlm lets them sleep (`benchmarks/threads.py`).
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import Event, Thread
-from typing import TYPE_CHECKING, TypeVar
+from threading import Event, Thread, local
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seqlm.errors import UsageError, shown
 
@@ -69,56 +73,109 @@ def running_elsewhere() -> int:
     return int(running) - 1  # this process is among them
 
 
+# ------------------------------------------------------------------------- the number of threads
+
 THREADS_PER_CORE, FEWEST_ALLOWED = 16, 256
+
+_chosen: int | None = None
+"""The number that was set before torch was imported."""
+_of_thread = local()
+"""Its `number` is that of one thread alone, while torch is not imported."""
+
+
+def default_threads() -> int:
+    """The number of threads where none is set: `OMP_NUM_THREADS`, or that of the cores this process
+    may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def imported_torch() -> Any:
+    """The module torch where it is imported, and not just being imported; else None."""
+    torch = sys.modules.get("torch")
+    return torch if hasattr(torch, "set_num_threads") else None
+
+
+def num_threads() -> int:
+    """The number of threads that this thread may compute in."""
+    torch = imported_torch()
+    if torch is not None:
+        return int(torch.get_num_threads())
+    return getattr(_of_thread, "number", None) or _chosen or default_threads()
 
 
 def set_threads(number: int) -> None:
-    """Lets torch compute in `number` threads.
+    """Lets what follows compute in `number` threads.
 
     More than there are cores are allowed, as a run goes on with the threads that it was begun with.
     Errors: UsageError where they are many times as many.
     """
-    import torch
-
+    global _chosen
     cores = os.cpu_count() or 1
     if not 1 <= number <= max(THREADS_PER_CORE * cores, FEWEST_ALLOWED):
         raise UsageError(
             f"`num_threads` is {shown(number)}; this machine has {cores}"
             f" core{'s' if cores > 1 else ''}"
         )
-    torch.set_num_threads(number)
+    torch = imported_torch()
+    if torch is not None:
+        torch.set_num_threads(number)
+    else:
+        _chosen = number
+
+
+def give_to_torch() -> None:
+    """Imports torch, and lets it compute in the threads that were set before it was imported."""
+    import torch
+
+    global _chosen
+    if _chosen is not None:
+        torch.set_num_threads(_chosen)
+        _chosen = None
+
+
+def set_own_threads(number: int) -> None:
+    """Lets this thread compute in `number` threads; the others go on as they are."""
+    torch = imported_torch()
+    if torch is not None:
+        torch.set_num_threads(number)
+    else:
+        _of_thread.number = number
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Lets torch compute in one thread. A context manager, or `@one_thread()` before a function.
+    """Lets this thread compute in one thread. A context manager, or `@one_thread()` before a
+    function.
 
     It is for many short vector operations. Waking OpenMP's threads and waiting for them costs more
     than they save there: a little on an idle machine, a hundred times as much on a busy one.
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = num_threads()
+    set_own_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        set_own_threads(before)
+
+
+# ------------------------------------------------------------------------------ several at once
 
 
 @contextmanager
 def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
-    """A pool of `threads`, by default as many as torch has, in each of which torch has one.
+    """A pool of `threads`, by default as many as `num_threads`, each of which computes in one.
 
     Its end waits for all of its work, unless a signal ends it, or a caller that wants no more.
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    import torch
-
-    pool = ThreadPoolExecutor(
-        threads or torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
-    )
+    pool = ThreadPoolExecutor(threads or num_threads(), initializer=set_own_threads, initargs=(1,))
     is_stopped = False
     try:
         yield pool
@@ -130,36 +187,31 @@ def thread_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
 
 
 def lasting_pool() -> ThreadPoolExecutor:
-    """A pool of as many threads as torch has, in each of which torch has one, that lasts as long as
-    the process. It is for work of a millisecond, beside which new threads would cost too much."""
-    import torch
-
-    return _lasting_pool(torch.get_num_threads())
+    """A pool of `num_threads` threads, each of which computes in one, that lasts as long as the
+    process. It is for work of a millisecond, beside which new threads would cost too much."""
+    return _lasting_pool(num_threads())
 
 
 @cache
 def _lasting_pool(threads: int) -> ThreadPoolExecutor:
     from concurrent.futures import ThreadPoolExecutor
 
-    import torch
-
-    return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(threads, initializer=set_own_threads, initargs=(1,))
 
 
 def parallel_map(
     function: Callable[[T], R],
     items: Iterable[T],
-    device: torch.device,
+    device: torch.device | None = None,
     threads: int | None = None,
 ) -> list[R]:
     """The results of `function` for all items, computed in threads; on a GPU one by one.
 
-    >>> import torch
-    >>> parallel_map(abs, [-1, 2, -3], torch.device("cpu"))
+    >>> parallel_map(abs, [-1, 2, -3])
     [1, 2, 3]
     """
     items = list(items)
-    if device.type != "cpu" or len(items) == 1:
+    if (device is not None and device.type != "cpu") or len(items) == 1:
         return [function(item) for item in items]
     with thread_pool(threads) as pool:
         return list(pool.map(function, items))
@@ -173,9 +225,7 @@ def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tup
     >>> list(prefetch_map(str.upper, ["a", "b"]))
     [('a', 'A'), ('b', 'B')]
     """
-    import torch
-
-    most = 2 * torch.get_num_threads()
+    most = 2 * num_threads()
     pending: deque[tuple[T, Future[R]]] = deque()
     with thread_pool() as pool:
         try:

@@ -102,3 +102,48 @@ def test_a_lasting_pool_has_as_many_threads_as_torch_each_with_one(number) -> No
         torch.set_num_threads(1)
     assert len({name for name, _ in seen}) == number
     assert {of_torch for _, of_torch in seen} == {1}
+
+
+def without_torch(*lines: str) -> str:
+    """What a Python prints that runs `lines`, in which torch is not imported."""
+    code = "\n".join(["import sys", "from seqlm import threads", *lines])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"},
+    )
+    return done.stdout
+
+
+def test_threads_are_set_before_torch_is_imported_and_handed_over() -> None:
+    printed = without_torch(
+        "threads.set_threads(3)",
+        "print(threads.num_threads(), 'torch' in sys.modules)",
+        "threads.give_to_torch()",
+        "import torch",
+        "print(torch.get_num_threads(), threads.num_threads())",
+        "torch.set_num_threads(2); threads.give_to_torch()",  # once
+        "print(threads.num_threads())",
+    )
+    assert printed.split() == ["3", "False", "3", "3", "2"]
+
+
+def test_threads_without_torch_compute_in_one_thread_each() -> None:
+    printed = without_torch(
+        "threads.set_threads(3)",
+        "print(threads.parallel_map(lambda _: threads.num_threads(), range(4)))",
+        "print([n for _, n in threads.prefetch_map(lambda _: threads.num_threads(), range(2))])",
+        "with threads.one_thread(): print(threads.num_threads())",
+        "print(threads.num_threads(), 'torch' in sys.modules)",
+    )
+    assert printed.split("\n")[:4] == ["[1, 1, 1, 1]", "[1, 1]", "1", "3 False"]
+
+
+def test_the_default_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert 1 <= threads.default_threads() <= CORES
+    for text, number in (("5", 5), ("4,2", 4), ("0", None), ("many", None)):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert threads.default_threads() == (number or len(os.sched_getaffinity(0)))

@@ -251,6 +251,25 @@ def locate_models(names: Sequence[str | ModelPath] | None, task: str) -> list[Mo
     return [locate_model(name, task) for name in names]
 
 
+def set_up_for(
+    models: Sequence[ModelPath], device: str | None, threads: int | None, float64: bool = False
+) -> torch.device | str:
+    """Chooses the device to compute on with `models`, and prints its name. Where all are n-gram
+    models, which are asked on the CPU, torch is not imported.
+
+    Errors: those of `set_up_torch`.
+    """
+    if device not in (None, "auto", "cpu") or any(m.config.arch != "ngram" for m in models):
+        return set_up_torch(device, threads, float64)
+    from seqlm.device import describe_device
+    from seqlm.threads import set_threads
+
+    if threads is not None:
+        set_threads(threads)
+    say(f"device: {describe_device('cpu')}")
+    return "cpu"
+
+
 def set_up_torch(device: str | None, threads: int | None, float64: bool = False) -> torch.device:
     """Chooses the device, one with `float64` where that is needed, and prints its name.
 
