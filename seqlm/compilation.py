@@ -1,0 +1,46 @@
+"""Loops in machine code, compiled by numba where the work is large enough to pay for it.
+
+To import numba and to read a compiled loop from disk takes half a second, and to compile it, once
+on a machine, a few seconds more. Therefore every compiled loop has a twin in array code that gives
+the same numbers. The twin does the work where there is little of it, or numba cannot be imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LARGE = 3_000_000
+"""Tokens or n-grams from which compiled loops are used."""
+
+
+def is_compiled(size: int) -> bool:
+    """Whether compiled loops do the work on `size` tokens or n-grams."""
+    return size >= LARGE and has_numba()
+
+
+@cache
+def has_numba() -> bool:
+    """Whether numba can be imported: it may be missing, or too old for the numpy that is here."""
+    try:
+        importlib.import_module("numba")
+    except Exception:  # of any kind, as a package that does not fit raises
+        return False
+    return True
+
+
+def compiled(function: F) -> F:
+    """Decorates a function: machine code, made at its first call and kept on disk where that can be
+    written. Other Python threads run while it does.
+    """
+    from numba import njit
+
+    try:
+        machine_code = njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        machine_code = njit(nogil=True)(function)
+    return cast(F, machine_code)
