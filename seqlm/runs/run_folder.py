@@ -29,7 +29,8 @@ from seqlm.runs.durable_files import DRAFT, draft_name, exchange, sync_folder, w
 from seqlm.runs.own_files import LOCK, is_own_name, remove_run_files
 from seqlm.runs.readme import readme
 from seqlm.runs.run_config import RunConfig
-from seqlm.runs.untrusted.plain_files import parse_json, read_text
+from seqlm.runs.untrusted.packed_vocabulary import cut_out_words
+from seqlm.runs.untrusted.plain_files import parse_json, read_bytes, read_text
 from seqlm.text.labeled.label_vocabulary import LabelVocabulary
 from seqlm.text.pretrained_tokenizer import tokenizer_from_json
 from seqlm.text.tokenizer import Tokenizer
@@ -263,13 +264,15 @@ class RunFolder:
 
     def read_tokenizer(self, name: str) -> Tokenizer:
         try:
-            text = read_text(self / name, MAX_TOKENIZER_BYTES)
+            data = read_bytes(self / name, MAX_TOKENIZER_BYTES)
         except FileNotFoundError:
             raise ModelError(f"{self.path} has no {name}") from None
+        cut = cut_out_words(data)
         try:
-            return tokenizer_from_json(text)
-        except ModelError as error:
+            tokenizer = tokenizer_from_json((cut.rest if cut else data).decode())
+        except (ModelError, UnicodeDecodeError) as error:
             raise ModelError(f"{self / name} cannot be read: {error}") from None
+        return tokenizer.with_words(cut.words) if cut else tokenizer
 
     def write_tokenizer(self, tokenizer: Tokenizer, source: Tokenizer | None = None) -> None:
         """`source` is the tokenizer of a translator's source where it is another one."""

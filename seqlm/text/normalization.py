@@ -24,14 +24,16 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Literal, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
-import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers
 
 from seqlm.errors import UsageError, did_you_mean
 from seqlm.text.word_index import IS_SPACE, NEWLINE, TokenSpans
+
+if TYPE_CHECKING:
+    import tokenizers
+    from tokenizers import normalizers, pre_tokenizers
 
 T = TypeVar("T")
 Step = Literal["lower", "nfc", "nfd", "nfkc", "nfkd", "strip-accents", "punct"]
@@ -55,7 +57,7 @@ WIDE_WORD = re.compile(
     rb"((?<![^ \t\r\n\v\f])[^ \t\r\n\v\f\x80-\xff]*+[\x80-\xff][^ \t\r\n\v\f]*+)"
 )
 """A word that is not ASCII."""
-WHITE_SPACE = tokenizers.Regex(r"[ \t\r\x0b\x0c]+")
+WHITE_SPACE = r"[ \t\r\x0b\x0c]+"
 
 
 class Origins(NamedTuple):
@@ -207,13 +209,18 @@ class Normalizer:
     @cached_property
     def library_normalizer(self) -> normalizers.Normalizer:
         """The steps of the library that map text to text."""
+        from tokenizers import normalizers
+
         names = [name for step in self.steps for name in LIBRARY_STEPS.get(step, [])]
         return normalizers.Sequence([getattr(normalizers, name)() for name in names])
 
     @cached_property
     def library_splitter(self) -> pre_tokenizers.PreTokenizer:
         """The pre-tokenizer of words."""
-        at_space = pre_tokenizers.Split(WHITE_SPACE, "removed")
+        import tokenizers
+        from tokenizers import pre_tokenizers
+
+        at_space = pre_tokenizers.Split(tokenizers.Regex(WHITE_SPACE), "removed")
         if not self.splits_punctuation:
             return at_space
         at_punctuation = pre_tokenizers.Split(tokenizers.Regex(PUNCTUATION), "isolated")
@@ -222,6 +229,9 @@ class Normalizer:
     @cached_property
     def character_aligner(self) -> tokenizers.Tokenizer:
         """Gives the characters of a text in normal form, with their places in the raw text."""
+        import tokenizers
+        from tokenizers import models, pre_tokenizers
+
         aligner = tokenizers.Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
         aligner.normalizer = self.library_normalizer
         aligner.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), "isolated")

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import tokenizers
 
 from seqlm.errors import DataError, ModelError, UsageError
 from seqlm.text.reading import Block
@@ -203,6 +202,8 @@ class LibraryFile:
 
     def __init__(self, text: str) -> None:
         """`text` is that of a tokenizer.json. Errors: ModelError where it is not."""
+        import tokenizers
+
         try:
             self.tokenizer = tokenizers.Tokenizer.from_str(text)
         except BaseException as error:  # the library raises nothing more specific, and it panics

@@ -23,17 +23,18 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import tokenizers
-from tokenizers import decoders, models, pre_tokenizers
 
 from seqlm.errors import DataError, ModelError, UsageError, shown
 from seqlm.text.normalization import NO_STEPS, Normalizer, steps_in
 from seqlm.text.reading import Block, read_blocks
 from seqlm.text.vocabulary import DIRECTIONS, EOS, RESERVED, UNK, Direction, line_reversal
-from seqlm.text.word_index import NO_ID, TokenSpans, WordIndex, find_tokens
+from seqlm.text.word_index import NO_ID, PackedWords, TokenSpans, WordIndex, find_tokens
+
+if TYPE_CHECKING:
+    import tokenizers
 
 TokenizerKind = Literal["word", "char", "bpe", "pretrained"]
 TOKENIZER_KINDS: tuple[TokenizerKind, ...] = ("word", "char", "bpe")
@@ -48,22 +49,37 @@ BPE_RESERVED = ["ÿ", "Ċ"]
 class Tokenizer:
     """A vocabulary of one kind, which encodes text to ids and decodes ids to text."""
 
+    packed: PackedWords | None = None
+    """The types of a tokenizer of words that was read from a file."""
+
     def __init__(
         self,
         kind: TokenizerKind,
-        types: list[bytes],
+        types: list[bytes] | PackedWords,
         merges: list[list[str]] | None = None,
         normalizer: Normalizer = NO_STEPS,
         direction: Direction = "forward",
     ) -> None:
         """`types` in the order of their ids, the two reserved ones first; `merges` for BPE."""
-        assert types[:2] == RESERVED, types[:2]
+        if isinstance(types, PackedWords):
+            assert types.text.startswith(b"\n<unk>\n</s>\n"), types.text[:14]
+            self.packed = types
+        else:
+            assert types[:2] == RESERVED, types[:2]
+            self.types = types
         assert kind == "word" or not normalizer.splits_punctuation, "a step for words"
-        self.kind, self.types, self.merges, self.normalizer = kind, types, merges, normalizer
-        self.direction = direction
+        self.kind, self.merges, self.normalizer, self.direction = (
+            kind, merges, normalizer, direction,
+        )  # fmt: skip
 
     def __len__(self) -> int:
-        return len(self.types)
+        return len(self.types) if self.packed is None else self.packed.size()
+
+    @cached_property
+    def types(self) -> list[bytes]:
+        """(V,) what each id stands for."""
+        assert self.packed is not None
+        return self.packed.types()
 
     @property
     def words(self) -> list[str]:
@@ -76,7 +92,12 @@ class Tokenizer:
 
     def in_direction(self, direction: Direction) -> Tokenizer:
         """The tokenizer of a model that reads lines in `direction`, the same in all else."""
-        return Tokenizer(self.kind, self.types, self.merges, self.normalizer, direction)
+        types = self.packed or self.types
+        return Tokenizer(self.kind, types, self.merges, self.normalizer, direction)
+
+    def with_words(self, types: PackedWords) -> Tokenizer:
+        """The tokenizer of other words, the same in all else."""
+        return Tokenizer(self.kind, types, None, self.normalizer, self.direction)
 
     # -- text <-> ids
 
@@ -175,7 +196,7 @@ class Tokenizer:
 
     @cached_property
     def word_index(self) -> WordIndex:
-        return WordIndex(self.types)
+        return WordIndex(self.packed or self.types)
 
     @cached_property
     def id_of_code_point(self) -> np.ndarray:
@@ -195,6 +216,8 @@ class Tokenizer:
     @cached_property
     def library_tokenizer(self) -> tokenizers.Tokenizer:
         """The equivalent of the `tokenizers` library, which encodes one line at a time."""
+        import tokenizers
+
         if not self.normalizer:
             return self.plain_library_tokenizer
         library = tokenizers.Tokenizer.from_str(self.plain_library_tokenizer.to_str())
@@ -206,6 +229,9 @@ class Tokenizer:
     @cached_property
     def plain_library_tokenizer(self) -> tokenizers.Tokenizer:
         """The equivalent for text in normal form."""
+        import tokenizers
+        from tokenizers import decoders, models, pre_tokenizers
+
         if self.kind == "bpe":
             printable = [*BPE_RESERVED, *map(to_printable, self.types[2:])]
             assert self.merges is not None
@@ -267,7 +293,8 @@ class Tokenizer:
     def digest(self) -> str:
         """The first 12 digits of a SHA-256, which names the vocabulary, the normalization of text
         before it is looked up there, the direction, and the merges of BPE, in a signature."""
-        parts = [self.kind.encode(), *self.types]
+        parts = [self.kind.encode()]
+        parts += self.types if self.packed is None else [self.packed.text[1:-1]]
         if self.normalizer:
             parts.append(f"normalize:{self.normalizer}".encode())
         if self.is_backward:
@@ -305,6 +332,8 @@ def check_merges(types: list[str], merges: list[list[str]]) -> None:
 
 def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
     """Whether both give equal ids to equal text."""
+    if tokenizer is other:
+        return True
     same_types = tokenizer.types == other.types and tokenizer.merges == other.merges
     same_text = tokenizer.normalizer.steps == other.normalizer.steps
     if tokenizer.kind == other.kind == "pretrained":

@@ -6,12 +6,17 @@ open addressing (Knuth, The Art of Computer Programming 3, section 6.4): all wor
 once, and then those whose slot has another word, one slot further each time. Longer words and new
 ones go through a dictionary.
 
+A vocabulary may be *packed*: one text with a word a line. To look for the few words of a sentence
+in it takes a hundredth of the time that the table takes to be made, so that it is made when more
+are asked for.
+
     N tokens of a block, the `</s>` of each newline among them · S slots of the table
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -58,17 +63,53 @@ def find_tokens(data: bytes) -> TokenSpans:
     return TokenSpans(start.reshape(-1)[not_empty], length.reshape(-1)[not_empty])
 
 
+class PackedWords(NamedTuple):
+    """A vocabulary of words as one text, so that none is a Python object before it is asked for.
+
+    >>> words = PackedWords(b"\n<unk>\n</s>\nthe\n")
+    >>> len(words.types()), words.id_of(b"the"), words.id_of(b"he")
+    (3, 2, -1)
+    """
+
+    text: bytes
+    """A newline, and the words with a newline after each, in the order of their ids."""
+
+    def types(self) -> list[bytes]:
+        """(V,) the words."""
+        return self.text[1:-1].split(b"\n")
+
+    def size(self) -> int:
+        """V, the number of words."""
+        return self.text.count(b"\n") - 1
+
+    def id_of(self, word: bytes) -> int:
+        """The id of a word, or NO_ID."""
+        at = self.text.find(b"\n%b\n" % word)
+        return NO_ID if at < 0 else self.text.count(b"\n", 0, at)
+
+
 class _HashTable(NamedTuple):
     keys: np.ndarray  # (S, 2) uint64, see `_keys_of`
     ids: np.ndarray  # (S,) int32, NO_ID where a slot is free
     shift: np.uint64  # a hash shifted right by it is a slot
 
 
+FEW = 64
+"""Tokens that are looked for in packed words one by one."""
+
+
 class WordIndex:
     """Ids of words; the newline is `</s>`. One thread may learn while others look up."""
 
-    def __init__(self, types: Iterable[bytes]) -> None:
+    def __init__(self, types: Iterable[bytes] | PackedWords) -> None:
         """`types` in the order of their ids."""
+        self._packed = types if isinstance(types, PackedWords) else None
+        """The words while there is no table of them."""
+        self._unpacking = Lock()
+        if not isinstance(types, PackedWords):
+            self._make_table(types)
+
+    def _make_table(self, types: Iterable[bytes]) -> None:
         self.ids: dict[bytes, int] = {}
         self._table = _empty_table(1 << 10)
         self._add(list(types))
@@ -77,11 +118,24 @@ class WordIndex:
 
     def look_up(self, data: bytes, tokens: TokenSpans) -> np.ndarray:
         """(N,) int32 ids of the `tokens` of `data`, NO_ID for those that are unknown."""
+        if (packed := self._packed) is not None:
+            if len(tokens.start) <= FEW:
+                spans = zip(tokens.start.tolist(), tokens.length.tolist())
+                words = [data[start : start + length] for start, length in spans]
+                found = [EOS if word == b"\n" else packed.id_of(word) for word in words]
+                return np.array(found, np.int32)
+            self._unpack()
         ids = _find_ids(self._table, _keys_of(data, tokens))
         for n in np.flatnonzero(tokens.length > MAX_SHORT_LENGTH).tolist():
             start = int(tokens.start[n])
             ids[n] = self.ids.get(data[start : start + int(tokens.length[n])], NO_ID)
         return ids
+
+    def _unpack(self) -> None:
+        with self._unpacking:
+            if self._packed is not None:
+                self._make_table(self._packed.types())
+                self._packed = None
 
     def learn(self, data: bytes, tokens: TokenSpans, ids: np.ndarray) -> None:
         """Gives words whose id is NO_ID the next ids, in place."""
