@@ -10,13 +10,16 @@ are left out and counted: those with a blank side, and those with a side that is
 Pairs of similar length share a batch, and all batches have about as many *positions*, not as many
 rows: B is the largest number with B max(S, T) <= P, S and T being the lengths of the longest source
 and target of the batch. Both sides are padded on the right.
+
+With BPE-dropout a pair has other tokens in every epoch, some more than without. Its batches are cut
+by the lengths without it, so that every epoch has the same number of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +28,7 @@ import torch
 from seqlm.errors import DataError
 from seqlm.memory import IN_MEMORY
 from seqlm.text.batches import IGNORE_INDEX, Batch, pad_rows
-from seqlm.text.bpe_learning import check_bpe_size, learn_bpe, order_by_frequency
+from seqlm.text.bpe.bpe_learning import check_bpe_size, learn_bpe, order_by_frequency
 from seqlm.text.corpus import LEARNERS
 from seqlm.text.normalization import NO_STEPS, Normalizer
 from seqlm.text.reading import Block, read_blocks, source_name
@@ -189,6 +192,26 @@ def blank_lines(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
 # ---------------------------------------------------------------------------------------- batches
 
 
+class Lines(NamedTuple):
+    """The lines of one side, in the order of the pairs."""
+
+    ids: np.ndarray  # (N,) int32
+    starts: np.ndarray  # (pairs,), where each line begins
+    lengths: np.ndarray  # (pairs,), `</s>` included
+
+    @classmethod
+    def of(cls, ids: np.ndarray, is_kept: np.ndarray | None = None) -> Lines:
+        """All lines of `ids`, or those that `is_kept` (lines,) selects."""
+        starts, lengths = line_starts(ids), line_lengths(ids)
+        if is_kept is None:
+            return cls(ids, starts, lengths)
+        return cls(ids, starts[is_kept], lengths[is_kept])
+
+
+Sampler = Callable[[np.random.Generator], np.ndarray]
+"""Gives the ids (N,) of all lines of a side anew."""
+
+
 class PairBatches:
     """Pairs batched by length, in a new random order every epoch.
 
@@ -199,15 +222,20 @@ class PairBatches:
     unit = "tokens"
 
     def __init__(
-        self, bitext: EncodedBitext, positions: int, seed: int, device: torch.device
+        self,
+        bitext: EncodedBitext,
+        positions: int,
+        seed: int,
+        device: torch.device,
+        samplers: Sequence[Sampler] = (),
     ) -> None:
         """`positions` is P, at least the longest side. Each batch is moved to `device` when it is
-        made."""
-        self.seed, self.device = seed, device
-        self.sides = bitext.source, bitext.target
-        self.starts = [line_starts(ids) for ids in self.sides]
-        self.lengths = [line_lengths(ids) for ids in self.sides]
-        self.longer_side = np.maximum(*self.lengths)
+        made. `samplers`, one for each side, give the ids of every epoch, those of the lines that
+        were left out among them."""
+        self.seed, self.device, self.samplers = seed, device, samplers
+        self.is_kept = bitext.is_kept
+        self.sides = [Lines.of(bitext.source), Lines.of(bitext.target)]
+        self.longer_side = np.maximum(*(side.lengths for side in self.sides))
         self.cuts = batch_boundaries(np.sort(self.longer_side).tolist(), positions)
         self.rows = max(np.diff(self.cuts).tolist())
 
@@ -219,7 +247,9 @@ class PairBatches:
         shuffled = rng.permutation(len(self.longer_side))
         by_length = shuffled[np.argsort(self.longer_side[shuffled], kind="stable")]
         groups = np.split(by_length, self.cuts[1:-1])
-        return PairEpoch(self, [groups[index] for index in rng.permutation(len(groups))])
+        order = rng.permutation(len(groups))
+        sampled = [Lines.of(sample(rng), self.is_kept) for sample in self.samplers]
+        return PairEpoch(sampled or self.sides, [groups[index] for index in order], self.device)
 
 
 def batch_boundaries(lengths: Sequence[int], positions: int) -> list[int]:
@@ -234,24 +264,25 @@ def batch_boundaries(lengths: Sequence[int], positions: int) -> list[int]:
 
 
 class PairEpoch(Sequence[Batch]):
-    """One epoch of PairBatches; `groups` are the pairs of each batch."""
+    """One epoch of PairBatches: the lines of both sides, and the pairs of each batch."""
 
-    def __init__(self, pairs: PairBatches, groups: list[np.ndarray]) -> None:
-        self.pairs, self.groups = pairs, groups
+    def __init__(
+        self, sides: Sequence[Lines], groups: list[np.ndarray], device: torch.device
+    ) -> None:
+        self.sides, self.groups, self.device = sides, groups, device
 
     def __len__(self) -> int:
         return len(self.groups)
 
     def __getitem__(self, index: int) -> Batch:  # type: ignore[override]
-        pairs, group = self.pairs, self.groups[index]
+        group = self.groups[index]
         (source, _), (targets, is_real) = (
-            pad_rows(ids, starts[group], lengths[group])
-            for ids, starts, lengths in zip(pairs.sides, pairs.starts, pairs.lengths)
+            pad_rows(side.ids, side.starts[group], side.lengths[group]) for side in self.sides
         )
         inputs = np.insert(targets[:, :-1], 0, EOS, axis=1)
         targets[~is_real] = IGNORE_INDEX
-        lengths = pairs.lengths[0][group]
-        tensors = [torch.from_numpy(x).to(pairs.device) for x in (inputs, targets, source, lengths)]
+        lengths = self.sides[0].lengths[group]
+        tensors = [torch.from_numpy(x).to(self.device) for x in (inputs, targets, source, lengths)]
         return Batch(
             tensors[0], tensors[1], starts_afresh=True, num_targets=int(is_real.sum()),
             source=tensors[2], source_lengths=tensors[3],

@@ -13,7 +13,7 @@ import numpy as np
 from seqlm.errors import DataError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.progress import Progress, silent
-from seqlm.text.bpe_learning import (
+from seqlm.text.bpe.bpe_learning import (
     check_bpe_size,
     learn_bpe,
     learn_bpe_from_stream,

@@ -11,7 +11,7 @@ from torch import Tensor
 from seqlm.decoding.translation.translation_search import TranslatedLine
 from seqlm.models import model_class
 from seqlm.models.base import Translator
-from seqlm.text.bpe_learning import learn_bpe
+from seqlm.text.bpe.bpe_learning import learn_bpe
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED

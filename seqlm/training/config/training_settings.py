@@ -99,6 +99,11 @@ class TrainingSettings:
         False, "Use one vocabulary for each language instead of a joint one.",
         section="Translation", needs=TRANSLATION, negative="joint_vocab",
     )  # fmt: skip
+    bpe_dropout: float = setting(
+        0.0, "Probability of leaving out a merge of BPE in the training text, which is encoded anew"
+        " in every epoch (Provilkov et al. 2020).",
+        section="Translation", low=0, high=0.99, needs=TRANSLATION,
+    )  # fmt: skip
     context: Literal["carried", "sentence", "window"] | None = text(
         None, "What is read before a token: all lines, its sentence, or a window.",
         none_text="window if the model has a context length, else carried", needs=LANGUAGE_MODELING,

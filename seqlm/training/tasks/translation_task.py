@@ -1,9 +1,10 @@
 """Translation: predict each line of a target text from the same line of a source text.
 
 The source is encoded once, and the loss of the whole target computed in one call, each token
-predicted from the source and the true tokens before it (teacher forcing). Validation measures the
-loss over all target tokens, each `</s>` included. If the setting `valid_metric` names one, it also
-measures BLEU and chrF of greedy translations of the validation source.
+predicted from the source and the true tokens before it (teacher forcing). With `bpe_dropout` the
+text has other tokens in every epoch (`text/bpe/bpe_dropout.py`). Validation measures the loss over
+all target tokens, each `</s>` included. If the setting `valid_metric` names one, it also measures
+BLEU and chrF of greedy translations of the validation source.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -32,6 +34,7 @@ from seqlm.text.batches import IGNORE_INDEX
 from seqlm.text.bitext import (
     EncodedBitext,
     PairBatches,
+    Sampler,
     Side,
     check_line_counts,
     encode_bitext,
@@ -39,6 +42,7 @@ from seqlm.text.bitext import (
     line_lengths,
     read_side,
 )
+from seqlm.text.bpe.bpe_dropout import BPEDropout
 from seqlm.text.normalization import Normalizer
 from seqlm.text.reading import Block, short_name
 from seqlm.text.tokenizer import Tokenizer
@@ -204,10 +208,27 @@ class TranslationTask(TrainingTask):
             raise UsageError(
                 f"`valid_metric={metric}` needs validation text: {self.validation_settings}"
             )
+        kinds = {self.encoder_tokenizer.kind, self.tokenizer.kind}
+        if settings.bpe_dropout and kinds != {"bpe"}:
+            raise UsageError("`bpe_dropout` needs tokens that seqlm learns, `tokenizer=bpe`")
         return replace(settings, context="sentence", valid_metric=metric)
 
     def batches(self, network: StoredModel, settings: TrainingSettings) -> PairBatches:
-        return PairBatches(self.train, settings.batch_tokens, settings.seed, network.device)
+        return PairBatches(
+            self.train, settings.batch_tokens, settings.seed, network.device,
+            self.samplers(settings.bpe_dropout),
+        )  # fmt: skip
+
+    def samplers(self, p: float) -> list[Sampler]:
+        """What gives the ids of the source and of the target anew, with BPE-dropout `p`; none
+        without it. A line of more than `max_length` tokens keeps those that it usually has."""
+        if p == 0:
+            return []
+        tokenizers = self.encoder_tokenizer, self.tokenizer
+        return [
+            partial(BPEDropout(tokenizer, self.sides[role].blocks, p).sample, self.max_length)
+            for role, tokenizer in zip(("source", "target"), tokenizers)
+        ]
 
     def validation_function(
         self, network: StoredModel, settings: TrainingSettings

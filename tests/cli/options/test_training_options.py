@@ -13,7 +13,7 @@ from seqlm.cli.options.training_options import training_flags
 from seqlm.models import config_class
 from seqlm.models.config.labeler_config import LabelerSizes
 from seqlm.settings import settings_of
-from seqlm.text.bpe_learning import DEFAULT_BPE_SIZE
+from seqlm.text.bpe.bpe_learning import DEFAULT_BPE_SIZE
 from seqlm.training.config.resolve import resolve, trainable
 from seqlm.training.config.training_settings import (
     CHANGEABLE,

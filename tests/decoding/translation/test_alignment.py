@@ -12,7 +12,7 @@ from seqlm.decoding.translation.alignment import (
     pieces_of_ids,
     word_numbers,
 )
-from seqlm.text.bpe_learning import learn_bpe
+from seqlm.text.bpe.bpe_learning import learn_bpe
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from seqlm.errors import UsageError
 from seqlm.models import model_class
 from seqlm.models.base import TranslationNetwork
+from seqlm.text.batches import IGNORE_INDEX
 from seqlm.text.bitext import Side, encode_bitext
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
@@ -31,7 +33,8 @@ def side(lines: list[str]) -> Side:
 
 def reversed_words(count: int = 60, **given) -> tuple[TranslationTask, TrainingSettings]:
     """A task whose targets are the source words in reverse order, and its settings."""
-    settings = TrainingSettings(task="translation", tokenizer="word", min_count=1, **given)
+    words = {"tokenizer": "word", "min_count": 1}
+    settings = TrainingSettings(task="translation", **{**words, **given})
     sides = {}
     for prefix, seed in (("", 1), ("valid_", 2)):
         torch.manual_seed(seed)
@@ -119,6 +122,7 @@ OPTIONS = {
     "transformer": ("transformer", {}, {"average": "last", "label_smoothing": 0.1}),
     "scheduled sampling": ("gru", {"attention": "additive"}, {"scheduled_sampling": "linear"}),
     "bleu, plateau": ("gru", {}, {"valid_metric": "bleu", "schedule": "plateau"}),
+    "BPE-dropout": ("gru", {}, {"tokenizer": "bpe", "vocab_size": 275, "bpe_dropout": 0.3}),
 }
 
 
@@ -140,6 +144,40 @@ def test_a_resumed_run_is_the_unbroken_one(name) -> None:
         assert torch.equal(tensor, (model_again | state_again.tensors)[name]), name
     state.values["progress"]["seconds"] = state_again.values["progress"]["seconds"]
     assert state.values == state_again.values
+
+
+def test_with_bpe_dropout_an_epoch_has_the_same_pairs_in_other_tokens() -> None:
+    usual = {"tokenizer": "bpe", "vocab_size": 275, "batch_tokens": 60}
+    pairs, settings = reversed_words(**usual, bpe_dropout=0.5)
+    batches = pairs.batches(network(pairs), settings)
+    decode = pairs.tokenizer.decode
+    lines = list(zip(pairs.sides["source"].lines, pairs.sides["target"].lines))
+    epochs = []
+    for number in (0, 1, 0):
+        tokens, texts = [], []
+        for batch in batches.epoch(number):
+            assert batch.source is not None
+            assert batch.source_lengths is not None
+            for row, length in enumerate(batch.source_lengths.tolist()):
+                source = batch.source[row, :length].tolist()
+                target = [id for id in batch.targets[row].tolist() if id != IGNORE_INDEX]
+                assert batch.inputs[row, 1 : len(target)].tolist() == target[:-1]
+                tokens.append((source, target))
+                texts.append((decode(source).decode()[:-1], decode(target).decode()[:-1]))
+        assert sorted(texts) == sorted(lines)
+        epochs.append(tokens)
+    assert epochs[0] == epochs[2]
+    assert sorted(epochs[0]) != sorted(epochs[1])
+    assert len(batches) == len(pairs.batches(network(pairs), replace(settings, bpe_dropout=0.0)))
+
+
+def test_bpe_dropout_leaves_out_the_pairs_that_are_left_out_without_it() -> None:
+    usual = {"tokenizer": "bpe", "vocab_size": 275, "batch_tokens": 60}
+    pairs, settings = reversed_words(**usual, bpe_dropout=0.2, max_length=5)
+    assert 0 < pairs.train.num_long < 60
+    batches = list(pairs.batches(network(pairs), settings).epoch(0))
+    assert sum(len(batch.inputs) for batch in batches) == pairs.train.num_pairs
+    assert max(batch.inputs.shape[1] for batch in batches) <= 5
 
 
 def test_scheduled_sampling_encodes_the_source_without_dropout() -> None:
@@ -203,6 +241,9 @@ def test_a_metric_needs_validation_text() -> None:
     )
     with pytest.raises(UsageError, match="needs validation text: valid_source and valid_target"):
         without_validation.complete_settings(settings, network(pairs))
+    pairs, settings = reversed_words(bpe_dropout=0.1)
+    with pytest.raises(UsageError, match="bpe_dropout needs tokens that seqlm learns"):
+        pairs.complete_settings(settings, network(pairs))
 
 
 def test_validation_leaves_out_pairs_beyond_the_learned_positions_with_a_warning() -> None:

@@ -1,0 +1,1 @@
+"""Byte-pair encoding: merges learned from text, and left out at random."""
