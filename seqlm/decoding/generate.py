@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import torch
-from torch import Tensor
-from torch.nn.functional import pad
+import numpy as np
 
 from seqlm.decoding.token_sampling import Chooser
-from seqlm.models.base import SequenceModel, State, check_numbers
+from seqlm.models.arrays import Array, as_like, check_numbers, library, without_gradients
+from seqlm.models.tree import arrays_of
+from seqlm.models.verbs import SequenceVerbs, State
+
+StateChooser = Callable[[State, Array], Array]
+"""The state of a model, B rows, and the (B, t) tokens generated so far -> (B,) tokens."""
 
 
-@torch.inference_mode()
 def generate(
-    model: SequenceModel,
+    model: SequenceVerbs,
     state: State,
     choose: Chooser,
     steps: int,
-    forced: Tensor | None = None,
+    forced: Array | None = None,
     end: int | None = None,
-) -> Iterator[Tensor]:
+) -> Iterator[Array]:
     """Yields the (B,) tokens of each step as soon as they are chosen, for at most `steps` steps.
 
     forced: (B, F) tokens to take in the first F steps, -1 where the row is free. It evens out
@@ -29,22 +31,38 @@ def generate(
     end: the token a row ends with when it chooses it (a forced one is prompt). Such a row is
         carried on and yields `end` again; the loop stops when all rows have ended.
     """
-    log_probs = model.log_probs(state)  # (B, V), asked here for B alone
-    history = log_probs.new_empty((log_probs.shape[0], 0), dtype=torch.long)
-    done = log_probs.new_zeros(log_probs.shape[0], dtype=torch.bool)
+
+    def choose_next(state: State, history: Array) -> Array:
+        return choose(check_numbers(model.log_probs(state)), history)
+
+    return generate_from_states(model, state, choose_next, steps, forced, end)
+
+
+@without_gradients
+def generate_from_states(
+    model: SequenceVerbs,
+    state: State,
+    choose: StateChooser,
+    steps: int,
+    forced: Array | None = None,
+    end: int | None = None,
+) -> Iterator[Array]:
+    """As `generate`, with a way to choose that asks the model itself."""
+    like = next(arrays_of(state))  # B rows
+    xp, rows = library(like), len(like)
+    history = as_like(np.zeros((rows, 64), np.int64), like)  # of which `step` columns are in use
+    done = history[:, 0] > 0  # no row yet
+    free = as_like(np.full(rows, -1), like)
     for step in range(steps):
         state = model.advance(state, history[:, max(step - 1, 0) : step])  # nothing at step 0
-        tokens = choose(check_numbers(model.log_probs(state)), history[:, :step])
-        free = torch.ones_like(tokens, dtype=torch.bool)
-        if forced is not None and step < forced.shape[1]:
-            free = forced[:, step] < 0
-            tokens = tokens.where(free, forced[:, step])
+        given = forced[:, step] if forced is not None and step < forced.shape[1] else free
+        tokens = xp.where(given < 0, choose(state, history[:, :step]), given)
         if end is not None:
-            tokens = tokens.masked_fill(done, end)
-            done |= free & (tokens == end)
+            tokens = xp.where(done, end, tokens)
+            done = done | ((given < 0) & (tokens == end))
         yield tokens
         if done.all():
             return
         if step == history.shape[1]:
-            history = pad(history, (0, max(64, step)))
+            history = xp.concatenate([history, xp.zeros_like(history)], 1)
         history[:, step] = tokens

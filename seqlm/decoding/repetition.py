@@ -20,17 +20,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
-
 from seqlm.decoding.decoding_settings import GenerationSettings
+from seqlm.models.arrays import Array, gather, library, scatter
 
-Adjustment = Callable[[Tensor, Tensor], Tensor]
+Adjustment = Callable[[Array, Array], Array]
 """(B, V) log-probabilities and the (B, t) tokens generated so far -> (B, V) adjusted ones."""
 
 
 def repetition_adjustment(
-    penalty: float = 1.0, ngram: int | None = None, prompt: Tensor | None = None
+    penalty: float = 1.0, ngram: int | None = None, prompt: Array | None = None
 ) -> Adjustment:
     """The repetition penalty and the ban on repeated n-grams together.
 
@@ -40,11 +38,13 @@ def repetition_adjustment(
     """
     GenerationSettings(repetition_penalty=penalty, no_repeat_ngram=ngram)  # checks their ranges
 
-    def adjust(log_probs: Tensor, history: Tensor) -> Tensor:
+    def adjust(log_probs: Array, history: Array) -> Array:
         if penalty == 1 and ngram is None:
             return log_probs
         if prompt is not None:
-            history = torch.cat([prompt.expand(len(history), -1), history], 1)
+            xp = library(history)
+            before = xp.broadcast_to(prompt, (len(history), len(prompt)))
+            history = xp.concatenate([before, history], 1)
         if penalty != 1:
             log_probs = penalize_tokens(log_probs, history, penalty)
         return log_probs if ngram is None else forbid_repeats(log_probs, history, ngram)
@@ -52,22 +52,30 @@ def repetition_adjustment(
     return adjust
 
 
-def penalize_tokens(log_probs: Tensor, history: Tensor, penalty: float) -> Tensor:
+def penalize_tokens(log_probs: Array, history: Array, penalty: float) -> Array:
     """(B, V), (B, t): multiplies the log-probability of every token in `history` by `penalty`, once
     however often it occurs."""
-    return log_probs.scatter(1, history, penalty * log_probs.gather(1, history))
+    return scatter(log_probs, history, penalty * gather(log_probs, history))
 
 
-def forbid_repeats(log_probs: Tensor, history: Tensor, n: int) -> Tensor:
+def forbid_repeats(log_probs: Array, history: Array, n: int) -> Array:
     """(B, V), (B, t): -inf where the token would complete an n-gram that is in `history`."""
     t = history.shape[1]
     if t < n:
         return log_probs
-    prefix = history[:, t - n + 1 :]  # (B, n-1)
-    ngrams = history.unfold(1, n, 1)  # (B, t-n+1, n)
-    matches = (ngrams[..., :-1] == prefix[:, None]).all(2)  # (B, t-n+1)
-    counts = torch.zeros_like(log_probs).scatter_add(
-        1, ngrams[..., -1], matches.to(log_probs.dtype)
-    )
-    remaining = log_probs.masked_fill(counts > 0, -math.inf)
-    return remaining.where(remaining.isfinite().any(1, keepdim=True), log_probs)
+    starts = t - n + 1  # of the n-grams of the history
+    matches = history[:, :starts] >= 0  # (B, t-n+1), all of them so far
+    for k in range(n - 1):
+        matches = matches & (history[:, k : starts + k] == history[:, starts + k, None])
+    rows, at = library(matches).where(matches)
+    return forbid(log_probs, rows, history[rows, at + n - 1])
+
+
+def forbid(log_probs: Array, rows: Array, tokens: Array) -> Array:
+    """(B, V), (N,), (N,): -inf for each of `tokens` in its row of `rows`; a row in which this would
+    leave no token is not changed."""
+    xp = library(log_probs)
+    ban = xp.zeros_like(log_probs)
+    ban[rows, tokens] = -math.inf
+    remaining = log_probs + ban
+    return xp.where(xp.amax(remaining, 1, keepdims=True) > -math.inf, remaining, log_probs)

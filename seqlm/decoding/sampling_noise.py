@@ -19,9 +19,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
@@ -35,25 +33,25 @@ class Noise(NamedTuple):
     """The noise of a batch of samples. It is a state: `models.tree.select` reorders its rows."""
 
     seed: int
-    numbers: Tensor  # (B,) the number of the sample in each row
+    numbers: NDArray[np.int64]  # (B,) the number of the sample in each row
     offset: int = 0  # tokens of the text that stand before position 0
 
     @classmethod
     def of(cls, seed: int, numbers: Sequence[int], offset: int = 0) -> Noise:
         """The noise of the samples `numbers`."""
-        return cls(seed, torch.tensor(numbers, dtype=torch.long), offset)
+        return cls(seed, np.array(numbers, np.int64), offset)
 
-    def uniform(self, position: int) -> Tensor:
+    def uniform(self, position: int) -> NDArray[np.float64]:
         """(B,) float64 in [0, 1): the draw of each row for the token at `position`.
 
         Where `offset` is the length of the prompt, a token's draw depends on its place in the text:
         rows whose prompts differ in length may share a batch.
         """
-        numbers = self.numbers.cpu().numpy().astype(np.uint64)  # (B,)
+        numbers = self.numbers.astype(np.uint64)  # (B,)
         seed = np.full_like(numbers, self.seed % 2**64)
         positions = np.full_like(numbers, self.offset + position)
         bits = splitmix(splitmix(seed, numbers), positions)
-        return torch.from_numpy((bits >> 11) * 2.0**-53).to(self.numbers.device)
+        return (bits >> 11).astype(np.float64) * 2.0**-53
 
 
 def splitmix(seed: NDArray[np.uint64], index: NDArray[np.uint64]) -> NDArray[np.uint64]:

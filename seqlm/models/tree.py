@@ -1,22 +1,26 @@
-"""Operations on states: nests of tuples whose leaves are tensors, ints and None.
+"""Operations on states: nests of tuples whose leaves are arrays, ints and None.
 
 The models of this package return their states as such nests, with one row of a batch in each row
-(axis 0) of every tensor, so that these functions serve the state of any model.
+(axis 0) of every array, so that these functions serve the state of any model. The arrays of a state
+are all of one kind, tensors or those of numpy, which is that of the tokens that the model reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from torch import Tensor
+from seqlm.models.arrays import Array, index_select, is_array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 S = TypeVar("S")
 
 
-def tree_map(function: Callable[[Tensor], Tensor], state: S) -> S:
-    """The same nest of tuples with `function` of every tensor; other leaves stay as they are."""
-    if isinstance(state, Tensor):
+def tree_map(function: Callable[[Array], Array], state: S) -> S:
+    """The same nest of tuples with `function` of every array; other leaves stay as they are."""
+    if is_array(state):
         return cast(S, function(state))
     if isinstance(state, tuple):
         parts = [tree_map(function, part) for part in state]
@@ -24,19 +28,28 @@ def tree_map(function: Callable[[Tensor], Tensor], state: S) -> S:
     return state
 
 
-def select(state: S, rows: Tensor) -> S:
+def arrays_of(state: Any) -> Iterator[Array]:
+    """The arrays of the nest, from left to right."""
+    if is_array(state):
+        yield state
+    elif isinstance(state, tuple):
+        for part in state:
+            yield from arrays_of(part)
+
+
+def select(state: S, rows: Array) -> S:
     """The state of the given rows, reordered, repeated or dropped. `rows` (R,) indexes axis 0."""
-    return tree_map(lambda tensor: tensor.index_select(0, rows), state)
+    return tree_map(lambda array: index_select(array, rows), state)
 
 
 def detach(state: S) -> S:
     """The same state without its graph, as truncated back-propagation carries it on."""
-    return tree_map(Tensor.detach, state)
+    return tree_map(lambda tensor: tensor.detach(), state)
 
 
 def pack(state: Any, name: str = "state") -> dict[str, Tensor]:
     """A state's tensors under the paths that lead to them, for a checkpoint."""
-    if isinstance(state, Tensor):
+    if is_array(state):
         return {name: state}
     if isinstance(state, tuple):
         packed: dict[str, Tensor] = {}
@@ -48,8 +61,8 @@ def pack(state: Any, name: str = "state") -> dict[str, Tensor]:
 
 def unpack(like: S, packed: Mapping[str, Tensor], name: str = "state") -> S:
     """The inverse of `pack`, given any state of the same shape of nest."""
-    if isinstance(like, Tensor):
-        return cast(S, packed[name].to(like.device))
+    if is_array(like):
+        return cast(S, packed[name].to(like.device))  # type: ignore[attr-defined]
     if isinstance(like, tuple):
         parts = [unpack(part, packed, f"{name}.{index}") for index, part in enumerate(like)]
         return type(like)(*parts) if hasattr(like, "_fields") else cast(S, tuple(parts))

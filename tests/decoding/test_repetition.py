@@ -1,4 +1,5 @@
-"""What is done against repetition, by its definitions in plain Python, token by token."""
+"""What is done against repetition, by its definitions in plain Python, token by token, for arrays
+of both kinds."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -18,7 +20,9 @@ from seqlm.decoding.repetition import forbid_repeats, penalize_tokens, repetitio
 from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_sampling import make_chooser
 from seqlm.errors import UsageError
+from seqlm.models.arrays import Array
 from seqlm.text.vocabulary import EOS
+from tests.decoding.both_kinds import on_both
 from tests.decoding.tabular import Tabular, random_table
 
 V = 4
@@ -30,7 +34,7 @@ def forbidden(text: list[int], n: int) -> set[int]:
     return {v for v in range(V) if tuple([*text, v][-n:]) in seen and len(text) + 1 >= n}
 
 
-def adjusted(row: Tensor, text: list[int], penalty: float, n: int | None) -> list[float]:
+def adjusted(row: Array, text: list[int], penalty: float, n: int | None) -> list[float]:
     """One row of log-probabilities after `text`."""
     values = [value * penalty if v in text else value for v, value in enumerate(row.tolist())]
     if n is not None:
@@ -57,27 +61,30 @@ def test_the_adjustment_equals_its_definition(
     history: list[list[int]], prompt: list[int], penalty: float, n: int | None, seed: int
 ) -> None:
     """With ties and impossible tokens among the probabilities, a prompt and a history."""
-    log_probs = random_table(2, V, seed, levels=3)[: len(history)]
-    adjust = repetition_adjustment(penalty, n, torch.tensor(prompt, dtype=torch.long))
-    found = adjust(log_probs, torch.tensor(history, dtype=torch.long).view(len(history), -1))
+    log_probs = random_table(2, V, seed, levels=3)[: len(history)].numpy()
+
+    def adjust(log_probs: Array, history: Array, prompt: Array) -> Array:
+        return repetition_adjustment(penalty, n, prompt)(log_probs, history)
+
+    generated = np.array(history, np.int64).reshape(len(history), -1)
+    found = on_both(adjust, log_probs, generated, np.array(prompt, np.int64))
     for row, text, after in zip(log_probs, history, found, strict=True):
         assert after.tolist() == pytest.approx(adjusted(row, prompt + text, penalty, n))
 
 
 def test_a_penalty_never_makes_a_token_more_probable() -> None:
-    log_probs = torch.randn(3, 9, generator=torch.manual_seed(1)).log_softmax(1)
-    after = penalize_tokens(log_probs, torch.tensor([[2, 2, 5]] * 3), 1.3)
+    log_probs = torch.randn(3, 9, generator=torch.manual_seed(1)).log_softmax(1).numpy()
+    after = on_both(penalize_tokens, log_probs, np.array([[2, 2, 5]] * 3), 1.3)
     assert (after[:, [2, 5]] < log_probs[:, [2, 5]]).all()
     others = [0, 1, 3, 4, 6, 7, 8]
-    assert torch.equal(after[:, others], log_probs[:, others])
+    assert (after[:, others] == log_probs[:, others]).all()
 
 
 def test_a_row_without_remaining_tokens_is_not_changed() -> None:
-    log_probs = torch.tensor([[0.5, 0.5, 0.0], [0.4, 0.3, 0.3]]).log()
-    history = torch.tensor([[0, 1], [0, 1]])
-    after = forbid_repeats(log_probs, history, 1)
+    log_probs = torch.tensor([[0.5, 0.5, 0.0], [0.4, 0.3, 0.3]]).log().numpy()
+    after = on_both(forbid_repeats, log_probs, np.array([[0, 1], [0, 1]]), 1)
     assert after[0].tolist() == log_probs[0].tolist()
-    assert after[1].isfinite().tolist() == [False, False, True]
+    assert np.isfinite(after[1]).tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])

@@ -1,7 +1,6 @@
 """Noise is a function of (seed, number, position), uniform, and independent in all three."""
 
 import numpy as np
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,33 +30,30 @@ def test_a_draw_depends_on_nothing_but_seed_number_and_position(
     among = Noise.of(seed, [7, number, 0]).uniform(position)
     assert alone[0] == among[1]
     assert 0 <= alone[0] < 1
-    assert alone.dtype == torch.float64
+    assert alone.dtype == np.float64
 
 
 def test_the_offset_counts_the_tokens_of_the_prompt() -> None:
     numbers = range(5)
-    assert torch.equal(Noise.of(3, numbers, 4).uniform(2), Noise.of(3, numbers).uniform(6))
+    np.testing.assert_array_equal(
+        Noise.of(3, numbers, 4).uniform(2), Noise.of(3, numbers).uniform(6)
+    )
 
 
 def test_rows_are_selected_as_those_of_any_state() -> None:
-    noise, rows = Noise.of(3, [5, 6, 7]), torch.tensor([2, 0])
-    assert torch.equal(select(noise, rows).uniform(9), noise.uniform(9)[rows])
+    noise, rows = Noise.of(3, [5, 6, 7]), np.array([2, 0])
+    np.testing.assert_array_equal(select(noise, rows).uniform(9), noise.uniform(9)[rows])
 
 
 def test_draws_are_uniform_and_uncorrelated_along_every_axis() -> None:
-    draws = torch.stack(
-        [
-            torch.stack([Noise.of(seed, range(100)).uniform(t) for t in range(100)])
-            for seed in range(3)
-        ]
+    draws = np.array(
+        [[Noise.of(seed, range(100)).uniform(t) for t in range(100)] for seed in range(3)]
     )  # (seed, position, number)
-    counts = torch.histc(draws, 100, 0, 1)
-    expected = draws.numel() / 100
+    counts, _ = np.histogram(draws, 100, (0, 1))
+    expected = draws.size / 100
     assert ((counts - expected) ** 2 / expected).sum() < 160  # chi-square, 99 degrees: p = 1e-4
     for axis in range(3):
-        a, b = (
-            draws.narrow(axis, 0, draws.shape[axis] - 1),
-            draws.narrow(axis, 1, draws.shape[axis] - 1),
-        )
-        correlation = torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]
-        assert abs(correlation) < 4 / a.numel() ** 0.5
+        length = draws.shape[axis] - 1
+        a, b = draws.take(range(length), axis), draws.take(range(1, length + 1), axis)
+        correlation = np.corrcoef(a.ravel(), b.ravel())[0, 1]
+        assert abs(correlation) < 4 / a.size**0.5

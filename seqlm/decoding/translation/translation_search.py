@@ -170,7 +170,7 @@ def sample_batch(
     step_log_probs: list[Tensor] = []  # (B,) of each step, the log-probability of the chosen token
 
     def choose_and_record(log_probs: Tensor, history: Tensor) -> Tensor:
-        token = choose(log_probs, history)  # (B,)
+        token: Tensor = choose(log_probs, history)  # (B,)
         step_log_probs.append(log_probs.gather(1, token[:, None])[:, 0])
         return token
 
