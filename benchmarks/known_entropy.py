@@ -27,6 +27,7 @@ from seqlm.counting.estimation.estimate import estimate
 from seqlm.evaluation.scoring import Scorer
 from seqlm.models import model_class
 from seqlm.models.base import LanguageModel
+from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 from seqlm.text.batches import StreamBatches
 from seqlm.text.corpus import Corpus, read_corpus
 from seqlm.training.config.training_settings import TrainingSettings
@@ -62,7 +63,8 @@ def texts(name: str, test: str | None = None) -> tuple[Corpus, Corpus]:
 
 def counted(train: Corpus, order: int) -> LanguageModel:
     """A modified Kneser-Ney model with sentence context."""
-    return estimate(train.ids, len(train.tokenizer), order, discount_fallback=SMALL_COUNTS)
+    ngrams = estimate(train.ids, len(train.tokenizer), order, discount_fallback=SMALL_COUNTS)
+    return NGramLanguageModel(ngrams)
 
 
 def trained(

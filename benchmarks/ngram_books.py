@@ -30,7 +30,7 @@ import torch
 from seqlm.evaluation.evaluate import score_files
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.perplexity import Tally
-from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 from seqlm.runs.loading.load_model import LoadedModel, load_model
 from seqlm.runs.loading.locate import locate
 from seqlm.text.reading import read_blocks
@@ -137,7 +137,7 @@ def compare(loaded: LoadedModel, text: Path, kenlm_output: Path, log_probs: np.n
     cells = re.findall(rb"=\d+ (\d+) (-?[\d.e+-]+|-?inf)", kenlm_output.read_bytes())
     lengths = np.array([int(length) for length, _ in cells])
     logs = np.array([float(log) for _, log in cells]) * math.log(10)
-    assert isinstance(loaded.model, NGramModel)
+    assert isinstance(loaded.model, NGramLanguageModel)
     ids = np.concatenate([loaded.tokenizer.encode(block) for block in read_blocks([str(text)])])
     tokens = torch.from_numpy(ids.astype(np.int64))[None]
     ngram_lengths = loaded.model.ngram_length(loaded.model.start(1), tokens)[0].numpy()

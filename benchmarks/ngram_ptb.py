@@ -25,7 +25,7 @@ from seqlm.counting.smoothing.smoothing_methods import method_of, tune_smoothing
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.evaluation.mixtures.mixture_weights import fit_weights
-from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 from seqlm.models.wrappers.unigram_cache import UnigramCache, UnigramCacheConfig
 from seqlm.text.corpus import Corpus, read_corpus
 
@@ -57,16 +57,16 @@ class Texts(NamedTuple):
     test: np.ndarray
 
 
-def estimate(texts: Texts, smoothing: Smoothing, order: int, tune: bool) -> NGramModel:
+def estimate(texts: Texts, smoothing: Smoothing, order: int, tune: bool) -> NGramLanguageModel:
     size = len(texts.train.tokenizer)
     tables = count_ngrams(texts.train.ids, size, order)
     if tune:
         smoothing = tune_smoothing(smoothing, tables, size, "sentence", texts.valid)
     counts = prepare_counts(tables, smoothing, lmplz_corrections(texts.train.ids, size, order))
-    return estimate_from_counts(counts, smoothing, size)
+    return NGramLanguageModel(estimate_from_counts(counts, smoothing, size))
 
 
-def log_probs(model: NGramModel | UnigramCache, ids: np.ndarray) -> np.ndarray:
+def log_probs(model: NGramLanguageModel | UnigramCache, ids: np.ndarray) -> np.ndarray:
     """(N,) float64."""
     scores, _ = model.score(model.start(1), torch.from_numpy(ids.astype(np.int64))[None])
     return scores[0].double().numpy()

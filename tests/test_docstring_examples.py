@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from seqlm.models.ngram.ngram_order import example_orders
 from seqlm.models.ngram.table import NGramTable
 
 FIRST = torch.tensor([0, 0, 1, 3, 4, 5, 6], dtype=torch.int32)
 WORDS = torch.tensor([2, 3, 4, 5, 5, 1], dtype=torch.int32)
-NAMES = {"np": np, "torch": torch, "io": io, "BIGRAMS": NGramTable(FIRST, WORDS)}
-"""What examples use without importing it. BIGRAMS is the table at the head of `table.py`."""
+UNIGRAMS, BIGRAMS = example_orders()
+ORDERS = {"UNIGRAMS": UNIGRAMS, "BIGRAMS": BIGRAMS, "TABLE": NGramTable(FIRST, WORDS)}
+NAMES = {"np": np, "torch": torch, "io": io, **ORDERS}
+"""What examples use without importing it: the n-grams at the head of `ngram_order.py`, too."""
 
 
 @pytest.mark.parametrize(
@@ -33,8 +36,11 @@ NAMES = {"np": np, "torch": torch, "io": io, "BIGRAMS": NGramTable(FIRST, WORDS)
         "models.ngram.arpa.arpa_fields",
         "models.ngram.interpolation_search",
         "models.ngram.masks",
+        "models.ngram.ngram_order",
         "models.ngram.scrambling",
+        "models.ngram.sort_keys",
         "models.ngram.table",
+        "models.ngram.walk",
         "settings",
         "threads",
     ],

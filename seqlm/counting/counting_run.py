@@ -54,7 +54,7 @@ def count(
         if output is None:
             name = f"{settings.order}gram-{short_name(sources[0])}"
             run = stack.enter_context(RunFolder.create(name=name))
-        config = make_config(model.to(device), corpus, settings, sources, command)
+        config = make_config(model, corpus, settings, sources, device, command)
         write_ngram_run(run, config, model, corpus.tokenizer, corpus.tokens, memory)
     progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {settings.order}")
     if settings.arpa is not None:
@@ -147,6 +147,7 @@ def make_config(
     corpus: CountedCorpus,
     settings: CountingSettings,
     sources: Sequence[str],
+    device: torch.device | str,
     command: Sequence[str],
 ) -> RunConfig:
     text = {"files": [absolute_path(name) for name in sources], "sha256": corpus.digest}
@@ -159,7 +160,7 @@ def make_config(
         data={"texts": {"corpus": text}, "tokens": corpus.tokens, "lines": corpus.lines},
         command=shlex.join(command),
         torch=str(torch.__version__),
-        device=str(model.device),
+        device=str(device),
         threads=torch.get_num_threads(),
         finished=now(),
     )

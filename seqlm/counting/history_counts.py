@@ -21,7 +21,7 @@ from seqlm.counting.files.count_files import read_counts
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import SeqlmError, UsageError
-from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.models.ngram.table import match_ngrams, start_rows
 from seqlm.runs.loading.load_model import LoadedModel
@@ -63,7 +63,7 @@ def read_history_counts(loaded: LoadedModel, file: str) -> HistoryCounts:
 
     Errors: UsageError where the model has no n-grams; those of `read_counts`.
     """
-    if not isinstance(loaded.model, NGramModel):
+    if not isinstance(loaded.model, NGramLanguageModel):
         raise UsageError(f"`counts` is for n-gram models, and {loaded.path} is none")
     if loaded.tokenizer.kind != "word":
         raise UsageError(f"`counts` needs a model of words, and {loaded.path} is none")
@@ -75,7 +75,7 @@ def count_again(loaded: LoadedModel) -> HistoryCounts | None:
     """The counts of the text that a run of n-grams was counted from; None where the text is large,
     has changed, or is not there any more."""
     text = loaded.config.data.get("texts", {}).get("corpus")
-    if not isinstance(loaded.model, NGramModel) or text is None or text["sha256"] is None:
+    if not isinstance(loaded.model, NGramLanguageModel) or text is None or text["sha256"] is None:
         return None
     files, settings = text["files"], loaded.config.settings
     errors = "replace" if settings.get("errors") == "replace" else "strict"

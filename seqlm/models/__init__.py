@@ -37,7 +37,9 @@ ENTRY_POINTS = "seqlm.architectures"
 
 
 REGISTRY = {
-    ("lm", "ngram"): Architecture("ngram.ngram_model:NGramModel", "ngram_config:NGramConfig"),
+    ("lm", "ngram"): Architecture(
+        "ngram.ngram_language_model:NGramLanguageModel", "ngram_config:NGramConfig"
+    ),
     ("lm", "ffnn"): Architecture("language.ffnn:FFNN", "ffnn_config:FFNNConfig"),
     ("lm", "rnn"): Architecture("language.recurrent:Elman", "recurrent_config:ElmanConfig"),
     ("lm", "lstm"): Architecture("language.recurrent:LSTM", "recurrent_config:LSTMConfig"),

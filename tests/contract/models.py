@@ -92,6 +92,7 @@ def lm(arch: str, variant: str = "", **settings: Any) -> LanguageModelInstance:
 def ngram(variant: str, order: int = 3, **options: Any) -> LanguageModelInstance:
     def build() -> LanguageModel:
         from seqlm.counting.estimation.estimate import estimate
+        from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 
         noise = torch.Generator().manual_seed(1)
         text: list[int] = []
@@ -100,7 +101,8 @@ def ngram(variant: str, order: int = 3, **options: Any) -> LanguageModelInstance
             words = (torch.rand(length, generator=noise) ** 2 * (VOCAB_SIZE - 1)).long()
             text += [*(words + (words >= EOS)).tolist(), EOS]
         ids = np.array(text, dtype=np.int32)
-        return estimate(ids, VOCAB_SIZE, order, discount_fallback=(0.5, 1, 1.5), **options)
+        model = estimate(ids, VOCAB_SIZE, order, discount_fallback=(0.5, 1, 1.5), **options)
+        return NGramLanguageModel(model)
 
     return LanguageModelInstance(
         "ngram",

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.scrambling import unscramble_ids
@@ -115,11 +113,11 @@ def history(read: list[int], order: int, context: str) -> Gram:
     return tuple(text[max(0, len(text) - (order - 1)) :])
 
 
-def spell(first: list[Tensor], words: list[Tensor], vocab_size: int) -> list[list[Gram]]:
+def spell(first: list[Any], words: list[Any], vocab_size: int) -> list[list[Gram]]:
     """Every row of every table as its n-gram; `first[k]` bounds the contexts of `words[k]`."""
     grams: list[list[Gram]] = [[(word,) for word in range(vocab_size)]]
     for bounds, last in zip(first[1:], words[1:], strict=True):
-        contexts = [grams[-1][c] for c, n in enumerate(bounds.diff().tolist()) for _ in range(n)]
+        contexts = [grams[-1][c] for c, n in enumerate(np.diff(bounds).tolist()) for _ in range(n)]
         ids = unscramble_ids(last, vocab_size).tolist()
         grams.append([(*context, word) for context, word in zip(contexts, ids, strict=True)])
     return grams
@@ -127,14 +125,13 @@ def spell(first: list[Tensor], words: list[Tensor], vocab_size: int) -> list[lis
 
 def spelled(model: NGramModel) -> list[list[Gram]]:
     """Every row of every table of a model as its n-gram."""
-    tables = [model.order(k) for k in range(1, model.config.order + 1)]
-    nothing = torch.empty(0, dtype=torch.int32)
-    first = [nothing, *(table.first for table in tables[:-1])]
-    words = [nothing, *(table.words for table in tables[1:])]
+    nothing = np.empty(0, np.int32)
+    first = [nothing, *(order.first for order in model.orders[:-1])]
+    words = [nothing, *(order.words for order in model.orders[1:])]
     return spell(first, words, model.config.vocab_size)
 
 
 def distribution(model: NGramModel, read: list[int]) -> np.ndarray:
     """(V,) what the model says comes after the tokens read."""
-    state = model.advance(model.start(1), torch.tensor([read], dtype=torch.int64).view(1, -1))
-    return model.log_probs(state)[0].double().exp().numpy()
+    state = model.advance(model.start(1), np.array([read], np.int64).reshape(1, -1))
+    return np.exp(model.log_probs(state)[0], dtype=np.float64)

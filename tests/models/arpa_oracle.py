@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.text.tokenizer import Tokenizer
@@ -74,6 +74,6 @@ def score_line(
     model: NGramModel, tokenizer: Tokenizer, words: Sequence[bytes]
 ) -> tuple[list[float], list[int]]:
     """The same of a model."""
-    ids = torch.tensor([[*(tokenizer.id_of_type.get(word, UNK) for word in words), EOS]])
-    scores = model.score(model.start(1), ids)[0][0].double() / torch.tensor(10.0).double().log()
+    ids = np.array([[*(tokenizer.id_of_type.get(word, UNK) for word in words), EOS]])
+    scores = model.score(model.start(1), ids)[0][0].astype(np.float64) / np.log(10)
     return scores.tolist(), model.ngram_length(model.start(1), ids)[0].tolist()

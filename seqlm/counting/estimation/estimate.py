@@ -10,8 +10,7 @@ whole histories. What no later order needs is released.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +31,7 @@ from seqlm.errors import DataError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.config.ngram_config import NGramConfig
 from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.ngram_order import HIGHEST, RECORD
 from seqlm.models.ngram.table import row_contexts
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
@@ -64,7 +64,7 @@ def estimate(
     )
     corrections = lmplz_corrections(ids, vocab_size, order) if context == "sentence" else []
     counts = prepare_counts(tables, chosen, corrections)
-    return estimate_from_counts(counts, chosen, vocab_size, context, progress).to(device)
+    return estimate_from_counts(counts, chosen, vocab_size, context, progress)
 
 
 def check_estimation(smoothing: Smoothing, order: int, context: str) -> None:
@@ -100,7 +100,25 @@ def estimate_from_counts(
     rows = tuple(len(table.counts) for table in counts.tables)
     config = NGramConfig(vocab_size, len(rows), smoothing.method, context, rows)
     tensors = smooth_orders(counts, smoothing, vocab_size, context, progress, memory)
-    return NGramModel.from_tensors(asdict(config), tensors)
+    return NGramModel(config, records_of(tensors, rows, memory))
+
+
+def records_of(tensors: dict[str, Tensor], rows: Sequence[int], memory: Memory) -> list[np.ndarray]:
+    """The records of orders 1 … n, from tensors by name, which are released on the way."""
+    orders = []
+    for k, size in enumerate(rows):
+        kind = HIGHEST if k == len(rows) - 1 else RECORD
+        storage = memory.zeros((size + 1) * (kind.itemsize // 4), torch.int32)
+        records = storage.cpu().numpy().view(kind)  # (U + 1,)
+        for field in kind.names or ():
+            tensor = tensors.pop(f"orders.{k}.{'words' if field == 'word' else field}", None)
+            if tensor is not None:
+                records[field][: len(tensor)] = tensor.cpu().numpy()
+                memory.release_pages()
+        if k == 0:
+            records["word"][:size] = np.arange(size)
+        orders.append(records)
+    return orders
 
 
 def smooth_orders(

@@ -181,7 +181,7 @@ class _Frontier:
 
     def sort(self, keys: Tensor) -> None:
         """Sorts `keys` in place, in chunks of whole contexts."""
-        chunks = self.layout.chunks(self.contexts)
+        chunks = self.layout.chunks(self.contexts.cpu().numpy())
         sort_values([keys[chunk] for chunk in chunks], self.threads)
 
     def first_of_equals(self, keys: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from torch import Tensor
 from seqlm.errors import UsageError
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.models.base import SEGMENT, LanguageModel, LanguageNetwork, State, check_numbers
-from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 from seqlm.models.tree import select
 from seqlm.models.wrappers.mixture import mix_log_probs
 from seqlm.models.wrappers.sliding_window import SlidingWindow
@@ -254,7 +254,7 @@ def distributions(
             parts.append(features)
         features = torch.cat(parts, 1)  # (B, T, D)
         return model.output_layer.log_probs(features[real]), state
-    if isinstance(model, NGramModel):
+    if isinstance(model, NGramLanguageModel):
         states = model.states_before(state, tokens)  # B·T rows
         return model.log_probs(select(states, real.flatten().nonzero()[:, 0])), model.advance(
             state, tokens

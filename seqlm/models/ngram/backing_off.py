@@ -14,22 +14,21 @@ found from that of the suffix of the context:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from seqlm.models.ngram.masks import indices
 from seqlm.models.ngram.ngram_model import NGramModel, NGramState
-from seqlm.models.ngram.scrambling import unscramble_ids
-from seqlm.models.ngram.table import (
-    UNSEEN,
-    NGramTable,
+from seqlm.models.ngram.ngram_order import (
+    NGramOrder,
     context_blocks,
     row_contexts,
     segment_sum,
     words_of_rows,
 )
-from seqlm.threads import parallel_map, prefetch_map
+from seqlm.models.ngram.scrambling import unscramble_ids
+from seqlm.models.ngram.walk import UNSEEN, find
+from seqlm.threads import prefetch_map
 
 BLOCK = 1 << 16
 """N-grams looked up at a time."""
@@ -40,86 +39,100 @@ def compute_backoffs(model: NGramModel) -> None:
     # Longer n-grams need the weights of shorter ones.
     for k, suffixes in enumerate(suffix_rows(model), 2):
         below, above = model.order(k - 1), model.order(k)
-        first = below.first.long()
-        n = remainder(above.log_prob.double().exp(), first)
-        m = remainder(suffix_log_probs(model, k, suffixes).exp(), first)
-        below.backoff.copy_(torch.where(first.diff() > 0, (n / m).log(), 0.0))
+        first = below.first.astype(np.int64)
+        n = remainder(np.exp(above.log_prob, dtype=np.float64), first)
+        m = remainder(np.exp(suffix_log_probs(model, k, suffixes)), first)
+        below.backoff[:] = np.where(np.diff(first) > 0, np.log(n / m), 0.0)
 
 
-def remainder(p: Tensor, first: Tensor) -> Tensor:
+def remainder(p: np.ndarray, first: np.ndarray) -> np.ndarray:
     """(H,) what the probabilities `p` (U,) of each history leave of 1, at least a little."""
-    return (1 - segment_sum(p, first, torch.float64)).clamp(min=1e-7)
+    return (1 - segment_sum(p, first, np.float64)).clip(min=1e-7)
 
 
-def fill_in_probabilities(model: NGramModel, k: int, suffixes: Tensor) -> None:
+def fill_in_probabilities(model: NGramModel, k: int, suffixes: np.ndarray) -> None:
     """p(w | h) = β(h) p(w | h') for the n-grams of order k ≥ 2 that have no probability: NaN.
 
     `suffixes` (U,) are those of `suffix_rows`.
     """
-    log_prob, backoff = model.order(k).log_prob, model.order(k - 1).backoff
-    table = model.tables(k)[-1]
+    below, log_prob = model.order(k - 1), model.order(k).log_prob
 
-    def fill_in(rows: Tensor) -> None:
-        log_prob[rows] = backoff[table.contexts(rows)] + lower_log_probs(model, k, rows, suffixes)
+    def fill_in(rows: np.ndarray) -> None:
+        backoff = below.backoff_at(below.contexts_of(rows))
+        log_prob[rows] = backoff + lower_log_probs(model, k, rows, suffixes)
 
-    for _ in prefetch_map(fill_in, indices(log_prob.isnan()).split(BLOCK)):
+    for _ in prefetch_map(fill_in, in_blocks(np.flatnonzero(np.isnan(log_prob)))):
         pass
+
+
+def in_blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """`rows` (U,) in parts of at most BLOCK."""
+    for start in range(0, len(rows), BLOCK):
+        yield rows[start : start + BLOCK]
 
 
 # ---------------------------------------------------------------------------------------- suffixes
 
 
-def suffix_rows(model: NGramModel) -> Iterator[Tensor]:
+def suffix_rows(model: NGramModel) -> Iterator[np.ndarray]:
     """For orders 2 … n (U,) int32, the row in the order below of the suffix of every n-gram, or
     UNSEEN."""
-    size, tables = model.config.vocab_size, model.tables()
-    for k, table in enumerate(tables, 2):
+    size = model.config.vocab_size
+    suffixes = np.empty(0, np.int32)
+    for k, (below, order) in enumerate(pairwise(model.orders), 2):
         if k == 2:
-            suffixes = unscramble_ids(table.words, size).int()  # rows of order 1 are ids
+            suffixes = unscramble_ids(order.words, size).astype(np.int32)  # unigrams' rows are ids
         else:
-            suffixes = longer_suffixes(tables[k - 3], table, suffixes, size)
+            suffixes = longer_suffixes(model.order(k - 2), below, order, suffixes, size)
         yield suffixes
 
 
 def longer_suffixes(
-    below: NGramTable, table: NGramTable, suffixes: Tensor, vocab_size: int
-) -> Tensor:
-    """(U,) the suffixes in `table`, from those of the order `below` (H,)."""
-    rows = torch.empty_like(table.words)
+    lowest: NGramOrder,
+    below: NGramOrder,
+    order: NGramOrder,
+    suffixes: np.ndarray,
+    vocab_size: int,
+) -> np.ndarray:
+    """(U,) the suffixes of an order k, from those of the order `below` (H,), which are rows of the
+    `lowest`."""
+    rows = np.empty(len(order), np.int32)
+    first, words = below.first, order.words
 
-    def find(block: tuple[slice, slice]) -> None:
+    def find_block(block: tuple[slice, slice]) -> None:
         owners, part = block
-        first = table.first[owners.start : owners.stop + 1]
-        contexts = suffixes[owners].index_select(0, row_contexts(first))
-        rows[part] = below.find(contexts, table.words[part], vocab_size)
+        contexts = suffixes[owners][row_contexts(first[owners.start : owners.stop + 1])]
+        rows[part] = find(lowest, below, contexts, words[part], vocab_size)
 
-    parallel_map(find, context_blocks(table.first, BLOCK), rows.device)
+    for _ in prefetch_map(find_block, context_blocks(first, BLOCK)):
+        pass
     return rows
 
 
-def suffix_log_probs(model: NGramModel, k: int, suffixes: Tensor) -> Tensor:
+def suffix_log_probs(model: NGramModel, k: int, suffixes: np.ndarray) -> np.ndarray:
     """(U,) float64 ln p(w | h') of every n-gram hw of order k ≥ 2."""
-    log_probs = torch.empty(len(suffixes), dtype=torch.float64, device=model.device)
+    log_probs = np.empty(len(suffixes))
 
-    def look_up(rows: Tensor) -> None:
-        log_probs[rows] = lower_log_probs(model, k, rows, suffixes).double()
+    def look_up(rows: np.ndarray) -> None:
+        log_probs[rows] = lower_log_probs(model, k, rows, suffixes)
 
-    all_rows = torch.arange(len(suffixes), device=model.device)
-    for _ in prefetch_map(look_up, all_rows.split(BLOCK)):
+    for _ in prefetch_map(look_up, in_blocks(np.arange(len(suffixes)))):
         pass
     return log_probs
 
 
-def lower_log_probs(model: NGramModel, k: int, rows: Tensor, suffixes: Tensor) -> Tensor:
+def lower_log_probs(
+    model: NGramModel, k: int, rows: np.ndarray, suffixes: np.ndarray
+) -> np.ndarray:
     """(Q,) ln p(w | h') of n-grams of order k ≥ 2 by their rows: that of the suffix, or of what it
     backs off to in turn."""
-    suffix = suffixes.index_select(0, rows)
-    log_probs = model.order(k - 1).log_prob.index_select(0, suffix.clamp(min=0))
-    unlisted = indices(suffix < 0)
+    suffix = suffixes[rows]
+    log_probs = model.order(k - 1).log_prob_at(suffix.clip(min=0))
+    unlisted = np.flatnonzero(suffix < 0)
     if len(unlisted):
-        _, *words = words_of_rows(model.tables(k), rows[unlisted])
-        ids = unscramble_ids(torch.stack(words, 1), model.config.vocab_size)  # (Q, k-1), of h'w
-        no_history = torch.full((len(ids), model.config.order - 1), UNSEEN, dtype=torch.int32)
-        scores, _ = model.score(NGramState(no_history.to(model.device)), ids)
+        _, *words = words_of_rows(model.orders[:k], rows[unlisted])
+        ids = unscramble_ids(np.stack(words, 1), model.config.vocab_size)  # (Q, k-1), of h'w
+        no_history = np.full((len(ids), model.config.order - 1), UNSEEN, np.int32)
+        scores, _ = model.score(NGramState(no_history), ids)
         log_probs[unlisted] = scores[:, -1]
     return log_probs

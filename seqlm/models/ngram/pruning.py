@@ -17,10 +17,9 @@ not meant to be probabilities of text, so that Kneser-Ney models lose more than 
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from seqlm.errors import UsageError
 from seqlm.models.ngram.backing_off import (
@@ -30,9 +29,8 @@ from seqlm.models.ngram.backing_off import (
     suffix_rows,
 )
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.table import row_contexts, segment_sum
+from seqlm.models.ngram.ngram_order import make_records, row_contexts, segment_sum
 from seqlm.progress import Progress, silent
-from seqlm.threads import one_thread
 
 
 def prune(
@@ -75,54 +73,52 @@ def prune_to_size(model: NGramModel, ngrams: int) -> NGramModel:
     if ngrams >= sum(model.config.rows):
         return model
     growths = perplexity_growth(model)
-    ranked = torch.cat(growths).sort(descending=True).values
+    ranked = -np.sort(-np.concatenate(growths))
     bound = ranked[ngrams - vocab_size]  # the first that is one too many
     return _keep(model, [growth > bound for growth in growths])
 
 
-@one_thread()
-def perplexity_growth(model: NGramModel) -> list[Tensor]:
+def perplexity_growth(model: NGramModel) -> list[np.ndarray]:
     """For orders 2 … n (U,) float64, the share exp(D) - 1 by which the perplexity grows without an
     n-gram. A context of longer n-grams gets at least the largest share of those.
     """
-    history = model.order(1).log_prob.double()  # (H,) ln p(h)
+    history = model.order(1).log_prob.astype(np.float64)  # (H,) ln p(h)
     growths = []
-    for k, suffixes in enumerate(suffix_rows(model), 2):
-        first, log_p = model.order(k - 1).first.long(), model.order(k).log_prob.double()
-        lower_log_p = suffix_log_probs(model, k, suffixes)  # (U,) ln p(w | h'), beside ln p(w | h)
-        contexts = row_contexts(first)  # (U,)
-        p, lower_p = log_p.exp(), lower_log_p.exp()
-        n, m = remainder(p, first), remainder(lower_p, first)  # (H,)
-        new_log_α = (n[contexts] + p).log() - (m[contexts] + lower_p).log()  # (U,)
-        n_term = n[contexts] * (new_log_α - (n.log() - m.log())[contexts])
-        n_term = n_term.nan_to_num()  # 0 where N is 0
-        divergence = -history[contexts].exp() * (p * (lower_log_p + new_log_α - log_p) + n_term)
-        growths.append(torch.expm1(divergence).nan_to_num(nan=0.0))  # 0 where p is 0
-        history = history[contexts] + log_p
+    with np.errstate(divide="ignore", invalid="ignore"):  # p may be 0, and all that is left too
+        for k, suffixes in enumerate(suffix_rows(model), 2):
+            first = model.order(k - 1).first.astype(np.int64)
+            log_p = model.order(k).log_prob.astype(np.float64)  # (U,) ln p(w | h)
+            lower_log_p = suffix_log_probs(model, k, suffixes)  # (U,) ln p(w | h')
+            contexts = row_contexts(first)  # (U,)
+            p, lower_p = np.exp(log_p), np.exp(lower_log_p)
+            n, m = remainder(p, first), remainder(lower_p, first)  # (H,)
+            new_log_α = np.log(n[contexts] + p) - np.log(m[contexts] + lower_p)  # (U,)
+            n_term = n[contexts] * (new_log_α - (np.log(n) - np.log(m))[contexts])
+            n_term = np.nan_to_num(n_term)  # 0 where N is 0
+            p_term = p * (lower_log_p + new_log_α - log_p)
+            divergence = -np.exp(history[contexts]) * (p_term + n_term)
+            growths.append(np.nan_to_num(np.expm1(divergence), nan=0.0))  # 0 where p is 0
+            history = history[contexts] + log_p
     for k in range(len(growths) - 1, 0, -1):
-        contexts = row_contexts(model.order(k + 1).first.long())
-        growths[k - 1].scatter_reduce_(0, contexts, growths[k], "amax")
+        contexts = row_contexts(model.order(k + 1).first.astype(np.int64))
+        np.maximum.at(growths[k - 1], contexts, growths[k])
     return growths
 
 
-@one_thread()
-def _keep(model: NGramModel, marks: list[Tensor]) -> NGramModel:
+def _keep(model: NGramModel, marks: list[np.ndarray]) -> NGramModel:
     """The model of the n-grams marked (U,) in orders 2 … n, whose contexts are marked too."""
-    vocabulary = torch.ones(model.config.vocab_size, dtype=torch.bool, device=model.device)
-    masks = [vocabulary, *marks]
-    rows = tuple(int(mask.sum()) for mask in masks)
-    tensors = {}
-    for k, (mask, count) in enumerate(zip(masks, rows)):
-        order = model.order(k + 1)
-        tensors[f"orders.{k}.log_prob"] = order.log_prob[mask]
-        if k > 0:
-            tensors[f"orders.{k}.words"] = order.words[mask]
-        if k < len(masks) - 1:
-            first = torch.zeros(count + 1, dtype=torch.int32, device=model.device)
-            first[1:] = segment_sum(masks[k + 1], order.first)[mask].cumsum(0)
-            tensors[f"orders.{k}.first"] = first
-            tensors[f"orders.{k}.backoff"] = torch.zeros(count, device=model.device)
-    config = replace(model.config, rows=rows)
-    pruned = NGramModel.from_tensors(asdict(config), tensors)
+    masks = [np.ones(model.config.vocab_size, bool), *marks]
+    orders = []
+    for k, mask in enumerate(masks, 1):
+        order = model.order(k)
+        words, log_prob = order.words[mask], order.log_prob[mask]
+        if k == len(masks):
+            orders.append(make_records(words, log_prob))
+            break
+        kept = segment_sum(masks[k], order.first)[mask]  # continuations of each that is kept
+        first = np.concatenate([[0], kept.cumsum()])
+        orders.append(make_records(words, log_prob, np.zeros(len(words)), first))
+    config = replace(model.config, rows=tuple(len(records) - 1 for records in orders))
+    pruned = NGramModel(config, orders)
     compute_backoffs(pruned)
     return pruned

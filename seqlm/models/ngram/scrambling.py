@@ -11,8 +11,14 @@ near V/φ, modulo V (Knuth, The Art of Computer Programming 3, §6.4). Scrambled
 from __future__ import annotations
 
 from math import gcd
+from typing import TYPE_CHECKING, TypeVar
 
-from torch import Tensor
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, "Tensor")
 
 
 def multiplier(vocab_size: int) -> int:
@@ -27,20 +33,24 @@ def multiplier(vocab_size: int) -> int:
     return factor
 
 
-def scramble_ids(ids: Tensor, vocab_size: int) -> Tensor:
+def scramble_ids(ids: Array, vocab_size: int) -> Array:
     """The int32 scrambled word of each id, one to one on 0 … V-1.
 
-    >>> scramble_ids(torch.tensor([0, 1, 2, 3]), 1000).tolist()
+    >>> scramble_ids(np.array([0, 1, 2, 3]), 1000).tolist()
     [0, 617, 234, 851]
     """
+    if isinstance(ids, np.ndarray):
+        return (ids.astype(np.int64) * multiplier(vocab_size) % vocab_size).astype(np.int32)
     return (ids.long() * multiplier(vocab_size)).remainder_(vocab_size).int()
 
 
-def unscramble_ids(words: Tensor, vocab_size: int) -> Tensor:
+def unscramble_ids(words: Array, vocab_size: int) -> Array:
     """The inverse of `scramble_ids`, as int64 ids.
 
-    >>> unscramble_ids(torch.tensor([0, 617, 234, 851]), 1000).tolist()
+    >>> unscramble_ids(np.array([0, 617, 234, 851]), 1000).tolist()
     [0, 1, 2, 3]
     """
     inverse = pow(multiplier(vocab_size), -1, vocab_size) if vocab_size > 1 else 1
+    if isinstance(words, np.ndarray):
+        return words.astype(np.int64) * inverse % vocab_size
     return (words.long() * inverse).remainder_(vocab_size)

@@ -25,60 +25,47 @@ it gives to them. United models share their tables, and rows with the same numbe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from seqlm.errors import ModelError
-from seqlm.models.config.ngram_config import NGramConfig
 from seqlm.models.ngram.backing_off import (
     compute_backoffs,
     fill_in_probabilities,
     suffix_rows,
 )
 from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.ngram_order import make_records, row_contexts
 from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
-from seqlm.models.ngram.table import (
-    NGramTable,
-    first_of_equals,
-    pack_keys,
-    row_contexts,
-    unpack_keys,
-)
+from seqlm.models.ngram.sort_keys import first_of_equals, pack_keys, unpack_keys
 from seqlm.progress import Progress, silent
 
 
 def unite(
     models: Sequence[NGramModel],
-    type_ids: Sequence[Tensor],
+    type_ids: Sequence[np.ndarray],
     vocab_size: int,
     progress: Progress = silent,
 ) -> list[NGramModel]:
-    """The models, on the CPU, each over the n-grams of all.
+    """The models, each over the n-grams of all.
 
     `type_ids[i]` (V_i,) int64 are the ids, in the vocabulary of all, of the types of model i.
     Errors: ModelError if there are more n-grams of an order than 31 bits number.
     """
     order = max(model.config.order for model in models)
-    rows = list(type_ids)  # (U_i,) int64 each, where the rows of each model are among those of all
-    sizes, tensors = [vocab_size], [dict[str, Tensor]() for _ in models]
-    for k in range(1, order + 1):
-        if k > 1:
-            progress(f"uniting {k}-grams")
-            shared = unite_order(models, type_ids, rows, k, sizes[-1], vocab_size)
-            rows = shared.rows
-            sizes.append(len(shared.table.words))
-        for model, own_rows, own in zip(models, rows, tensors):
-            own |= spread_numbers(model, own_rows, k, sizes[-1], has_backoff=k < order)
-            if k > 1:
-                own[f"orders.{k - 2}.first"] = shared.table.first
-                own[f"orders.{k - 1}.words"] = shared.table.words
+    # Of order 1 the rows are the ids, and continue one empty context.
+    shared = [SharedOrder(np.arange(vocab_size), np.array([0, vocab_size]), list(type_ids))]
+    for k in range(2, order + 1):
+        progress(f"uniting {k}-grams")
+        shared.append(unite_order(models, type_ids, k, shared[-1], vocab_size))
+    sizes = tuple(len(each.words) for each in shared)
     united = []
-    for model, own in zip(models, tensors):
-        config = replace(model.config, vocab_size=vocab_size, order=order, rows=tuple(sizes))
-        united.append(NGramModel.from_tensors(asdict(config), own))
+    for i, model in enumerate(models):
+        config = replace(model.config, vocab_size=vocab_size, order=order, rows=sizes)
+        orders = [spread(model, i, k, shared) for k in range(1, order + 1)]
+        united.append(NGramModel(config, orders))
     for k, suffixes in enumerate(suffix_rows(united[0]), 2):
         progress(f"backing off from {k}-grams")
         for model in united:
@@ -87,76 +74,75 @@ def unite(
 
 
 class SharedOrder(NamedTuple):
-    table: NGramTable
-    rows: list[Tensor]  # (U_i,) int64 each, the rows in `table` of the n-grams of each model
+    """The n-grams of an order that any model has."""
+
+    words: np.ndarray  # (U,) int32, scrambled
+    first: np.ndarray  # (H + 1,) int64, where those of each context begin
+    rows: list[np.ndarray]  # (U_i,) int64 each, where the n-grams of each model are among them
 
 
 def unite_order(
     models: Sequence[NGramModel],
-    type_ids: Sequence[Tensor],
-    contexts: Sequence[Tensor],
+    type_ids: Sequence[np.ndarray],
     k: int,
-    size_below: int,
+    below: SharedOrder,
     vocab_size: int,
 ) -> SharedOrder:
-    """The n-grams of order k ≥ 2 that any model has; `contexts` (H_i,) are the rows of those of
-    order k - 1 among the `size_below` of all."""
+    """The n-grams of order k ≥ 2, which continue those of the order `below`."""
     keys = [
         keys_among_all(model, ids, own_contexts, k, vocab_size)
-        for model, ids, own_contexts in zip(models, type_ids, contexts)
+        for model, ids, own_contexts in zip(models, type_ids, below.rows)
     ]
-    sorted_keys = torch.cat(keys).numpy()
+    sorted_keys = np.concatenate(keys)
     sorted_keys.sort()
-    united = torch.from_numpy(sorted_keys[first_of_equals(sorted_keys)])  # (U,)
+    united = sorted_keys[first_of_equals(sorted_keys)]  # (U,)
     if len(united) >= 2**31 - 1:
         raise ModelError(f"the models have {len(united):,} {k}-grams in all: at most 2^31 - 2")
-    rows = [torch.searchsorted(united, own) for own in keys]
     owners, words = unpack_keys(united)
-    first = torch.zeros(size_below + 1, dtype=torch.int32)
-    first[1:] = torch.bincount(owners, minlength=size_below).cumsum(0)
-    return SharedOrder(NGramTable(first, words.int()), rows)
+    sizes = np.bincount(owners, minlength=len(below.words))
+    first = np.concatenate([[0], sizes.cumsum()])
+    return SharedOrder(words.astype(np.int32), first, [united.searchsorted(own) for own in keys])
 
 
 def keys_among_all(
-    model: NGramModel, type_ids: Tensor, contexts: Tensor, k: int, vocab_size: int
-) -> Tensor:
-    """(U_i,) int64, the sort keys of the n-grams of order k of a model in the vocabulary of all."""
+    model: NGramModel, type_ids: np.ndarray, contexts: np.ndarray, k: int, vocab_size: int
+) -> np.ndarray:
+    """(U_i,) int64, the sort keys of the n-grams of order k of a model in the vocabulary of all,
+    whose `contexts` (H_i,) are those rows there."""
     if k > model.config.order:
-        return torch.empty(0, dtype=torch.int64)
-    table = model.tables(k)[-1].cpu()
-    ids = type_ids[unscramble_ids(table.words, model.config.vocab_size)]
-    return pack_keys(contexts[row_contexts(table.first)], scramble_ids(ids, vocab_size))
+        return np.empty(0, np.int64)
+    ids = type_ids[unscramble_ids(model.order(k).words, model.config.vocab_size)]
+    own_contexts = row_contexts(model.order(k - 1).first)
+    return pack_keys(contexts[own_contexts], scramble_ids(ids, vocab_size))
 
 
-def spread_numbers(
-    model: NGramModel, rows: Tensor, k: int, size: int, has_backoff: bool
-) -> dict[str, Tensor]:
-    """log p and log β of order k at the `rows` (U_i,) among `size`. Elsewhere β is 1, and p is NaN,
-    to be filled in; or 0 where a model lacks a type."""
-    log_prob = torch.full((size,), -torch.inf if k == 1 else torch.nan)
-    backoff = torch.zeros(size if has_backoff else 0)
+def spread(model: NGramModel, i: int, k: int, shared: Sequence[SharedOrder]) -> np.ndarray:
+    """The records of order k of model i over the n-grams of all. Where it lists none, β is 1, and p
+    is NaN, to be filled in; or 0 where it lacks a type."""
+    words, _, rows = shared[k - 1]
+    log_prob = np.full(len(words), -np.inf if k == 1 else np.nan, np.float32)
     if k <= model.config.order:
-        log_prob[rows] = model.order(k).log_prob.cpu()
+        log_prob[rows[i]] = model.order(k).log_prob
+    if k == len(shared):
+        return make_records(words, log_prob)
+    backoff = np.zeros(len(words), np.float32)
     if k < model.config.order:
-        backoff[rows] = model.order(k).backoff.cpu()
-    numbers = {f"orders.{k - 1}.log_prob": log_prob}
-    return numbers | ({f"orders.{k - 1}.backoff": backoff} if has_backoff else {})
+        backoff[rows[i]] = model.order(k).backoff
+    return make_records(words, log_prob, backoff, shared[k].first)
 
 
 def mix_united(
     models: Sequence[NGramModel], weights: Sequence[float], progress: Progress = silent
 ) -> NGramModel:
     """One model of several that `unite` has made, with one of the `weights` λ each."""
-    tensors = dict(models[0].state_dict())  # whose tables are those of all
-    for k in range(1, models[0].config.order + 1):
-        p = torch.zeros(models[0].config.rows[k - 1], dtype=torch.float64)  # (U,)
+    orders = [order.records.copy() for order in models[0].orders]  # whose n-grams are those of all
+    for k, records in enumerate(orders, 1):
+        p = np.zeros(len(records) - 1)  # (U,)
         for model, weight in zip(models, weights, strict=True):
-            p += weight * model.order(k).log_prob.double().exp()
-        tensors[f"orders.{k - 1}.log_prob"] = p.log().float()
-        if k < models[0].config.order:
-            tensors[f"orders.{k - 1}.backoff"] = torch.zeros(len(p))
+            p += weight * np.exp(model.order(k).log_prob, dtype=np.float64)
+        with np.errstate(divide="ignore"):  # log 0
+            records["log_prob"][:-1] = np.log(p)
     progress("computing backoff weights")
-    config: NGramConfig = replace(models[0].config, smoothing="mixture")
-    mixed = NGramModel.from_tensors(asdict(config), tensors)
+    mixed = NGramModel(replace(models[0].config, smoothing="mixture"), orders)
     compute_backoffs(mixed)
     return mixed

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,114 +33,14 @@ from torch import Tensor
 
 from seqlm.models.ngram.interpolation_search import interpolation_search
 from seqlm.models.ngram.scrambling import scramble_ids
+from seqlm.models.ngram.sort_keys import TaggedKeys as TaggedKeys
+from seqlm.models.ngram.sort_keys import first_of_equals as first_of_equals
+from seqlm.models.ngram.sort_keys import pack_keys as pack_keys
+from seqlm.models.ngram.sort_keys import unpack_keys as unpack_keys
 from seqlm.text.vocabulary import EOS
-
-Array = TypeVar("Array", Tensor, np.ndarray)
 
 BLOCK = 1 << 17
 """Rows that `find_sorted` reads at a time."""
-
-
-# -------------------------------------------------------------------------------------- sort keys
-
-
-KEY_BITS = 63
-"""The bits of a signed 64-bit integer, without its sign."""
-WORD_BITS = 31
-"""The low bits of a key, which hold the word; the row of the context is above them. Both are below
-2³¹."""
-
-
-def pack_keys(contexts: Array, words: Array) -> Array:
-    """(U,) the integers that rows are sorted by: `contexts` (U,) above scrambled `words` (U,).
-
-    `contexts` are int64 and are overwritten with the keys.
-
-    >>> pack_keys(np.array([0, 1]), np.array([5, 3])).tolist()
-    [5, 2147483651]
-    """
-    contexts <<= WORD_BITS
-    contexts |= words
-    return contexts
-
-
-def unpack_keys(keys: Array) -> tuple[Array, Array]:
-    """The inverse of `pack_keys`: contexts and words, (U,) int64 each.
-
-    >>> [part.tolist() for part in unpack_keys(np.array([5, 2147483651]))]
-    [[0, 1], [5, 3]]
-    """
-    return keys >> WORD_BITS, keys & ((1 << WORD_BITS) - 1)
-
-
-def first_of_equals(keys: np.ndarray) -> np.ndarray:
-    """(U,) bool, where sorted `keys` (U,) differ from the key before.
-
-    >>> first_of_equals(np.array([3, 3, 5])).tolist()
-    [True, False, True]
-    """
-    new = np.ones(len(keys), bool)
-    np.not_equal(keys[1:], keys[:-1], out=new[1:])
-    return new
-
-
-class TaggedKeys(NamedTuple):
-    """Keys that carry a tag: a number that says where an n-gram comes from.
-
-    63                                                          0
-     |  row of the context, its low bits  |  word  |  tag  |
-
-    Such keys are sorted in place, which is several times as fast as to sort an index along with
-    them. 63 bits do not hold a whole row beside a word and a tag, as those of `pack_keys` do.
-    Therefore tagged keys are for n-grams that are grouped by context already: `chunks` are whole
-    groups in which the low bits of the row are enough.
-    """
-
-    row_bits: int
-    word_bits: int
-    tag_bits: int
-
-    @classmethod
-    def of(cls, vocab_size: int, tags: int, key_bits: int | None = None) -> TaggedKeys:
-        """The layout for tags 0 … `tags` - 1, in KEY_BITS or in fewer `key_bits`, as in tests."""
-        word_bits, tag_bits = (vocab_size - 1).bit_length(), (tags - 1).bit_length()
-        row_bits = min((key_bits or KEY_BITS) - word_bits - tag_bits, 31)
-        assert row_bits >= 0, "keys too narrow for a word and its tag"
-        return cls(row_bits, word_bits, tag_bits)
-
-    def pack(self, contexts: Array, words: Array, tags: Array) -> Array:
-        """(U,) the keys, which overwrite `contexts` (U,) int64."""
-        contexts &= (1 << self.row_bits) - 1
-        contexts <<= self.word_bits
-        contexts |= words
-        contexts <<= self.tag_bits
-        contexts |= tags
-        return contexts
-
-    def words(self, keys: Array) -> Array:
-        """(U,) int64."""
-        words = keys >> self.tag_bits
-        words &= (1 << self.word_bits) - 1
-        return words
-
-    def tags(self, keys: Array) -> Array:
-        """(U,) int64."""
-        return keys & ((1 << self.tag_bits) - 1)
-
-    def chunks(self, contexts: Tensor) -> list[slice]:
-        """The parts that are sorted one by one, given the `contexts` (U,) int32 in rising order.
-
-        The contexts of a part agree above the low bits. There are at least about sixteen parts, for
-        as many threads, if there are as many contexts.
-        """
-        if len(contexts) == 0:
-            return []
-        rows = int(contexts[-1]) + 1
-        bits = min(self.row_bits, max(rows.bit_length() - 5, 0))
-        starts = torch.arange(0, rows + (1 << bits), 1 << bits, device=contexts.device)
-        starts = starts.clamp_(max=2**31 - 1).int()
-        cuts = torch.searchsorted(contexts, starts).unique().tolist()
-        return [slice(*ends) for ends in pairwise(cuts)]
 
 
 # ---------------------------------------------------------------------------------- one order
@@ -161,15 +61,18 @@ class NGramTable(NamedTuple):
         A context is a row of the order below, or -1, which nothing continues. All are int32.
 
         >>> the, cat, sat = torch.tensor([[2], [3], [5]], dtype=torch.int32)
-        >>> BIGRAMS.find(the, cat, 6).item(), BIGRAMS.find(the, sat, 6).item()
+        >>> TABLE.find(the, cat, 6).item(), TABLE.find(the, sat, 6).item()
         (1, -1)
         """
         if len(self.words) == 0:
             return torch.full_like(contexts, -1)
         rows = contexts.clamp(min=0)
         low, high = self.first.index_select(0, rows), self.first.index_select(0, rows + 1)
-        size = (high - low) * (contexts >= 0)
-        return interpolation_search(self.words, low, size, words, vocab_size)
+        high = torch.where(contexts >= 0, high, low)
+        own_words = self.words.cpu().numpy()
+        start, stop, targets = (each.cpu().int().numpy() for each in (low, high, words))
+        found = interpolation_search(lambda at: own_words[at], start, stop, targets, vocab_size)
+        return torch.from_numpy(found).to(contexts.device)
 
     def find_sorted(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where each of `keys` (Q,), in rising order, belongs in the table.
@@ -179,7 +82,7 @@ class NGramTable(NamedTuple):
         because it reads the table once from end to end. The table has to be on the CPU.
 
         >>> keys = pack_keys(np.array([2, 2, 5]), np.array([4, 5, 1]))  # the dog, the sat, sat </s>
-        >>> [part.tolist() for part in BIGRAMS.find_sorted(keys)]
+        >>> [part.tolist() for part in TABLE.find_sorted(keys)]
         [[2, 3, 5], [True, False, True]]
         """
         rows, is_found = np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
@@ -202,7 +105,7 @@ class NGramTable(NamedTuple):
     def contexts(self, rows: Tensor) -> Tensor:
         """(Q,) int64, the context of each of `rows` (Q,).
 
-        >>> BIGRAMS.contexts(torch.tensor([1, 2, 5])).tolist()  # the cat, the dog, sat </s>
+        >>> TABLE.contexts(torch.tensor([1, 2, 5])).tolist()  # the cat, the dog, sat </s>
         [2, 2, 5]
         """
         return torch.searchsorted(self.first, rows.to(self.first.dtype), right=True) - 1
@@ -210,7 +113,7 @@ class NGramTable(NamedTuple):
     def continuations(self, contexts: Tensor) -> tuple[Tensor, Tensor]:
         """The rows (C,) of all n-grams that continue `contexts` (Q,), and how many each has (Q,).
 
-        >>> rows, sizes = BIGRAMS.continuations(torch.tensor([5, 2]))  # of sat and the
+        >>> rows, sizes = TABLE.continuations(torch.tensor([5, 2]))  # of sat and the
         >>> rows.tolist(), sizes.tolist()
         ([5, 1, 2], [1, 2])
         """
@@ -263,7 +166,7 @@ def words_of_range(tables: Sequence[NGramTable], start: int, stop: int) -> list[
     Returns k columns (U,) int32: the ids of the first words, then the scrambled words. The tables
     have to be on the CPU.
 
-    >>> [column.tolist() for column in words_of_range([BIGRAMS], 1, 4)]  # the cat, the dog, cat sat
+    >>> [column.tolist() for column in words_of_range([TABLE], 1, 4)]  # the cat, the dog, cat sat
     [[2, 2, 3], [3, 4, 5]]
     """
     columns: list[np.ndarray] = []
@@ -287,7 +190,7 @@ def words_of_range(tables: Sequence[NGramTable], start: int, stop: int) -> list[
 def words_of_rows(tables: Sequence[NGramTable], rows: Tensor) -> list[Tensor]:
     """The words of any `rows` (U,) of order k, with a search for the context of each.
 
-    >>> [column.tolist() for column in words_of_rows([BIGRAMS], torch.tensor([4, 1]))]
+    >>> [column.tolist() for column in words_of_rows([TABLE], torch.tensor([4, 1]))]
     [[4, 2], [5, 3]]
     """
     columns: list[Tensor] = []
@@ -330,7 +233,7 @@ def match_ngrams(
     n-gram contains `</s>` but as its first or last word.
 
     >>> rows, tokens = start_rows(1, 2, torch.device("cpu")), torch.tensor([[2, 4, 3]])
-    >>> matches, rows = match_ngrams([BIGRAMS], rows, tokens, 6, resets_at_eos=True)  # the dog cat
+    >>> matches, rows = match_ngrams([TABLE], rows, tokens, 6, resets_at_eos=True)  # the dog cat
     >>> matches[0].rows.tolist(), rows.tolist()
     ([[0, 2, -1]], [[3]])
     """

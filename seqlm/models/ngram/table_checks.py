@@ -1,76 +1,89 @@
-"""Tables that anybody may have written: whether every look-up in them stays in them.
+"""Records that anybody may have written: whether every look-up in them stays in them.
 
     first      begins with 0, never falls, and ends with the rows of the next order
-    words      are ids, and rise among the continuations of a context
+    word       is an id, and rises among the continuations of a context
     log_prob   and backoff are numbers below infinity; a probability may be 0
 
-Each is one pass in blocks, which threads share: 0.2 s for 50 M n-grams.
+`check_records` is for a part of an order that is about to be read, and asks for what keeps a
+look-up inside: it looks at no other part. `check_model` is one pass over everything.
 
-    U n-grams of an order k · H contexts, the n-grams of the order below
+    U n-grams of an order k · R records of a part · V vocabulary
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from seqlm.models.ngram.table import NGramTable
-from seqlm.threads import one_thread, parallel_map
+from seqlm.models.ngram.ngram_order import NGramOrder
+from seqlm.threads import prefetch_map
 
-BLOCK = 1 << 20
+if TYPE_CHECKING:
+    from seqlm.models.ngram.ngram_model import NGramModel
 
-
-def check_table(table: NGramTable, k: int, vocab_size: int) -> None:
-    """Errors: ValueError where the table of order k is none."""
-    first, words = table
-    if int(first[0]) != 0 or int(first[-1]) != len(words):
-        raise ValueError(f"orders.{k - 2}.first does not lead from 0 to {len(words)}")
-    if not holds_in_blocks(len(first) - 1, partial(never_falls, first)):
-        raise ValueError(f"orders.{k - 2}.first falls")
-    if not holds_in_blocks(len(words), partial(are_words, table, vocab_size)):
-        raise ValueError(f"orders.{k - 1}.words does not hold the words of each context in order")
+BLOCK = 1 << 18
+"""Records checked at a time."""
 
 
-def check_logarithms(name: str, logarithms: Tensor) -> None:
-    """Errors: ValueError where one of (U,) is NaN or infinity."""
-    if not holds_in_blocks(len(logarithms), partial(below_infinity, logarithms)):
-        raise ValueError(f"{name} holds NaN or infinite numbers")
+def check_model(model: NGramModel) -> None:
+    """Errors: ValueError that names the array and what is wrong with it."""
+    orders, vocab_size = model.orders, model.config.vocab_size
+    for k, (below, order) in enumerate(pairwise(orders), 2):
+        first = below.records["first"]
+        if int(first[0]) != 0 or int(first[-1]) != len(order):
+            name = name_of(k - 1)
+            raise ValueError(f"{name}: `first` does not lead from 0 to {len(order)}")
+    blocks = [(k, start) for k in range(1, len(orders) + 1)
+              for start in range(0, len(orders[k - 1]) + 1, BLOCK)]  # fmt: skip
+
+    def check(block: tuple[int, int]) -> None:
+        k, start = block
+        stop = min(start + BLOCK, len(orders[k - 1]) + 1)
+        rows_above = len(orders[k]) if k < len(orders) else 0
+        # The first record of the next block too, above which `first` must not be.
+        check_records(orders[k - 1].records[start : stop + 1], k, vocab_size, rows_above)
+        if k > 1:
+            check_order_of_words(orders, k, start, min(stop, len(orders[k - 1])))
+
+    for _ in prefetch_map(check, blocks):
+        pass
 
 
-def holds_in_blocks(size: int, holds: Callable[[int, int], bool]) -> bool:
-    """Whether `holds(start, stop)` for all blocks of 0 … `size`."""
-    bounds = [*range(0, size, BLOCK), size]
-    threads = torch.get_num_threads()
-    with one_thread():
-        blocks = list(pairwise(bounds))
-        return all(parallel_map(lambda block: holds(*block), blocks, torch.device("cpu"), threads))
+def check_records(records: np.ndarray, k: int, vocab_size: int, rows_above: int) -> None:
+    """Checks neighboring records (R,) of order k, over which there are `rows_above` rows.
+
+    Errors: ValueError.
+    """
+    words, fields = records["word"], records.dtype.names or ()
+    if len(words) and (int(words.min()) < 0 or int(words.max()) >= vocab_size):
+        raise ValueError(f"{name_of(k)}: not every `word` is an id")
+    for field in ("log_prob", "backoff"):
+        # The maximum with NaN is NaN.
+        if field in fields and not records[field].max(initial=-np.inf) < np.inf:
+            raise ValueError(f"{name_of(k)}: `{field}` holds NaN or infinite numbers")
+    if "first" in fields and len(records):
+        first = records["first"]
+        if int(first[0]) < 0 or int(first[-1]) > rows_above or (first[1:] < first[:-1]).any():
+            raise ValueError(f"{name_of(k)}: `first` falls, or leads out of the next order")
 
 
-def never_falls(first: Tensor, start: int, stop: int) -> bool:
-    """Whether first[h] ≤ first[h + 1] for h from `start` up to `stop`."""
-    return bool((first[start:stop] <= first[start + 1 : stop + 1]).all())
-
-
-def are_words(table: NGramTable, vocab_size: int, start: int, stop: int) -> bool:
-    """Whether the words of rows `start` up to `stop` are scrambled ids, and each is above the one
-    before it, or begins a context."""
-    first, words = table
-    least, most = torch.aminmax(words[start:stop])
-    if int(least) < 0 or int(most) >= vocab_size:
-        return False
-    rises = torch.ones(stop - start, dtype=torch.bool)
-    torch.gt(words[start + 1 : stop], words[start : stop - 1], out=rises[1:])
+def check_order_of_words(orders: Sequence[NGramOrder], k: int, start: int, stop: int) -> None:
+    """Errors: ValueError where a word of rows `start` up to `stop` of order k ≥ 2 is not above the
+    one before it, and begins no context."""
+    words, below = orders[k - 1].records["word"], orders[k - 2]
+    rises = np.ones(stop - start, bool)
+    np.greater(words[start + 1 : stop], words[start : stop - 1], out=rises[1:])
     if start:
         rises[0] = words[start] > words[start - 1]
-    ends = torch.tensor([start, stop], dtype=first.dtype)
-    low, high = torch.searchsorted(first, ends).tolist()
-    rises[first[low:high].long() - start] = True  # they begin a context
-    return bool(rises.all())
+    low, high = below.contexts_of(np.array([start - 1, stop - 1])) + 1
+    rises[below.records["first"][low if start else 0 : high] - start] = True  # they begin a context
+    if not rises.all():
+        raise ValueError(f"{name_of(k)}: the words of a context are not in order")
 
 
-def below_infinity(logarithms: Tensor, start: int, stop: int) -> bool:
-    return bool(logarithms[start:stop].max() < torch.inf)  # the maximum with NaN is NaN
+def name_of(k: int) -> str:
+    """The array of order k."""
+    return f"orders.{k - 1}.records"

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 
 from seqlm.errors import ModelError
+from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 from seqlm.models.ngram.static_mixture import mix_united, unite
 from seqlm.progress import Progress, silent
 from seqlm.runs.export.export_ngram import Exported, ngram_model
@@ -33,13 +34,14 @@ def unite_models(models: Sequence[LoadedModel], progress: Progress = silent) -> 
             )
     tokenizer = united_tokenizer(models)
     type_ids = [
-        torch.tensor([tokenizer.id_of_type[type_] for type_ in loaded.tokenizer.types])
+        np.array([tokenizer.id_of_type[type_] for type_ in loaded.tokenizer.types])
         for loaded in models
     ]
     ngram_models = [ngram_model(loaded) for loaded in models]
     united = unite(ngram_models, type_ids, len(tokenizer), progress)
     return [
-        loaded._replace(model=model, tokenizer=tokenizer) for loaded, model in zip(models, united)
+        loaded._replace(model=NGramLanguageModel(model), tokenizer=tokenizer)
+        for loaded, model in zip(models, united)
     ]
 
 

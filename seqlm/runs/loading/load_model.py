@@ -18,6 +18,7 @@ from seqlm.models import LABELERS, config_class, model_class
 from seqlm.models.base import SequenceModel, Translator
 from seqlm.models.config.stored_options import check_options
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
+from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.wrappers.ensemble import Ensemble
 from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
@@ -163,7 +164,8 @@ def read_weights(run: RunFolder, checkpoint: str | None) -> tuple[Path, dict[str
 
 def load_arpa(path: Path, device: torch.device | str, progress: Progress = silent) -> LoadedModel:
     """The n-gram model in an ARPA file. Errors: ModelError."""
-    model, tokenizer = read_arpa(path, progress)
+    ngrams, tokenizer = read_arpa(path, progress)
+    model = NGramLanguageModel(ngrams)
     config = RunConfig(
         task="lm", arch="ngram", context=model.config.context, model=model.settings()
     )

@@ -65,8 +65,8 @@ def fit(
         add_k=smoothing.add_k,
         weights=smoothing.weights,
     )
-    scores, _ = model.score(model.start(1), torch.tensor([held_out]))
-    return float(scores.double().mean())
+    scores, _ = model.score(model.start(1), np.array([held_out]))
+    return float(scores.mean(dtype=np.float64))
 
 
 # -------------------------------------------------------------------------------------- looking up

@@ -195,7 +195,7 @@ def test_tagged_keys_sort_by_context_and_word_in_chunks(key_bits: int | None) ->
     words, tags = torch.randint(0, V, (2000,)), torch.randperm(2000)
     layout = TaggedKeys.of(V, 2000, key_bits)
     keys = layout.pack(contexts.long(), words, tags)
-    chunks = layout.chunks(contexts)
+    chunks = layout.chunks(contexts.numpy())
     assert len(chunks) > 1
     for chunk in chunks:
         keys[chunk] = keys[chunk].sort().values
@@ -209,14 +209,13 @@ def test_tagged_keys_sort_by_context_and_word_in_chunks(key_bits: int | None) ->
 
 @given(st.lists(st.lists(st.integers(0, 99), unique=True), min_size=1), st.integers(0, 99))
 def test_interpolation_search_is_a_linear_search(stretches: list[list[int]], target: int) -> None:
-    values = [value for stretch in stretches for value in sorted(stretch)]
-    sizes = torch.tensor([len(stretch) for stretch in stretches], dtype=torch.int32)
-    low = (sizes.cumsum(0) - sizes).int()
-    targets = torch.full_like(low, target)
-    if not values:
-        return
-    found = interpolation_search(torch.tensor(values).int(), low, sizes, targets, 100)
-    for start, stretch, position in zip(low.tolist(), stretches, found.tolist(), strict=True):
+    values = np.array([value for stretch in stretches for value in sorted(stretch)], np.int32)
+    sizes = np.array([len(stretch) for stretch in stretches], np.int32)
+    high = np.cumsum(sizes, dtype=np.int32)
+    targets = np.full_like(high, target)
+    found = interpolation_search(lambda at: values[at], high - sizes, high, targets, 100)
+    for stop, stretch, position in zip(high.tolist(), stretches, found.tolist(), strict=True):
+        start = stop - len(stretch)
         expected = start + sorted(stretch).index(target) if target in stretch else -1
         assert position == expected
 

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
 from seqlm.errors import ModelError
+from seqlm.models.ngram import table_checks
+from seqlm.models.ngram.ngram_order import HIGHEST, RECORD
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.loading.load_model import LoadedModel, load_model
 from seqlm.runs.loading.load_vectors import load_vectors
@@ -163,39 +166,44 @@ def test_no_odd_tensor_of_a_network_is_read(name, change, copy):
             load(run)
 
 
-TABLES: dict[str, Callable[[torch.Tensor], object]] = {
-    "orders.0.first": lambda first: first[1:-1].add_(1000),
-    "orders.1.first": lambda first: first.copy_(first.flip(0)),
-    "orders.1.words": lambda words: words.fill_(-1),
-    "orders.2.words": lambda words: words.fill_(99),
-    "orders.2.log_prob": lambda numbers: numbers[:1].fill_(torch.nan),
-    "orders.1.backoff": lambda numbers: numbers[-1:].fill_(torch.inf),
-    "orders.0.log_prob": lambda numbers: numbers.fill_(torch.inf),
+RECORDS: dict[str, tuple[int, Callable[[np.ndarray], object]]] = {
+    "rows beyond the next order": (0, lambda n: np.add(n["first"], 1000, out=n["first"])),
+    "rows that fall": (1, lambda n: np.copyto(n["first"], n["first"][::-1].copy())),
+    "rows below 0": (1, lambda n: n["first"][:1].fill(-5)),
+    "words below 0": (1, lambda n: n["word"].fill(-1)),
+    "words beyond the last": (2, lambda n: n["word"].fill(99)),
+    "a probability of NaN": (2, lambda n: n["log_prob"][:1].fill(np.nan)),
+    "a backoff beyond all bounds": (1, lambda n: n["backoff"][-1:].fill(np.inf)),
+    "probabilities beyond all bounds": (0, lambda n: n["log_prob"].fill(np.inf)),
 }
 
 
-@pytest.mark.parametrize(("name", "change"), TABLES.items())
-def test_no_table_leads_out_of_itself(name, change, copy):
-    run = copy("ngram")
+def change_records(run: Path, order: int, change: Callable[[np.ndarray], object]) -> None:
+    """Changes the records of an order of a run of n-grams, in place."""
     tensors = {key: tensor.clone() for key, tensor in load_file(weights_of(run)).items()}
-    change(tensors[name])
+    records = tensors[f"orders.{order}.records"].numpy()
+    change(records.view(RECORD if records.shape[1] == 4 else HIGHEST)[:, 0])
     save_file(tensors, weights_of(run))
     forge_manifest(run)
-    with pytest.raises(ModelError, match=name):
+
+
+@pytest.mark.parametrize(("order", "change"), RECORDS.values(), ids=RECORDS)
+def test_no_record_leads_out_of_its_order(order, change, copy):
+    run = copy("ngram")
+    change_records(run, order, change)
+    with pytest.raises(ModelError, match=rf"orders\.{order}\.records"):
         load(run)
 
 
 def test_words_out_of_order_are_refused_wherever_a_block_begins(copy, monkeypatch):
-    from seqlm.models.ngram import table_checks
-
     run = copy("ngram")
-    tensors = {key: tensor.clone() for key, tensor in load_file(weights_of(run)).items()}
-    first, words = tensors["orders.0.first"], tensors["orders.1.words"]
-    context = int((first.diff() > 1).nonzero()[0, 0])
-    row = int(first[context])
-    words[row], words[row + 1] = words[row + 1].item(), words[row].item()
-    save_file(tensors, weights_of(run))
-    forge_manifest(run)
+    first = load(run).model.ngrams.order(1).first
+    row = int(first[np.flatnonzero(np.diff(first) > 1)[0]])
+
+    def swap(records: np.ndarray) -> None:
+        records["word"][row : row + 2] = records["word"][row : row + 2][::-1].copy()
+
+    change_records(run, 1, swap)
     for size in (1, 2, 3, 1 << 20):
         monkeypatch.setattr(table_checks, "BLOCK", size)
         with pytest.raises(ModelError, match="in order"):

@@ -3,7 +3,7 @@
 The row of an n-gram follows from the row of its context, and that from the row of *its* context.
 So the lines of an order are sorted word by word: by the first; then, within each row of order 1, by
 the second, which makes them rows of order 2; and so on. Keys that carry the number of the line
-(`TaggedKeys` of `table.py`) are sorted in place.
+(`TaggedKeys` of `sort_keys.py`) are sorted in place.
 
 A file may lack the context of an n-gram that it has, if SRILM has pruned it. The context is
 inserted, with backoff 1 and the probability that the rest of the model gives it. This changes no
@@ -18,19 +18,17 @@ other probability:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from seqlm.models.config.ngram_config import NGramConfig
 from seqlm.models.ngram.backing_off import fill_in_probabilities, suffix_rows
 from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.ngram_order import make_records
 from seqlm.models.ngram.scrambling import scramble_ids
-from seqlm.models.ngram.table import (
-    NGramTable,
+from seqlm.models.ngram.sort_keys import (
     TaggedKeys,
+    find_sorted,
     first_of_equals,
     pack_keys,
     unpack_keys,
@@ -46,7 +44,7 @@ class RepeatedNGram(Exception):
 
 
 class OrderArrays:
-    """The rows of one order, as in `NGramOrder`, while rows can still be inserted."""
+    """The columns of one order, as in `NGramOrder`, while rows can still be inserted."""
 
     def __init__(self, words: np.ndarray, log_prob: np.ndarray, backoff: np.ndarray) -> None:
         self.words = words  # (U,) int32, scrambled
@@ -65,9 +63,9 @@ class TableBuilder:
     def __init__(self, log_prob: np.ndarray, backoff: np.ndarray) -> None:
         """The unigrams (V,) by id."""
         self.vocab_size = len(log_prob)
-        ids = torch.arange(self.vocab_size)
-        self.scrambled = scramble_ids(ids, self.vocab_size).numpy()  # (V,)
-        self.orders = [OrderArrays(ids.numpy(), log_prob, backoff)]
+        ids = np.arange(self.vocab_size)
+        self.scrambled = scramble_ids(ids, self.vocab_size)  # (V,)
+        self.orders = [OrderArrays(ids, log_prob, backoff)]
         self.inserted = 0
         """How many contexts were in no line."""
 
@@ -98,7 +96,7 @@ class TableBuilder:
         """`words` and `lines` (U,), whose `contexts` (U,) rise, sorted by word in each context."""
         layout = TaggedKeys.of(self.vocab_size, len(lines))
         keys = layout.pack(contexts.astype(np.int64), words, lines)
-        for chunk in layout.chunks(torch.from_numpy(contexts)):
+        for chunk in layout.chunks(contexts):
             keys[chunk].sort()
         return layout.words(keys).astype(np.int32), layout.tags(keys).astype(np.int32)
 
@@ -108,8 +106,7 @@ class TableBuilder:
         Those that are in no row are inserted.
         """
         below, order = self.orders[k - 2 : k]
-        table = NGramTable(torch.from_numpy(below.first), torch.from_numpy(order.words))
-        rows, is_found = table.find_sorted(keys)
+        rows, is_found = find_sorted(below.first, order.words, keys)
         missing = ~is_found
         if missing.any():
             self._insert(k, keys[missing], rows[missing])
@@ -131,18 +128,12 @@ class TableBuilder:
         self.inserted += len(keys)
 
     def model(self) -> NGramModel:
-        order = len(self.orders)
-        tensors: dict[str, Tensor] = {}
-        for k, table in enumerate(self.orders, 1):
-            arrays = {"log_prob": table.log_prob}
-            if k > 1:
-                arrays["words"] = table.words
-            if k < order:
-                arrays |= {"backoff": table.backoff, "first": table.first.astype(np.int32)}
-            tensors |= {f"orders.{k - 1}.{n}": torch.from_numpy(a) for n, a in arrays.items()}
-        rows = tuple(len(table.words) for table in self.orders)
-        config = NGramConfig(self.vocab_size, order, "arpa", "sentence", rows)
-        model = NGramModel.from_tensors(asdict(config), tensors)
+        *lower, highest = self.orders
+        orders = [make_records(o.words, o.log_prob, o.backoff, o.first) for o in lower]
+        orders.append(make_records(highest.words, highest.log_prob))
+        rows = tuple(len(order.words) for order in self.orders)
+        config = NGramConfig(self.vocab_size, len(rows), "arpa", "sentence", rows)
+        model = NGramModel(config, orders)
         for k, suffixes in enumerate(suffix_rows(model) if self.inserted else (), 2):
             fill_in_probabilities(model, k, suffixes)
         return model

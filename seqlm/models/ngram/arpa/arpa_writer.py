@@ -30,13 +30,12 @@ from math import ceil, log, log10
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from seqlm.errors import ModelError
 from seqlm.models.ngram.arpa.arpa_reader import BOS, LOG_ZERO
 from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.ngram_order import NGramOrder, words_of_range
 from seqlm.models.ngram.scrambling import scramble_ids
-from seqlm.models.ngram.table import NGramTable, words_of_range
 from seqlm.progress import Progress, silent
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
@@ -85,13 +84,12 @@ def text_blocks(model: NGramModel, types: Sequence[bytes], progress: Progress) -
     longer = (order_numbers(model, k) for k in range(2, model.config.order + 1))
     orders = [unigram_numbers(model), *longer]
     sizes = [len(numbers.log_prob) for numbers in orders]
-    tables = [table.cpu() for table in model.tables()]
     counts = "".join(f"ngram {k}={size}\n" for k, size in enumerate(sizes, 1))
     yield f"\\data\\\n{counts}".encode()
     pool = Pool(types)
     for k, (numbers, size) in enumerate(zip(orders, sizes), 1):
         yield f"\n\\{k}-grams:".encode()
-        write = partial(format_lines, numbers, tables[: k - 1], pool)
+        write = partial(format_lines, numbers, model.orders[:k], pool)
         for start, block in prefetch_map(write, range(0, size, BLOCK)):
             progress(f"writing {size:,} {k}-grams", start / size)
             yield block
@@ -112,8 +110,7 @@ class OrderNumbers(NamedTuple):
 
 def order_numbers(model: NGramModel, k: int) -> OrderNumbers:
     order, has_backoff = model.order(k), k < model.config.order
-    backoff = order.backoff.cpu().numpy() if has_backoff else None
-    return OrderNumbers(order.log_prob.cpu().numpy(), backoff)
+    return OrderNumbers(order.log_prob, order.backoff if has_backoff else None)
 
 
 def unigram_numbers(model: NGramModel) -> OrderNumbers:
@@ -147,7 +144,7 @@ class Pool:
         size = len(types)
         whole_numbers = [b"%s%d." % (sign, n) for sign in (b"", b"-") for n in range(100)]
         by_scrambled = [b""] * size
-        for word, type_ in zip(scramble_ids(torch.arange(size), size).tolist(), types):
+        for word, type_ in zip(scramble_ids(np.arange(size), size).tolist(), types):
             by_scrambled[word] = type_
         kinds = [
             [b"%04d" % n for n in range(10**GROUP)],
@@ -172,11 +169,11 @@ class Pool:
 
 
 def format_lines(
-    numbers: OrderNumbers, tables: Sequence[NGramTable], pool: Pool, start: int
+    numbers: OrderNumbers, orders: Sequence[NGramOrder], pool: Pool, start: int
 ) -> bytes:
     """BLOCK lines from row `start` on, each after a newline, of an order with these `numbers`.
 
-    `tables` are those of the orders 2 … k that spell them.
+    `orders` are those up to k, which spell them.
     """
     stop = min(start + BLOCK, len(numbers.log_prob))
     log_prob = np.minimum(numbers.log_prob[start:stop], 0)  # in float32, p may be just above 1
@@ -184,7 +181,7 @@ def format_lines(
     if numbers.ids is not None:
         columns.append(pool.first_words.take(numbers.ids[start:stop]))
     else:
-        first, *words = words_of_range(tables, start, stop)
+        first, *words = words_of_range(orders, start, stop)
         begin = len(pool.first_words.start) - 1  # `</s>` as a first word is the start of a line
         columns.append(pool.first_words.take(np.where(first == EOS, begin, first)))
         columns += [pool.words.take(word) for word in words]
