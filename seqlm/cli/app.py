@@ -10,9 +10,11 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -116,7 +118,7 @@ def load_command(name: str | None) -> Any:
     if not hasattr(module, "SUBCOMMANDS"):
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         alone.command(name, cls=Command, epilog=page)(command)
-        return typer.main.get_command(alone)
+        return take_as_written(typer.main.get_command(alone), command)
     group = typer.Typer(
         name=name,
         cls=Group,
@@ -128,7 +130,41 @@ def load_command(name: str | None) -> Any:
     group.callback()(command)
     for subcommand, (function, summary) in module.SUBCOMMANDS.items():
         group.command(subcommand, cls=Command, short_help=summary)(function)
-    return typer.main.get_command(group)
+    made = take_as_written(typer.main.get_command(group), command)
+    for subcommand, (function, _) in module.SUBCOMMANDS.items():
+        take_as_written(made.commands[subcommand], function)
+    return made
+
+
+TEXTS = (str, str | None, list[str], list[str] | None)
+"""The types of parameters that take text as it is written."""
+
+
+def take_as_written(command: Any, function: Callable[..., Any]) -> Any:
+    """The command that calls `function`, with parameters that take text as it is written.
+
+    Typer has every value checked by a validator of pydantic, text too, and also what is not given.
+    To import that and to make the validators takes longer than all else until a command begins.
+    """
+    kinds, context = get_type_hints(function), typer.Context(command, **CONTEXT)
+    for parameter in command.get_params(context):  # --help too
+        is_text, check = kinds.get(parameter.name) in TEXTS, parameter.process_value
+        parameter.process_value = partial(process_value, parameter, is_text, check)
+    return command
+
+
+def process_value(
+    parameter: Any, is_text: bool, check: Callable[..., Any], context: Any, value: Any
+) -> Any:
+    """The value of a parameter, which Typer's own `check` makes of all but text."""
+    takes_many = parameter.multiple or parameter.nargs == -1
+    if value is None and not parameter.required:
+        value = () if takes_many else None
+    elif is_text and isinstance(value, (list, tuple) if takes_many else str):
+        value = list(value) if takes_many else value
+    else:
+        return check(context, value)
+    return parameter.callback(context, parameter, value) if parameter.callback else value
 
 
 app = typer.Typer(
@@ -173,7 +209,8 @@ def main() -> None:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     warnings.showwarning = lambda message, *rest, **more: console.warn(spell_as_flags(str(message)))
     try:
-        code: Any = app(prog_name="seqlm", standalone_mode=False) or 0
+        command = take_as_written(typer.main.get_command(app), options)
+        code: Any = command(prog_name="seqlm", standalone_mode=False) or 0
         sys.stdout.flush()
     except BrokenPipeError:  # `| head`
         abandon_stdout()
