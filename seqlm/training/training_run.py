@@ -35,7 +35,7 @@ from seqlm.text.reading import STDIN, absolute_path
 from seqlm.training.config.resolve import choose_softmax, resolve
 from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, TrainingSettings
 from seqlm.training.early_stopping import validation_cost
-from seqlm.training.optimization.precision import check_precision
+from seqlm.training.optimization.precision import check_precision, default_precision
 from seqlm.training.signals import Interruption, TrainingInterrupted, catch_signals
 from seqlm.training.stored_state import part
 from seqlm.training.tasks.labeling_task import LabelingTask
@@ -95,7 +95,10 @@ def train(
     task.initialize(network)
     settings = complete_settings(settings, network, task, device)
     size = sum(parameter.numel() for parameter in network.parameters())
-    watcher.on_message(f"{settings.arch}: {size:,} parameters")
+    about_precision = (
+        "" if settings.precision == "float32" else f", products of {settings.precision}"
+    )
+    watcher.on_message(f"{settings.arch}: {size:,} parameters{about_precision}")
     if about_softmax:
         watcher.on_message(about_softmax)
     if settings.context == "window" and task.has_validation:
@@ -138,7 +141,9 @@ def complete_settings(
 
     Errors: UsageError if the network, the text or the device does not support a setting.
     """
-    check_precision(settings.precision, device)
+    precision = settings.precision or default_precision(network, device)
+    check_precision(precision, device)
+    settings = replace(settings, precision=precision)
     if settings.label_smoothing and not (
         isinstance(network, Network) and network.output_layer.supports_label_smoothing
     ):

@@ -71,6 +71,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("lm", "gru", {"scheduled_sampling": "linear", "average": "ema"}),
     ("lm", "gru", {"optimizer": "sgd", "lr": 1.0, "average": "asgd", "grad_accumulation": 2}),
     ("lm", "gru", {"optimizer": "rmsprop", "weight_decay": 0.01, "precision": "bfloat16"}),
+    ("lm", "lstm", {"precision": "bfloat16", "softmax": "adaptive", "width": 128}),
+    ("lm", "transformer", {"precision": "bfloat16", "width": 128}),
+    ("translation", "gru", {"precision": "bfloat16", "width": 128}),
     ("lm", "transformer", {"experts": 4, "experts_per_token": 2}),
     ("lm", "transformer", {"experts": 3, "experts_per_token": 1, "label_smoothing": 0.1}),
     (

@@ -5,10 +5,18 @@
 
 PyTorch gives its float32 products to MKL, which uses no more than AVX2 on AMD processors: there it
 has half the speed of oneDNN (`benchmarks/training_speed.py`), on Intel the same.
+
+Within `bfloat16_products` the factors of a product are rounded to 8 bits, and their products are
+added up in float32. Tensors are float32 before and after it. Processors that have instructions for
+it are several times as fast then (`seqlm/training/optimization/precision.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import torch
@@ -40,6 +48,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W' + b without a gradient, on oneDNN where that can compute it."""
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0
+    if on_cpu and ROUNDS_FACTORS.get():
+        return bfloat16_linear(x, weight, bias)
     if on_cpu and ONEDNN_OPERATOR is not None:
         y: Tensor = ONEDNN_OPERATOR(x, weight, bias, "none", [], "")
         return y
@@ -70,3 +80,52 @@ class LinearFunction(torch.autograd.Function):
         dw = onednn_linear(d_rows.t(), rows.t()) if ctx.needs_input_grad[1] else None
         db = d_rows.sum(0) if ctx.needs_input_grad[2] else None
         return dx, dw, db
+
+
+# --------------------------------------------------------------------------- products of bfloat16
+
+ROUNDS_FACTORS = ContextVar("ROUNDS_FACTORS", default=False)
+
+
+@contextmanager
+def bfloat16_products(enabled: bool = True) -> Iterator[None]:
+    """Within this context the factors of all products of this module, of float32 on a CPU, are
+    rounded to bfloat16. It has to hold in the backward pass, too."""
+    token = ROUNDS_FACTORS.set(enabled)
+    try:
+        yield
+    finally:
+        ROUNDS_FACTORS.reset(token)
+
+
+def bfloat16_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W' + b with x and W rounded to bfloat16, sums and result in float32.
+
+    oneDNN rounds the factors itself where the processor has tiles (AMX), and then the result is
+    exact to float32. Elsewhere they are rounded here, and the result is rounded to bfloat16, too.
+    """
+    if onednn_rounds_factors():
+        with onednn_rounding():
+            return nn.functional.linear(x, weight, bias)
+    y = nn.functional.linear(x.bfloat16(), weight.bfloat16()).float()
+    return y if bias is None else y.add_(bias)
+
+
+@contextmanager
+def onednn_rounding() -> Iterator[None]:
+    """Within this context oneDNN may round the factors of float32 products to bfloat16."""
+    matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
+
+
+@cache
+def onednn_rounds_factors() -> bool:
+    """Whether `onednn_rounding` has an effect here: 1 + 2^-12 is 1 in bfloat16."""
+    x = torch.full((64, 64), 1 + 2**-12)
+    with torch.no_grad(), onednn_rounding():
+        return bool((nn.functional.linear(x, x) == 64).all())

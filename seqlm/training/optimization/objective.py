@@ -52,7 +52,8 @@ class Objective(nn.Module):
             is_real = (targets != IGNORE_INDEX).flatten()
             real = is_real.byte().argsort(descending=True, stable=True)[: batch.num_targets]
             features, targets = features.flatten(0, 1)[real], targets.flatten()[real]
-        loss = output_layer.loss(features, targets)
+        with self.precision.products():
+            loss = output_layer.loss(features, targets)
         reported_loss = loss.detach()
         if self.smoothing:
             loss = loss + self.smoothing * output_layer.smoothing_loss(features, targets)

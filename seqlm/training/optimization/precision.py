@@ -1,28 +1,41 @@
 """Arithmetic in 16 bits where it is fast enough to be worth it (Micikevicius et al. 2018).
 
-Weights, moments, averages, the carried state and the output layer stay in float32. The matrix
-products of the network in between are computed in the lower precision (`torch.autocast`).
+Weights, moments, averages and the carried state stay in float32. The factors of matrix products are
+rounded:
 
     bfloat16   float32's range at 8 bits of precision, so that nothing underflows that did not
     float16    11 bits of precision, but nothing below 6e-8: the loss is multiplied by a scale S
                before the backward pass, and the gradients are divided by it; S is halved when one
                of them overflows (and that step is skipped), and doubled after 2000 steps without
 
-On CUDA the scale is used for both: cuDNN's recurrent layers compute in float16 under either.
+On CUDA the network computes in the lower precision (`torch.autocast`), the output layer in float32,
+and the scale is used for both: cuDNN's recurrent layers compute in float16 under either.
+
+On a CPU the products of the network and of the output layer, and those of their gradients, have
+factors of bfloat16 and sums of float32 (`linear.py`); all tensors are float32. That is the default
+where `pays` finds that the processor multiplies so much faster. Evaluation is in float32.
 """
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager
+from functools import cache
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seqlm.errors import UsageError
+from seqlm.models.layers.linear import bfloat16_products, onednn_linear
+from seqlm.models.stored_model import StoredModel
+from seqlm.models.vectors.word_vector_model import WordVectorModel
+from seqlm.threads import one_thread
 from seqlm.training.optimization.optimizer import optimized_parameters
 
-AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PrecisionName = Literal["float32", "bfloat16", "float16"]
+DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def check_precision(name: str, device: torch.device) -> None:
@@ -32,7 +45,7 @@ def check_precision(name: str, device: torch.device) -> None:
 
 
 def is_supported(name: str, device: torch.device) -> bool:
-    """Whether `device` computes in that precision faster than in float32."""
+    """Whether `device` computes in that precision, and not by emulating it."""
     if name == "float32":
         return True
     if device.type == "cuda":
@@ -42,22 +55,76 @@ def is_supported(name: str, device: torch.device) -> bool:
     return device.type == "cpu" and name == "bfloat16" and bool(supported())
 
 
-class Precision:
-    """The arithmetic of a training step: `autocast` around its forward pass, `backward`, `step`."""
+# ------------------------------------------------------------------------------------- the default
 
-    def __init__(self, name: str, device: torch.device) -> None:
-        self.device, self.dtype = device, AUTOCAST_DTYPES[name]
+LEAST_WEIGHTS = 1 << 16
+"""Weights of a matrix whose products are worth rounding for: of smaller ones, calling the product
+is most of the time."""
+LEAST_GAIN = 1.25
+"""How many times as fast products of bfloat16 have to be."""
+
+
+def default_precision(network: StoredModel, device: torch.device) -> PrecisionName:
+    """bfloat16 on a CPU that multiplies in it faster, where `network` has a large matrix."""
+    if device.type != "cpu" or isinstance(network, WordVectorModel):
+        return "float32"
+    largest = max(p.numel() for p in network.parameters() if p.ndim == 2)
+    return "bfloat16" if largest >= LEAST_WEIGHTS and pays() else "float32"
+
+
+@cache
+def pays() -> bool:
+    """Whether this CPU multiplies factors of bfloat16 faster, rounding them included.
+
+    Both products are tried, for some hundredths of a second. The decision is the same for all
+    sizes, and it is recorded in the run: a resumed run computes as the unbroken one does.
+    """
+    return is_supported("bfloat16", torch.device("cpu")) and gain() >= LEAST_GAIN
+
+
+@one_thread()
+@torch.no_grad()
+def gain(rows: int = 512, width: int = 256, types: int = 2048, trials: int = 5) -> float:
+    """How many times as fast a product (rows, width) (width, types) is with factors of bfloat16."""
+    x, weight = torch.ones(rows, width), torch.ones(types, width)
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(trials):
+        for rounded, times in seconds.items():
+            with bfloat16_products(rounded):
+                started = time.thread_time()
+                onednn_linear(x, weight)
+                times.append(time.thread_time() - started)
+    return min(seconds[False]) / min(seconds[True])
+
+
+# ---------------------------------------------------------------------------------- a training step
+
+
+class Precision:
+    """The arithmetic of a training step: `autocast` around the network's forward pass, `products`
+    around the output layer's, `backward`, `step`."""
+
+    def __init__(self, name: str | None, device: torch.device) -> None:
+        """`name` is None where nothing was decided: float32."""
+        self.device, self.dtype = device, DTYPES[name or "float32"]
         scaled = self.dtype is not None and device.type == "cuda"
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
 
     def autocast(self) -> AbstractContextManager[None]:
+        if self.device.type == "cpu":
+            return self.products()
         context: AbstractContextManager[None] = torch.autocast(
             self.device.type, self.dtype, enabled=self.dtype is not None
         )
         return context
 
+    def products(self) -> AbstractContextManager[None]:
+        """On a CPU the factors of products are rounded to bfloat16, if that is the precision."""
+        return bfloat16_products(self.dtype is not None)
+
     def backward(self, loss: Tensor) -> None:
-        self.scaler.scale(loss).backward()
+        with self.products():
+            self.scaler.scale(loss).backward()
 
     def step(self, optimizer: Optimizer, clip: float) -> None:
         """A step of the optimizer. Gradients are clipped to norm `clip`; 0 does not clip."""

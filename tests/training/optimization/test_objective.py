@@ -5,15 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqlm.errors import UsageError
-from seqlm.models.tree import pack
 from seqlm.text.batches import IGNORE_INDEX, Batch
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.optimization import compiling
 from seqlm.training.optimization.compiling import compile_objective
 from seqlm.training.optimization.objective import Objective
-from seqlm.training.optimization.precision import Precision, check_precision, is_supported
-from tests.training.toy import CPU, finish, make, network
+from tests.training.toy import finish, make, network
 
 
 def batch(padded: bool = False) -> Batch:
@@ -49,56 +46,6 @@ def test_the_loss_and_its_gradient(padded, smoothing) -> None:
     torch.testing.assert_close(gradients, torch.autograd.grad(expected, parameters))
     # The reported loss is the loss without smoothing, so that its exponential is a perplexity.
     assert figures["loss"].item() == pytest.approx(by_hand(model, segment, 0.0).item(), rel=1e-9)
-
-
-# --------------------------------------------------------------------------------------- precision
-
-needs_bfloat16 = pytest.mark.skipif(
-    not is_supported("bfloat16", CPU), reason="this processor has no bfloat16"
-)
-
-
-def float_dtypes(cache) -> set[torch.dtype]:
-    return {tensor.dtype for tensor in pack(cache).values() if tensor.is_floating_point()}
-
-
-@needs_bfloat16
-@pytest.mark.parametrize("arch", ["lstm", "transformer"])
-def test_bfloat16_is_near_and_keeps_weights_and_state_in_float32(arch) -> None:
-    torch.manual_seed(1)
-    model, segment = (
-        network(arch, context_length=9) if arch == "transformer" else network(),
-        batch(),
-    )
-    exact, *_ = Objective(model)(segment, None)
-    loss, cache, _ = Objective(model, precision=Precision("bfloat16", CPU))(segment, None)
-    loss.backward()
-    assert loss.item() != exact.item()
-    assert loss.item() == pytest.approx(exact.item(), rel=0.02)
-    assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
-    assert float_dtypes(cache) == {torch.float32}
-
-
-def test_a_precision_that_the_device_lacks_is_refused() -> None:
-    with pytest.raises(UsageError, match="precision float16: cpu does not compute in it"):
-        check_precision("float16", CPU)
-    check_precision("float32", torch.device("mps"))
-
-
-def test_a_scaled_loss_gives_the_same_steps() -> None:
-    """S is a power of two: in float32 nothing is lost."""
-    usual = TrainingSettings(epochs=1, batch_size=4, seq_length=7, steps=9)
-    plain, scaled = make(usual, dropout=0.0), make(usual, dropout=0.0)
-    scaled.precision.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8)
-    finish(plain)
-    finish(scaled, checkpoints := [])
-    for one, other in zip(plain.network.parameters(), scaled.network.parameters()):
-        assert torch.equal(one, other)
-    again = make(usual)
-    again.precision.scaler = torch.amp.GradScaler("cpu")
-    again.restore(*checkpoints[-1])
-    assert again.precision.scaler.get_scale() == 2.0**8
-    assert again.precision.scaler.state_dict()["_growth_tracker"] == 9
 
 
 # --------------------------------------------------------------------------------------- compiling
