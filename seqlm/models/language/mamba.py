@@ -101,7 +101,7 @@ class MambaLayer(StateSpaceLayer):
             delta, B, C = self.x_proj(x).split(self.sizes, -1)  # (B, T, R), (B, T, N) twice
             # oneDNN is a thousand times slower on the gradient of a view.
             delta = softplus(self.dt_proj(delta.contiguous()))  # (B, T, I)
-            A = -self.A_log.exp().T.contiguous()  # (N, I)
+            A = -self.A_log.exp().T  # (N, I)
             scan = step if u.shape[1] == 1 else parallel_scan
             y, h = scan(delta * x, delta, A, B, C, state.h)
             y = y + self.D * x

@@ -104,8 +104,8 @@ def recurrence(dX: Tensor, a: Tensor, B: Tensor, C: Tensor, h: Tensor) -> tuple[
     for t in range(dX.shape[1]):
         decayed = a[:, t, :, None, None].exp() * h
         h = decayed.addcmul(dX[:, t, :, :, None], B[:, t, None, None])
-        outputs.append(h @ C[:, t, None, :, None])  # (B, H, P, 1)
-    return torch.stack(outputs, 1)[..., 0], h
+        outputs.append(h.flatten(1, 2) @ C[:, t, :, None])  # (B, H P, 1)
+    return torch.stack(outputs, 1).view_as(dX), h
 
 
 def chunked(dX: Tensor, a: Tensor, B: Tensor, C: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

@@ -81,37 +81,39 @@ class S4DLayer(StateSpaceLayer):
             y, state = (self.step if u.shape[1] == 1 else self.convolve)(u, state)
         return glu(self.output(gelu(y)), -1), state
 
-    def discretize(self) -> tuple[Tensor, Tensor]:
-        """ΔA (H, 2, n) and 2 C̅ (H, 2, n)."""
+    def discretize(self) -> tuple[Tensor, Tensor, Tensor]:
+        """ΔA, A̅ and 2 C̅, (H, 2, n) each."""
         decay, step = -self.log_decay.exp(), self.log_step.exp()[:, None]
         A = torch.stack([decay, self.frequency], -2)
         inverse = torch.stack([decay, -self.frequency], -2) / A.square().sum(-2, keepdim=True)
         exponent = step[:, None] * A
-        power_minus_1 = power(exponent, 1) - A.new_tensor([[1.0], [0.0]])  # e^{ΔA} - 1
-        return exponent, 2 * product(self.C, product(power_minus_1, inverse))
+        A_bar = power(exponent, 1)
+        A_bar_minus_1 = torch.stack([A_bar[:, 0] - 1, A_bar[:, 1]], 1)
+        return exponent, A_bar, 2 * product(self.C, product(A_bar_minus_1, inverse))
 
     def step(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """One token: (B, 1, H) -> (B, 1, H), and the next state."""
-        exponent, C = self.discretize()
-        x = product(power(exponent, 1), x)
-        x = torch.stack([x[:, :, 0] + u[:, 0, :, None], x[:, :, 1]], 2)  # (B, H, 2, n)
-        y = (conjugate(C) * x).sum((2, 3))[:, None]  # Re(c x) is the dot product of c* and x
-        return y + self.D * u, x
+        _, A_bar, C = self.discretize()
+        x = product(A_bar, x)
+        x[:, :, 0] += u[:, 0, :, None]
+        (C_real, C_imaginary), (real, imaginary) = C.unbind(1), x.unbind(2)
+        y = (C_real * real).addcmul(C_imaginary, imaginary, value=-1).sum(2)[:, None]  # (B, 1, H)
+        return torch.addcmul(y, self.D, u), x
 
     def convolve(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, H) -> (B, T, H), and the state after T tokens."""
-        exponent, C = self.discretize()
+        exponent, A_bar, C = self.discretize()
         T = u.shape[1]
         L = min(T, CHUNK)
         V: Tensor = Vandermonde.apply(exponent, L)  # (H, N, L)
         outputs = []
         for part in u.split(T - T % L, 1):  # the whole chunks, then the rest
-            y, x = self.convolve_chunks(part, x, V[..., : part.shape[1]], exponent, C)
+            y, x = self.convolve_chunks(part, x, V[..., : part.shape[1]], exponent, A_bar, C)
             outputs.append(y)
         return torch.cat(outputs, 1), x
 
     def convolve_chunks(
-        self, u: Tensor, x: Tensor, V: Tensor, exponent: Tensor, C: Tensor
+        self, u: Tensor, x: Tensor, V: Tensor, exponent: Tensor, A_bar: Tensor, C: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(B, c L, H) -> (B, c L, H), and the state after c chunks."""
         B, _, H = u.shape
@@ -126,7 +128,7 @@ class S4DLayer(StateSpaceLayer):
         before = torch.stack(states[:-1])
         # What these states add to the outputs. K is what a state of 1 would add.
         before = conjugate(before).permute(2, 1, 0, 3, 4).reshape(H, -1, 2, n)
-        weights = product(conjugate(product(C, power(exponent, 1)))[:, None], before)
+        weights = product(conjugate(product(C, A_bar))[:, None], before)
         weights = torch.cat([conjugate(C)[:, None], weights], 1)  # (H, 1 + B c, 2, n)
         K, from_states = (weights.flatten(2) @ V).split([1, before.shape[1]], 1)  # (H, .., L)
         K = torch.cat([K[..., :1] + self.D[:, None, None], K[..., 1:]], -1)  # D u_t belongs to K_0

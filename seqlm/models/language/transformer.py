@@ -97,6 +97,19 @@ class Block(TransformerLayer):
         fed, routing = self.feed(self.sublayer_input(self.feed_forward_norm, x))
         return self.residual(self.feed_forward_norm, x, fed), cache, routing
 
+    def step(
+        self, x: Tensor, cache: KVCache, angles: RotaryAngles | None
+    ) -> tuple[Tensor, KVCache]:
+        """What `forward` computes of one position: x (B, D) -> (B, D), and the cache with x."""
+        attention_norm, feed_forward_norm = self.attention_norm, self.feed_forward_norm
+        if not self.pre_norm:
+            y, cache = self.attention.step(x, cache, angles)
+            x = attention_norm(x + y)
+            return feed_forward_norm(x + self.feed_forward(x)), cache
+        y, cache = self.attention.step(attention_norm(x), cache, angles)
+        x = x + y
+        return x + self.feed_forward(feed_forward_norm(x)), cache
+
     def feed(self, x: Tensor) -> tuple[Tensor, Routing | None]:
         return self.feed_forward(x) if self.has_experts else (self.feed_forward(x), None)
 
@@ -149,6 +162,8 @@ class Transformer(LanguageNetwork):
         config, offset = self.config, cache[0].keys.shape[2]
         mask, angles = self.places(tokens, offset)
         x = self.embed_tokens(tokens, offset)  # (B, T, D)
+        if tokens.shape[1] == 1 and not (self.training or config.experts):
+            return self.step(x[:, 0], cache, angles)
         caches, routings = [], []
         for block, block_cache in zip(self.blocks, cache):
             x, block_cache, routing = block(x, block_cache, mask, angles)
@@ -160,6 +175,16 @@ class Transformer(LanguageNetwork):
         penalty = torch.stack([routing.penalty for routing in routings]).sum()
         shares = torch.stack([routing.shares for routing in routings])  # (N, experts)
         return NetworkOutput(features, tuple(caches), penalty, usage_figures(shares))
+
+    def step(
+        self, x: Tensor, cache: tuple[KVCache, ...], angles: RotaryAngles | None
+    ) -> NetworkOutput:
+        """What `forward` computes of one position, from its x_0 (B, D)."""
+        caches = []
+        for block, block_cache in zip(cast(Iterable[Block], self.blocks), cache):
+            x, block_cache = block.step(x, block_cache, angles)
+            caches.append(block_cache)
+        return NetworkOutput(self.norm(x)[:, None], tuple(caches))
 
     def layer_outputs(self, tokens: Tensor, cache: tuple[KVCache, ...]) -> list[Tensor]:
         offset = cache[0].keys.shape[2]

@@ -167,6 +167,21 @@ class SelfAttention(nn.Module):
         )  # from (B, H, T, d)
         return y, cache
 
+    def step(
+        self, x: Tensor, cache: KVCache, angles: RotaryAngles | None
+    ) -> tuple[Tensor, KVCache]:
+        """What `forward` computes of one position, in fewer operations: x (B, D) -> y (B, D)."""
+        heads = self.qkv(x).view(len(x), -1, self.head_width)  # (B, H + 2 G, d)
+        kv_heads = self.kv_heads
+        queries_keys, values = heads.split([self.heads + kv_heads, kv_heads], 1)
+        if angles is not None:
+            queries_keys = rotate(queries_keys, angles)
+        queries, keys = queries_keys.split([self.heads, kv_heads], 1)
+        cache = append(cache, keys[:, :, None], values[:, :, None])
+        attended = attend(queries[:, :, None], cache.keys, cache.values)  # (B, H, 1, d)
+        y: Tensor = self.out(attended.view(x.shape))
+        return y, cache
+
 
 # ------------------------------------------------------------ attention of a decoder to a source
 

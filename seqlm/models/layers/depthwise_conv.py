@@ -16,6 +16,8 @@ from torch.nn.functional import pad
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x (B, K-1 + T, C), weight (C, K), bias (C,) -> y (B, T, C)."""
+    if x.shape[1] == weight.shape[1]:  # T = 1: PyTorch's convolution takes twenty times as long
+        return (x * weight.T).sum(1, keepdim=True) + bias
     y: Tensor = DepthwiseConv.apply(x, weight, bias)
     return y
 

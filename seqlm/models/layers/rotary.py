@@ -22,25 +22,32 @@ ROPE_BASE = 10000.0
 
 
 class RotaryAngles(NamedTuple):
-    """Cosine and sine of the angles t θ_i."""
+    """Cosine and sine of the angles t θ_i, for the numbers of a head: real parts, imaginary parts."""
 
-    cos: Tensor  # (T, d/2)
-    sin: Tensor  # (T, d/2)
+    cos: Tensor  # (T, 1, d), the cosines twice
+    sin: Tensor  # (T, 1, d), the sines with a minus before them, and the sines
 
 
 def rotary_angles(
     length: int, offset: int, width: int, device: torch.device, base: float = ROPE_BASE
 ) -> RotaryAngles:
     """The angles of positions L .. L + T - 1 in float32; `length` is T, `offset` L, `width` d."""
+    angles = position_angles(length, offset, width, device, base)[:, None]  # (T, 1, d/2)
+    cos, sin = angles.cos(), angles.sin()
+    return RotaryAngles(torch.cat([cos, cos], 2), torch.cat([-sin, sin], 2))
+
+
+def position_angles(
+    length: int, offset: int, width: int, device: torch.device, base: float = ROPE_BASE
+) -> Tensor:
+    """t θ_i (T, d/2) of positions L .. L + T - 1; the arguments are those of `rotary_angles`."""
     positions = torch.arange(offset, offset + length, device=device, dtype=torch.float32)
     pairs = torch.arange(0, width, 2, device=device, dtype=torch.float32)
-    angles = positions[:, None] * base ** (-pairs / width)  # (T, d/2)
-    return RotaryAngles(angles.cos(), angles.sin())
+    return positions[:, None] * base ** (-pairs / width)
 
 
 def rotate(x: Tensor, angles: RotaryAngles) -> Tensor:
-    """x (B, T, h, d), each position rotated by its angles."""
-    cos, sin = (part[:, None] for part in angles)  # (T, 1, d/2)
-    real, imaginary = x.chunk(2, -1)  # (B, T, h, d/2); 16 bits are raised to the float32 of cos
-    rotated = torch.cat([real * cos - imaginary * sin, imaginary * cos + real * sin], -1)
-    return rotated.to(x.dtype)
+    """x (B, T, h, d), each position rotated by its angles; of one position also (B, h, d)."""
+    swapped = x.roll(x.shape[-1] // 2, -1)  # the imaginary parts, then the real ones
+    # 16 bits are raised to the float32 of the angles.
+    return torch.addcmul(x * angles.cos, swapped, angles.sin).to(x.dtype)

@@ -27,7 +27,7 @@ from torch.nn.functional import dropout
 from seqlm.models.config.transformer_config import TransformerLayerOptions
 from seqlm.models.layers.attention import KVCache, SelfAttention
 from seqlm.models.layers.feed_forward import FeedForward
-from seqlm.models.layers.rotary import RotaryAngles, rotary_angles
+from seqlm.models.layers.rotary import RotaryAngles, position_angles
 
 
 class TransformerLayer(nn.Module):
@@ -105,5 +105,5 @@ def add_positions(x: Tensor, offset: int, kind: str, learned: Tensor | None) -> 
 
 def sinusoids(length: int, offset: int, width: int, device: torch.device) -> Tensor:
     """P (T, D) of positions L .. L + T - 1; an odd width has no last cosine."""
-    angles = rotary_angles(length, offset, width, device)
-    return torch.stack([angles.sin, angles.cos], 2).flatten(1)[:, :width]
+    angles = position_angles(length, offset, width, device)
+    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)[:, :width]

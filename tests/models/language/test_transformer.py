@@ -141,6 +141,21 @@ def test_forward_is_the_equations(shape):
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-5)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("shape", SHAPES)
+def test_one_position_after_another_gives_what_all_at_once_give(shape):
+    """Single positions go through `step`, which has fewer operations."""
+    model = rough(**SHAPES[shape])
+    tokens = torch.randint(V, (B, T))
+    features, cache, *_ = model(tokens, model.initial_cache(B))
+    steps, states = [], model.initial_cache(B)
+    for token in tokens.split(1, 1):
+        feature, states, *_ = model(token, states)
+        steps.append(feature)
+    torch.testing.assert_close(torch.cat(steps, 1), features)
+    torch.testing.assert_close([kv[:2] for kv in states], [kv[:2] for kv in cache])
+
+
 # ------------------------------------------------------------------------- the order of tokens
 
 

@@ -25,6 +25,12 @@ def test_a_rotation_multiplies_complex_numbers():
             )
 
 
+def test_one_position_needs_no_axis_of_its_own():
+    torch.manual_seed(1)
+    x, angles = torch.randn(B, 1, H, 6), rotary_angles(1, 5, 6, torch.device("cpu"))
+    torch.testing.assert_close(rotate(x[:, 0], angles), rotate(x, angles)[:, 0], rtol=0, atol=0)
+
+
 def test_rotated_products_depend_on_the_distance_alone():
     torch.manual_seed(1)
     query, key = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64)
