@@ -50,7 +50,8 @@ def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0
     if on_cpu and ROUNDS_FACTORS.get():
         return bfloat16_linear(x, weight, bias)
-    if on_cpu and ONEDNN_OPERATOR is not None:
+    several_rows = x.numel() > x.shape[-1]  # oneDNN takes longer to prepare than to multiply one
+    if on_cpu and several_rows and ONEDNN_OPERATOR is not None:
         y: Tensor = ONEDNN_OPERATOR(x, weight, bias, "none", [], "")
         return y
     return nn.functional.linear(x, weight, bias)

@@ -9,7 +9,7 @@ from seqlm.models.layers.linear import Linear, bfloat16_products
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4)])
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4), (1,), (1, 1)])
 def test_values_and_gradients_are_those_of_pytorch(bias, shape):
     torch.manual_seed(1)
     ours = Linear(6, 9, bias=bias)
