@@ -12,20 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
-
-from seqlm.counting.files.count_files import read_counts
-from seqlm.counting.tables.in_memory import count_ngrams
-from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import SeqlmError, UsageError
-from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
-from seqlm.models.ngram.scrambling import unscramble_ids
-from seqlm.models.ngram.table import match_ngrams, start_rows
-from seqlm.runs.loading.load_model import LoadedModel
-from seqlm.text.corpus import read_corpus
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from seqlm.counting.tables.ngrams import NGrams
+    from seqlm.runs.loading.load_model import LoadedModel
 
 LARGEST_TEXT = 10_000_000
 """Bytes of a text that is counted again without being asked for: about a second."""
@@ -39,15 +34,20 @@ class HistoryCounts(NamedTuple):
     resets_at_eos: bool
     """Whether no history reaches over the end of a line."""
 
-    def after(self, ids: Tensor) -> Tensor:
+    def after(self, ids: np.ndarray) -> np.ndarray:
         """(V,) int64 c(hw) for every w; `ids` (N,) are the text that h ends."""
+        import torch
+
+        from seqlm.models.ngram.scrambling import unscramble_ids
+        from seqlm.models.ngram.table import match_ngrams, start_rows
+
         unigrams, *longer = self.tables
         size, order = len(unigrams.counts), len(self.tables)
         counts = unigrams.counts.long()
         rows = start_rows(1, order, torch.device("cpu"))  # (1, n-1) those of each h
         levels = [each.table for each in longer]
         if order > 1:
-            last = ids[None, -(order - 1) :].cpu()
+            last = torch.from_numpy(ids[None, -(order - 1) :])
             _, rows = match_ngrams(levels, rows, last, size, self.resets_at_eos)
         for row, table, level in zip(rows[0].tolist(), longer, levels):
             following, _ = level.continuations(torch.tensor([row] if row >= 0 else []).long())
@@ -55,7 +55,7 @@ class HistoryCounts(NamedTuple):
                 counts = torch.zeros(size, dtype=torch.int64)
                 words = unscramble_ids(level.words[following], size)
                 counts[words] = table.counts[following].long()
-        return counts
+        return counts.numpy()
 
 
 def read_history_counts(loaded: LoadedModel, file: str) -> HistoryCounts:
@@ -63,21 +63,25 @@ def read_history_counts(loaded: LoadedModel, file: str) -> HistoryCounts:
 
     Errors: UsageError where the model has no n-grams; those of `read_counts`.
     """
-    if not isinstance(loaded.model, NGramLanguageModel):
+    from seqlm.counting.files.count_files import read_counts
+
+    if loaded.config.arch != "ngram":
         raise UsageError(f"`counts` is for n-gram models, and {loaded.path} is none")
     if loaded.tokenizer.kind != "word":
         raise UsageError(f"`counts` needs a model of words, and {loaded.path} is none")
     corpus = read_counts([file], loaded.tokenizer)
-    return HistoryCounts(corpus.tables[: loaded.model.config.order], corpus.context == "sentence")
+    tables = corpus.tables[: loaded.config.model["order"]]
+    return HistoryCounts(tables, corpus.context == "sentence")
 
 
 def count_again(loaded: LoadedModel) -> HistoryCounts | None:
     """The counts of the text that a run of n-grams was counted from; None where the text is large,
     has changed, or is not there any more."""
     text = loaded.config.data.get("texts", {}).get("corpus")
-    if not isinstance(loaded.model, NGramLanguageModel) or text is None or text["sha256"] is None:
+    if loaded.config.arch != "ngram" or text is None or text["sha256"] is None:
         return None
     files, settings = text["files"], loaded.config.settings
+    order, context = loaded.config.model["order"], loaded.config.model["context"]
     errors = "replace" if settings.get("errors") == "replace" else "strict"
     try:
         if not all(Path(file).is_file() for file in files):
@@ -85,15 +89,19 @@ def count_again(loaded: LoadedModel) -> HistoryCounts | None:
         if sum(Path(file).stat().st_size for file in files) > LARGEST_TEXT:
             return None
         if settings.get("from_counts"):
+            from seqlm.counting.files.count_files import read_counts
+
             counted = read_counts(files, loaded.tokenizer)
-            tables, digest = counted.tables[: loaded.model.config.order], counted.digest
+            tables, digest = counted.tables[:order], counted.digest
         else:
+            from seqlm.counting.tables.in_memory import count_ngrams
+            from seqlm.text.corpus import read_corpus
+
             corpus = read_corpus(files, loaded.tokenizer, errors=errors)
-            order, context = loaded.model.config.order, loaded.model.config.context
             tables = count_ngrams(corpus.ids, len(loaded.tokenizer), order, context)
             digest = corpus.digest
     except (OSError, SeqlmError):
         return None
     if digest != text["sha256"]:
         return None
-    return HistoryCounts(tables, loaded.model.resets_at_eos)
+    return HistoryCounts(tables, context == "sentence")

@@ -11,6 +11,8 @@ Of an n-gram model there is also the order of the n-gram that a token is scored 
 counts are known, c(hw) beside C(h) = sum of c(hw) over all w, with the longest h of which C(h) > 0.
 Without smoothing p(w | h) = c(hw) / C(h).
 
+A distribution is an array of numpy here, whatever the arrays of the model: it is one row.
+
     V vocabulary · K tokens that are asked for
 """
 
@@ -21,13 +23,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from seqlm.decoding.prompt import encode_prompt, read_ids
 from seqlm.errors import DataError, UsageError
-from seqlm.models.base import LanguageModel, State, check_numbers
-from seqlm.models.tree import select
+from seqlm.models.arrays import as_like, check_numbers, to_numpy, without_gradients
+from seqlm.models.tree import arrays_of, select
+from seqlm.models.verbs import LanguageVerbs, State
 from seqlm.text.detokenize import printable
 from seqlm.text.tokenizer import SENTINEL, Tokenizer, check_forward
 from seqlm.text.vocabulary import EOS, UNK
@@ -67,13 +69,13 @@ class NextTokens(NamedTuple):
 class Counts(Protocol):
     """The counts of a text, such as `counting.history_counts.HistoryCounts`."""
 
-    def after(self, ids: Tensor) -> Tensor:
+    def after(self, ids: np.ndarray) -> np.ndarray:
         """(V,) c(hw) for every token w; `ids` (N,) are the text that h ends."""
 
 
-@torch.inference_mode()
+@without_gradients
 def next_tokens(
-    model: LanguageModel,
+    model: LanguageVerbs,
     tokenizer: Tokenizer,
     history: str,
     k: int = 10,
@@ -94,56 +96,66 @@ def next_tokens(
         words = check_words(tokenizer, words)
     ids = encode_prompt(tokenizer, history, "the history")
     state = read_ids(model, ids)
-    log_probs = check_numbers(model.log_probs(state))[0].double()  # (V,)
+    log_probs = to_numpy(check_numbers(model.log_probs(state)))[0].astype(np.float64)  # (V,)
     followers = counts.after(ids) if counts is not None else None  # (V,)
-    by_rank = log_probs.sort(descending=True, stable=True).indices  # (V,)
+    order = np.argsort(-log_probs, kind="stable")  # (V,) ids by falling probability
+    ranking = Ranking(order, log_probs[order])
     if words is None:
-        chosen = by_rank[:k]  # (K,)
-        tokens = describe(model, state, tokenizer, log_probs, by_rank, chosen, followers)
+        tokens = describe(
+            model, state, tokenizer, ranking, np.arange(min(k, len(order))), followers
+        )
     else:
         tokens = []
         for word in words:
-            pieces = word_ids(tokenizer, history, ids, word).to(model.device)
+            pieces = word_ids(tokenizer, history, ids, word)
             if len(pieces) == 1:
-                (token,) = describe(model, state, tokenizer, log_probs, by_rank, pieces, followers)
+                places = np.flatnonzero(order == pieces[0])
+                (token,) = describe(model, state, tokenizer, ranking, places, followers)
                 tokens.append(replace(token, token=word))
             else:
-                log_prob = float(model.score(state, pieces[None])[0].double().sum())
+                scores, _ = model.score(state, as_like(pieces[None], next(arrays_of(state))))
+                log_prob = float(to_numpy(scores).sum(dtype=np.float64))
                 oov = int((pieces == UNK).any())
                 tokens.append(NextToken(word, *both_ways(log_prob), None, None, oov))
     total = int(followers.sum()) if followers is not None else None
     return NextTokens(tokens, entropy(log_probs) if model.normalized else None, total)
 
 
+class Ranking(NamedTuple):
+    """The vocabulary by falling probability, equals by their ids."""
+
+    ids: np.ndarray  # (V,)
+    log_probs: np.ndarray  # (V,)
+
+
 def describe(
-    model: LanguageModel,
+    model: LanguageVerbs,
     state: State,
     tokenizer: Tokenizer,
-    log_probs: Tensor,
-    by_rank: Tensor,
-    chosen: Tensor,
-    followers: Tensor | None,
+    ranking: Ranking,
+    places: np.ndarray,
+    followers: np.ndarray | None,
 ) -> list[NextToken]:
-    """The tokens of the ids `chosen` (K,), given the log-probabilities (V,) of all ids, the ids
-    `by_rank` (V,), and the counts (V,)."""
-    repeated = select(state, torch.zeros_like(chosen))  # K rows
-    orders = model.ngram_length(repeated, chosen[:, None])  # (K, 1)
-    falling = log_probs[by_rank]  # (V,)
-    rank = 1 + torch.searchsorted(-falling, -log_probs[chosen])  # (K,)
-    mass = falling.exp().cumsum(0)[by_rank.argsort()[chosen]]  # (K,)
+    """The tokens at `places` (K,) of the ranking, given the counts (V,) of all ids."""
+    ids, log_probs = (of[places] for of in ranking)  # (K,)
+    like = next(arrays_of(state))
+    repeated = select(state, as_like(np.zeros_like(ids), like))  # K rows
+    orders = model.ngram_length(repeated, as_like(ids[:, None], like))  # (K, 1)
+    rank = 1 + np.searchsorted(-ranking.log_probs, -log_probs)  # (K,)
+    mass = np.exp(ranking.log_probs).cumsum()[places]  # (K,)
     if model.normalized:
-        mass = mass.clamp(max=1)  # the sum of float32 probabilities may be a little more
+        mass = mass.clip(max=1)  # the sum of float32 probabilities may be a little more
     return [
         NextToken(
             "</s>" if id == EOS else printable(tokenizer.types[id]),
-            *both_ways(float(log_probs[id])),
+            *both_ways(float(log_probs[row])),
             int(rank[row]),
             float(mass[row]),
             int(id == UNK),
-            int(orders[row]) if orders is not None else None,
+            int(orders[row, 0]) if orders is not None else None,
             int(followers[id]) if followers is not None else None,
         )
-        for row, id in enumerate(chosen.tolist())
+        for row, id in enumerate(ids.tolist())
     ]
 
 
@@ -168,17 +180,17 @@ def check_words(tokenizer: Tokenizer, words: str | Sequence[str]) -> list[str]:
     return chosen
 
 
-def word_ids(tokenizer: Tokenizer, history: str, ids: Tensor, word: str) -> Tensor:
+def word_ids(tokenizer: Tokenizer, history: str, ids: np.ndarray, word: str) -> np.ndarray:
     """(K,) the tokens with which `history`, whose tokens are `ids`, goes on to `word`.
 
     There is a space between the two, unless the history ends in white space or the tokens are
     characters. Errors: DataError where the word changes the tokens of the history.
     """
     if word == "</s>":
-        return ids.new_tensor([EOS])
+        return np.array([EOS])
     space = " " if history and not history[-1].isspace() and tokenizer.kind != "char" else ""
     together = encode_prompt(tokenizer, f"{history}{space}{word}")
-    if len(together) <= len(ids) or not torch.equal(together[: len(ids)], ids):
+    if len(together) <= len(ids) or not np.array_equal(together[: len(ids)], ids):
         raise DataError(
             f"the tokens of {history!r} change where {word!r} follows, so that the word has no"
             " probability of its own"
@@ -191,7 +203,7 @@ def both_ways(log_prob: float) -> tuple[float, float]:
     return math.exp(log_prob), 0.0 - log_prob / math.log(2)
 
 
-def entropy(log_probs: Tensor) -> float:
+def entropy(log_probs: np.ndarray) -> float:
     """The entropy, in bits, of the distribution with the natural `log_probs` (V,)."""
-    terms = log_probs.exp() * log_probs.clamp(min=-1e300)  # 0 log 0 = 0
+    terms = np.exp(log_probs) * log_probs.clip(min=-1e300)  # 0 log 0 = 0
     return 0.0 - float(terms.sum()) / math.log(2)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from seqlm.models.base import SEGMENT, LanguageModel, State
+from seqlm.models.arrays import as_like, without_gradients
+from seqlm.models.tree import arrays_of
+from seqlm.models.verbs import LanguageVerbs, State
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import UNK
 
+SEGMENT = 1 << 11
+"""Tokens of a prompt that are read at once."""
 
-def encode_prompt(tokenizer: Tokenizer, prompt: str, file: str = "<prompt>") -> Tensor:
+
+def encode_prompt(tokenizer: Tokenizer, prompt: str, file: str = "<prompt>") -> np.ndarray:
     """(P,) int64 ids; `file` is where a message says that the prompt is from. Errors: DataError on
     a literal `<s>` or `</s>` among words."""
-    return torch.from_numpy(tokenizer.encode_text(prompt, file)).long()
+    return tokenizer.encode_text(prompt, file).astype(np.int64)
 
 
-@torch.inference_mode()
-def read_ids(model: LanguageModel, ids: Tensor) -> State:
+@without_gradients
+def read_ids(model: LanguageVerbs, ids: np.ndarray) -> State:
     """The state, of one row, after `ids` (P,), which are read in segments: a prompt of any length
     takes no more memory than one of SEGMENT tokens."""
     state = model.start(1)
-    for segment in ids.to(model.device).split(SEGMENT):
-        state = model.advance(state, segment[None])
+    tokens = as_like(ids, next(arrays_of(state)))
+    for start in range(0, len(ids), SEGMENT):
+        state = model.advance(state, tokens[None, start : start + SEGMENT])
     return state
 
 

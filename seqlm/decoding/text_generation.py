@@ -11,22 +11,24 @@ the text's last line, and a line appears when all of it is known.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from seqlm.decoding.beam_search import beam_search
 from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.generate import generate
 from seqlm.decoding.prompt import encode_prompt, read_ids
 from seqlm.decoding.sampling_noise import Noise, fresh_seed
 from seqlm.decoding.token_sampling import Chooser, make_adjustment, make_chooser
-from seqlm.models.base import LanguageModel, State
-from seqlm.models.tree import select
+from seqlm.models.arrays import Array, as_like, gather
+from seqlm.models.tree import arrays_of, select
+from seqlm.models.verbs import LanguageVerbs, State
 from seqlm.text.detokenize import make_detokenizer
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
+
+if TYPE_CHECKING:
+    from seqlm.models.base import LanguageModel
 
 DEFAULTS = GenerationSettings()
 
@@ -51,7 +53,7 @@ class Sample(NamedTuple):
 
 
 def samples(
-    model: LanguageModel,
+    model: LanguageVerbs,
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     settings: GenerationSettings = DEFAULTS,
@@ -66,7 +68,7 @@ def samples(
 
 
 def sample(
-    model: LanguageModel,
+    model: LanguageVerbs,
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     settings: GenerationSettings = DEFAULTS,
@@ -81,12 +83,13 @@ def sample(
     seed = fresh_seed() if settings.seed is None else settings.seed
     for prompt_number, prompt in enumerate(prompts):
         first_number = prompt_number * count
-        ids = encode_prompt(tokenizer, prompt).to(model.device)
+        ids = encode_prompt(tokenizer, prompt)
         start = read_ids(model, ids)
+        like = next(arrays_of(start))
         for first in range(0, count, batch_size):
             numbers = range(first_number + first, first_number + min(first + batch_size, count))
-            state = select(start, torch.zeros(len(numbers), dtype=torch.long, device=model.device))
-            choose = chooser_of(settings, Noise.of(seed, numbers), ids)
+            state = select(start, as_like(np.zeros(len(numbers), np.int64), like))
+            choose = chooser_of(settings, Noise.of(seed, numbers), as_like(ids, like))
             steps = generate_scored(model, state, choose, settings.max_tokens, end)
             for row, text, done, log_prob in stream_rows(
                 steps, len(numbers), tokenizer, prompt, end
@@ -94,7 +97,7 @@ def sample(
                 yield TextPiece(numbers[row], prompt, text, done, log_prob)
 
 
-def chooser_of(settings: GenerationSettings, noise: Noise, prompt: Tensor) -> Chooser:
+def chooser_of(settings: GenerationSettings, noise: Noise, prompt: Array) -> Chooser:
     """The way to choose the tokens of samples that go on from `prompt` (P,)."""
     return make_chooser(
         settings.temperature,
@@ -110,14 +113,14 @@ def chooser_of(settings: GenerationSettings, noise: Noise, prompt: Tensor) -> Ch
 
 
 def generate_scored(
-    model: LanguageModel, state: State, choose: Chooser, steps: int, end: int | None
-) -> Iterator[tuple[Tensor, Tensor]]:
+    model: LanguageVerbs, state: State, choose: Chooser, steps: int, end: int | None
+) -> Iterator[tuple[Array, Array]]:
     """The (B,) tokens of each step, and their log-probabilities (B,) as the model has them."""
-    chosen: list[Tensor] = []
+    chosen: list[Array] = []
 
-    def choose_and_look(log_probs: Tensor, history: Tensor) -> Tensor:
+    def choose_and_look(log_probs: Array, history: Array) -> Array:
         tokens = choose(log_probs, history)
-        chosen.append(log_probs.gather(1, tokens[:, None])[:, 0])
+        chosen.append(gather(log_probs, tokens[:, None])[:, 0])
         return tokens
 
     for tokens in generate(model, state, choose_and_look, steps, end=end):
@@ -125,7 +128,7 @@ def generate_scored(
 
 
 def stream_rows(
-    steps: Iterable[tuple[Tensor, Tensor]],
+    steps: Iterable[tuple[Array, Array]],
     rows: int,
     tokenizer: Tokenizer,
     prompt: str,
@@ -177,10 +180,14 @@ def search_continuations(
 
     Errors: DataError as `sample`.
     """
+    # A beam is of tensors alone, and texts are drawn without torch.
+    from seqlm.decoding.beam_search import beam_search
+
     assert settings.beam is not None, "a search has a beam"
     for prompt in prompts:
-        ids = encode_prompt(tokenizer, prompt).to(model.device)
+        ids = encode_prompt(tokenizer, prompt)
         state = read_ids(model, ids)
+        before = as_like(ids, next(arrays_of(state)))
         (hypotheses,) = beam_search(
             model,
             state,
@@ -190,7 +197,7 @@ def search_continuations(
             length_penalty=settings.length_penalty,
             normalization=settings.normalization,
             adjust=make_adjustment(
-                settings.repetition_penalty, settings.no_repeat_ngram, ids, settings.unk
+                settings.repetition_penalty, settings.no_repeat_ngram, before, settings.unk
             ),
             nbest=settings.nbest,
         )

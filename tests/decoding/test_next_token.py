@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import astuple
 
+import numpy as np
 import pytest
 import torch
 
 from seqlm.decoding.next_token import next_tokens
-from seqlm.decoding.prompt import read_ids, unknown_tokens
+from seqlm.decoding.prompt import SEGMENT, read_ids, unknown_tokens
 from seqlm.errors import DataError, UsageError
-from seqlm.models.base import SEGMENT
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED
+from tests.decoding.both_kinds import NumpyTabular
 from tests.decoding.tabular import Tabular, random_table
 from tests.decoding.translators import WORDS
 
@@ -23,13 +24,23 @@ CHARACTERS = Tokenizer("char", [*RESERVED, b"a", b"b", b" "])
 def test_a_word_of_several_tokens_has_the_product_of_their_probabilities() -> None:
     model = Tabular(random_table(2, 5, seed=4))
     (word,) = next_tokens(model, CHARACTERS, "a ", words=["ba"]).tokens
-    state = read_ids(model, torch.tensor([2, 4]))
+    state = read_ids(model, np.array([2, 4]))
     expected = float(model.score(state, torch.tensor([[3, 2]]))[0].sum())
     assert word.probability == pytest.approx(math.exp(expected))
     assert word.surprisal == pytest.approx(-expected / math.log(2))
     assert astuple(word)[3:] == (None, None, 0, None, None)
     (with_space,) = next_tokens(model, CHARACTERS, "a", words=[" ba"]).tokens
     assert with_space.probability < word.probability  # the space is one more token
+
+
+def test_the_answer_is_the_same_for_arrays_of_both_kinds() -> None:
+    model = Tabular(random_table(3, len(WORDS), seed=4))
+    for words in (None, "it </s> zyzzyva"):
+        found = next_tokens(model, WORDS, "the old", 5, words)
+        assert next_tokens(NumpyTabular(model), WORDS, "the old", 5, words) == found
+    letters = Tabular(random_table(2, 5, seed=4))
+    for_letters = next_tokens(letters, CHARACTERS, "a", words=["ab", "b"])
+    assert next_tokens(NumpyTabular(letters), CHARACTERS, "a", words=["ab", "b"]) == for_letters
 
 
 def test_the_end_of_the_line_can_be_asked_for() -> None:
@@ -98,16 +109,17 @@ def test_a_word_that_changes_the_tokens_before_it_is_refused() -> None:
 def test_a_long_prompt_is_read_in_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     model, read = Tabular(random_table(3, 9, seed=2)), []
     advance = model.advance
-    ids = torch.randint(9, (2 * SEGMENT + 7,), generator=torch.Generator().manual_seed(1))
+    ids = np.random.default_rng(1).integers(9, size=2 * SEGMENT + 7)
 
     def counted(state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         read.append(tokens.shape[1])
         return advance(state, tokens)
 
-    at_once = advance(model.start(1), ids[None])
+    at_once = advance(model.start(1), torch.from_numpy(ids[None]))
     monkeypatch.setattr(model, "advance", counted)
     assert torch.equal(read_ids(model, ids), at_once)
     assert read == [SEGMENT, SEGMENT, 7]
+    np.testing.assert_array_equal(read_ids(NumpyTabular(model), ids), at_once)
 
 
 def test_unknown_tokens_are_those_that_become_unk() -> None:

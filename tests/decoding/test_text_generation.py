@@ -1,4 +1,5 @@
-"""Samples and continuations from Python: texts that begin with their prompts."""
+"""Samples and continuations from Python: texts that begin with their prompts. A model of arrays of
+numpy gives the samples of the same model of tensors."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.text_generation import sample, samples, search_continuations
 from seqlm.errors import UsageError
 from seqlm.text.vocabulary import EOS, UNK
+from tests.decoding.both_kinds import NumpyTabular
 from tests.decoding.tabular import Tabular, random_table
 from tests.decoding.translators import WORDS
 
@@ -33,6 +35,7 @@ def test_texts_are_the_pieces_of_each_sample_put_together(model: Tabular, batch_
         assert piece.prompt == PROMPTS[piece.number // 3]
         together[piece.number] += piece.text
     assert together == texts
+    assert texts == [each.text for each in samples(NumpyTabular(model), WORDS, PROMPTS, settings)]
 
 
 def test_only_a_stop_at_the_end_of_a_line_makes_texts_end_early(model: Tabular) -> None:
