@@ -46,13 +46,12 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
 from seqlm.errors import ModelError
 from seqlm.models.base import LanguageNetwork, NetworkOutput
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.layers.attention import KVCache, causal_mask
-from seqlm.models.layers.dropout import embed
+from seqlm.models.layers.dropout import dropout, embed
 from seqlm.models.layers.mixture_of_experts import MixtureOfExperts, Routing, usage_figures
 from seqlm.models.layers.rotary import RotaryAngles, rotary_angles
 from seqlm.models.layers.transformer_layers import (

@@ -22,10 +22,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
 from seqlm.models.config.transformer_config import TransformerLayerOptions
 from seqlm.models.layers.attention import KVCache, SelfAttention
+from seqlm.models.layers.dropout import dropout
 from seqlm.models.layers.feed_forward import FeedForward
 from seqlm.models.layers.rotary import RotaryAngles, position_angles
 

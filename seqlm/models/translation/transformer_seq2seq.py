@@ -36,14 +36,13 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
 from seqlm.errors import ModelError
 from seqlm.models.base import NetworkOutput, NetworkState, TranslationNetwork
 from seqlm.models.config.transformer_config import TransformerLayerConfig
 from seqlm.models.config.translator_config import TransformerTranslatorConfig
 from seqlm.models.layers.attention import KVCache, attend, causal_mask
-from seqlm.models.layers.dropout import embed
+from seqlm.models.layers.dropout import dropout, embed
 from seqlm.models.layers.linear import Linear
 from seqlm.models.layers.padding import padding_mask
 from seqlm.models.layers.rotary import RotaryAngles, rotary_angles
