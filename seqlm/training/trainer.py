@@ -453,7 +453,7 @@ def make_objective(
     if isinstance(network, Labeler | WordVectorModel):
         return WholeObjective(network, precision)
     assert isinstance(network, Network)
-    return Objective(network, settings.label_smoothing, precision)
+    return Objective(network, settings.label_smoothing, precision, settings.r_drop)
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

@@ -266,6 +266,11 @@ class TrainingSettings:
         section="Regularization", low=0, high=0.99, default_by={"task": {"translation": 0.1}},
         tuned_for=("softmax", ("full",)),
     )  # fmt: skip
+    r_drop: float = setting(
+        0.0, "Weight with which two passes with other dropout shall predict the same (Liang et al."
+        " 2021); it doubles the time of training.",
+        section="Regularization", low=0, high=10**3, needs=TRANSLATION,
+    )  # fmt: skip
     scheduled_sampling: Literal["none", "linear", "exponential", "inverse-sigmoid"] = setting(
         "none", "Schedule by which true input tokens are replaced by the model's own samples"
         " (Bengio et al. 2015).",

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from seqlm.models.base import LanguageNetwork, Network, NetworkOutput, State, TranslationNetwork
+from seqlm.models.output.softmax import Softmax
 from seqlm.models.tree import detach, tree_map
 from seqlm.text.batches import IGNORE_INDEX, Batch
 from seqlm.training.optimization.precision import Precision
+from seqlm.training.optimization.r_drop import disagreement, twice
 from seqlm.training.optimization.scheduled_sampling import mix_in_samples
 
 
@@ -19,11 +21,16 @@ class Objective(nn.Module):
     """Mean negative log probability (nats) of a segment's targets, plus the network's penalties."""
 
     def __init__(
-        self, network: Network, smoothing: float = 0.0, precision: Precision | None = None
+        self,
+        network: Network,
+        smoothing: float = 0.0,
+        precision: Precision | None = None,
+        r_drop: float = 0.0,
     ) -> None:
-        """`smoothing` is the share of each target's weight that is spread over the vocabulary."""
+        """`smoothing` is the share of each target's weight that is spread over the vocabulary,
+        `r_drop` the weight a of R-drop, which needs translations and a full softmax."""
         super().__init__()
-        self.network, self.smoothing = network, smoothing
+        self.network, self.smoothing, self.r_drop = network, smoothing, r_drop
         self.network_pass: Callable[[Tensor, State], NetworkOutput] = network.__call__
         """The network, which `compile_objective` may replace by a faster function."""
         self.precision = precision or Precision("float32", network.device)
@@ -43,6 +50,9 @@ class Objective(nn.Module):
         if forcing_rate < 1:
             start = partial(initial_cache, network, batch) if starts_afresh else lambda: cache
             inputs = mix_in_samples(network, inputs, start, forcing_rate)
+        if self.r_drop:
+            batch = twice(batch._replace(inputs=inputs))
+            inputs, targets = batch.inputs, batch.targets
         with self.precision.autocast():
             cache = initial_cache(network, batch) if starts_afresh else cache
             features, cache, penalty, report = self.network_pass(inputs, cache)
@@ -55,6 +65,10 @@ class Objective(nn.Module):
         with self.precision.products():
             loss = output_layer.loss(features, targets)
         reported_loss = loss.detach()
+        if self.r_drop:
+            assert isinstance(output_layer, Softmax)
+            with self.precision.products():
+                loss = loss + self.r_drop / 2 * disagreement(output_layer, features)
         if self.smoothing:
             loss = loss + self.smoothing * output_layer.smoothing_loss(features, targets)
         if penalty is not None:

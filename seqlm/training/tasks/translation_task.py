@@ -208,6 +208,9 @@ class TranslationTask(TrainingTask):
             raise UsageError(
                 f"`valid_metric={metric}` needs validation text: {self.validation_settings}"
             )
+        assert isinstance(network, TranslationNetwork)
+        if settings.r_drop and not network.output_layer.supports_label_smoothing:
+            raise UsageError("`r_drop` needs `softmax=full`, which computes every type")
         kinds = {self.encoder_tokenizer.kind, self.tokenizer.kind}
         if settings.bpe_dropout and kinds != {"bpe"}:
             raise UsageError("`bpe_dropout` needs tokens that seqlm learns, `tokenizer=bpe`")

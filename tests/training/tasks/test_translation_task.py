@@ -122,6 +122,7 @@ OPTIONS = {
     "transformer": ("transformer", {}, {"average": "last", "label_smoothing": 0.1}),
     "scheduled sampling": ("gru", {"attention": "additive"}, {"scheduled_sampling": "linear"}),
     "bleu, plateau": ("gru", {}, {"valid_metric": "bleu", "schedule": "plateau"}),
+    "R-drop": ("transformer", {"dropout_hidden": 0.2}, {"r_drop": 5.0, "label_smoothing": 0.1}),
     "BPE-dropout": ("gru", {}, {"tokenizer": "bpe", "vocab_size": 275, "bpe_dropout": 0.3}),
 }
 
@@ -241,6 +242,9 @@ def test_a_metric_needs_validation_text() -> None:
     )
     with pytest.raises(UsageError, match="needs validation text: valid_source and valid_target"):
         without_validation.complete_settings(settings, network(pairs))
+    pairs, settings = reversed_words(r_drop=5.0)
+    with pytest.raises(UsageError, match="r_drop needs softmax full, which computes every type"):
+        pairs.complete_settings(settings, network(pairs, softmax="adaptive"))
     pairs, settings = reversed_words(bpe_dropout=0.1)
     with pytest.raises(UsageError, match="bpe_dropout needs tokens that seqlm learns"):
         pairs.complete_settings(settings, network(pairs))
