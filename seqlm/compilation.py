@@ -16,11 +16,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 LARGE = 3_000_000
 """Tokens or n-grams from which compiled loops are used."""
+_expected = 0
+"""Tokens of the largest text that is read in parts."""
 
 
-def is_compiled(size: int) -> bool:
-    """Whether compiled loops do the work on `size` tokens or n-grams."""
-    return size >= LARGE and has_numba()
+def expect(tokens: int) -> None:
+    """Says that what follows are parts of a text of so many tokens, so that a loop over a part is
+    compiled where one over the whole text would be."""
+    global _expected
+    _expected = max(_expected, tokens)
+
+
+def is_compiled(size: int, large: int = LARGE) -> bool:
+    """Whether compiled loops do the work on `size` tokens or n-grams, or on a part of a text, of
+    which `large` numbers are enough to pay for it."""
+    return max(size, _expected) >= large and has_numba()
 
 
 @cache

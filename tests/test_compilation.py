@@ -7,13 +7,24 @@ import sys
 import pytest
 
 from seqlm import compilation
-from seqlm.compilation import LARGE, compiled, has_numba, is_compiled
+from seqlm.compilation import LARGE, compiled, expect, has_numba, is_compiled
 
 
 def test_much_work_is_compiled_and_little_is_not() -> None:
     pytest.importorskip("numba")
     assert is_compiled(LARGE)
     assert not is_compiled(LARGE - 1)
+
+
+def test_a_part_of_a_large_text_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setattr(compilation, "_expected", 0)
+    expect(LARGE // 2)
+    assert not is_compiled(1)
+    assert is_compiled(1, large=LARGE // 2)
+    expect(LARGE)
+    expect(10)  # of another text; the loops are compiled by now
+    assert is_compiled(1)
 
 
 def test_without_numba_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
+from seqlm.compilation import expect
 from seqlm.errors import DataError, nearest, shown
 from seqlm.progress import Progress, silent
 
 BLOCK_SIZE = 1 << 21  # bytes read at once
+BYTES_PER_TOKEN = 5  # about, with the space after each
 STDIN = STDOUT = "-"
 BOM = b"\xef\xbb\xbf"
 WIDE_ENCODINGS = {
@@ -154,6 +156,7 @@ def read_file_blocks(
                 has_warned = True
                 warnings.warn(f"{name} holds NUL bytes; they are kept", stacklevel=2)
             progress(f"reading {name}", raw.tell() / size if size else None)
+            expect(max(size, offset) // BYTES_PER_TOKEN)
             yield Block(clean, name, line)
             line += clean.count(b"\n")
             offset += len(data)

@@ -46,7 +46,8 @@ class NGramOrder:
 
     verify: Callable[[np.ndarray], None] | None = None
     """Is called with the rows (Q,) that are about to be read, where the records are a file that
-    nobody has looked at yet; it raises an error where one of them is damaged."""
+    nobody has looked at yet; it raises an error where one of them, or of the records within some
+    kilobytes of it, is damaged."""
 
     def __init__(self, records: np.ndarray) -> None:
         """`records` (U + 1,) are of the type RECORD or HIGHEST."""
@@ -79,9 +80,13 @@ class NGramOrder:
         return self._verified()["first"]
 
     def _verified(self) -> np.ndarray:
-        if self.verify is not None:
-            self.verify(np.arange(len(self.records)))
+        self.verify_all()
         return self.records
+
+    def verify_all(self) -> None:
+        """Verifies all records, of which every 512th stands for its neighbors."""
+        if self.verify is not None:
+            self.verify(np.append(np.arange(0, len(self), 512), len(self)))
 
     # -- single rows
 

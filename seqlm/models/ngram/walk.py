@@ -3,7 +3,9 @@
     row(w₁ … wₖ)  is the row of wₖ among the continuations of row(w₁ … wₖ₋₁)
 
 All words of a text take a step together: first their bigrams are found, each from the row of the
-word before, then their trigrams from the rows of the bigrams before, and so on.
+word before, then their trigrams from the rows of the bigrams before, and so on. So does the score
+of a word, from that of its unigram: in every order it becomes log p* of the n-gram, where there is
+one, and else grows by the backoff of the context.
 
     V vocabulary · n order of the model · k order of n-grams · B, T rows and columns of tokens
     Q queries
@@ -25,6 +27,14 @@ from seqlm.text.vocabulary import EOS
 UNSEEN, BEFORE_START = -1, -2
 """Rows of n-grams that a model does not have: the text has such an n-gram; it would begin before
 the text (or the line), so that there is none."""
+
+
+class Walked(NamedTuple):
+    """What a walk says of tokens (B, T)."""
+
+    scores: np.ndarray  # (B, T) float32, log p of each token after those before it
+    lengths: np.ndarray  # (B, T) uint8, the order of the n-gram that each is scored with
+    rows: np.ndarray  # (B, n-1) int32, the state after them
 
 
 class Matches(NamedTuple):
@@ -71,6 +81,30 @@ def match_ngrams(
         if resets_at_eos:
             row = np.where(tokens == EOS, np.int32(BEFORE_START), row)
     return matches, np.stack(last, 1) if last else rows
+
+
+def walk(
+    orders: Sequence[NGramOrder],
+    rows: np.ndarray,
+    tokens: np.ndarray,
+    unseen_backoff: float,
+    resets_at_eos: bool,
+) -> Walked:
+    """The scores of `tokens` (B, T) after the state `rows` (B, n-1); `match_ngrams` says what those
+    are. `unseen_backoff` is log β of contexts that the model does not have."""
+    matches, after = match_ngrams(orders, rows, tokens, resets_at_eos)
+    scores = orders[0].log_prob_at(tokens.ravel())  # (B·T,)
+    lengths = np.ones(tokens.size, np.uint8)
+    for k, (below, order, match) in enumerate(zip(orders, orders[1:], matches), 2):
+        context, row = match.contexts.ravel(), match.rows.ravel()
+        found = np.flatnonzero(row >= 0)
+        seen = np.flatnonzero((context >= 0) & (row < 0))
+        scores[seen] += below.backoff_at(context[seen])
+        if unseen_backoff:
+            scores[context == UNSEEN] += np.float32(unseen_backoff)
+        scores[found] = order.log_prob_at(row[found])
+        lengths[found] = k
+    return Walked(scores.reshape(tokens.shape), lengths.reshape(tokens.shape), after)
 
 
 def find(
