@@ -8,16 +8,11 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-import torch
 
 from seqlm.models.ngram.ngram_order import example_orders
-from seqlm.models.ngram.table import NGramTable
 
-FIRST = torch.tensor([0, 0, 1, 3, 4, 5, 6], dtype=torch.int32)
-WORDS = torch.tensor([2, 3, 4, 5, 5, 1], dtype=torch.int32)
 UNIGRAMS, BIGRAMS = example_orders()
-ORDERS = {"UNIGRAMS": UNIGRAMS, "BIGRAMS": BIGRAMS, "TABLE": NGramTable(FIRST, WORDS)}
-NAMES = {"np": np, "torch": torch, "io": io, **ORDERS}
+NAMES = {"np": np, "io": io, "UNIGRAMS": UNIGRAMS, "BIGRAMS": BIGRAMS}
 """What examples use without importing it: the n-grams at the head of `ngram_order.py`, too."""
 
 
@@ -27,7 +22,9 @@ NAMES = {"np": np, "torch": torch, "io": io, **ORDERS}
         "counting.cooccurrences.cooccurrences",
         "counting.cooccurrences.count_cooccurrences",
         "counting.phrases",
+        "counting.estimation.adjust_counts",
         "counting.tables.array_passes",
+        "counting.tables.extend_ngrams",
         "counting.tables.in_memory",
         "counting.tables.in_pieces",
         "evaluation.vectors.vector_test_sets",
@@ -35,11 +32,9 @@ NAMES = {"np": np, "torch": torch, "io": io, **ORDERS}
         "memory",
         "models.ngram.arpa.arpa_fields",
         "models.ngram.interpolation_search",
-        "models.ngram.masks",
         "models.ngram.ngram_order",
         "models.ngram.scrambling",
         "models.ngram.sort_keys",
-        "models.ngram.table",
         "models.ngram.walk",
         "settings",
         "threads",

@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from seqlm.counting.counted_corpus import CountedCorpus
 from seqlm.counting.counting_checks import check_settings
 from seqlm.counting.counting_settings import CountingSettings
-from seqlm.counting.estimation.estimate import counting_device, estimate_from_counts
+from seqlm.counting.estimation.estimate import estimate_from_counts, sorting_device
 from seqlm.counting.files.count_files import write_counts
 from seqlm.counting.smoothing.smoothing_methods import tune_smoothing
 from seqlm.counting.sources import count_on_cluster, count_text, read_count_files
@@ -28,6 +28,10 @@ from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder, now
 from seqlm.text.corpus import read_corpus
 from seqlm.text.reading import STDOUT, absolute_path, short_name
+from seqlm.threads import num_threads
+
+if TYPE_CHECKING:
+    import torch
 
 
 def count(
@@ -72,14 +76,14 @@ def count_model(
     device: torch.device | str,
     progress: Progress,
 ) -> tuple[CountedCorpus, NGramModel, CountingSettings, Memory]:
-    """The counts, the model, the settings with all that they leave open, and where tensors are.
+    """The counts, the model, the settings with all that they leave open, and where arrays are.
 
     Errors: those of `count`.
     """
     if settings.engine == "spark" and settings.write_counts is None:
         name = output or f"{short_name(sources[0])}.counts"
         settings = replace(settings, write_counts=f"{absolute_path(str(name))}.parquet")
-    memory = Memory(settings.memory_limit, existing_folder(output), counting_device(device))
+    memory = Memory(settings.memory_limit, existing_folder(output))
 
     corpus = count_corpus(sources, settings, memory, device, progress)
     tokenizer, order = corpus.tokenizer, len(corpus.tables)
@@ -113,7 +117,7 @@ def count_corpus(
     if settings.from_counts:
         corpus = read_count_files(sources, settings, progress)
     else:
-        corpus = count_text(sources, settings, memory, counting_device(device), progress)
+        corpus = count_text(sources, settings, memory, sorting_device(device), progress)
     if settings.write_counts is not None:
         path = file_named(settings.write_counts)
         write_counts(path, corpus.tables, corpus.tokenizer, corpus.context, progress)
@@ -159,9 +163,9 @@ def make_config(
         settings=asdict(settings),
         data={"texts": {"corpus": text}, "tokens": corpus.tokens, "lines": corpus.lines},
         command=shlex.join(command),
-        torch=str(torch.__version__),
+        torch=version("torch"),
         device=str(device),
-        threads=torch.get_num_threads(),
+        threads=num_threads(),
         finished=now(),
     )
 

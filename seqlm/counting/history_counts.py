@@ -36,26 +36,25 @@ class HistoryCounts(NamedTuple):
 
     def after(self, ids: np.ndarray) -> np.ndarray:
         """(V,) int64 c(hw) for every w; `ids` (N,) are the text that h ends."""
-        import torch
+        import numpy as np
 
+        from seqlm.counting.tables.ngrams import orders_of
         from seqlm.models.ngram.scrambling import unscramble_ids
-        from seqlm.models.ngram.table import match_ngrams, start_rows
+        from seqlm.models.ngram.walk import match_ngrams, start_rows
 
         unigrams, *longer = self.tables
         size, order = len(unigrams.counts), len(self.tables)
-        counts = unigrams.counts.long()
-        rows = start_rows(1, order, torch.device("cpu"))  # (1, n-1) those of each h
-        levels = [each.table for each in longer]
+        counts = unigrams.counts.astype(np.int64)
+        rows = start_rows(1, order)  # (1, n-1) those of each h
         if order > 1:
-            last = torch.from_numpy(ids[None, -(order - 1) :])
-            _, rows = match_ngrams(levels, rows, last, size, self.resets_at_eos)
-        for row, table, level in zip(rows[0].tolist(), longer, levels):
-            following, _ = level.continuations(torch.tensor([row] if row >= 0 else []).long())
-            if len(following):
-                counts = torch.zeros(size, dtype=torch.int64)
-                words = unscramble_ids(level.words[following], size)
-                counts[words] = table.counts[following].long()
-        return counts.numpy()
+            last = ids[None, -(order - 1) :]
+            _, rows = match_ngrams(orders_of(self.tables), rows, last, self.resets_at_eos)
+        for row, table in zip(rows[0].tolist(), longer):
+            following = slice(*table.first[row : row + 2].tolist()) if row >= 0 else slice(0, 0)
+            if following.start != following.stop:
+                counts = np.zeros(size, np.int64)
+                counts[unscramble_ids(table.words[following], size)] = table.counts[following]
+        return counts
 
 
 def read_history_counts(loaded: LoadedModel, file: str) -> HistoryCounts:

@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.in_pieces import count_in_pieces
 from seqlm.memory import IN_MEMORY, Memory
+from seqlm.models.ngram.ngram_order import context_blocks
 from seqlm.models.ngram.scrambling import unscramble_ids
-from seqlm.models.ngram.table import context_blocks, pack_keys, unpack_keys
+from seqlm.models.ngram.sort_keys import pack_keys, unpack_keys
 from seqlm.text.vocabulary import CHUNK_SIZE, EOS, RESERVED
 
 DELTA = 5
@@ -85,17 +85,18 @@ def find_pairs(ids: np.ndarray, vocab_size: int, threshold: float, memory: Memor
         words, bigrams = count_ngrams(ids, vocab_size, 2)
     else:
         words, bigrams = count_in_pieces(ids, vocab_size, 2, "sentence", memory)
-    counts = words.counts.double()
+    counts = words.counts.astype(np.float64)
     n = counts.sum() - counts[EOS]
     counts[: len(RESERVED)] = 0  # which are in no phrase
     found = [np.zeros(0, np.int64)]
     for contexts, rows in context_blocks(bigrams.first, CHUNK_SIZE):
         first = bigrams.first[contexts.start : contexts.stop + 1]
-        a = torch.arange(contexts.start, contexts.stop).repeat_interleave(first.diff())
+        a = np.arange(contexts.start, contexts.stop).repeat(np.diff(first))
         b = unscramble_ids(bigrams.words[rows], vocab_size)
-        score = n * (bigrams.counts[rows] - DELTA) / (counts[a] * counts[b])
+        product = counts[a] * counts[b]
+        score = n * (bigrams.counts[rows] - DELTA) / np.maximum(product, 1)
         is_phrase = (score > threshold) & (counts[a] >= DELTA) & (counts[b] >= DELTA)
-        found.append(pack_keys(a[is_phrase], b[is_phrase]).numpy())
+        found.append(pack_keys(a[is_phrase], b[is_phrase]))
         memory.release_pages()
     return np.sort(np.concatenate(found))
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from seqlm.counting.counted_corpus import CountedCorpus
 from seqlm.counting.counting_settings import DEFAULT_ORDER, CountingSettings
@@ -20,12 +19,15 @@ from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizer, kind_name
 from seqlm.text.corpus import read_corpus
 from seqlm.text.normalization import Normalizer
 
+if TYPE_CHECKING:
+    import torch
+
 
 def count_text(
     sources: Sequence[str],
     settings: CountingSettings,
     memory: Memory,
-    device: torch.device,
+    device: torch.device | str,
     progress: Progress,
 ) -> CountedCorpus:
     """Counts a text on this machine. Errors: those of `read_corpus` and `count_ngrams`."""

@@ -25,9 +25,8 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from seqlm.models.ngram.table import context_blocks
+from seqlm.models.ngram.ngram_order import context_blocks
 from seqlm.models.vectors.sparse_matrix import Entries
 
 UNITS = 1 << 30
@@ -58,15 +57,16 @@ def weights_of_distances(kind: DistanceWeight, window: int) -> np.ndarray:
 class Cooccurrences(NamedTuple):
     """The pairs that occur, sorted by word, and those of a word by the word near it."""
 
-    first: Tensor  # (V + 1,) int32, word i has the pairs first[i] to first[i + 1]
-    columns: Tensor  # (U,) int32, the words j
-    sums: Tensor  # (U,) int64, X_ij in units
+    first: np.ndarray  # (V + 1,) int32, word i has the pairs first[i] to first[i + 1]
+    columns: np.ndarray  # (U,) int32, the words j
+    sums: np.ndarray  # (U,) int64, X_ij in units
 
     def blocks(self) -> Iterator[Entries]:
         """All pairs in their order, some whole words at a time; x in float64."""
         for words, pairs in context_blocks(self.first, BLOCK):
             if pairs.start == pairs.stop:
                 continue
-            first = self.first[words.start : words.stop + 1].long()
-            rows = torch.arange(words.start, words.stop).repeat_interleave(first.diff())
-            yield Entries(rows, self.columns[pairs].long(), self.sums[pairs].double() / UNITS)
+            sizes = np.diff(self.first[words.start : words.stop + 1])
+            rows = np.arange(words.start, words.stop).repeat(sizes)
+            columns, x = self.columns[pairs].astype(np.int64), self.sums[pairs] / UNITS
+            yield Entries(*map(torch.from_numpy, (rows, columns, x)))

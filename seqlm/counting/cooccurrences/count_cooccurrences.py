@@ -3,7 +3,7 @@
 The positions of a piece are sorted by the word that stands there. A slice of them has the windows
 of some occurrences of one word, or of a few. Every pair in a window becomes a number
 
-    |  word  |  word near it  |  distance  |        (`TaggedKeys` of `table.py`)
+    |  word  |  word near it  |  distance  |        (`TaggedKeys`)
 
 and when these are sorted, equal pairs are neighbors, and their weights are summed. The numbers of a
 slice stay in the cache, and slices are counted in threads.
@@ -23,9 +23,7 @@ from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import torch
 from numpy.lib.stride_tricks import sliding_window_view
-from torch import Tensor
 
 from seqlm.counting.cooccurrences.cooccurrences import (
     Cooccurrences,
@@ -36,7 +34,8 @@ from seqlm.counting.tables.merge_tables import PieceTable, merge_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
 from seqlm.memory import IN_MEMORY, Memory, trim_heap
-from seqlm.models.ngram.table import TaggedKeys, context_blocks, first_of_equals
+from seqlm.models.ngram.ngram_order import context_blocks
+from seqlm.models.ngram.sort_keys import TaggedKeys, first_of_equals
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS, UNK, count_ids, split_into_chunks
 from seqlm.threads import prefetch_map
@@ -93,7 +92,7 @@ def count_cooccurrences(
         memory.release_pages()
     words = [every_word(vocab_size)] * len(tables)
     report = partial(progress, "merging co-occurrences")
-    merged = merge_ngrams(words, tables, vocab_size, torch.int64, memory, report)
+    merged = merge_ngrams(words, tables, vocab_size, np.dtype(np.int64), memory, report)
     return Cooccurrences(merged.first, merged.words, merged.counts)
 
 
@@ -103,8 +102,8 @@ def report_piece(progress: Progress, number: int, pieces: int, done: float) -> N
 
 def every_word(vocab_size: int) -> PieceTable:
     """The table of order 1 of every piece: its rows are the ids, as in the whole."""
-    ids, nothing = torch.arange(vocab_size, dtype=torch.int32), torch.zeros(vocab_size).int()
-    return PieceTable(ids, torch.tensor([0, vocab_size]).int(), nothing, nothing, ids)
+    ids, nothing = np.arange(vocab_size, dtype=np.int32), np.zeros(vocab_size, np.int32)
+    return PieceTable(ids, np.array([0, vocab_size], np.int32), nothing, nothing, ids)
 
 
 class Windows(NamedTuple):
@@ -114,7 +113,7 @@ class Windows(NamedTuple):
     before: np.ndarray  # (P,) int16, how many words of its line come before a position, at most w
     after: np.ndarray  # (P,) int16
     positions: np.ndarray  # those of words, not of </s>, by word and then from left to right
-    first: Tensor  # (V + 1,) int64, word i is at positions[first[i] : first[i + 1]]
+    first: np.ndarray  # (V + 1,) int64, word i is at positions[first[i] : first[i + 1]]
 
     @classmethod
     def of(cls, text: np.ndarray, start: int, stop: int, window: int, vocab_size: int) -> Windows:
@@ -135,7 +134,7 @@ class Windows(NamedTuple):
             np.minimum(here - last_end - 1, window)[piece].astype(np.int16),
             np.minimum(next_end - here - 1, window)[piece].astype(np.int16),
             positions,
-            torch.from_numpy(np.append(0, counts.cumsum())),
+            np.append(0, counts.cumsum()),
         )
 
     def count_pairs(
@@ -170,14 +169,14 @@ class Windows(NamedTuple):
             columns.append(of_block.astype(np.int32))
             sums.append(pair_sums)
             progress(part.stop / len(self.positions))
-        joined = torch.from_numpy(np.concatenate(columns))
+        joined = np.concatenate(columns)
         if len(joined) > 2**31 - 1:
             raise DataError("more than 2^31 pairs of words: use a higher `min_count`")
         return NGrams(
             words=joined,
-            first=torch.from_numpy(sizes.cumsum()).int(),
+            first=sizes.cumsum().astype(np.int32),
             suffix=joined,  # the bigram of a pair ends in its column, whose row is its id
-            counts=torch.from_numpy(np.concatenate(sums)),
+            counts=np.concatenate(sums),
         )
 
     def keys(

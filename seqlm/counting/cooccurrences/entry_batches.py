@@ -38,8 +38,8 @@ class EntryBatches:
         self.first = np.append(0, np.cumsum(sizes))  # (K + 1,), where each batch begins
         self.drawn_numbers = np.flatnonzero(np.diff(self.first))
         """Those of the batches that have a pair; of few pairs there may be others."""
-        self.row, self.column = memory.empty(pairs, torch.int32), memory.empty(pairs, torch.int32)
-        self.x = memory.empty(pairs, torch.float32)
+        stored = [memory.empty(pairs, dtype) for dtype in (np.int32, np.int32, np.float32)]
+        self.row, self.column, self.x = map(torch.from_numpy, stored)
         free = self.first[:-1].copy()  # the place of the next pair of each batch
         for block, batch in self.drawn(counts):
             sizes = self.count(batch)

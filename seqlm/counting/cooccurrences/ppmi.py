@@ -23,7 +23,7 @@ import torch
 
 from seqlm.counting.cooccurrences.cooccurrences import UNITS, Cooccurrences
 from seqlm.memory import IN_MEMORY, Memory
-from seqlm.models.ngram.table import segment_sum
+from seqlm.models.ngram.ngram_order import segment_sum
 from seqlm.models.vectors.sparse_matrix import MatrixAndTranspose, SparseMatrix
 
 
@@ -46,7 +46,7 @@ def ppmi(
     counts: Cooccurrences, shift: float, smoothing: float, memory: Memory = IN_MEMORY
 ) -> MatrixAndTranspose:
     """M, of co-occurrences in windows to both sides; `shift` is k, `smoothing` a."""
-    x = segment_sum(counts.sums, counts.first).numpy() / UNITS  # (V,) X_i, which is X_j, too
+    x = segment_sum(counts.sums, counts.first) / UNITS  # (V,) X_i, which is X_j, too
     log_x = np.log(x, where=x > 0, out=np.zeros(len(x)))
     of_word = log_x + math.log(shift)
     of_context = smoothing * log_x - math.log(np.exp(smoothing * log_x[x > 0]).sum())
@@ -61,7 +61,7 @@ def positive_part(
 ) -> SparseMatrix:
     """max(0, log X_ij - of_row_i - of_column_j), with one number (V,) for each row and column."""
     size = len(counts.columns)
-    columns, values = memory.empty(size, torch.int32), memory.empty(size, torch.float32)
+    columns, values = memory.empty(size, np.int32), memory.empty(size, np.float32)
     sizes, done = np.zeros(len(of_row), np.int64), 0
     for rows, block_columns, x in counts.blocks():
         i, j = rows.numpy(), block_columns.numpy()
@@ -69,8 +69,8 @@ def positive_part(
         is_positive = m > 0
         sizes += np.bincount(i[is_positive], minlength=len(sizes))
         part = slice(done, done + int(is_positive.sum()))
-        columns.numpy()[part], values.numpy()[part] = j[is_positive], m[is_positive]
+        columns[part], values[part] = j[is_positive], m[is_positive]
         done = part.stop
         memory.release_pages()
-    first = torch.from_numpy(np.append(0, sizes.cumsum()))
-    return SparseMatrix(first, columns[:done], values[:done])
+    first = np.append(0, sizes.cumsum())
+    return SparseMatrix(*map(torch.from_numpy, (first, columns[:done], values[:done])))

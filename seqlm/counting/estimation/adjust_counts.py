@@ -13,38 +13,47 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from seqlm.compilation import is_compiled
 from seqlm.counting.tables.array_passes import blocks
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.threads import parallel_map
 
 
-def adjust_counts(
-    tables: list[NGrams], memory: Memory = IN_MEMORY, threads: int | None = None
-) -> None:
+def adjust_counts(tables: list[NGrams], memory: Memory = IN_MEMORY) -> None:
     """Replaces the counts of all `tables` but the last, orders 1 … n, by adjusted counts."""
 
     def adjusted(pair: tuple[NGrams, NGrams]) -> NGrams:
         below, above = pair
-        before = _occurrences(above.suffix, len(below.counts), memory)
+        before = occurrences_of(above.suffix, len(below.counts), below.counts.dtype, memory)
         for part in blocks(before):
-            before[part] = torch.where(before[part] > 0, before[part], below.counts[part])
+            np.copyto(before[part], below.counts[part], where=before[part] == 0)
             memory.release_pages()
         return below._replace(counts=before)
 
-    device = tables[0].counts.device
-    tables[:-1] = parallel_map(adjusted, pairwise(tables), device, threads)
+    tables[:-1] = parallel_map(adjusted, pairwise(tables))
 
 
-def _occurrences(rows: Tensor, size: int, memory: Memory) -> Tensor:
-    """(size,) int32, how often each row is in `rows` (U,)."""
-    if memory.limit is None:
-        return torch.bincount(rows, minlength=size).int()
-    occurrences = memory.zeros(size, torch.int32)
+def occurrences_of(
+    rows: np.ndarray, size: int, dtype: np.dtype, memory: Memory = IN_MEMORY
+) -> np.ndarray:
+    """(size,) how often each row is in `rows` (U,).
+
+    >>> occurrences_of(np.array([2, 0, 2]), 4, np.dtype(np.int32)).tolist()
+    [1, 0, 2, 0]
+    """
+    occurrences = memory.zeros(size, dtype)
+    if is_compiled(len(rows)):
+        from seqlm.counting.estimation.compiled_estimation import add_occurrences
+    else:
+        add_occurrences = add_ones
     for part in blocks(rows):
-        occurrences.index_add_(0, rows[part], torch.ones_like(rows[part]))
+        add_occurrences(occurrences, rows[part])
         memory.release_pages()
     return occurrences
+
+
+def add_ones(occurrences: np.ndarray, rows: np.ndarray) -> None:
+    np.add.at(occurrences, rows, 1)

@@ -15,8 +15,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from seqlm.counting.tables.array_passes import BLOCK, blocks
 from seqlm.memory import IN_MEMORY, Memory
@@ -32,13 +30,13 @@ class Correction(NamedTuple):
     occurrences: int
 
 
-def counts_of_counts(counts: Tensor, memory: Memory = IN_MEMORY) -> list[int]:
+def counts_of_counts(counts: np.ndarray, memory: Memory = IN_MEMORY) -> list[int]:
     """n_0 … n_9: how many of `counts` (U,) are j."""
-    n = torch.zeros(LARGEST + 2, dtype=torch.int64, device=counts.device)
+    n = np.zeros(LARGEST + 2, np.int64)
     for part in blocks(counts):
-        n += torch.bincount(counts[part].clamp(max=LARGEST + 1), minlength=LARGEST + 2)
+        n += np.bincount(np.minimum(counts[part], LARGEST + 1), minlength=LARGEST + 2)
         memory.release_pages()
-    return n[:-1].tolist()
+    return [int(n_j) for n_j in n[:-1]]
 
 
 def corrected(n: list[int], correction: Correction) -> list[int]:

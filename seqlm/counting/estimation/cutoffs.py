@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from seqlm.counting.tables.array_passes import history_blocks
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import UsageError
-from seqlm.models.ngram.table import segment_sum
+from seqlm.models.ngram.ngram_order import segment_sum
 
 
 def cutoffs_by_order(cutoffs: Sequence[int], order: int) -> list[int]:
@@ -40,33 +39,33 @@ def cutoffs_by_order(cutoffs: Sequence[int], order: int) -> list[int]:
 
 
 def apply_cutoffs(
-    tables: list[NGrams], occurrences: Sequence[Tensor], cutoffs: Sequence[int]
+    tables: list[NGrams], occurrences: Sequence[np.ndarray], cutoffs: Sequence[int]
 ) -> None:
     """Keeps in `tables`, whose counts may be adjusted, what occurs more often than its cutoff.
 
     `occurrences`, (U,) for each order, are the raw counts, and `cutoffs` those of
     `cutoffs_by_order`. A table replaces the longer one as soon as it is made.
     """
-    kept_below = torch.ones_like(occurrences[0], dtype=torch.bool)  # the vocabulary is not cut
+    kept_below = np.ones(len(occurrences[0]), np.bool_)  # the vocabulary is not cut
     for k in range(1, len(tables)):
-        cutoff = min(cutoffs[k], torch.iinfo(occurrences[k].dtype).max)
+        cutoff = min(cutoffs[k], np.iinfo(occurrences[k].dtype).max)
         table, kept = tables[k], occurrences[k] > cutoff  # (U,)
         if not kept.all() or not kept_below.all():
             tables[k] = _select(table, kept, kept_below)
         kept_below = kept
 
 
-def _select(table: NGrams, kept: Tensor, kept_below: Tensor) -> NGrams:
+def _select(table: NGrams, kept: np.ndarray, kept_below: np.ndarray) -> NGrams:
     """The rows `kept` (U,), whose contexts and suffixes are the rows `kept_below` (H,)."""
-    new_row = kept_below.cumsum(0, dtype=torch.int32) - 1  # (H,)
-    sizes = torch.zeros(len(table.first) - 1, dtype=torch.int32, device=kept.device)
-    pruned_count = torch.zeros(len(sizes), dtype=torch.int64, device=kept.device)
+    new_row = kept_below.cumsum(dtype=np.int32) - np.int32(1)  # (H,)
+    sizes = np.zeros(len(table.first) - 1, np.int32)
+    pruned_count = np.zeros(len(sizes), np.int64)
     for owners, grams in history_blocks(table.first):
-        bounds = table.first[owners.start : owners.stop + 1].long() - grams.start
+        bounds = table.first[owners.start : owners.stop + 1] - grams.start
         kept_part, counts = kept[grams], table.counts[grams]
-        sizes[owners] = segment_sum(kept_part.long(), bounds).int()
-        pruned_count[owners] = segment_sum(torch.where(kept_part, 0, counts), bounds)
-    first = torch.zeros(int(kept_below.sum()) + 1, dtype=torch.int32, device=kept.device)
-    first[1:] = sizes[kept_below].cumsum(0)
-    suffix = new_row.index_select(0, table.suffix[kept])
+        sizes[owners] = segment_sum(kept_part, bounds)
+        pruned_count[owners] = segment_sum(np.where(kept_part, 0, counts), bounds)
+    first = np.zeros(int(kept_below.sum()) + 1, np.int32)
+    first[1:] = sizes[kept_below].cumsum()
+    suffix = new_row[table.suffix[kept]]
     return NGrams(table.words[kept], first, suffix, table.counts[kept], pruned_count[kept_below])

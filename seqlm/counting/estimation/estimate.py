@@ -3,28 +3,26 @@
     order k = 1 … n:    p_k, β_{k-1}  =  method(counts of order k, p_{k-1}),    p_0 = 1/V
 
 A word is only ever smoothed with the others of its history, so that an order is done in blocks of
-whole histories. What no later order needs is released.
+whole histories. As soon as the backoffs of an order are known its records are made, and what no
+later order needs is released.
 
     U n-grams of this order · H histories, the n-grams of the order below · V vocabulary
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from seqlm.counting.estimation.counts_of_counts import lmplz_corrections
 from seqlm.counting.estimation.cutoffs import cutoffs_by_order
 from seqlm.counting.estimation.prepare_counts import PreparedCounts, prepare_counts
-from seqlm.counting.smoothing.interpolation_and_backoff import Histories
+from seqlm.counting.estimation.smooth_order import smooth_order
 from seqlm.counting.smoothing.smoothing_methods import Method, method_of
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
-from seqlm.counting.tables.array_passes import blocks, history_blocks
+from seqlm.counting.tables.array_passes import blocks
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, UsageError
@@ -32,10 +30,12 @@ from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.config.ngram_config import NGramConfig
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.ngram_order import HIGHEST, RECORD
-from seqlm.models.ngram.table import row_contexts
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import parallel_map
+
+if TYPE_CHECKING:
+    import torch
 
 
 def estimate(
@@ -60,7 +60,7 @@ def estimate(
     chosen = Smoothing(smoothing, **parameters)
     check_estimation(chosen, order, context)
     tables = count_ngrams(
-        ids, vocab_size, order, context, counting_device(device), progress=progress
+        ids, vocab_size, order, context, sorting_device(device), progress=progress
     )
     corrections = lmplz_corrections(ids, vocab_size, order) if context == "sentence" else []
     counts = prepare_counts(tables, chosen, corrections)
@@ -79,10 +79,9 @@ def check_estimation(smoothing: Smoothing, order: int, context: str) -> None:
     cutoffs_by_order(smoothing.cutoffs, order)
 
 
-def counting_device(device: torch.device | str) -> torch.device:
-    """Where the counts of a model for `device` are: only CPU and CUDA have float64."""
-    device = torch.device(device)
-    return device if device.type == "cuda" else torch.device("cpu")
+def sorting_device(device: torch.device | str) -> torch.device | str:
+    """Where the counts of a model for `device` are sorted: on a CUDA device, or else on the CPU."""
+    return device if str(device).startswith("cuda") else "cpu"
 
 
 def estimate_from_counts(
@@ -99,26 +98,9 @@ def estimate_from_counts(
     """
     rows = tuple(len(table.counts) for table in counts.tables)
     config = NGramConfig(vocab_size, len(rows), smoothing.method, context, rows)
-    tensors = smooth_orders(counts, smoothing, vocab_size, context, progress, memory)
-    return NGramModel(config, records_of(tensors, rows, memory))
-
-
-def records_of(tensors: dict[str, Tensor], rows: Sequence[int], memory: Memory) -> list[np.ndarray]:
-    """The records of orders 1 … n, from tensors by name, which are released on the way."""
-    orders = []
-    for k, size in enumerate(rows):
-        kind = HIGHEST if k == len(rows) - 1 else RECORD
-        storage = memory.zeros((size + 1) * (kind.itemsize // 4), torch.int32)
-        records = storage.cpu().numpy().view(kind)  # (U + 1,)
-        for field in kind.names or ():
-            tensor = tensors.pop(f"orders.{k}.{'words' if field == 'word' else field}", None)
-            if tensor is not None:
-                records[field][: len(tensor)] = tensor.cpu().numpy()
-                memory.release_pages()
-        if k == 0:
-            records["word"][:size] = np.arange(size)
-        orders.append(records)
-    return orders
+    return NGramModel(
+        config, smooth_orders(counts, smoothing, vocab_size, context, progress, memory)
+    )
 
 
 def smooth_orders(
@@ -128,37 +110,67 @@ def smooth_orders(
     context: str = "sentence",
     progress: Progress = silent,
     memory: Memory = IN_MEMORY,
-) -> dict[str, Tensor]:
-    """The model's tensors by name. The list of tables is emptied on the way. Errors: DataError."""
+) -> list[np.ndarray]:
+    """The records of orders 1 … n. The list of tables is emptied on the way. Errors: DataError."""
     method = method_of(smoothing)
-    tables, order, device = counts.tables, len(counts.tables), counts.tables[0].counts.device
+    tables, order = counts.tables, len(counts.tables)
     check_line_length(counts, method, smoothing)
     constants = [
-        torch.tensor(
-            method.constants(n, k, smoothing, vocab_size), dtype=torch.float64, device=device
-        )
+        np.array(method.constants(n, k, smoothing, vocab_size), np.float64)
         for k, n in enumerate(counts.counts_of_counts, 1)
     ]
     full_histories = _full_histories(tables, context) if smoothing.method == "add-k" else None
 
-    tensors: dict[str, Tensor] = {}
-    prob = torch.tensor([1 / vocab_size], device=device)  # of the one n-gram of order 0
+    records: list[np.ndarray] = []
+    prob = np.array([1 / vocab_size], np.float32)  # of the one n-gram of order 0
+    words = np.empty(0, np.int32)  # (H,) of the order below
     for k in range(1, order + 1):
         table, lower = tables.pop(0), prob
         is_full_history = full_histories[k - 1] if full_histories else None
         report = partial(progress, f"smoothing {k}-grams")
-        prob, backoff = _smooth_order(
+        prob, backoff = smooth_order(
             table, lower, method, constants[k - 1], is_full_history, memory, report
         )
         if k > 1:
-            tensors |= {
-                f"orders.{k - 2}.log_prob": _log_in_place(lower, memory),
-                f"orders.{k - 2}.backoff": _log_in_place(backoff, memory),
-                f"orders.{k - 2}.first": table.first,
-                f"orders.{k - 1}.words": table.words,
-            }
-    tensors[f"orders.{order - 1}.log_prob"] = _log_in_place(prob, memory)
-    return tensors
+            records.append(make_records(memory, words, lower, backoff, table.first))
+        words = table.words
+        del table, lower, backoff
+    records.append(make_records(memory, words, prob))
+    return records
+
+
+def make_records(
+    memory: Memory,
+    words: np.ndarray,
+    prob: np.ndarray,
+    backoff: np.ndarray | None = None,
+    first: np.ndarray | None = None,
+) -> np.ndarray:
+    """(U + 1,) the records of an order from its columns (U,), and `first` (U + 1,); the highest
+    order has two of them. `prob` and `backoff` become logarithms on the way."""
+    kind = HIGHEST if first is None else RECORD
+    records = memory.empty((len(words) + 1) * kind.itemsize // 4, np.int32).view(kind)
+    records[-1:] = np.zeros(1, kind)
+
+    def fill_in(part: slice) -> None:
+        records["word"][part] = words[part]
+        records["log_prob"][part] = log_in_place(prob[part])
+        if first is not None and backoff is not None:
+            records["first"][part] = first[part]
+            records["backoff"][part] = log_in_place(backoff[part])
+        memory.release_pages()
+
+    parallel_map(fill_in, blocks(words))
+    if first is not None:
+        records["first"][-1] = first[-1]
+    return records
+
+
+def log_in_place(values: np.ndarray) -> np.ndarray:
+    """The natural logarithms of `values`, which they overwrite; that of 0 is -inf."""
+    with np.errstate(divide="ignore"):
+        logarithms: np.ndarray = np.log(values, out=values)
+    return logarithms
 
 
 def check_line_length(counts: PreparedCounts, method: Method, smoothing: Smoothing) -> None:
@@ -175,63 +187,14 @@ def check_line_length(counts: PreparedCounts, method: Method, smoothing: Smoothi
         )
 
 
-def _smooth_order(
-    table: NGrams,
-    lower: Tensor,
-    method: Method,
-    constants: Tensor,
-    is_full_history: Tensor | None,
-    memory: Memory,
-    progress: Callable[[float], None],
-) -> tuple[Tensor, Tensor]:
-    """p (U,) of every n-gram of an order and β (H,) of every history, from p of the order below."""
-    device = table.counts.device
-    prob = memory.empty(len(table.counts), torch.float32).to(device)
-    backoff = memory.empty(len(table.first) - 1, torch.float32).to(device)
-
-    def smooth_block(part: tuple[slice, slice]) -> None:
-        owners, grams = part
-        bounds = table.first[owners.start : owners.stop + 1].long() - grams.start
-        size = bounds.diff()
-        h = Histories(
-            counts=table.counts[grams],
-            lower=lower.index_select(0, table.suffix[grams]).double(),
-            first=bounds,
-            history=row_contexts(bounds),
-            total=torch.zeros(len(size), dtype=torch.float64, device=device),
-            is_full_history=None if is_full_history is None else is_full_history[owners],
-        )
-        total = h.sum(h.counts)
-        h = h._replace(
-            total=total if table.pruned_count is None else total + table.pruned_count[owners]
-        )
-        prob[grams], block_backoff = method.combine(h, method.discount(h, constants))
-        backoff[owners] = torch.where(size > 0, block_backoff, method.unseen_backoff).float()
-        progress(grams.stop / max(1, len(table.counts)))
-        memory.release_pages()
-
-    backoff[:] = method.unseen_backoff  # histories without n-grams may be in no block
-    parallel_map(smooth_block, history_blocks(table.first), device)
-    return prob, backoff
-
-
-def _log_in_place(values: Tensor, memory: Memory) -> Tensor:
-    def log_block(part: slice) -> None:
-        values[part].log_()
-        memory.release_pages()
-
-    parallel_map(log_block, blocks(values), values.device)
-    return values
-
-
-def _full_histories(tables: list[NGrams], context: str) -> list[Tensor]:
+def _full_histories(tables: list[NGrams], context: str) -> list[np.ndarray]:
     """For each order (H,) bool: is a history n-1 words long, or back to the start of the line?"""
-    starts_line = torch.zeros(1, dtype=torch.bool, device=tables[0].words.device)  # (H,)
+    starts_line = np.zeros(1, np.bool_)  # (H,)
     full_histories = []
     for k, table in enumerate(tables, 1):
         is_longest = k == len(tables)
-        full_histories.append(torch.ones_like(starts_line) if is_longest else starts_line)
-        starts_line = starts_line.repeat_interleave(table.first.diff())
+        full_histories.append(np.ones_like(starts_line) if is_longest else starts_line)
+        starts_line = starts_line.repeat(np.diff(table.first))
         if k == 1 and context == "sentence":
             starts_line[EOS] = True
     return full_histories

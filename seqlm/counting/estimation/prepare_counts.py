@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-
 from seqlm.counting.estimation.adjust_counts import adjust_counts
 from seqlm.counting.estimation.counts_of_counts import Correction, corrected, counts_of_counts
 from seqlm.counting.estimation.cutoffs import apply_cutoffs, cutoffs_by_order
@@ -14,7 +12,6 @@ from seqlm.counting.smoothing.smoothing_methods import method_of
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.memory import IN_MEMORY, Memory
-from seqlm.threads import one_thread
 
 
 class PreparedCounts(NamedTuple):
@@ -36,14 +33,12 @@ def prepare_counts(
     """
     adjusts = method_of(smoothing).adjusts_counts
     cutoffs = cutoffs_by_order(smoothing.cutoffs, len(tables))
-    threads = torch.get_num_threads()
-    with one_thread():
-        occurrences = [table.counts for table in tables] if any(cutoffs) else []
-        if adjusts:
-            adjust_counts(tables, memory, threads)
-        by_order = [counts_of_counts(table.counts, memory) for table in tables]
-        if adjusts:
-            by_order[: len(corrections)] = map(corrected, by_order, corrections)
-        if any(cutoffs):
-            apply_cutoffs(tables, occurrences, cutoffs)
-        return PreparedCounts(tables, by_order)
+    occurrences = [table.counts for table in tables] if any(cutoffs) else []
+    if adjusts:
+        adjust_counts(tables, memory)
+    by_order = [counts_of_counts(table.counts, memory) for table in tables]
+    if adjusts:
+        by_order[: len(corrections)] = map(corrected, by_order, corrections)
+    if any(cutoffs):
+        apply_cutoffs(tables, occurrences, cutoffs)
+    return PreparedCounts(tables, by_order)

@@ -19,7 +19,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from seqlm.counting.counted_corpus import CountedCorpus
 from seqlm.counting.files.count_lines import (
@@ -33,10 +32,11 @@ from seqlm.counting.files.count_lines import (
 )
 from seqlm.counting.tables.array_passes import history_blocks
 from seqlm.counting.tables.from_rows import IncompleteNGram, from_rows
-from seqlm.counting.tables.ngrams import NGrams
+from seqlm.counting.tables.ngrams import CountedOrder, NGrams
 from seqlm.errors import DataError, UsageError
+from seqlm.models.ngram.ngram_order import words_of_range
 from seqlm.models.ngram.scrambling import scramble_ids
-from seqlm.models.ngram.table import NGramTable, pack_keys, words_of_range
+from seqlm.models.ngram.sort_keys import pack_keys
 from seqlm.progress import Progress, silent
 from seqlm.runs.durable_files import write_pieces
 from seqlm.text.corpus import hash_blocks
@@ -88,7 +88,7 @@ def _lines_of_tables(
     progress("writing 1-grams")
     size, types = len(tokenizer), SortedTypes(tokenizer.types)
     rank, rank_as_first = types.rank, types.rank[:size].copy()
-    counts = np.append(tables[0].counts.cpu().numpy(), 0)  # (V + 1,)
+    counts = np.append(tables[0].counts, 0)  # (V + 1,)
     if context == "sentence":
         rank_as_first[EOS], counts[size] = rank[size], counts[EOS]
     ids = rank.argsort()
@@ -96,19 +96,22 @@ def _lines_of_tables(
     yield types.format_lines(rank[seen, None], counts[seen])
 
     rank_of_scrambled = np.empty_like(rank_as_first)
-    rank_of_scrambled[scramble_ids(torch.arange(size), size).numpy()] = rank[:size]
+    rank_of_scrambled[scramble_ids(np.arange(size), size)] = rank[:size]
     rows = rank_as_first.argsort()  # (H,) those of the order below, by bytes
     first_ranks = rank_as_first[rows]
-    levels: list[NGramTable] = []  # orders 2, …, by bytes, with ranks for words
+    # The order below, and those before it, by bytes, with ranks for words.
+    below_words: np.ndarray = rank_as_first
+    orders: list[CountedOrder] = []
     for k, table in enumerate(tables[1:], 2):
-        columns = (table.first, table.words, table.counts)
-        first, words, counts = (column.cpu().numpy() for column in columns)
+        words, first, _, counts, _ = table
         old_start = first.take(rows)  # (H,)
         new_first = np.append(0, np.diff(first).take(rows).cumsum())  # (H + 1,)
         rows = np.empty(len(words), np.int32)
         new_words = np.empty(len(words), np.int32)
-        levels.append(NGramTable(torch.from_numpy(new_first), torch.from_numpy(new_words)))
-        for owners, grams in history_blocks(torch.from_numpy(new_first)):
+        orders.append(CountedOrder(below_words, new_first))
+        below_words = new_words
+        spelling = [*orders, CountedOrder(new_words, np.empty(0, np.int32))]
+        for owners, grams in history_blocks(new_first):
             progress(f"writing {k}-grams", grams.start / max(len(words), 1))
             sizes = np.diff(new_first[owners.start : owners.stop + 1])
             owner = np.arange(len(sizes)).repeat(sizes)
@@ -117,7 +120,7 @@ def _lines_of_tables(
             word_rank = rank_of_scrambled.take(words[row])
             order = pack_keys(owner, word_rank).argsort()
             rows[grams], new_words[grams] = row[order], word_rank[order]
-            first_rows, *ranks = words_of_range(levels, grams.start, grams.stop)
+            first_rows, *ranks = words_of_range(spelling, grams.start, grams.stop)
             ngrams = np.stack([first_ranks.take(first_rows), *ranks], 1)
             yield types.format_lines(ngrams, counts[rows[grams]])
 

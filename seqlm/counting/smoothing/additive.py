@@ -12,18 +12,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from seqlm.counting.smoothing.held_out_counts import HeldOutCounts
 from seqlm.counting.smoothing.interpolation_and_backoff import Discounted, Histories
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 
 
-def additive(h: Histories, constants: Tensor) -> Discounted:
+def additive(h: Histories, constants: np.ndarray) -> Discounted:
     """`constants` is kV."""
     assert h.is_full_history is not None
-    counts = torch.where(h.expand(h.is_full_history), h.counts, 0).double()
+    counts = np.where(h.expand(h.is_full_history), h.counts, 0.0)
     return Discounted(counts, h.total + constants[0])
 
 
@@ -40,12 +38,12 @@ def best_k(held_out: HeldOutCounts, vocab_size: int) -> float:
 
     p(i) = (c + k) / (C + kV) after the full history of token i, on finer and finer grids of log k.
     """
-    level = held_out.length[None]
-    c, total = held_out.counts.gather(0, level)[0], held_out.totals.gather(0, level)[0]  # (N,)
+    token = held_out.length, np.arange(len(held_out.length))
+    c, total = held_out.counts[token], held_out.totals[token]  # (N,)
     low, high = 1e-9, 1e3
     while high > 1.001 * low:
-        grid = torch.logspace(np.log10(low), np.log10(high), 25, dtype=torch.float64).tolist()
-        log_likelihood = [float(((c + k) / (total + k * vocab_size)).log().sum()) for k in grid]
+        grid = np.logspace(np.log10(low), np.log10(high), 25).tolist()
+        log_likelihood = [float(np.log((c + k) / (total + k * vocab_size)).sum()) for k in grid]
         best = int(np.argmax(log_likelihood))
         low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     return float((low * high) ** 0.5)

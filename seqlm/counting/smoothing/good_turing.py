@@ -11,8 +11,7 @@ d_r is his equation 11; the other letters are those of `interpolation_and_backof
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from seqlm.counting.smoothing.interpolation_and_backoff import (
     Discounted,
@@ -26,16 +25,16 @@ MAX_DISCOUNTED = 7
 """Larger counts are reliable and are not discounted (Katz, 1987, took 5; SRILM takes 7)."""
 
 
-def good_turing(h: Histories, ratios: Tensor) -> Discounted:
+def good_turing(h: Histories, ratios: np.ndarray) -> Discounted:
     """d_r is `ratios[min(r, k + 1)]`, see `katz_ratios`.
 
     After a history without small counts Z = C + 1, so that words not seen there are possible (as in
     SRILM).
     """
-    ratio = ratios.index_select(0, h.counts.clamp(max=len(ratios) - 1))
+    ratio = ratios[np.minimum(h.counts, len(ratios) - 1)]
     discounted = Discounted(h.counts * ratio, h.total)
     some_left = leftover_mass(h, discounted) > 0
-    return discounted._replace(normalizer=torch.where(some_left, h.total, h.total + 1))
+    return discounted._replace(normalizer=np.where(some_left, h.total, h.total + 1))
 
 
 def katz_ratios(n: list[int], order: int, smoothing: Smoothing, vocab_size: int) -> list[float]:

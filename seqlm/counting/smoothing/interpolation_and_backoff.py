@@ -22,64 +22,62 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
-from seqlm.models.ngram.table import segment_sum
+import numpy as np
 
 
 class Histories(NamedTuple):
     """Some histories of one order and the n-grams that continue them."""
 
-    counts: Tensor  # (U,) int, c, occurrences or adjusted
-    lower: Tensor  # (U,) float64, p(w | h')
-    first: Tensor  # (H + 1,) int64, history h has the n-grams first[h] to first[h + 1]
-    history: Tensor  # (U,) int64, the index of each n-gram's history
-    total: Tensor  # (H,) float64, C
-    is_full_history: Tensor | None
+    counts: np.ndarray  # (U,) int, c, occurrences or adjusted
+    lower: np.ndarray  # (U,) float64, p(w | h')
+    history: np.ndarray  # (U,) int64, the index of each n-gram's history
+    total: np.ndarray  # (H,) float64, C
+    is_full_history: np.ndarray | None
     """(H,) bool: histories of n-1 words, or back to the start of the line. None where the method
     does not ask."""
 
-    def sum(self, values: Tensor) -> Tensor:
-        """(U,) -> (H,) float64, Σ over the n-grams of each history."""
-        return segment_sum(values, self.first, torch.float64)
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """(U,) -> (H,) float64, Σ over the n-grams of each history, from the first to the last."""
+        return np.bincount(self.history, values, len(self.total))
 
-    def expand(self, values: Tensor) -> Tensor:
+    def expand(self, values: np.ndarray) -> np.ndarray:
         """(H,) -> (U,), every n-gram gets the value of its history."""
-        return values.index_select(0, self.history)
+        expanded: np.ndarray = values[self.history]
+        return expanded
 
 
 class Discounted(NamedTuple):
     """What discounting leaves."""
 
-    counts: Tensor  # (U,) float64, c*
-    normalizer: Tensor  # (H,) float64, Z
+    counts: np.ndarray  # (U,) float64, c*
+    normalizer: np.ndarray  # (H,) float64, Z
 
 
 class Smoothed(NamedTuple):
-    prob: Tensor  # (U,) float64, p(w | h)
-    backoff: Tensor  # (H,) float64, β of histories that have continuations
+    prob: np.ndarray  # (U,) float64, p(w | h)
+    backoff: np.ndarray  # (H,) float64, β of histories that have continuations
 
 
-def leftover_mass(h: Histories, discounted: Discounted) -> Tensor:
+def leftover_mass(h: Histories, discounted: Discounted) -> np.ndarray:
     """(H,) 1 - Σ_v c*(hv) / Z(h), from sums of what is taken away, which are small and exact."""
     taken = h.sum(h.counts - discounted.counts)
-    return (taken + (discounted.normalizer - h.sum(h.counts))) / discounted.normalizer
+    left: np.ndarray = (taken + (discounted.normalizer - h.sum(h.counts))) / discounted.normalizer
+    return left
 
 
 def interpolate(h: Histories, discounted: Discounted) -> Smoothed:
     backoff = leftover_mass(h, discounted)
-    lower = h.lower * h.expand(backoff)
-    return Smoothed((discounted.counts / h.expand(discounted.normalizer)).add_(lower), backoff)
+    share = discounted.counts / h.expand(discounted.normalizer)
+    return Smoothed(share + h.expand(backoff) * h.lower, backoff)
 
 
 def back_off(h: Histories, discounted: Discounted) -> Smoothed:
     """Where all words were seen after a history, they share the remaining probability again."""
     seen = h.counts > 0  # at order 1 some are not
     share = discounted.counts / h.expand(discounted.normalizer)
-    unseen_mass = 1 - h.sum(torch.where(seen, h.lower, 0.0))
+    unseen_mass = 1 - h.sum(np.where(seen, h.lower, 0.0))
     has_unseen = unseen_mass > 1e-6
     leftover = leftover_mass(h, discounted)
-    backoff = torch.where(has_unseen, leftover / unseen_mass.clamp(min=1e-6), 0.0)
-    share = torch.where(h.expand(has_unseen), share, share / h.expand(1 - leftover))
-    return Smoothed(torch.where(seen, share, h.expand(backoff) * h.lower), backoff)
+    backoff = np.where(has_unseen, leftover / np.maximum(unseen_mass, 1e-6), 0.0)
+    share = np.where(h.expand(has_unseen), share, share / h.expand(1 - leftover))
+    return Smoothed(np.where(seen, share, h.expand(backoff) * h.lower), backoff)

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from seqlm.counting.smoothing.held_out_counts import HeldOutCounts
 from seqlm.counting.smoothing.interpolation_and_backoff import Discounted, Histories
@@ -21,10 +20,10 @@ BUCKETS = 32
 """Histories are in buckets by ⌊log2 C⌋; the last one takes all larger C."""
 
 
-def jelinek_mercer(h: Histories, weights: Tensor) -> Discounted:
+def jelinek_mercer(h: Histories, weights: np.ndarray) -> Discounted:
     """λ is `weights[⌊log2 C⌋]`; the last weight serves all larger C."""
-    bucket = h.total.log2().long().clamp(0, len(weights) - 1)
-    return Discounted(h.counts * h.expand(weights.index_select(0, bucket)), h.total)
+    bucket = np.log2(h.total, where=h.total > 0, out=np.zeros(len(h.total))).astype(np.int64)
+    return Discounted(h.counts * h.expand(weights[np.minimum(bucket, len(weights) - 1)]), h.total)
 
 
 def weights_of_order(
@@ -51,38 +50,38 @@ def em_weights(held_out: HeldOutCounts, vocab_size: int) -> tuple[tuple[float, .
     """
     order, size = held_out.counts.shape
     seen = held_out.totals > 0  # (n, N)
-    f = held_out.counts / held_out.totals.clamp(min=1)
-    bucket = held_out.totals.clamp(min=1).log2().long().clamp(max=BUCKETS - 1)
-    weights = torch.full((order, BUCKETS), 0.5, dtype=torch.float64)
-    previous = -torch.inf
+    f = held_out.counts / np.maximum(held_out.totals, 1)
+    bucket = np.log2(np.maximum(held_out.totals, 1)).astype(np.int64).clip(max=BUCKETS - 1)
+    weights = np.full((order, BUCKETS), 0.5)
+    previous = -np.inf
     for _ in range(1000):
-        λ = torch.where(seen, weights.gather(1, bucket), 0.0)  # (n, N)
-        p = [torch.full((size,), 1 / vocab_size, dtype=torch.float64)]
+        λ = np.where(seen, np.take_along_axis(weights, bucket, 1), 0.0)  # (n, N)
+        p = [np.full(size, 1 / vocab_size)]
         for k in range(order):
             p.append(λ[k] * f[k] + (1 - λ[k]) * p[-1])
-        log_likelihood = float(p[-1].log().mean())
+        log_likelihood = float(np.log(p[-1]).mean())
         if log_likelihood - previous < 1e-9:
             break
         previous = log_likelihood
         reach = 1 / p[-1]  # reach_k / p_n
         for k in reversed(range(order)):
-            reach_seen = torch.where(seen[k], reach, 0.0)
-            generated = torch.zeros(BUCKETS, dtype=torch.float64)
-            generated.index_add_(0, bucket[k], reach_seen * λ[k] * f[k])
-            reached = torch.zeros_like(generated).index_add_(0, bucket[k], reach_seen * p[k + 1])
-            ratio = torch.where(reached > 0, generated / reached, torch.nan)
-            weights[k] = ratio.clamp(max=1 - 1e-6)
+            reach_seen = np.where(seen[k], reach, 0.0)
+            generated = np.bincount(bucket[k], reach_seen * λ[k] * f[k], BUCKETS)
+            reached = np.bincount(bucket[k], reach_seen * p[k + 1], BUCKETS)
+            nothing = np.full(BUCKETS, np.nan)
+            ratio = np.divide(generated, reached, where=reached > 0, out=nothing)
+            weights[k] = np.minimum(ratio, 1 - 1e-6)
             reach = reach * (1 - λ[k])
         weights = _fill_empty_buckets(weights)
     return tuple(map(tuple, weights.tolist()))
 
 
-def _fill_empty_buckets(weights: Tensor) -> Tensor:
+def _fill_empty_buckets(weights: np.ndarray) -> np.ndarray:
     """(n, BUCKETS), where NaN becomes the nearest weight before it, or else the first one."""
     rows = []
     for row in weights:
-        finite = row.isfinite()
-        last = torch.where(finite, torch.arange(BUCKETS), -1).cummax(0).values
-        first = int(finite.int().argmax())
-        rows.append(row[last.clamp(min=first)])
-    return torch.stack(rows).nan_to_num(0.5)  # NaN: an order no held-out history reaches
+        finite = np.isfinite(row)
+        last = np.maximum.accumulate(np.where(finite, np.arange(BUCKETS), -1))
+        rows.append(row[np.maximum(last, finite.argmax())])
+    filled: np.ndarray = np.nan_to_num(rows, nan=0.5)
+    return filled  # NaN: an order no held-out history reaches

@@ -17,16 +17,16 @@ The other letters are those of `interpolation_and_backoff.py`; counts are adjust
 
 from __future__ import annotations
 
-from torch import Tensor
+import numpy as np
 
 from seqlm.counting.smoothing.interpolation_and_backoff import Discounted, Histories
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.errors import DataError
 
 
-def subtract_discount(h: Histories, discounts: Tensor) -> Discounted:
+def subtract_discount(h: Histories, discounts: np.ndarray) -> Discounted:
     """D(c) is `discounts[min(c, 3)]`."""
-    return Discounted(h.counts - discounts.index_select(0, h.counts.clamp(max=3)), h.total)
+    return Discounted(h.counts - discounts[np.minimum(h.counts, 3)], h.total)
 
 
 def kneser_ney_discount(

@@ -8,10 +8,10 @@ Letters are those of `interpolation_and_backoff.py`.
 
 from __future__ import annotations
 
-from torch import Tensor
+import numpy as np
 
 from seqlm.counting.smoothing.interpolation_and_backoff import Discounted, Histories
 
 
-def maximum_likelihood(h: Histories, constants: Tensor) -> Discounted:
-    return Discounted(h.counts.double(), h.total)
+def maximum_likelihood(h: Histories, constants: np.ndarray) -> Discounted:
+    return Discounted(h.counts.astype(np.float64), h.total)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch import Tensor
 
 from seqlm.counting.smoothing.additive import added_mass, additive, tune_k
 from seqlm.counting.smoothing.good_turing import good_turing, katz_ratios
@@ -43,7 +42,7 @@ def no_constants(n: list[int], order: int, smoothing: Smoothing, vocab_size: int
 
 @dataclass(frozen=True)
 class Method:
-    discount: Callable[[Histories, Tensor], Discounted]
+    discount: Callable[[Histories, np.ndarray], Discounted]
     """From histories and the constants of their order."""
     constants: Callable[[list[int], int, Smoothing, int], list[float]] = no_constants
     """From n_0 … n_9 of an order, the order, the smoothing, and V."""

@@ -8,7 +8,7 @@ was never seen gets 0.4 / V. Letters are those of `interpolation_and_backoff.py`
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 
 from seqlm.counting.smoothing.interpolation_and_backoff import Discounted, Histories, Smoothed
 from seqlm.models.config.ngram_config import STUPID_BACKOFF
@@ -18,5 +18,5 @@ def stupid_backoff(h: Histories, discounted: Discounted) -> Smoothed:
     """Combines undiscounted counts, those of `maximum_likelihood`, with the order below."""
     seen = h.counts > 0
     share = discounted.counts / h.expand(discounted.normalizer)
-    backoff = torch.full_like(discounted.normalizer, STUPID_BACKOFF)
-    return Smoothed(torch.where(seen, share, STUPID_BACKOFF * h.lower), backoff)
+    backoff = np.full_like(discounted.normalizer, STUPID_BACKOFF)
+    return Smoothed(np.where(seen, share, STUPID_BACKOFF * h.lower), backoff)

@@ -7,10 +7,10 @@ Letters are those of `interpolation_and_backoff.py`.
 
 from __future__ import annotations
 
-from torch import Tensor
+import numpy as np
 
 from seqlm.counting.smoothing.interpolation_and_backoff import Discounted, Histories
 
 
-def witten_bell(h: Histories, constants: Tensor) -> Discounted:
-    return Discounted(h.counts.double(), h.total + h.sum(h.counts > 0))
+def witten_bell(h: Histories, constants: np.ndarray) -> Discounted:
+    return Discounted(h.counts.astype(np.float64), h.total + h.sum(h.counts > 0))

@@ -26,7 +26,6 @@ from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from seqlm.counting.counted_corpus import CountedCorpus
 from seqlm.counting.estimation.counts_of_counts import LARGEST, Correction, corrected
@@ -237,11 +236,11 @@ def collect_tables(
     return tables
 
 
-def place_in_rows(sums: DataFrame, tables: Sequence[NGrams], vocab_size: int) -> torch.Tensor:
+def place_in_rows(sums: DataFrame, tables: Sequence[NGrams], vocab_size: int) -> np.ndarray:
     """(H,) int64: the column `pruned` of some n-grams, in their rows of the last table."""
     grams, counts = to_arrays(sums, len(tables), "pruned")
-    pruned = torch.zeros(len(tables[-1].words), dtype=torch.int64)
-    pruned[find_rows(tables, grams, vocab_size)] = torch.tensor(counts)
+    pruned = np.zeros(len(tables[-1].words), np.int64)
+    pruned[find_rows(tables, grams, vocab_size)] = counts
     return pruned
 
 

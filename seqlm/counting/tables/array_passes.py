@@ -1,76 +1,45 @@
-"""Passes over big arrays: in blocks that stay in the cache, in threads."""
+"""Passes over big arrays: in blocks that stay in the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import pairwise
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from seqlm.models.ngram.masks import indices
-from seqlm.models.ngram.table import context_blocks
-from seqlm.threads import parallel_map, thread_pool
+from seqlm.models.ngram.ngram_order import context_blocks
 
 BLOCK = 1 << 17
 """Entries a pass handles at a time, so that its temporaries are small and stay in the cache."""
-GPU_BLOCK = 1 << 24
 
 
-def block_size(device: torch.device) -> int:
-    return BLOCK if device.type == "cpu" else GPU_BLOCK
+def blocks(array: np.ndarray) -> Iterator[slice]:
+    """The stretches in which a pass goes over an array.
 
-
-def blocks(tensor: Tensor) -> Iterator[slice]:
-    """The stretches in which a pass goes over a tensor.
-
-    >>> len(list(blocks(torch.zeros(BLOCK + 1))))
+    >>> len(list(blocks(np.zeros(BLOCK + 1))))
     2
     """
-    step = block_size(tensor.device)
-    for start in range(0, len(tensor), step):
-        yield slice(start, min(start + step, len(tensor)))
+    for start in range(0, len(array), BLOCK):
+        yield slice(start, min(start + BLOCK, len(array)))
 
 
-def history_blocks(first: Tensor) -> Iterator[tuple[slice, slice]]:
+def history_blocks(first: np.ndarray) -> Iterator[tuple[slice, slice]]:
     """Whole histories with about BLOCK n-grams in all: the histories, and the n-grams.
 
     History h (H,) has the n-grams first[h] to first[h + 1].
     """
-    yield from context_blocks(first, block_size(first.device))
+    yield from context_blocks(first, BLOCK)
 
 
-def sort_values(parts: list[Tensor], threads: int) -> None:
-    """Sorts each of `parts` in place.
+def ranges_of(starts: np.ndarray, end: int, size: int, most: int) -> list[tuple[int, int]]:
+    """Ranges of groups with about `size` entries each, in at most `most` groups.
 
-    A CPU does it with numpy's vector sort, which is several times as fast as `torch.sort` (that
-    makes indices too), takes no memory, and lets other threads run.
+    Group g (G,) has the entries from starts[g] on, and the last one ends before `end`.
+
+    >>> ranges_of(np.array([0, 3, 4, 9]), end=12, size=4, most=100)
+    [(0, 2), (2, 3), (3, 4)]
     """
-    if parts and parts[0].device.type != "cpu":
-        for part in parts:
-            part.copy_(torch.sort(part).values)
-    else:
-        with thread_pool(threads) as pool:
-            list(pool.map(lambda part: part.numpy().sort(), sorted(parts, key=len, reverse=True)))
-
-
-def compact(mask: Tensor, columns: Sequence[Tensor], threads: int | None = None) -> list[Tensor]:
-    """The entries of each of `columns` (M,) where `mask` (M,) is true, as new columns.
-
-    >>> mask = torch.tensor([True, False, True])
-    >>> [column.tolist() for column in compact(mask, [torch.tensor([1, 2, 3])])]
-    [[1, 3]]
-    """
-    device, parts = mask.device, list(blocks(mask))
-    sizes = parallel_map(lambda part: int(mask[part].count_nonzero()), parts, device, threads)
-    starts = [0, *accumulate(sizes)]
-    compacted = [column.new_empty(starts[-1]) for column in columns]
-
-    def compact_part(number: int) -> None:
-        marked = indices(mask[parts[number]])
-        for column, new in zip(columns, compacted):
-            part = column[parts[number]]
-            torch.index_select(part, 0, marked, out=new[starts[number] : starts[number + 1]])
-
-    parallel_map(compact_part, range(len(parts)), device, threads)
-    return compacted
+    targets = np.arange(size, end, size, dtype=np.int64)
+    groups = np.arange(0, len(starts), most)
+    cuts = np.unique([*np.searchsorted(starts, targets.astype(starts.dtype)), *groups, len(starts)])
+    return [*pairwise(cuts.tolist())]

@@ -19,12 +19,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import torch
 
-from seqlm.counting.tables.ngrams import NGrams
+from seqlm.counting.tables.ngrams import NGrams, orders_of
 from seqlm.errors import DataError
+from seqlm.models.ngram.ngram_order import words_of_range
 from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
-from seqlm.models.ngram.table import first_of_equals, pack_keys, unpack_keys, words_of_range
+from seqlm.models.ngram.sort_keys import find_sorted, first_of_equals, pack_keys, unpack_keys
 
 STRETCH = 1 << 20
 """N-grams looked up at a time."""
@@ -62,10 +62,9 @@ def to_rows(
 ) -> np.ndarray:
     """(U, k) int32, the ids of the n-grams of order k, or of those in a stretch of `rows`."""
     start, stop, _ = rows.indices(len(tables[k - 1].words))
-    on_cpu = [counts.table.cpu() for counts in tables[1:k]]
     ids = np.empty((max(stop - start, 0), k), np.int32)
-    ids[:, 0], *words = words_of_range(on_cpu, start, stop)
-    id_of = unscramble_ids(torch.arange(vocab_size), vocab_size).int().numpy()
+    ids[:, 0], *words = words_of_range(orders_of(tables[:k]), start, stop)
+    id_of = unscramble_ids(np.arange(vocab_size), vocab_size).astype(np.int32)
     for j, column in enumerate(words, 1):
         ids[:, j] = id_of.take(column)
     return ids
@@ -78,7 +77,7 @@ def find_rows(tables: Sequence[NGrams], ids: np.ndarray, vocab_size: int) -> np.
 
 def _scrambled(vocab_size: int) -> np.ndarray:
     """(V,) int32, the scrambled word of every id."""
-    return scramble_ids(torch.arange(vocab_size), vocab_size).numpy()
+    return scramble_ids(np.arange(vocab_size), vocab_size)
 
 
 def _unigrams(ids: np.ndarray, counts: np.ndarray, vocab_size: int) -> NGrams:
@@ -128,7 +127,7 @@ def _find_suffixes(
     """(U,) the row of each suffix or -1; `last_ids` (U,) are the ids of the last words."""
     if len(below) == 1:
         return last_ids
-    shorter = below[-1].suffix.numpy().take(contexts)  # the suffix of the context
+    shorter = below[-1].suffix.take(contexts)  # the suffix of the context
     return _find(below[-1], shorter, words)
 
 
@@ -150,7 +149,7 @@ def _find(ngrams: NGrams, contexts: np.ndarray, words: np.ndarray) -> np.ndarray
     """(Q,) int64 rows of `contexts` (Q,), rows or -1, with the scrambled `words` (Q,), or -1."""
     keys = pack_keys(contexts.astype(np.int64), words)
     order = keys.argsort()
-    sorted_rows, is_found = ngrams.table.find_sorted(keys[order])
+    sorted_rows, is_found = find_sorted(ngrams.first, ngrams.words, keys[order])
     rows = np.empty(len(keys), np.int64)
     rows[order] = np.where(is_found, sorted_rows, -1)
     return rows
@@ -160,8 +159,8 @@ def _table(words: np.ndarray, first: np.ndarray, suffix: np.ndarray, counts: np.
     assert len(words) < 2**31, "rows are numbered with 31 bits"
     small = counts.max(initial=0) < 2**31
     return NGrams(
-        torch.from_numpy(words.astype(np.int32)),
-        torch.from_numpy(first.astype(np.int32)),
-        torch.from_numpy(suffix.astype(np.int32)),
-        torch.from_numpy(counts.astype(np.int32 if small else np.int64)),
+        words.astype(np.int32),
+        first.astype(np.int32),
+        suffix.astype(np.int32),
+        counts.astype(np.int32 if small else np.int64),
     )

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.merge_tables import PieceTable, merge_ngrams, merge_unigrams
@@ -20,6 +20,9 @@ from seqlm.counting.tables.ngrams import NGrams
 from seqlm.memory import Memory, trim_heap
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
+
+if TYPE_CHECKING:
+    import torch
 
 BYTES_PER_TOKEN = 96
 """Memory that counting takes at its height, for each token of a piece."""
@@ -49,7 +52,7 @@ def count_in_pieces(
         tables.append([PieceTable.of(counted.pop(0), memory) for _ in range(order)])
         trim_heap()
         memory.release_pages()
-    counts_dtype = torch.int32 if len(ids) < 2**31 else torch.int64
+    counts_dtype = np.dtype(np.int32 if len(ids) < 2**31 else np.int64)
     merged = [merge_unigrams([orders[0] for orders in tables], counts_dtype)]
     for k in range(2, order + 1):
         contexts = [orders.pop(0) for orders in tables]  # of order k-1

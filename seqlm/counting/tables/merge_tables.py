@@ -21,14 +21,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from seqlm.counting.tables.array_passes import blocks
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
 from seqlm.memory import Memory
-from seqlm.models.ngram.table import first_of_equals, pack_keys, unpack_keys
+from seqlm.models.ngram.sort_keys import first_of_equals, pack_keys, unpack_keys
 
 BLOCK = 1 << 20  # n-grams merged at a time, at most
 BYTES_PER_NGRAM = 256
@@ -38,26 +36,26 @@ BYTES_PER_NGRAM = 256
 class PieceTable(NamedTuple):
     """The table of one order of one piece."""
 
-    words: Tensor  # (U_s,) int32, scrambled
-    first: Tensor  # (H_s + 1,) int32
-    suffix: Tensor  # (U_s,) int32, rows of the piece
-    counts: Tensor  # (U_s,) int32
-    merged_rows: Tensor  # (U_s,) int32, the rows in the whole, once they are known
+    words: np.ndarray  # (U_s,) int32, scrambled
+    first: np.ndarray  # (H_s + 1,) int32
+    suffix: np.ndarray  # (U_s,) int32, rows of the piece
+    counts: np.ndarray  # (U_s,) int32
+    merged_rows: np.ndarray  # (U_s,) int32, the rows in the whole, once they are known
 
     @classmethod
     def of(cls, table: NGrams, memory: Memory) -> PieceTable:
         """The table in the files of `memory`."""
-        words, first, suffix, counts = (memory.copy(column.cpu()) for column in table[:4])
+        words, first, suffix, counts = (memory.copy(column) for column in table[:4])
         memory.release_pages()
-        return cls(words, first, suffix, counts, memory.empty(len(counts), torch.int32))
+        return cls(words, first, suffix, counts, memory.empty(len(counts), np.int32))
 
 
-def merge_unigrams(tables: list[PieceTable], counts_dtype: torch.dtype) -> NGrams:
+def merge_unigrams(tables: list[PieceTable], counts_dtype: np.dtype) -> NGrams:
     """The table of order 1, whose rows are the ids, in every piece."""
-    counts = torch.zeros(len(tables[0].counts), dtype=counts_dtype)
+    counts = np.zeros(len(tables[0].counts), counts_dtype)
     for table in tables:
         counts += table.counts
-        table.merged_rows.copy_(table.words)
+        table.merged_rows[:] = table.words
     words, first, suffix = tables[0][:3]
     return NGrams(words, first, suffix, counts)
 
@@ -66,7 +64,7 @@ def merge_ngrams(
     contexts: list[PieceTable],
     tables: list[PieceTable],
     size: int,
-    counts_dtype: torch.dtype,
+    counts_dtype: np.dtype,
     memory: Memory,
     progress: Callable[[float], None],
 ) -> NGrams:
@@ -77,12 +75,12 @@ def merge_ngrams(
     """
     for below, table in zip(contexts, tables):
         for block in blocks(table.suffix):
-            table.suffix[block] = below.merged_rows.index_select(0, table.suffix[block])
+            table.suffix[block] = below.merged_rows[table.suffix[block]]
             memory.release_pages()
     most = sum(len(table.counts) for table in tables)
-    words, suffix = memory.empty(most, torch.int32), memory.empty(most, torch.int32)
+    words, suffix = memory.empty(most, np.int32), memory.empty(most, np.int32)
     counts = memory.empty(most, counts_dtype)
-    first = memory.zeros(size + 1, torch.int32)
+    first = memory.zeros(size + 1, np.int32)
     done = 0
     most_at_once = min(BLOCK, max(1 << 16, memory.available() // BYTES_PER_NGRAM))
     for start, stop, parts in _ranges(contexts, tables, size, most_at_once):
@@ -96,19 +94,18 @@ def merge_ngrams(
         if block.stop > 2**31 - 1:
             raise DataError("more than 2^31 different n-grams of one order: use a lower `order`")
         key_contexts, key_words = unpack_keys(keys[begins])
-        words[block] = torch.from_numpy(key_words.astype(np.int32))
-        suffixes = torch.cat([table.suffix[part.rows] for _, table, part in of_pieces])
+        words[block] = key_words
+        suffixes = np.concatenate([table.suffix[part.rows] for _, table, part in of_pieces])
         suffix[block] = suffixes[order[begins]]
         if len(begins):
-            piece_counts = torch.cat([table.counts[part.rows] for _, table, part in of_pieces])
-            sums = np.add.reduceat(piece_counts.numpy()[order], begins, dtype=np.int64)
-            counts[block] = torch.from_numpy(sums).to(counts_dtype)
+            piece_counts = np.concatenate([table.counts[part.rows] for _, table, part in of_pieces])
+            counts[block] = np.add.reduceat(piece_counts[order], begins, dtype=np.int64)
         sizes = np.bincount(key_contexts, minlength=stop - start)
-        first[start + 1 : stop + 1] = done + torch.from_numpy(sizes.cumsum())
-        merged_rows = torch.empty(len(keys), dtype=torch.int32)
-        merged_rows[order] = torch.from_numpy(np.cumsum(new, dtype=np.int32) + np.int32(done - 1))
-        lengths = [part.rows.stop - part.rows.start for part in parts]
-        for table, part, rows in zip(tables, parts, merged_rows.split(lengths)):
+        first[start + 1 : stop + 1] = done + sizes.cumsum()
+        merged_rows = np.empty(len(keys), np.int32)
+        merged_rows[order] = np.cumsum(new, dtype=np.int32) + np.int32(done - 1)
+        ends = np.cumsum([part.rows.stop - part.rows.start for part in parts])
+        for table, part, rows in zip(tables, parts, np.split(merged_rows, ends[:-1])):
             table.merged_rows[part.rows] = rows
         done = block.stop
         progress(stop / size)
@@ -127,8 +124,8 @@ def _ranges(
     contexts: list[PieceTable], tables: list[PieceTable], size: int, most: int
 ) -> Iterator[tuple[int, int, list[_Part]]]:
     """Ranges start … stop of the contexts of the whole, with about `most` n-grams in all pieces."""
-    merged_rows = [below.merged_rows.numpy() for below in contexts]  # (H_s,)
-    firsts = [table.first.numpy() for table in tables]  # (H_s + 1,)
+    merged_rows = [below.merged_rows for below in contexts]  # (H_s,)
+    firsts = [table.first for table in tables]  # (H_s + 1,)
     begins = [0] * len(tables)  # the first context of each piece in the range
     start = 0
     while start < size:
@@ -149,7 +146,7 @@ def _ranges(
 
 def _keys(below: PieceTable, table: PieceTable, part: _Part, start: int) -> np.ndarray:
     """(U,) int64, what a piece has in a range: keys with contexts counted from `start`."""
-    contexts = below.merged_rows[part.contexts].long() - start
+    contexts = below.merged_rows[part.contexts].astype(np.int64) - start
     first = table.first[part.contexts.start : part.contexts.stop + 1]
-    contexts = contexts.repeat_interleave(first.diff())
-    return pack_keys(contexts, table.words[part.rows]).numpy()
+    contexts = contexts.repeat(np.diff(first))
+    return pack_keys(contexts, table.words[part.rows])

@@ -4,7 +4,6 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from seqlm.counting.cooccurrences.cooccurrences import (
 from seqlm.counting.cooccurrences.count_cooccurrences import SIDES, Sides, count_cooccurrences
 from seqlm.memory import Memory
 from seqlm.text.vocabulary import EOS, UNK
+from seqlm.threads import num_threads, set_threads
 
 V = 7
 LINES = st.lists(st.lists(st.sampled_from([UNK, *range(2, V)]), max_size=12), min_size=1)
@@ -51,7 +51,7 @@ def stream(lines: list[list[int]]) -> np.ndarray:
 
 
 def as_dictionary(counts: Cooccurrences) -> dict[tuple[int, int], int]:
-    rows = torch.arange(len(counts.first) - 1).repeat_interleave(counts.first.long().diff())
+    rows = np.arange(len(counts.first) - 1).repeat(np.diff(counts.first))
     pairs = list(zip(rows.tolist(), counts.columns.tolist(), strict=True))
     assert pairs == sorted(set(pairs))
     return dict(zip(pairs, counts.sums.tolist(), strict=True))
@@ -78,7 +78,7 @@ def test_pieces_and_slices_of_any_size_give_the_sums_of_the_whole(
         )
     for one, other in zip(whole, in_pieces, strict=True):
         assert one.dtype == other.dtype
-        assert torch.equal(one, other)
+        assert np.array_equal(one, other)
 
 
 def test_many_threads_give_the_sums_of_one() -> None:
@@ -87,14 +87,14 @@ def test_many_threads_give_the_sums_of_one() -> None:
     ids[rng.random(len(ids)) < 0.05] = EOS
     found = []
     for threads in (1, 2, 5):
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
+        before = num_threads()
+        set_threads(threads)
         try:
             found.append(count_cooccurrences(ids, 502, 10))
         finally:
-            torch.set_num_threads(before)
+            set_threads(before)
     for counts in found[1:]:
-        assert all(map(torch.equal, counts, found[0]))
+        assert all(map(np.array_equal, counts, found[0]))
 
 
 def test_a_line_as_long_as_the_text_is_counted_over_the_cuts() -> None:
@@ -102,7 +102,7 @@ def test_a_line_as_long_as_the_text_is_counted_over_the_cuts() -> None:
     whole = count_cooccurrences(ids, 60, 9)
     for tokens in (1, 2, 9, 10, 40):
         cut = count_cooccurrences(ids, 60, 9, memory=Memory(PLENTY), tokens=tokens)
-        assert all(map(torch.equal, whole, cut))
+        assert all(map(np.array_equal, whole, cut))
 
 
 def test_blocks_are_all_entries_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,4 +134,4 @@ def test_memory_in_files_is_used_where_there_is_a_limit() -> None:
     rng = np.random.default_rng(2)
     ids = rng.integers(1, 40, 5000).astype(np.int32)
     counts = count_cooccurrences(ids, 40, 4, memory=Memory(PLENTY))
-    assert all(map(torch.equal, counts, count_cooccurrences(ids, 40, 4)))
+    assert all(map(np.array_equal, counts, count_cooccurrences(ids, 40, 4)))

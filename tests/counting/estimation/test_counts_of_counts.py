@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,7 +89,7 @@ def test_blocks_of_any_size_say_the_same(block: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(array_passes, "BLOCK", block)
     assert np.array_equal(first_appearance(ids, 70), before[0])
     assert lmplz_corrections(ids, 70, 4) == before[1]
-    counts = torch.from_numpy(ids)
+    counts = ids
     often = Counter(ids.tolist())
     assert counts_of_counts.counts_of_counts(counts) == [often[j] for j in range(10)]
 
@@ -100,7 +99,7 @@ def test_appearance_is_the_first_place() -> None:
 
 
 def test_counts_of_counts_are_those_of_one_to_nine() -> None:
-    counts = torch.tensor([0, 1, 1, 9, 10, 10**6])
+    counts = np.array([0, 1, 1, 9, 10, 10**6])
     assert counts_of_counts.counts_of_counts(counts) == [1, 2, 0, 0, 0, 0, 0, 0, 0, 1]
 
 

@@ -9,6 +9,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from seqlm import compilation
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.counting.smoothing.smoothing_methods import METHODS, method_of
@@ -182,6 +183,19 @@ def test_stupid_backoff_charges_every_word_it_leaves_out_of_the_history() -> Non
     read = tokens[0].tolist()
     expected = [distribution(model, read[:t])[token] for t, token in enumerate(read)]
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cutoffs", CUTOFFS)
+@pytest.mark.parametrize("method", ["modified-kneser-ney", "kneser-ney", "absolute"])
+def test_a_compiled_loop_smooths_alike(
+    method: str, cutoffs: tuple[int, ...], zipf: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    expected = estimate(array(zipf), MANY, 4, method, cutoffs=cutoffs).arrays()
+    monkeypatch.setattr(compilation, "LARGE", 0)
+    found = estimate(array(zipf), MANY, 4, method, cutoffs=cutoffs).arrays()
+    for name, records in expected.items():
+        assert np.array_equal(found[name], records), name
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

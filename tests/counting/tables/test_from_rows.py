@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +13,7 @@ from seqlm.counting.tables import from_rows as from_rows_module
 from seqlm.counting.tables.from_rows import IncompleteNGram, find_rows, from_rows, to_rows
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
-from seqlm.models.ngram import table
+from seqlm.models.ngram import sort_keys
 from seqlm.text.vocabulary import EOS
 from tests.counting import oracle
 from tests.counting.oracle import Gram, array, raw_counts, stream
@@ -45,7 +44,7 @@ def assert_equal(found: list[NGrams], expected: list[NGrams]) -> None:
         assert one.pruned_count is None
         for a, b in zip(one[:4], other[:4], strict=True):
             assert a.dtype == b.dtype
-            assert torch.equal(a, b)
+            assert np.array_equal(a, b)
 
 
 # ------------------------------------------------------------------------------------- to tables
@@ -77,15 +76,15 @@ def test_short_stretches_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPat
     ids = noise.integers(0, 50, 3000).astype(np.int32)
     ids[-1] = EOS
     whole = count_ngrams(ids, 50, 5, "carried")
-    rows = [(to_rows(whole, 50, k), whole[k - 1].counts.long().numpy()) for k in range(1, 6)]
+    rows = [(to_rows(whole, 50, k), whole[k - 1].counts.astype(np.int64)) for k in range(1, 6)]
     monkeypatch.setattr(from_rows_module, "STRETCH", 100)
-    monkeypatch.setattr(table, "BLOCK", 7)
+    monkeypatch.setattr(sort_keys, "BLOCK", 7)
     assert_equal(from_rows(rows, 50), whole)
 
 
 def test_orders_without_n_grams() -> None:
     short = count_ngrams(np.array([2, 3, EOS], np.int32), V, 6)
-    rows = [(to_rows(short, V, k), short[k - 1].counts.long().numpy()) for k in range(1, 7)]
+    rows = [(to_rows(short, V, k), short[k - 1].counts.astype(np.int64)) for k in range(1, 7)]
     assert [len(ids) for ids, _ in rows] == [V, 3, 2, 1, 0, 0]
     assert_equal(from_rows(rows, V), short)
 
@@ -94,10 +93,10 @@ def test_counts_that_pass_31_bits() -> None:
     bigrams = np.array([[EOS, 2], [2, EOS]], np.int32)
     rows = [(np.array([[EOS], [2]]), np.array([2**40, 5])), (bigrams, np.array([2**31, 2**31 - 1]))]
     for counts in (of.counts for of in from_rows(rows, V)):
-        assert counts.dtype == torch.int64
+        assert counts.dtype == np.int64
     assert from_rows(rows, V)[1].counts.tolist() == [2**31, 2**31 - 1]
     rows[1] = bigrams, np.array([7, 2**31 - 1])
-    assert from_rows(rows, V)[1].counts.dtype == torch.int32
+    assert from_rows(rows, V)[1].counts.dtype == np.int32
 
 
 @pytest.mark.parametrize(
