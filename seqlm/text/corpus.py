@@ -41,7 +41,7 @@ from seqlm.text.vocabulary import (
     reverse_lines,
     split_into_chunks,
 )
-from seqlm.text.word_index import TokenSpans, WordIndex, find_tokens
+from seqlm.text.word_index import TokenSpans, WordIndex
 from seqlm.threads import prefetch_map
 
 
@@ -231,8 +231,7 @@ class WordLearner(VocabularyLearner):
         """A block in normal form, its tokens and their ids (N,), NO_ID where they are new."""
         block = self.normalize(block)
         check_no_sentinels(block)
-        tokens = find_tokens(block.data)
-        return block.data, tokens, self.index.look_up(block.data, tokens)
+        return block.data, *self.index.find_and_look_up(block.data)
 
     def types(self) -> list[bytes]:
         return list(self.index.ids)

@@ -24,7 +24,8 @@ from seqlm.errors import DataError, nearest, shown
 from seqlm.progress import Progress, silent
 
 BLOCK_SIZE = 1 << 21  # bytes read at once
-BYTES_PER_TOKEN = 5  # about, with the space after each
+BYTES_PER_TOKEN = 5
+"""About, with the space after each."""
 STDIN = STDOUT = "-"
 BOM = b"\xef\xbb\xbf"
 WIDE_ENCODINGS = {

@@ -124,7 +124,7 @@ class Tokenizer:
         """(N,) int32 ids of text in normal form. Errors: as `encode`."""
         if self.kind == "word":
             check_no_sentinels(block)
-            word_ids = self.word_index.look_up(block.data, find_tokens(block.data))
+            _, word_ids = self.word_index.find_and_look_up(block.data)
             return np.where(word_ids == NO_ID, UNK, word_ids)
         if self.kind == "char":
             ids: np.ndarray = self.id_of_code_point[code_points(block.data)]

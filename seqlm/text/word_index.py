@@ -1,16 +1,14 @@
 """Words to ids by arrays, without a Python object for each word that is known.
 
-A text is split at white space in a few passes over its bytes. A word of up to 15 bytes is a key of
-two 64-bit numbers, made of its bytes and its length, and keys are looked up in a hash table with
-open addressing (Knuth, The Art of Computer Programming 3, section 6.4): all words of a block at
-once, and then those whose slot has another word, one slot further each time. Longer words and new
-ones go through a dictionary.
+A text is split at white space in a few passes over its bytes, and all words of a block are looked
+up at once in a hash table (`words/word_table.py`). Words of more than 15 bytes and new ones go
+through a dictionary. Of a large text both are done in one pass (`words/compiled_words.py`).
 
 A vocabulary may be *packed*: one text with a word a line. To look for the few words of a sentence
 in it takes a hundredth of the time that the table takes to be made, so that it is made when more
 are asked for.
 
-    N tokens of a block, the `</s>` of each newline among them · S slots of the table
+    N tokens of a block, the `</s>` of each newline among them
 """
 
 from __future__ import annotations
@@ -21,25 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqlm.compilation import is_compiled
+from seqlm.text.reading import BYTES_PER_TOKEN
 from seqlm.text.vocabulary import EOS
-
-SPACE = b" \t\r\x0b\x0c"
-NEWLINE = ord("\n")
-IS_SPACE = np.zeros(256, np.bool_)
-IS_SPACE[list(SPACE + b"\n")] = True
-MAX_SHORT_LENGTH = 15  # bytes that a key holds besides the length
-NO_ID = -1
-
-_LOW_BYTES = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)  # masks of the first n bytes
-# Odd multipliers: 2^64/φ (Knuth), and a prime of xxHash.
-_HASH_FACTORS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
-
-
-class TokenSpans(NamedTuple):
-    """The bytes of a text that its tokens stand for."""
-
-    start: np.ndarray  # (N,) int64, byte offsets
-    length: np.ndarray  # (N,) int64, bytes
+from seqlm.text.words.word_table import IS_SPACE as IS_SPACE
+from seqlm.text.words.word_table import MAX_SHORT_LENGTH, empty_table, find_ids, insert, keys_of
+from seqlm.text.words.word_table import NEWLINE as NEWLINE
+from seqlm.text.words.word_table import NO_ID as NO_ID
+from seqlm.text.words.word_table import SPACE as SPACE
+from seqlm.text.words.word_table import TokenSpans as TokenSpans
 
 
 def find_tokens(data: bytes) -> TokenSpans:
@@ -88,12 +76,6 @@ class PackedWords(NamedTuple):
         return NO_ID if at < 0 else self.text.count(b"\n", 0, at)
 
 
-class _HashTable(NamedTuple):
-    keys: np.ndarray  # (S, 2) uint64, see `_keys_of`
-    ids: np.ndarray  # (S,) int32, NO_ID where a slot is free
-    shift: np.uint64  # a hash shifted right by it is a slot
-
-
 FEW = 64
 """Tokens that are looked for in packed words one by one."""
 
@@ -111,10 +93,10 @@ class WordIndex:
 
     def _make_table(self, types: Iterable[bytes]) -> None:
         self.ids: dict[bytes, int] = {}
-        self._table = _empty_table(1 << 10)
+        self._table = empty_table(1 << 10)
         self._add(list(types))
-        newline = _keys_of(b"\n", TokenSpans(np.array([0]), np.array([1])))
-        _insert(self._table, newline, np.array([EOS], np.int32))
+        newline = keys_of(b"\n", TokenSpans(np.array([0]), np.array([1])))
+        insert(self._table, newline, np.array([EOS], np.int32))
 
     def look_up(self, data: bytes, tokens: TokenSpans) -> np.ndarray:
         """(N,) int32 ids of the `tokens` of `data`, NO_ID for those that are unknown."""
@@ -125,11 +107,27 @@ class WordIndex:
                 found = [EOS if word == b"\n" else packed.id_of(word) for word in words]
                 return np.array(found, np.int32)
             self._unpack()
-        ids = _find_ids(self._table, _keys_of(data, tokens))
+        ids = find_ids(self._table, keys_of(data, tokens))
+        self._look_up_long(data, tokens, ids)
+        return ids
+
+    def _look_up_long(self, data: bytes, tokens: TokenSpans, ids: np.ndarray) -> None:
+        """Fills in the `ids` of words that are too long for a key."""
         for n in np.flatnonzero(tokens.length > MAX_SHORT_LENGTH).tolist():
             start = int(tokens.start[n])
             ids[n] = self.ids.get(data[start : start + int(tokens.length[n])], NO_ID)
-        return ids
+
+    def find_and_look_up(self, data: bytes) -> tuple[TokenSpans, np.ndarray]:
+        """The tokens of `data` (N,), and their int32 ids (N,), NO_ID for those that are unknown."""
+        if not is_compiled(len(data) // BYTES_PER_TOKEN):
+            tokens = find_tokens(data)
+            return tokens, self.look_up(data, tokens)
+        from seqlm.text.words.compiled_words import find_words
+
+        self._unpack()
+        tokens, ids = find_words(data, self._table)
+        self._look_up_long(data, tokens, ids)
+        return tokens, ids
 
     def _unpack(self) -> None:
         with self._unpacking:
@@ -156,67 +154,13 @@ class WordIndex:
         first = len(self.ids)
         self.ids.update(zip(types, range(first, first + len(types))))
         lengths = np.array([len(type_) for type_ in types], np.int64)
-        keys = _keys_of(b"".join(types), TokenSpans(np.cumsum(lengths) - lengths, lengths))
+        keys = keys_of(b"".join(types), TokenSpans(np.cumsum(lengths) - lengths, lengths))
         short = np.flatnonzero(lengths <= MAX_SHORT_LENGTH)
         table = self._table
         if 2 * len(self.ids) > len(table.ids):
             occupied = np.flatnonzero(table.ids != NO_ID)
-            larger = _empty_table(1 << (4 * len(self.ids)).bit_length())
-            _insert(larger, table.keys[occupied], table.ids[occupied])
+            larger = empty_table(1 << (4 * len(self.ids)).bit_length())
+            insert(larger, table.keys[occupied], table.ids[occupied])
             table = larger
-        _insert(table, keys[short], (short + first).astype(np.int32))
+        insert(table, keys[short], (short + first).astype(np.int32))
         self._table = table
-
-
-def _empty_table(size: int) -> _HashTable:
-    shift = np.uint64(64 - (size.bit_length() - 1))
-    return _HashTable(np.zeros((size, 2), np.uint64), np.full(size, NO_ID, np.int32), shift)
-
-
-def _first_slot(table: _HashTable, keys: np.ndarray) -> np.ndarray:
-    """(N, 2) -> (N,) int64, the slot at which the search for a key begins."""
-    combined = keys[:, 0] ^ (keys[:, 1] * _HASH_FACTORS[1])
-    slots: np.ndarray = ((combined * _HASH_FACTORS[0]) >> table.shift).astype(np.int64)
-    return slots
-
-
-def _find_ids(table: _HashTable, keys: np.ndarray) -> np.ndarray:
-    """(N, 2) -> (N,) int32 ids, or NO_ID."""
-    slot = _first_slot(table, keys)
-    ids: np.ndarray = table.ids[slot]
-    in_slot = table.keys[slot]
-    other = np.flatnonzero((in_slot[:, 0] != keys[:, 0]) | (in_slot[:, 1] != keys[:, 1]))
-    while True:
-        other = other[ids[other] != NO_ID]  # a free slot ends the search
-        if len(other) == 0:
-            return ids
-        slot[other] = (slot[other] + 1) & (len(table.ids) - 1)
-        ids[other] = table.ids[slot[other]]
-        other = other[(table.keys[slot[other]] != keys[other]).any(1)]
-
-
-def _insert(table: _HashTable, keys: np.ndarray, ids: np.ndarray) -> None:
-    """Inserts new keys, each in the first free slot from its first one on."""
-    slot, remaining = _first_slot(table, keys), np.arange(len(keys))
-    while len(remaining):
-        free = remaining[table.ids[slot[remaining]] == NO_ID]
-        table.keys[slot[free]] = keys[free]  # of several keys for one slot, the last gets it
-        table.ids[slot[free]] = ids[free]
-        remaining = remaining[(table.keys[slot[remaining]] != keys[remaining]).any(1)]
-        slot[remaining] = (slot[remaining] + 1) & (len(table.ids) - 1)
-
-
-def _keys_of(data: bytes, tokens: TokenSpans) -> np.ndarray:
-    """(N, 2) uint64: the first 8 bytes of each token; and its length in the highest byte of the
-    second number, with the next 7 bytes of the token below."""
-    padded = data + bytes(16)
-    # A number begins at every byte; bytes past the end of a word are masked.
-    window = np.ndarray(len(data) + 9, "<u8", padded, strides=(1,))
-    length = np.minimum(tokens.length, MAX_SHORT_LENGTH + 1)
-    keys = np.empty((len(length), 2), np.uint64)
-    keys[:, 0] = window[tokens.start] & _LOW_BYTES[np.minimum(length, 8)]
-    long = np.flatnonzero(length > 8)
-    keys[:, 1] = length.astype(np.uint64) << np.uint64(56)
-    after = np.minimum(length[long], MAX_SHORT_LENGTH) - 8
-    keys[long, 1] |= window[tokens.start[long] + 8] & _LOW_BYTES[after]
-    return keys
