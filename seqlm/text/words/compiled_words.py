@@ -84,6 +84,6 @@ def find_id(table: HashTable, low: np.uint64, high: np.uint64) -> int:
     slot = np.int64(((low ^ (high * SECOND_FACTOR)) * FIRST_FACTOR) >> table.shift)
     while table.ids[slot] != NO_ID:
         if table.keys[slot, 0] == low and table.keys[slot, 1] == high:
-            return table.ids[slot]
+            return int(table.ids[slot])
         slot = (slot + 1) & (len(table.ids) - 1)
     return NO_ID
