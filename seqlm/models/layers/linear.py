@@ -13,20 +13,19 @@ it are several times as fast then (`seqlm/training/optimization/precision.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# The operator to which torch.compile lowers linear layers. It is not public, and may be missing.
-ONEDNN_OPERATOR = (
-    getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if torch.backends.mkldnn.is_available()
-    else None
+# Operators that torch.compile lowers linear layers to. They are not public, and may be missing.
+ONEDNN_OPERATOR, ONEDNN_REORDER = (
+    getattr(torch.ops.mkldnn, name, None) if torch.backends.mkldnn.is_available() else None
+    for name in ("_linear_pointwise", "_reorder_linear_weight")
 )
 
 
@@ -48,13 +47,23 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W' + b without a gradient, on oneDNN where that can compute it."""
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0
-    if on_cpu and ROUNDS_FACTORS.get():
+    if on_cpu and rounds_factors(weight):
         return bfloat16_linear(x, weight, bias)
     several_rows = x.numel() > x.shape[-1]  # oneDNN takes longer to prepare than to multiply one
     if on_cpu and several_rows and ONEDNN_OPERATOR is not None:
         y: Tensor = ONEDNN_OPERATOR(x, weight, bias, "none", [], "")
         return y
     return nn.functional.linear(x, weight, bias)
+
+
+def weight_gradient(dy: Tensor, x: Tensor) -> Tensor:
+    """dy' x (O, I) of dy (n, O) and x (n, I), without a gradient.
+
+    oneDNN first copies the transpose of its left factor: the narrower one is there.
+    """
+    if dy.shape[1] > x.shape[1]:
+        return onednn_linear(x.t(), dy.t()).t()
+    return onednn_linear(dy.t(), x.t())
 
 
 class Linear(nn.Linear):
@@ -78,7 +87,7 @@ class LinearFunction(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         rows, d_rows = x.flatten(0, -2), dy.flatten(0, -2)  # (n, I), (n, O)
         dx = onednn_linear(d_rows, weight.t()).view(x.shape) if ctx.needs_input_grad[0] else None
-        dw = onednn_linear(d_rows.t(), rows.t()) if ctx.needs_input_grad[1] else None
+        dw = weight_gradient(d_rows, rows) if ctx.needs_input_grad[1] else None
         db = d_rows.sum(0) if ctx.needs_input_grad[2] else None
         return dx, dw, db
 
@@ -99,6 +108,13 @@ def bfloat16_products(enabled: bool = True) -> Iterator[None]:
         ROUNDS_FACTORS.reset(token)
 
 
+def rounds_factors(weight: Tensor) -> bool:
+    """Whether products with `weight` have factors of bfloat16 here."""
+    if torch.compiler.is_compiling():
+        return False
+    return ROUNDS_FACTORS.get() and weight.device.type == "cpu" and weight.dtype == torch.float32
+
+
 def bfloat16_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W' + b with x and W rounded to bfloat16, sums and result in float32.
 
@@ -110,6 +126,21 @@ def bfloat16_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
             return nn.functional.linear(x, weight, bias)
     y = nn.functional.linear(x.bfloat16(), weight.bfloat16()).float()
     return y if bias is None else y.add_(bias)
+
+
+def repeated_linear(
+    weight: Tensor, rows: int, bias: Tensor | None = None
+) -> Callable[[Tensor], Tensor]:
+    """The function of x (`rows`, I) that is x W' + b, for many x in a row, without a gradient.
+
+    Where factors are rounded, W is rounded and laid out for the processor once: for few rows that
+    takes longer than their product. The results, and b, are then rounded to bfloat16, too.
+    """
+    if not (rounds_factors(weight) and ONEDNN_OPERATOR and ONEDNN_REORDER):
+        return partial(onednn_linear, weight=weight, bias=bias)
+    operator, laid_out = ONEDNN_OPERATOR, ONEDNN_REORDER(weight.bfloat16().contiguous(), rows)
+    b = None if bias is None else bias.bfloat16()
+    return lambda x: operator(x.bfloat16(), laid_out, b, "none", [], "")
 
 
 @contextmanager

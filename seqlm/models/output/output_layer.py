@@ -12,8 +12,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-CHUNK = 1 << 21
-"""Logits in memory at once on a CPU: 8 MB, about a core's share of the processor's cache."""
+CHUNK = 1 << 22
+"""Logits in memory at once on a CPU: 16 MB, about a core's share of the processor's cache. Larger
+products are faster, and a smaller tensor is walked over faster."""
 CHUNK_CUDA = 1 << 26
 
 

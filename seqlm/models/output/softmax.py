@@ -85,7 +85,7 @@ def summed_cross_entropy(
 
     It sets `d_features` (m, D), and adds to `d_weight` (V, D) and `d_bias` (V,).
     """
-    total = weight.new_zeros(())
+    total, d_weight_t = weight.new_zeros(()), torch.zeros_like(weight.t())  # dL/dW' (D, V)
     step = positions_at_once(weight)
     for begin in range(0, len(features), step):
         chunk = slice(begin, begin + step)
@@ -98,8 +98,9 @@ def summed_cross_entropy(
         total += (s.log() + max_z - z_y).sum()
         scale = 1 / (n * s)
         d_features[chunk] = onednn_linear(e, weight.t()).mul_(scale)
-        d_weight += onednn_linear(e.t(), (f * scale).t())
+        d_weight_t += onednn_linear((f * scale).t(), e.t())
         d_bias.addmv_(e.t(), scale[:, 0])
+    d_weight += d_weight_t.t()
     # The one-hot part of dL/dz, which is not 0 at m logits only.
     d_features.sub_(weight[targets], alpha=1 / n)
     d_weight.index_add_(0, targets, features, alpha=-1 / n)

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from seqlm.memory import keep_freed_memory
 from seqlm.models.base import LanguageNetwork, Network, NetworkOutput, State, TranslationNetwork
 from seqlm.models.output.softmax import Softmax
 from seqlm.models.tree import detach, tree_map
@@ -34,6 +35,8 @@ class Objective(nn.Module):
         self.network_pass: Callable[[Tensor, State], NetworkOutput] = network.__call__
         """The network, which `compile_objective` may replace by a faster function."""
         self.precision = precision or Precision("float32", network.device)
+        if network.device.type == "cpu":
+            keep_freed_memory()
 
     def forward(
         self, batch: Batch, cache: State, forcing_rate: float = 1.0

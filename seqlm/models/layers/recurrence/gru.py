@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from seqlm.models.layers.linear import onednn_linear
+from seqlm.models.layers.linear import onednn_linear, repeated_linear, weight_gradient
 
 
 class GRULayer(nn.GRU):
@@ -73,8 +73,9 @@ class GRUFunction(torch.autograd.Function):
         x = x.transpose(0, 1).reshape(T * B, E)
         gates = onednn_linear(x, W, b).view(T, B, 3, D)  # W x + b, which becomes r, z, n in place
         output, u, first = x.new_empty(T, B, D), x.new_empty(T, B, D), h
+        recurrent = repeated_linear(U, B, b_u)
         for gate, h_t, u_t in zip(gates, output, u):
-            gate_h = onednn_linear(h, U, b_u).view(B, 3, D)
+            gate_h = recurrent(h).view(B, 3, D)
             r, z = gate[:, :2].add_(gate_h[:, :2]).sigmoid_().unbind(1)
             u_t.copy_(gate_h[:, 2])
             n = gate[:, 2].addcmul_(r, u_t).tanh_()
@@ -95,18 +96,18 @@ class GRUFunction(torch.autograd.Function):
 
         # dr, dz and dn of what comes from x; dr, dz and du of what comes from h_{t-1}.
         d_gates_x, d_gates_h = torch.empty_like(gates), torch.empty_like(gates)
-        dh = torch.zeros_like(h)
+        dh, recurrent = torch.zeros_like(h), repeated_linear(U.t(), B)
         for t in reversed(range(T)):
             dh = dh + d_output[t]
             dn = torch.mul(dh, K_n[t], out=d_gates_x[t, :, 2])
             torch.mul(dn, K_r[t], out=d_gates_h[t, :, 0])
             torch.mul(dh, K_z[t], out=d_gates_h[t, :, 1])
             torch.mul(dn, r[t], out=d_gates_h[t, :, 2])
-            dh = onednn_linear(d_gates_h[t].view(B, -1), U.t()).addcmul_(dh, z[t])
+            dh = torch.addcmul(recurrent(d_gates_h[t].view(B, -1)), dh, z[t])
         d_gates_x[:, :, :2] = d_gates_h[:, :, :2]
 
         d_gates_x, d_gates_h = d_gates_x.view(T * B, -1), d_gates_h.view(T * B, -1)
         dx = onednn_linear(d_gates_x, W.t()).view(T, B, -1).transpose(0, 1)
-        dW = onednn_linear(d_gates_x.t(), x.t())
-        dU = onednn_linear(d_gates_h.t(), h_before.view(T * B, D).t())
+        dW = weight_gradient(d_gates_x, x)
+        dU = weight_gradient(d_gates_h, h_before.view(T * B, D))
         return dx, dh, dW, dU, d_gates_x.sum(0), d_gates_h.sum(0)

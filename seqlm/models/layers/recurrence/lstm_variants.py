@@ -1,4 +1,4 @@
-"""One layer of the LSTM's variants: with peepholes, with coupled gates, with both or neither.
+"""The LSTM's layer, and its variants: with peepholes, with coupled gates, or with both.
 
     x_t, h_t   the layer's input and output at step t      c_t   its cell      * works elementwise
 
@@ -11,10 +11,10 @@
 
 *Peepholes* (Gers & Schmidhuber 2000) are the vectors w: gates see the cell they guard, which a
 closed output gate hides from h; without them w = 0. *Coupled gates* (CIFG, Greff et al. 2015) write
-as much as they forget: i_t = 1 - f_t, and W_i, U_i, w_i and b_i do not exist. With neither this is
-`nn.LSTM`, which is to be preferred: it runs in one kernel.
+as much as they forget: i_t = 1 - f_t, and W_i, U_i, w_i and b_i do not exist.
 
-PyTorch has no kernel for the variants, so one `autograd.Function` holds the whole recurrence. All
+PyTorch has one kernel for the usual LSTM, in float32, and none for the variants: these, and wide
+layers where products are rounded to bfloat16 (`linear.py`), run in an `autograd.Function`. All
 W x_t are one product. In the backward pass so are the gradients of W, U and x; only dz_t U, the
 gradient of h_{t-1}, is computed step by step. With z the sums inside sigma and tanh, all factors K
 below are known before the first step of the backward pass:
@@ -38,7 +38,44 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from seqlm.models.layers.linear import onednn_linear
+from seqlm.models.layers.linear import (
+    onednn_linear,
+    repeated_linear,
+    rounds_factors,
+    weight_gradient,
+)
+
+LEAST_UNITS = 256
+"""The width D from which products of bfloat16 save more time than PyTorch's kernel does."""
+
+
+class LSTMLayer(nn.LSTM):
+    """One layer of `nn.LSTM(batch_first=True)`, which may compute with products of bfloat16."""
+
+    def __init__(self, input_width: int, width: int) -> None:
+        """`input_width` is E, `width` D."""
+        super().__init__(input_width, width, batch_first=True)
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """(B, T, E) and h, c, each (1, B, D) -> (B, T, D) and the last h, c."""
+        if self.has_rounded_products():
+            x, h, c = self.run(x, state[0][0], state[1][0], self.weight_hh_l0)
+            return x, (h[None], c[None])
+        outputs: tuple[Tensor, tuple[Tensor, Tensor]] = super().forward(x, state)
+        return outputs
+
+    def has_rounded_products(self) -> bool:
+        """Whether `run` is to be called."""
+        return rounds_factors(self.weight_hh_l0) and self.hidden_size >= LEAST_UNITS
+
+    def run(self, x: Tensor, h: Tensor, c: Tensor, weight_hh: Tensor) -> tuple[Tensor, ...]:
+        """x (B, T, E) from h and c (B, D), with `weight_hh` (4 D, D) as U -> (B, T, D), h, c."""
+        b = self.bias_ih_l0 + self.bias_hh_l0
+        weights = self.weight_ih_l0, weight_hh, b
+        output, c = LSTMFunction.apply(x, h, c, *weights, None, None)  # (T, B, D), (B, D)
+        return output.transpose(0, 1), output[-1], c
 
 
 class LSTMVariantLayer(nn.Module):
@@ -74,7 +111,7 @@ class LSTMVariantLayer(nn.Module):
         It computes in float32 under autocast too, since a cell is a sum over the whole text.
         """
         with torch.autocast(x.device.type, enabled=False):
-            output, c = LSTMVariantFunction.apply(
+            output, c = LSTMFunction.apply(
                 x.to(self.weight_ih_l0.dtype),
                 h,
                 c,
@@ -93,7 +130,7 @@ class LSTMVariantLayer(nn.Module):
         return torch.stack(input_forget), self.peephole_o
 
 
-class LSTMVariantFunction(torch.autograd.Function):
+class LSTMFunction(torch.autograd.Function):
     """x (B, T, E), h and c (B, D), W (G D, E), U (G D, D), b (G D,), and the peepholes or None
     -> h_t of all steps (T, B, D), the last c (B, D)."""
 
@@ -115,17 +152,18 @@ class LSTMVariantFunction(torch.autograd.Function):
         gates = onednn_linear(x, W, b).view(T, B, -1, D)  # z, which becomes i, f, g, o in place
         output, cells = x.new_empty(T, B, D), x.new_empty(T, B, D)
         first = h, c
-        for z, h_t, c_t in zip(gates, output, cells):
-            z.view(B, -1).add_(onednn_linear(h, U))
-            input_forget, f, g, o = z[:, :-2], z[:, -3], z[:, -2], z[:, -1]
+        recurrent, coupled = repeated_linear(U, B), gates.shape[2] == 3
+        parts = gates.flatten(2), gates[:, :, :-2], *(gates[:, :, k] for k in (0, -3, -2, -1))
+        for z, input_forget, i, f, g, o, h_t, c_t in zip(*parts, output, cells):
+            z.add_(recurrent(h))
             if peephole_if is not None:
                 input_forget.addcmul_(c[:, None], peephole_if)
             input_forget.sigmoid_()  # i and f; f alone where they are coupled
             g.tanh_()
-            if z.shape[1] == 3:
+            if coupled:
                 torch.lerp(g, c, f, out=c_t)
             else:
-                torch.mul(f, c, out=c_t).addcmul_(z[:, 0], g)
+                torch.mul(f, c, out=c_t).addcmul_(i, g)
             if peephole_o is not None:
                 o.addcmul_(c_t, peephole_o)
             torch.mul(o.sigmoid_(), c_t.tanh(), out=h_t)
@@ -152,20 +190,22 @@ class LSTMVariantFunction(torch.autograd.Function):
         K_ifg = torch.stack(K_z, 2)  # (T, B, G-1, D)
         K_c = f if peephole_if is None else f + (K_ifg[:, :, :-1] * peephole_if).sum(2)
 
-        dz, dh = torch.empty_like(gates), torch.zeros_like(h)
-        for t in reversed(range(T)):
-            dh = dh + d_output[t]
-            dc = dc.addcmul(dh, K[t])
-            torch.mul(dh, K_o[t], out=dz[t, :, -1])
-            torch.mul(dc[:, None], K_ifg[t], out=dz[t, :, :-1])
-            dc = dc * K_c[t]
-            dh = onednn_linear(dz[t].view(B, -1), U.t())
+        dz, dh, recurrent = torch.empty_like(gates), torch.zeros_like(h), repeated_linear(U.t(), B)
+        parts = dz.flatten(2), dz[:, :, :-1], dz[:, :, -1], d_output, K, K_o, K_ifg, K_c
+        for dz_t, dz_ifg, dz_o, *factors in zip(*(part.unbind()[::-1] for part in parts)):
+            d_output_t, K_t, K_o_t, K_ifg_t, K_c_t = factors
+            dh = dh + d_output_t
+            dc = dc.addcmul(dh, K_t)
+            torch.mul(dh, K_o_t, out=dz_o)
+            torch.mul(dc[:, None], K_ifg_t, out=dz_ifg)
+            dc = dc * K_c_t
+            dh = recurrent(dz_t)
 
         flat = dz.view(T * B, -1)
         dx = onednn_linear(flat, W.t()).view(T, B, -1).transpose(0, 1)
-        dW, dU = (onednn_linear(flat.t(), y.t()) for y in (x, h_before.view(T * B, D)))
+        dW, dU = (weight_gradient(flat, y) for y in (x, h_before.view(T * B, D)))
         d_if = d_o = None
         if peephole_if is not None:
             d_if = (dz[:, :, :-2] * c_before[:, :, None]).sum((0, 1))
             d_o = (dz[:, :, -1] * cells).sum((0, 1))
-        return dx, dh, dc, dW, dU, flat.sum(0), d_if, d_o
+        return dx, dh.to(x.dtype), dc, dW, dU, flat.sum(0), d_if, d_o

@@ -15,7 +15,7 @@ LSTM (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000):
     h_t = o_t * tanh(c_t)
 
     b_f starts at 1 (Jozefowicz et al. 2015): a cell that forgets from the start learns nothing old.
-    Peepholes and coupled gates are in `lstm_variants.py`.
+    Its layer, peepholes and coupled gates are in `lstm_variants.py`.
 
 GRU (Cho et al. 2014, in the form of cuDNN):
 
@@ -39,7 +39,7 @@ from torch import Tensor, nn
 
 from seqlm.models.layers.linear import linear
 from seqlm.models.layers.recurrence.gru import GRULayer
-from seqlm.models.layers.recurrence.lstm_variants import LSTMVariantLayer
+from seqlm.models.layers.recurrence.lstm_variants import LSTMLayer, LSTMVariantLayer
 from seqlm.models.tree import S, tree_map
 
 EMBEDDING_SCALE = 4.0
@@ -92,7 +92,7 @@ def lstm_layer(
     if peephole or coupled:
         layer = LSTMVariantLayer(input_width, width, peephole, coupled)
     else:
-        layer = nn.LSTM(input_width, width, batch_first=True)
+        layer = LSTMLayer(input_width, width)
     f = slice(0, width) if coupled else slice(width, 2 * width)
     with torch.no_grad():
         layer.get_parameter("bias_ih_l0")[f] = 1.0
@@ -170,7 +170,9 @@ TORCH_FUNCTIONS: dict[str, Any] = {
 
 def with_recurrent_weight(layer: Any, weight: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     """`layer(x, state)` with `weight` (G D, D) in place of its U."""
-    if isinstance(layer, LSTMVariantLayer):
+    if isinstance(layer, LSTMVariantLayer) or (
+        isinstance(layer, LSTMLayer) and layer.has_rounded_products()
+    ):
         h, c = state
         x, h, c = layer.run(x, h[0], c[0], weight)
         return x, (h[None], c[None])

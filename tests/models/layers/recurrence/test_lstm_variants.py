@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.layers.recurrence.lstm_variants import LSTMVariantLayer
+from seqlm.models.layers.linear import bfloat16_products
+from seqlm.models.layers.recurrence import lstm_variants
+from seqlm.models.layers.recurrence.gru import GRULayer
+from seqlm.models.layers.recurrence.lstm_variants import LSTMLayer, LSTMVariantLayer
+from seqlm.models.layers.recurrence.recurrent_layers import LSTMState, run_layer, zero_state
 
 B, T, E, D = 3, 6, 4, 5
 VARIANTS = [(False, False), (False, True), (True, False), (True, True)]
@@ -137,3 +141,50 @@ def test_autocast_leaves_the_cell_in_float32() -> None:
         autocast = layer.run(x.bfloat16(), h, c, layer.weight_hh_l0)
     plain = layer.run(x.bfloat16().float(), h, c, layer.weight_hh_l0)
     torch.testing.assert_close(autocast, plain, rtol=0, atol=0)
+
+
+# ----------------------------------------------------------------------------- products of bfloat16
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("kind", ["lstm", "variant", "gru"])
+def test_products_of_bfloat16_are_near_those_of_float32(kind, dropped, monkeypatch) -> None:
+    """Output, last state and every gradient, with and without another recurrent weight."""
+    monkeypatch.setattr(lstm_variants, "LEAST_UNITS", 64)
+    torch.manual_seed(1)
+    layer = {
+        "lstm": lambda: LSTMLayer(48, 64),
+        "variant": lambda: LSTMVariantLayer(48, 64, peephole=True, coupled=False),
+        "gru": lambda: GRULayer(48, 64),
+    }[kind]()
+    x = torch.randn(16, 7, 48)
+    results = []
+    for rounded in (False, True):
+        torch.manual_seed(2)
+        inputs = x.clone().requires_grad_()
+        weight = nn.functional.dropout(layer.weight_hh_l0, 0.5) if dropped else None
+        with bfloat16_products(rounded):
+            output, state = run_layer(layer, inputs, zero_state(layer, x), weight)
+            output.sin().sum().backward()
+        last = state if isinstance(state, LSTMState) else (state,)
+        gradients = [inputs.grad, *(p.grad for p in layer.parameters())]
+        results.append([output.detach(), *(part.detach() for part in last), *gradients])
+        layer.zero_grad()
+    for exact, near in zip(*results, strict=True):
+        assert near.dtype == torch.float32
+        distance = (near - exact).norm() / exact.norm()
+        assert distance < 0.01
+    rounds_all = kind != "gru" or not dropped  # torch.gru has no products of bfloat16
+    assert rounds_all == (not torch.equal(results[0][0], results[1][0]))
+
+
+def test_the_lstm_is_pytorchs_where_nothing_is_rounded_or_the_layer_is_narrow() -> None:
+    torch.manual_seed(1)
+    layer = LSTMLayer(E, D)
+    lstm = nn.LSTM(E, D, batch_first=True)
+    lstm.load_state_dict(layer.state_dict())
+    x, state = torch.randn(B, T, E), (torch.randn(1, B, D), torch.randn(1, B, D))
+    expected = lstm(x, state)
+    for rounded in (False, True):
+        with bfloat16_products(rounded):
+            torch.testing.assert_close(layer(x, state), expected, rtol=0, atol=0)
