@@ -30,6 +30,7 @@ from seqlm.decoding.sampling_noise import Noise, fresh_seed
 from seqlm.decoding.token_sampling import Chooser, make_chooser
 from seqlm.decoding.translation.alignment import pieces_of_ids
 from seqlm.decoding.translation.forced_decoding import check_attention, forced_attention
+from seqlm.decoding.translation.greedy_search import greedy_search
 from seqlm.decoding.translation.sentence_batches import (
     Sentence,
     batches_by_length,
@@ -145,19 +146,22 @@ def decode_batch(
         choose = make_chooser(settings.temperature, settings.top_k, settings.top_p, noise=noise)
         samples = sample_batch(model, state, choose, limits, settings.needs_attention)
         return [[sample] for sample in samples]
-    hypotheses = beam_search(
-        model,
-        state,
-        settings.beam,
-        limits,
-        EOS,
-        length_penalty=0.0 if settings.greedy else settings.length_penalty,
-        normalization=settings.normalization,
-        coverage_penalty=0.0 if settings.greedy else settings.coverage_penalty,
-        source_lengths=lengths,
-        nbest=settings.nbest,
-        align=settings.needs_attention,
-    )
+    if settings.greedy:
+        hypotheses = greedy_search(model, state, limits, EOS, settings.needs_attention)
+    else:
+        hypotheses = beam_search(
+            model,
+            state,
+            settings.beam,
+            limits,
+            EOS,
+            length_penalty=settings.length_penalty,
+            normalization=settings.normalization,
+            coverage_penalty=settings.coverage_penalty,
+            source_lengths=lengths,
+            nbest=settings.nbest,
+            align=settings.needs_attention,
+        )
     if not all(hypotheses):
         raise ModelError("the model gives no probabilities: its weights must be damaged")
     return hypotheses

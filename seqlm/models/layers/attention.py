@@ -224,7 +224,7 @@ class SourceAttention(nn.Module):
         weights (B, T, S) before dropout, whose rows sum to 1. `mask` (B, S) is False on padding."""
         if self.score == "additive":
             sums = self.query(queries)[:, :, None] + keys[:, None]  # (B, T, S, D)
-            scores = sums.tanh() @ self.v
+            scores = sums.tanh_() @ self.v
         else:
             scores = queries @ keys.transpose(1, 2)
         if self.score == "scaled-dot":

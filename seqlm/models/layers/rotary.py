@@ -22,7 +22,7 @@ ROPE_BASE = 10000.0
 
 
 class RotaryAngles(NamedTuple):
-    """Cosine and sine of the angles t θ_i, for the numbers of a head: real parts, imaginary parts."""
+    """Cosine and sine of the angles t θ_i, for the real and for the imaginary parts of a head."""
 
     cos: Tensor  # (T, 1, d), the cosines twice
     sin: Tensor  # (T, 1, d), the sines with a minus before them, and the sines

@@ -146,7 +146,9 @@ class RecurrentTranslator(TranslationNetwork):
 
     def forward(self, tokens: Tensor, cache: DecoderState) -> NetworkOutput:
         y = self.embed_tokens(tokens, self.input_embedding())  # (B, T, E)
-        if self.config.attention == "additive":
+        if self.config.attention == "additive" and y.shape[1] == 1:
+            features, cache = self.step_additive(y[:, 0], cache)
+        elif self.config.attention == "additive":
             features, cache = self.decode_additive(y, cache)
         elif self.config.input_feeding:
             features, cache = self.decode_input_feeding(y, cache)
@@ -189,6 +191,23 @@ class RecurrentTranslator(TranslationNetwork):
         s, upper_states = self.run_layers(x, state.layer_states[1:], masks, first_depth=1)
         features = self.feature_layer(torch.cat([s, torch.cat(contexts, 1), y], 2)).tanh()
         return features, state._replace(
+            layer_states=(first_state, *upper_states), attention_weights=weights[:, -1]
+        )
+
+    def step_additive(self, y: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """What `decode_additive` computes of one step, y (B, E) -> h~ (B, 1, ..). The first layer's
+        W is then not split."""
+        assert state.memory is not None
+        mask, keys, h = state.memory.read()
+        first_layer, first_state = self.decoder[0], state.layer_states[0]
+        c, weights = self.attention(hidden_state(first_state)[:, None], keys, h, mask)
+        c = c[:, 0]  # (B, D)
+        gates = linear(torch.cat([y, c], 1), first_layer.weight_ih_l0, first_layer.bias_ih_l0)
+        first_state = recurrent_step(first_layer, gates, first_state)
+        x, masks = hidden_state(first_state)[:, None], self.hidden_masks(y)  # (B, 1, D)
+        s, upper_states = self.run_layers(x, state.layer_states[1:], masks, first_depth=1)
+        features = self.feature_layer(torch.cat([s[:, 0], c, y], 1)).tanh()
+        return features[:, None], state._replace(
             layer_states=(first_state, *upper_states), attention_weights=weights[:, -1]
         )
 
