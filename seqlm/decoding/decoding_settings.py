@@ -118,6 +118,13 @@ class GenerationSettings:
         if self.beam is not None:
             check_nbest(self.nbest, self.beam)
 
+    @property
+    def draws_as_the_model_predicts(self) -> bool:
+        """Whether samples are drawn from the model's own distribution, and no other."""
+        cuts = (self.top_k, self.top_p, self.min_p, self.no_repeat_ngram)
+        as_it_is = (self.temperature, self.repetition_penalty, self.unk) == (1, 1, True)
+        return as_it_is and cuts == (None, None, None, None)
+
 
 @dataclass(frozen=True)
 class TranslationSettings:

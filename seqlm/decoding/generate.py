@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,10 +11,8 @@ from seqlm.models.arrays import Array, as_like, check_numbers, library, without_
 from seqlm.models.tree import arrays_of
 from seqlm.models.verbs import SequenceVerbs, State
 
-StateChooser = Callable[[State, Array], Array]
-"""The state of a model, B rows, and the (B, t) tokens generated so far -> (B,) tokens."""
 
-
+@without_gradients
 def generate(
     model: SequenceVerbs,
     state: State,
@@ -31,23 +29,6 @@ def generate(
     end: the token a row ends with when it chooses it (a forced one is prompt). Such a row is
         carried on and yields `end` again; the loop stops when all rows have ended.
     """
-
-    def choose_next(state: State, history: Array) -> Array:
-        return choose(check_numbers(model.log_probs(state)), history)
-
-    return generate_from_states(model, state, choose_next, steps, forced, end)
-
-
-@without_gradients
-def generate_from_states(
-    model: SequenceVerbs,
-    state: State,
-    choose: StateChooser,
-    steps: int,
-    forced: Array | None = None,
-    end: int | None = None,
-) -> Iterator[Array]:
-    """As `generate`, with a way to choose that asks the model itself."""
     like = next(arrays_of(state))  # B rows
     xp, rows = library(like), len(like)
     history = as_like(np.zeros((rows, 64), np.int64), like)  # of which `step` columns are in use
@@ -56,7 +37,8 @@ def generate_from_states(
     for step in range(steps):
         state = model.advance(state, history[:, max(step - 1, 0) : step])  # nothing at step 0
         given = forced[:, step] if forced is not None and step < forced.shape[1] else free
-        tokens = xp.where(given < 0, choose(state, history[:, :step]), given)
+        log_probs = check_numbers(model.log_probs(state))  # (B, V)
+        tokens = xp.where(given < 0, choose(log_probs, history[:, :step]), given)
         if end is not None:
             tokens = xp.where(done, end, tokens)
             done = done | ((given < 0) & (tokens == end))

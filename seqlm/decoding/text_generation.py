@@ -11,7 +11,7 @@ the text's last line, and a line appears when all of it is known.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,13 +22,10 @@ from seqlm.decoding.sampling_noise import Noise, fresh_seed
 from seqlm.decoding.token_sampling import Chooser, make_adjustment, make_chooser
 from seqlm.models.arrays import Array, as_like, gather
 from seqlm.models.tree import arrays_of, select
-from seqlm.models.verbs import LanguageVerbs, State
+from seqlm.models.verbs import Drawing, LanguageVerbs, State
 from seqlm.text.detokenize import make_detokenizer
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
-
-if TYPE_CHECKING:
-    from seqlm.models.base import LanguageModel
 
 DEFAULTS = GenerationSettings()
 
@@ -81,6 +78,7 @@ def sample(
     """
     count, end = settings.num_samples, EOS if settings.stop == "eos" else None
     seed = fresh_seed() if settings.seed is None else settings.seed
+    drawing = model.drawing() if settings.draws_as_the_model_predicts else None
     for prompt_number, prompt in enumerate(prompts):
         first_number = prompt_number * count
         ids = encode_prompt(tokenizer, prompt)
@@ -89,8 +87,12 @@ def sample(
         for first in range(0, count, batch_size):
             numbers = range(first_number + first, first_number + min(first + batch_size, count))
             state = select(start, as_like(np.zeros(len(numbers), np.int64), like))
-            choose = chooser_of(settings, Noise.of(seed, numbers), as_like(ids, like))
-            steps = generate_scored(model, state, choose, settings.max_tokens, end)
+            noise = Noise.of(seed, numbers)
+            if drawing is not None:
+                steps = generate_drawn(model, drawing, state, noise, settings.max_tokens, end)
+            else:
+                choose = chooser_of(settings, noise, as_like(ids, like))
+                steps = generate_scored(model, state, choose, settings.max_tokens, end)
             for row, text, done, log_prob in stream_rows(
                 steps, len(numbers), tokenizer, prompt, end
             ):
@@ -125,6 +127,30 @@ def generate_scored(
 
     for tokens in generate(model, state, choose_and_look, steps, end=end):
         yield tokens, chosen.pop()
+
+
+def generate_drawn(
+    model: LanguageVerbs,
+    drawing: Drawing,
+    state: State,
+    noise: Noise,
+    steps: int,
+    end: int | None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """As `generate_scored`, by a model that draws tokens itself. It reads on in the rows alone that
+    have not ended."""
+    rows = np.arange(len(noise.numbers))
+    for step in range(steps):
+        uniform = noise.uniform(step)  # (B,)
+        tokens, log_probs = np.full(len(uniform), EOS), np.zeros(len(uniform))
+        tokens[rows] = drawing(state, uniform[rows])
+        scores, state = model.score(state, tokens[rows, None])
+        log_probs[rows] = scores[:, 0]
+        yield tokens, log_probs
+        going_on = np.flatnonzero(tokens[rows] != end)
+        if not len(going_on):
+            return
+        rows, state = rows[going_on], select(state, going_on)
 
 
 def stream_rows(
@@ -171,7 +197,7 @@ class Continuation(NamedTuple):
 
 
 def search_continuations(
-    model: LanguageModel,
+    model: LanguageVerbs,
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     settings: GenerationSettings,
@@ -182,14 +208,16 @@ def search_continuations(
     """
     # A beam is of tensors alone, and texts are drawn without torch.
     from seqlm.decoding.beam_search import beam_search
+    from seqlm.models.ngram.ngram_language_model import in_tensors
 
     assert settings.beam is not None, "a search has a beam"
+    module = in_tensors(model)
     for prompt in prompts:
         ids = encode_prompt(tokenizer, prompt)
-        state = read_ids(model, ids)
+        state = read_ids(module, ids)
         before = as_like(ids, next(arrays_of(state)))
         (hypotheses,) = beam_search(
-            model,
+            module,
             state,
             settings.beam,
             settings.max_tokens,

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from seqlm.errors import ModelError
 from seqlm.models.output.output_layer import OutputLayer
 from seqlm.models.stored_model import StoredModel
+from seqlm.models.verbs import Drawing
 from seqlm.text.vocabulary import EOS
 
 State = Any
@@ -77,6 +78,10 @@ class SequenceModel(StoredModel, ABC):
 
     def ngram_length(self, state: State, tokens: Tensor) -> Tensor | None:
         """(B, T) order of the n-gram that each token is scored with, or None."""
+        return None
+
+    def drawing(self) -> Drawing | None:
+        """A way to draw the next token without all its log-probabilities, or None."""
         return None
 
 

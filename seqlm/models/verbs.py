@@ -9,12 +9,16 @@ arrays that a model is given are of the kind of those in its states.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from seqlm.models.arrays import Array
 
 State = Any
 """A nest of tuples of arrays (axis 0 is B), ints and None; see `tree.py`."""
+
+Drawing = Callable[[State, Array], Array]
+"""A state and (B,) numbers in [0, 1) -> (B,) tokens, each as often as it is probable."""
 
 
 class SequenceVerbs(Protocol):
@@ -35,9 +39,17 @@ class SequenceVerbs(Protocol):
     def ngram_length(self, state: State, tokens: Array) -> Array | None:
         """(B, T) order of the n-gram that each token is scored with, or None."""
 
+    def drawing(self) -> Drawing | None:
+        """A way to draw the next token without all its log-probabilities, or None."""
+
 
 class LanguageVerbs(SequenceVerbs, Protocol):
     """The verbs of a language model."""
+
+    resets_at_eos: bool
+    """True where the state after `</s>` is the start state, so that lines never see each other."""
+    context_length: int | None
+    """The most tokens that a state may have consumed, or None where any number may be."""
 
     def start(self, rows: int) -> State:
         """The state of `rows` rows, each at the beginning of a text."""

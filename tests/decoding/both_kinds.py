@@ -29,6 +29,8 @@ class NumpyTabular:
     """The verbs of a `Tabular` for arrays of numpy."""
 
     normalized = True
+    resets_at_eos = False
+    context_length = None
 
     def __init__(self, model: Tabular) -> None:
         self.model = model
@@ -47,4 +49,7 @@ class NumpyTabular:
         return scores.numpy(), after.numpy()
 
     def ngram_length(self, state: np.ndarray, tokens: np.ndarray) -> None:
+        return None
+
+    def drawing(self) -> None:
         return None

@@ -3,12 +3,17 @@ numpy gives the samples of the same model of tensors."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.text_generation import sample, samples, search_continuations
+from seqlm.decoding.token_sampling import draw
 from seqlm.errors import UsageError
+from seqlm.models.verbs import Drawing
 from seqlm.text.vocabulary import EOS, UNK
 from tests.decoding.both_kinds import NumpyTabular
 from tests.decoding.tabular import Tabular, random_table
@@ -45,6 +50,39 @@ def test_only_a_stop_at_the_end_of_a_line_makes_texts_end_early(model: Tabular) 
     )
     assert all(each.text.count("\n") == 1 for each in stopped)
     assert max(each.text.count("\n") for each in going_on) > 1
+
+
+class DrawingTabular(NumpyTabular):
+    """A table that draws tokens itself, in the way in which all others are drawn."""
+
+    def drawing(self) -> Drawing:
+        self.draws = 0
+
+        def draw_after(state: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+            self.draws += len(state)
+            tokens: np.ndarray = draw(self.log_probs(state), uniform)
+            return tokens
+
+        return draw_after
+
+
+@pytest.mark.parametrize("stop", ["eos", "none"])
+def test_a_model_that_draws_itself_gives_the_samples_of_one_that_does_not(
+    model: Tabular, stop: str
+) -> None:
+    settings = GenerationSettings(num_samples=70, max_tokens=8, seed=5, stop=stop)
+    drawing = DrawingTabular(model)
+    found, expected = (list(samples(each, WORDS, PROMPTS, settings)) for each in (drawing, model))
+    assert [each.text for each in found] == [each.text for each in expected]
+    assert [each.log_prob for each in found] == pytest.approx([each.log_prob for each in expected])
+    tokens = sum(
+        len(each.text.removeprefix(PROMPTS[number // 70]).split()) + each.text.count("\n")
+        for number, each in enumerate(found)
+    )
+    assert tokens - 210 < drawing.draws <= tokens  # none after the end
+    drawing.draws = 0
+    list(samples(drawing, WORDS, PROMPTS, replace(settings, top_k=3)))
+    assert drawing.draws == 0
 
 
 @pytest.mark.parametrize("normalization", ["simple", "gnmt"])

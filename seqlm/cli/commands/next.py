@@ -98,7 +98,7 @@ def print_next(flags: typer.Context, **values: Any) -> None:
     """
     options = make_group(NextOptions, values)
     request = mixture_options.request_mixture(options.model, options)
-    device = console.set_up_torch(options.device, options.num_threads, float64=True)
+    device = console.set_up_for(request.models, options.device, options.num_threads, float64=True)
 
     from seqlm.decoding.next_token import check_words, next_tokens
     from seqlm.model import Model

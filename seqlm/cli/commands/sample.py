@@ -23,7 +23,7 @@ from seqlm.errors import UsageError
 from seqlm.settings import setting, settings_of
 
 if TYPE_CHECKING:
-    from seqlm.models.base import LanguageModel
+    from seqlm.models.verbs import LanguageVerbs
     from seqlm.text.tokenizer import Tokenizer
 
 
@@ -80,7 +80,7 @@ def sample(flags: typer.Context, **values: Any) -> None:
     check_combination(values, console.typed_parameters(flags))
     settings = make_group(GenerationSettings, values)
     request = mixture_options.request_mixture(options.model, options)
-    device = console.set_up_torch(options.device, options.num_threads, float64=True)
+    device = console.set_up_for(request.models, options.device, options.num_threads, float64=True)
     settings = console.with_seed(settings, settings.beam is None and settings.temperature > 0)
     models = request.load(device)
     mixture_options.say_equal_weights(request, models)
@@ -108,7 +108,7 @@ def check_combination(values: Mapping[str, Any], typed: set[str]) -> None:
 
 
 def print_samples(
-    model: LanguageModel,
+    model: LanguageVerbs,
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     settings: GenerationSettings,
@@ -129,7 +129,7 @@ def print_samples(
 
 
 def print_objects(
-    model: LanguageModel,
+    model: LanguageVerbs,
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     settings: GenerationSettings,
@@ -153,7 +153,7 @@ def print_objects(
 
 
 def print_continuations(
-    model: LanguageModel,
+    model: LanguageVerbs,
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     settings: GenerationSettings,

@@ -86,3 +86,8 @@ class NGramLanguageModel(LanguageModel):
 def on_cpu(state: NGramState, tokens: Tensor) -> tuple[ngram_model.NGramState, np.ndarray]:
     """The arrays of a state and of tokens (B, T)."""
     return ngram_model.NGramState(state.rows.cpu().numpy()), tokens.cpu().numpy()
+
+
+def in_tensors(model: Any) -> Any:
+    """A model that reads tensors: an `NGramModel` in its adapter, and any other itself."""
+    return NGramLanguageModel(model) if isinstance(model, NGramModel) else model

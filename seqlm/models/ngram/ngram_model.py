@@ -28,6 +28,7 @@ import numpy as np
 
 from seqlm.compilation import is_compiled
 from seqlm.models.config.ngram_config import STUPID_BACKOFF, NGramConfig
+from seqlm.models.ngram.drawing import Drawing
 from seqlm.models.ngram.ngram_order import HIGHEST, RECORD, NGramOrder
 from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.models.ngram.walk import UNSEEN, Matches, Walked, match_ngrams, start_rows, walk
@@ -179,6 +180,13 @@ class NGramModel:
             ids = unscramble_ids(order.words_at(rows), self.config.vocab_size)
             log_probs[batch_rows.repeat(sizes), ids] = order.log_prob_at(rows)
         return log_probs
+
+    def drawing(self) -> Callable[[NGramState, np.ndarray], np.ndarray] | None:
+        """A way to draw the next token without all its log-probabilities; None of scores."""
+        if not self.normalized:
+            return None
+        draw = Drawing(self.orders)
+        return lambda state, uniform: draw(state.rows, uniform)
 
     def states_before(self, state: NGramState, tokens: np.ndarray) -> NGramState:
         """The state before each of `tokens` (B, T), as B·T rows."""
