@@ -50,6 +50,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
         if arch != "ngram"
     ),
     *(("translation", arch, {"label_smoothing": 0.1}) for arch in ("gru", "transformer")),
+    ("translation", "transformer", {"r_drop": 5.0, "dropout_hidden": 0.2}),
     *(
         ("translation", "gru", {"attention": attention, "layers": 2, "dropout_hidden": 0.2})
         for attention in ("none", "additive", "dot", "general", "scaled-dot")
