@@ -148,6 +148,11 @@ class TranslationSettings:
         MAX_INPUT_LENGTH, "Maximum number of tokens of a source line; a longer line is cut.",
         low=1, section="Translation",
     )  # fmt: skip
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32", "Factors of the matrix products on a CPU. With bfloat16 they are rounded to 8"
+        " bits, which changes a few translations; it is faster on processors that have"
+        " instructions for it.", section="Translation",
+    )  # fmt: skip
     replace_unk: bool = setting(
         False, "Replace each <unk> of a translation by the source word that has most attention.",
         section="Translation",

@@ -76,7 +76,8 @@ def search_part(settings: TranslationSettings) -> str:
     coverage = f"|coverage:{settings.coverage_penalty:g}" if settings.coverage_penalty else ""
     search = "greedy" if settings.greedy else f"beam:{settings.beam}|{length}{coverage}"
     unknown = "|unk:replaced" if settings.replace_unk else ""
-    return f"{search}|max-ratio:{settings.max_length_ratio:g}{unknown}"
+    rounded = f"|precision:{settings.precision}" if settings.precision != "float32" else ""
+    return f"{search}|max-ratio:{settings.max_length_ratio:g}{unknown}{rounded}"
 
 
 def model_part(models: Sequence[LoadedModel]) -> str:

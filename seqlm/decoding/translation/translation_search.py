@@ -44,6 +44,7 @@ from seqlm.decoding.translation.sentence_batches import (
 )
 from seqlm.errors import ModelError
 from seqlm.models.base import State, Translator
+from seqlm.models.layers.linear import bfloat16_products
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, UNK
 
@@ -128,11 +129,18 @@ def translate(
 # ------------------------------------------------------------------ from a batch to its hypotheses
 
 
-@torch.inference_mode()
 def decode_batch(
     model: Translator, batch: list[Sentence], settings: TranslationSettings
 ) -> list[list[Hypothesis]]:
     """The hypotheses for each sentence, best first."""
+    with torch.inference_mode(), bfloat16_products(settings.precision == "bfloat16"):
+        return search_batch(model, batch, settings)
+
+
+def search_batch(
+    model: Translator, batch: list[Sentence], settings: TranslationSettings
+) -> list[list[Hypothesis]]:
+    """The hypotheses for each sentence, in the arithmetic of the context."""
     source, lengths = pad_sentences([sentence.tokens for sentence in batch], model.device)
     state = model.start(source, lengths)
     if settings.needs_attention:

@@ -24,6 +24,7 @@ from seqlm.decoding.translation.translation_search import (
 )
 from seqlm.errors import DataError, ModelError
 from seqlm.models.base import Translator
+from seqlm.models.layers.linear import bfloat16_products
 from seqlm.text.vocabulary import EOS, UNK
 from tests.decoding.tabular import Tabular, random_table
 from tests.decoding.test_beam_search import plain_beam
@@ -295,6 +296,30 @@ def test_a_beam_of_one_costs_what_greedy_does(vocab: int, seed: int, levels: int
     searched, model.calls = model.calls, 0
     assert line.best.tokens == greedy_tokens(model, 14)
     assert searched == model.calls
+
+
+# ---------------------------------------------------------------------------------------- precision
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_with_bfloat16_the_factors_of_products_are_rounded_and_without_it_they_are_not(
+    beam: int,
+) -> None:
+    model = random_model("gru", len(WORDS), width=8, embedding=6).float()
+
+    def scores(precision: str) -> list[float]:
+        search = TranslationSettings(beam=beam, precision=precision)
+        return [line.best.score for line in translate(model, WORDS, WORDS, LINES, search)]
+
+    exact, rounded = scores("float32"), scores("bfloat16")
+    with bfloat16_products():
+        within_the_context = [
+            line.best.score
+            for line in translate(model, WORDS, WORDS, LINES, TranslationSettings(beam=beam))
+        ]
+    assert within_the_context == exact == scores("float32")
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, abs=0.3)
 
 
 # -------------------------------------------------------------------------------- context lengths
