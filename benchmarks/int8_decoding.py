@@ -24,7 +24,7 @@ from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.translation_search import translate
 from seqlm.evaluation.translation_quality import bleu
 from seqlm.models.layers import linear
-from seqlm.runs.loading.load_model import LoadedTranslator, load_translators
+from seqlm.runs.loading.load_translators import LoadedTranslator, load_translators
 from seqlm.runs.loading.locate import locate
 
 FLOAT32 = linear.linear

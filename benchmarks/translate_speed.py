@@ -26,7 +26,7 @@ from seqlm.decoding.translation.translation_search import EXTRA_TOKENS, translat
 from seqlm.device import choose_device, describe_device
 from seqlm.models.base import TranslationNetwork
 from seqlm.models.tree import select
-from seqlm.runs.loading.load_model import LoadedTranslator, load_translators
+from seqlm.runs.loading.load_translators import LoadedTranslator, load_translators
 from seqlm.runs.loading.locate import locate
 from seqlm.text.vocabulary import EOS
 

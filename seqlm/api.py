@@ -64,7 +64,8 @@ def load_located(model_path: ModelPath, device: str | None) -> Model:
 
     if model_path.config.task in LABELERS:
         return Model([load_labeler(model_path, set_up(device))])
-    return Model([load_model(model_path, set_up(device))])
+    is_ngram = model_path.config.arch == "ngram"
+    return Model([load_model(model_path, set_up_ngrams(device) if is_ngram else set_up(device))])
 
 
 def mix(
@@ -129,7 +130,7 @@ def count(
         make_settings(CountingSettings, settings),
         output=None if output is None else Path(output),
         overwrite=overwrite,
-        device=set_up(device),
+        device=set_up_ngrams(device),
         progress=progress or silent,
         command=["seqlm.count"],
     )
@@ -248,10 +249,12 @@ def export(
         write_pieces(path, lines)
         return path
     if to == "hf":
+        from seqlm.models.ngram.ngram_language_model import in_tensors
         from seqlm.runs.huggingface.export_huggingface import check_output, write_huggingface
 
         check_output(path, overwrite)
-        write_huggingface(loaded[0].model, loaded[0].tokenizer, path, overwrite)
+        model = in_tensors(loaded[0].model)
+        write_huggingface(model, loaded[0].tokenizer, path, overwrite)
         return path
     from seqlm.evaluation.mixtures.static_mixing import mix_statically
 
@@ -275,6 +278,11 @@ def set_up(device: str | None) -> torch.device:
     from seqlm.device import set_up_device
 
     return set_up_device(device)
+
+
+def set_up_ngrams(device: str | None) -> torch.device | str:
+    """As `set_up`, for n-grams, which are counted and asked on the CPU by default, without torch."""
+    return "cpu" if device in (None, "auto", "cpu") else set_up(device)
 
 
 def make_watcher(callback: Callback | None) -> Any:

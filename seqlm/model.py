@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from seqlm.evaluation.words.word_surprisal import WordSurprisal
     from seqlm.models.stored_model import StoredModel
     from seqlm.runs.loading.load_labeler import LoadedLabeler
-    from seqlm.runs.loading.load_model import LoadedModel, LoadedTranslator
+    from seqlm.runs.loading.load_model import LoadedModel
+    from seqlm.runs.loading.load_translators import LoadedTranslator
     from seqlm.text.tokenizer import Tokenizer
 
 StrPath = str | os.PathLike[str]
@@ -161,8 +162,11 @@ class Model:
     @property
     def model(self) -> StoredModel:
         """The PyTorch module underneath; of a mixture or an ensemble, one that combines them."""
+        from seqlm.models.ngram.ngram_language_model import in_tensors
+
         if len(self.loaded) == 1:
-            return self.loaded[0].model
+            model: StoredModel = in_tensors(self.loaded[0].model)
+            return model
         return self.translator.model if self.task == "translation" else self.decoder
 
     @property
@@ -173,7 +177,7 @@ class Model:
     @property
     def translator(self) -> LoadedTranslator:
         """Errors: ModelError where this is no translator."""
-        from seqlm.runs.loading.load_model import combine_translators
+        from seqlm.runs.loading.load_translators import combine_translators
 
         return combine_translators(self.models_for("translation"))
 

@@ -255,7 +255,7 @@ def set_up_for(
     models: Sequence[ModelPath], device: str | None, threads: int | None, float64: bool = False
 ) -> torch.device | str:
     """Chooses the device to compute on with `models`, and prints its name. Where all are n-gram
-    models, which are asked on the CPU, torch is not imported.
+    models, or none yet, it is the CPU by default, and torch is not imported.
 
     Errors: those of `set_up_torch`.
     """

@@ -95,6 +95,7 @@ PARAMETERS = [
 def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     """Evaluates and prints. Errors: UsageError, DataError, ModelError."""
     from seqlm.evaluation.metrics import select_metrics
+    from seqlm.runs.loading.locate import locate
     from seqlm.text.reading import check_files
 
     options, adaptation = make_group(LanguageModelOptions, values), make_group(Adaptation, values)
@@ -105,7 +106,9 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     check_combination(common, options, words)
     metrics = select_metrics(common.metric, "lm", common.oracle is not None)
     check_files(files)
-    device = console.set_up_torch(common.device, common.num_threads)
+    oracle_path = None if common.oracle is None else locate(common.oracle, "lm")
+    located = [*request.models, *([oracle_path] if oracle_path else [])]
+    device = console.set_up_for(located, common.device, common.num_threads)
     if words.each:
         mixtures = eval_words.load_each(request.models, device)
         side_by_side = choose_context([*mixtures.values()], options, words)
@@ -115,7 +118,6 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
 
     from seqlm.evaluation.evaluate import evaluate_language_model
     from seqlm.runs.loading.load_model import load_model
-    from seqlm.runs.loading.locate import locate
 
     check_held_out_files(files, options, adaptation)
     (models,) = choose_context([request.load(device)], options, words)
@@ -123,8 +125,8 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     if options.stride is not None:
         models = models.in_windows(options.stride)
     oracle = None
-    if common.oracle is not None:
-        oracle = load_model(locate(common.oracle, "lm"), device, console.Stages())
+    if oracle_path is not None:
+        oracle = load_model(oracle_path, device, console.Stages())
     if not words.per_word:
         check_probabilities(models, options)
     held_out = {}  # the digest of a text, and the setting that names it

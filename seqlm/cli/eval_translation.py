@@ -16,7 +16,7 @@ from seqlm.evaluation.translation_quality import BLEU_TOKENIZE_HELP
 from seqlm.settings import setting, settings_of
 
 if TYPE_CHECKING:
-    from seqlm.evaluation.evaluate import TranslatorEvaluation
+    from seqlm.evaluation.evaluate_translator import TranslatorEvaluation
     from seqlm.runs.loading.load_model import LoadedModel
 
 
@@ -59,10 +59,11 @@ def evaluate(common: EvalOptions, values: Mapping[str, Any]) -> None:
     console.files_or_stdin([*sources, *targets, *references])
     device = console.set_up_torch(common.device, common.num_threads, float64=True)
 
-    from seqlm.evaluation.evaluate import evaluate_translator
+    from seqlm.evaluation.evaluate_translator import evaluate_translator
     from seqlm.evaluation.metrics import select_metrics, tokenized
     from seqlm.evaluation.unknown_words import warn_of_unknown
-    from seqlm.runs.loading.load_model import combine_translators, load_model
+    from seqlm.runs.loading.load_model import load_model
+    from seqlm.runs.loading.load_translators import combine_translators
     from seqlm.runs.loading.locate import locate
     from seqlm.text.bitext import read_side
 

@@ -81,7 +81,9 @@ def print_words(
     return scorers
 
 
-def load_each(model_paths: Sequence[ModelPath], device: torch.device) -> dict[str, LoadedMixture]:
+def load_each(
+    model_paths: Sequence[ModelPath], device: torch.device | str
+) -> dict[str, LoadedMixture]:
     """Each model alone, by the name of its run, or by its whole path where two have one name.
 
     Errors: ModelError; UsageError where a model is named twice.

@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import torch
@@ -43,10 +42,11 @@ from seqlm.errors import DataError, UsageError
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.models.base import LanguageModel, SequenceModel, State, Translator
 from seqlm.models.layers.padding import padding_mask
+from seqlm.models.ngram.ngram_language_model import in_tensors
 from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.runs.loading.common_vocabulary import common_ids
 from seqlm.runs.loading.load_model import LoadedModel
-from seqlm.text.batches import pad_rows
+from seqlm.text.padding import pad_rows
 from seqlm.text.vocabulary import EOS
 
 PASSAGES, LENGTH = 256, 64
@@ -75,8 +75,8 @@ def measure_exposure(
         loaded.config.context == "sentence" and not loaded.model.resets_at_eos
         for loaded in (*models.models, oracle)
     )
-    model = models.as_language_model()
-    judge = with_sliding_window(cast(LanguageModel, oracle.model))
+    model: LanguageModel = in_tensors(models.as_language_model())
+    judge = with_sliding_window(in_tensors(oracle.model))
     starts, lengths = choose_passages(ids, by_line)
     sums = np.zeros((2, 2))
     for rows in split_rows(len(starts), len(types)):

@@ -9,16 +9,18 @@ the context length goes on in windows. No figure depends on how the text was cut
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
-from seqlm.models.base import LanguageModel, State, check_numbers
-from seqlm.models.stored_model import in_evaluation_mode
-from seqlm.models.wrappers.sliding_window import with_sliding_window
-from seqlm.text.batches import pad_rows
+from seqlm.models.arrays import Array, as_like, check_numbers, double, to_numpy, without_gradients
+from seqlm.models.tree import arrays_of
+from seqlm.models.verbs import LanguageVerbs, State
+from seqlm.text.padding import pad_rows
 from seqlm.text.vocabulary import EOS
+
+if TYPE_CHECKING:
+    from seqlm.models.base import LanguageModel
 
 
 class Scores(NamedTuple):
@@ -38,7 +40,7 @@ class Scorer:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: LanguageVerbs,
         context: str,
         batch_size: int = 64,
         ngram_lengths: bool = False,
@@ -49,7 +51,7 @@ class Scorer:
         `stride` is that of the windows of a model with a context length, by default half of it.
         Errors: UsageError where it is longer than the context length.
         """
-        self.model = with_sliding_window(model, stride)
+        self.model = in_windows(model, stride)
         self.batch_size, self.ngram_lengths = batch_size, ngram_lengths
         self.carried = context != "sentence" or model.resets_at_eos
         self.state: State = None
@@ -59,7 +61,7 @@ class Scorer:
         """The next piece begins a text of its own."""
         self.state = None
 
-    @torch.inference_mode()
+    @without_gradients
     def __call__(self, ids: np.ndarray) -> Scores:
         """`ids` (N,) -> their N scores."""
         if self.carried:
@@ -80,12 +82,12 @@ class Scorer:
         """Scores `ids` (N,) as one row, from the state so far."""
         if self.state is None:
             self.state = self.model.start(1)
-        tokens = torch.from_numpy(ids.astype(np.int64))[None].to(self.model.device)  # (1, N)
+        tokens = self.tokens(self.state, ids[None].astype(np.int64))  # (1, N)
         lengths = self.model.ngram_length(self.state, tokens) if self.ngram_lengths else None
         scores, self.state = self.model.score(self.state, tokens)
         return Scores(
-            check_numbers(scores[0]).cpu().double().numpy(),
-            None if lengths is None else lengths[0].cpu().numpy(),
+            to_numpy(double(check_numbers(scores[0]))),
+            None if lengths is None else to_numpy(lengths[0]),
         )
 
     def lines(self, ids: np.ndarray) -> np.ndarray:
@@ -98,15 +100,29 @@ class Scorer:
         for at in range(0, len(order), self.batch_size):
             group = order[at : at + self.batch_size]
             tokens, real = pad_rows(ids, starts[group], lengths[group])  # (B, T)
-            padded = torch.from_numpy(tokens).to(self.model.device)
-            scores, _ = self.model.score(self.model.start(len(group)), padded)
+            state = self.model.start(len(group))
+            scores, _ = self.model.score(state, self.tokens(state, tokens))
             indices = starts[group][:, None] + np.arange(tokens.shape[1])
-            log_probs[indices[real]] = scores.cpu().double().numpy()[real]
-        check_numbers(torch.from_numpy(log_probs))
+            log_probs[indices[real]] = to_numpy(double(scores))[real]
+        check_numbers(log_probs)
         return log_probs
+
+    @staticmethod
+    def tokens(state: State, ids: np.ndarray) -> Array:
+        """`ids` (B, T) as the model takes them, which is as its states are."""
+        return as_like(ids, next(arrays_of(state)))
 
 
 NO_SCORES = Scores(np.empty(0), None)
+
+
+def in_windows(model: LanguageVerbs, stride: int | None) -> LanguageVerbs:
+    """A model that reads texts of any length: `model` itself where it has no context length."""
+    if model.context_length is None:
+        return model
+    from seqlm.models.wrappers.sliding_window import with_sliding_window
+
+    return with_sliding_window(model, stride)  # type: ignore[arg-type]  # a network
 
 
 WARM_UP = 128
@@ -117,7 +133,7 @@ PIECE = 256
 """Tokens of each row that are scored at once."""
 
 
-@torch.inference_mode()
+@without_gradients
 def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: int) -> float:
     """Nats a token, for use inside training only: carried text is cut into up to `rows` rows.
 
@@ -125,6 +141,8 @@ def validation_loss(model: LanguageModel, ids: np.ndarray, context: str, rows: i
     first token of each predicted from one token. No token is left out. The model is left in the
     mode it came in. Draws from no random generator.
     """
+    from seqlm.models.stored_model import in_evaluation_mode
+
     with in_evaluation_mode(model):
         if context == "sentence" or model.resets_at_eos or model.context_length is not None:
             scores = Scorer(model, context, rows, stride=model.context_length)(ids)
@@ -141,6 +159,8 @@ def sum_of_rows(model: LanguageModel, ids: np.ndarray, rows: int) -> float:
     by itself. The sum is that of one row (R = 1), up to what a row would still remember of the text
     before its warm-up.
     """
+    import torch
+
     rows = max(1, min(rows, (len(ids) - WARM_UP) // SHORTEST_ROW))  # R
     warm_up = WARM_UP + (len(ids) - WARM_UP) % rows if rows > 1 else 0  # W
     length = (len(ids) - warm_up) // rows  # S

@@ -3,7 +3,8 @@
     steps/<step>/model.safetensors      the model's tensors
                  training.safetensors   optimizer moments, carried state, random state
                  training.json          everything else that resuming needs
-                 manifest.json          digest and size of each, and of the run's tokenizers
+                 manifest.json          digest and size of each, and of the run's tokenizers;
+                                        of tables of n-grams, the digest of each block as well
 
 A checkpoint is written to a draft folder, synced, and renamed; then `latest` (and `best`) name it;
 then older ones are deleted. A kill at any instant leaves the checkpoint before it loadable. Nothing
@@ -15,21 +16,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqlm.errors import ModelError, SeqlmError, shown
 from seqlm.memory import IN_MEMORY, Memory
-from seqlm.models.stored_model import StoredModel
-from seqlm.runs.durable_files import draft_name, exchange, replacing, sync_folder, write_text
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.runs.durable_files import draft_name, exchange, sync_folder, write_text
 from seqlm.runs.own_files import (
     CHECKPOINT_FILES,
     STEPS,
@@ -40,8 +36,14 @@ from seqlm.runs.own_files import (
     remove_folder,
 )
 from seqlm.runs.run_folder import RunFolder
-from seqlm.runs.untrusted.file_digest import digest
+from seqlm.runs.tensor_files import read_tensors, write_tensors
+from seqlm.runs.untrusted.file_digest import BLOCK, digest, piece_digests, root_digest
 from seqlm.runs.untrusted.plain_files import read_json, read_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seqlm.models.stored_model import StoredModel
 
 
 class TrainingState(NamedTuple):
@@ -57,14 +59,14 @@ class TrainingState(NamedTuple):
 def write_checkpoint(
     run: RunFolder,
     step: int,
-    model: StoredModel,
+    model: StoredModel | NGramModel,
     training: TrainingState | None = None,
     best: bool = False,
     memory: Memory = IN_MEMORY,
 ) -> None:
     """Writes the checkpoint of `step`, and deletes those that are neither latest nor best.
 
-    `best` makes it the best one so far; `memory` is where the model's tensors are.
+    `best` makes it the best one so far; `memory` is where the model's tensors or arrays are.
     Errors: SeqlmError where the disk refuses; the run's earlier checkpoints are left as they were.
     """
     steps, name = run / STEPS, f"{step:08d}"
@@ -82,13 +84,18 @@ def write_checkpoint(
         steps.mkdir(exist_ok=True)
         remove_draft_checkpoints(run.path)  # they may be large
         draft.mkdir()
-        write_tensors(draft / "model.safetensors", model.state_dict(), memory)
+        is_ngram = isinstance(model, NGramModel)
+        weights = model.arrays() if isinstance(model, NGramModel) else model.state_dict()
+        write_tensors(draft / "model.safetensors", weights, memory)
         if training is not None:
             write_tensors(draft / "training.safetensors", training.tensors)
             (draft / "training.json").write_text(json.dumps(training.values, indent=1))
         tokenizers = [run / name for name in VOCABULARY_FILES if (run / name).exists()]
         files = [*sorted(draft.iterdir()), *tokenizers]
-        manifest = {f.name: {"sha256": digest(f), "bytes": f.stat().st_size} for f in files}
+        manifest = {
+            file.name: manifest_entry(file, is_ngram and file.name == "model.safetensors")
+            for file in files
+        }
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1))
         for file in draft.iterdir():
             with file.open("rb") as handle:
@@ -101,11 +108,19 @@ def write_checkpoint(
             draft.rename(folder)
         sync_folder(steps)
         update_pointers(run, name, best)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         with suppress(OSError):
             remove_folder(draft, CHECKPOINT_FILES)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = error.strerror or error
         raise SeqlmError(f"{run.final_path}: step {step} could not be saved: {reason}") from None
+
+
+def manifest_entry(file: Path, in_blocks: bool) -> dict[str, Any]:
+    """The digest and the size of a file, and where it is `in_blocks` the digests of its blocks."""
+    if not in_blocks:
+        return {"sha256": digest(file), "bytes": file.stat().st_size}
+    blocks = piece_digests(file, BLOCK)
+    return {"sha256": root_digest(blocks), "bytes": file.stat().st_size, "blocks": blocks}
 
 
 def stored_values(checkpoint: Path) -> Any:
@@ -128,55 +143,6 @@ def update_pointers(run: RunFolder, name: str, best: bool) -> None:
         if folder.name not in named:
             remove_checkpoint(folder)
     remove_draft_checkpoints(run.path)
-
-
-def replace_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """A safetensors file that replaces `path` in one step. Errors: SeqlmError."""
-    with replacing(path) as file:
-        write_tensors(Path(file.name), tensors)
-
-
-LARGE = 1 << 26
-"""Bytes from which a file is written piece by piece."""
-DTYPES = {
-    **{torch.int64: "I64", torch.float64: "F64", torch.float32: "F32", torch.int32: "I32"},
-    **{torch.bfloat16: "BF16", torch.float16: "F16", torch.uint8: "U8", torch.bool: "BOOL"},
-}
-"""The names of types in safetensors, in the order in which its library writes them."""
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory = IN_MEMORY) -> None:
-    """A safetensors file, written piece by piece where it is large or `memory` is limited."""
-    on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    if memory.limit is not None or sum(t.nbytes for t in on_cpu.values()) > LARGE:
-        stream_tensors(path, on_cpu, memory)
-        return
-    path.touch()  # a file that the library makes could be read by its owner alone
-    mode = path.stat().st_mode
-    save_file(on_cpu, path)
-    path.chmod(mode)
-
-
-def stream_tensors(path: Path, tensors: Mapping[str, Tensor], memory: Memory) -> None:
-    """Writes the file that `save_file` writes, which would hold all of it in memory once more."""
-    order = list(DTYPES)
-    ordered = sorted(tensors.items(), key=lambda item: (order.index(item[1].dtype), item[0]))
-    layout, end = {}, 0
-    for name, tensor in ordered:
-        start, end = end, end + tensor.nbytes
-        layout[name] = {
-            "dtype": DTYPES[tensor.dtype],
-            "shape": [*tensor.shape],
-            "data_offsets": [start, end],
-        }
-    header = json.dumps(layout, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    with path.open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        for _, tensor in ordered:
-            for part in tensor.reshape(-1).view(torch.uint8).split(1 << 24):
-                file.write(part.numpy().data)
-                memory.release_pages()
 
 
 # ---------------------------------------------------------------------------------------- reading
@@ -230,7 +196,8 @@ def find_checkpoint(run: RunFolder, wanted: str | None, exact: bool = False) -> 
 
 
 def check_checkpoint(run: RunFolder, folder: Path) -> str | None:
-    """What is wrong with a checkpoint, or None. All of its files are read."""
+    """What is wrong with a checkpoint, or None. All of its files are read, but for those in blocks:
+    a block is verified when it is first used."""
     try:
         manifest = read_manifest(folder)
         for name in VOCABULARY_FILES:
@@ -238,10 +205,14 @@ def check_checkpoint(run: RunFolder, folder: Path) -> str | None:
                 return f"{folder} is damaged: its manifest does not name {name}"
         for name, expected in manifest.items():
             path = run / name if name in VOCABULARY_FILES else folder / name
-            size = path.stat().st_size
-            if size != expected["bytes"]:
-                return f"{path} is damaged: {size} bytes of {shown(expected['bytes'])}"
-            if digest(path) != expected["sha256"]:
+            status = path.stat()
+            if status.st_size != expected["bytes"]:
+                return f"{path} is damaged: {status.st_size} bytes of {shown(expected['bytes'])}"
+            in_blocks = "blocks" in expected and stat.S_ISREG(status.st_mode)
+            if in_blocks and len(expected["blocks"]) != -(-status.st_size // BLOCK):
+                return f"{folder} is damaged: its manifest does not have all blocks of {name}"
+            found = root_digest(expected["blocks"]) if in_blocks else digest(path)
+            if found != expected["sha256"]:
                 return f"{path} is damaged: its digest is not the one in {folder}/manifest.json"
     except (OSError, ValueError, KeyError, TypeError) as error:
         missing = "its manifest or a file of it is missing"
@@ -258,26 +229,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if unknown := manifest.keys() - {*CHECKPOINT_FILES, *VOCABULARY_FILES}:
         raise ModelError(f"{path} names {shown(min(unknown))}")
     return manifest
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Memory-mapped. Errors: ModelError where it is no safetensors file (a pickle is never run)."""
-    try:
-        with readable_name(path) as name:
-            return load_file(name)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is not a safetensors file: {error}") from None
-
-
-@contextmanager
-def readable_name(path: Path) -> Iterator[str]:
-    """A name of the file for the library safetensors, which takes UTF-8 only."""
-    try:
-        str(path).encode()
-        yield str(path)
-    except UnicodeEncodeError:
-        with path.open("rb") as file:
-            yield f"/dev/fd/{file.fileno()}"
 
 
 def read_pointer(run: RunFolder, name: str) -> str | None:

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqlm.text.padding import pad_rows
 from seqlm.text.vocabulary import EOS
 
 IGNORE_INDEX = -1
@@ -240,13 +241,3 @@ class WindowEpoch(Sequence[Batch]):
         blocks = self.batches.windows[self.starts[index * rows : (index + 1) * rows]].long()
         inputs, targets = blocks[:, :-1], blocks[:, 1:].contiguous()  # (B, T)
         return Batch(inputs, targets, starts_afresh=True, num_targets=targets.numel())
-
-
-def pad_rows(
-    ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(B, T) int64 rows ids[start : start + length] padded with 0, and (B, T) bool, False there."""
-    columns = np.arange(lengths.max())
-    is_real = columns < lengths[:, None]
-    positions = np.where(is_real, starts[:, None] + columns, 0)
-    return np.where(is_real, ids[positions], 0).astype(np.int64), is_real

@@ -11,8 +11,8 @@ Pairs of similar length share a batch, and all batches have about as many *posit
 rows: B is the largest number with B max(S, T) <= P, S and T being the lengths of the longest source
 and target of the batch. Both sides are padded on the right.
 
-With BPE-dropout a pair has other tokens in every epoch, some more than without. Its batches are cut
-by the lengths without it, so that every epoch has the same number of them.
+With BPE-dropout a pair has other tokens in every epoch, some more than without. Batches have as many
+rows as they would have without it, so that every epoch has the same number of them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ import torch
 
 from seqlm.errors import DataError
 from seqlm.memory import IN_MEMORY
-from seqlm.text.batches import IGNORE_INDEX, Batch, pad_rows
+from seqlm.text.batches import IGNORE_INDEX, Batch
 from seqlm.text.bpe.bpe_learning import check_bpe_size, learn_bpe, order_by_frequency
 from seqlm.text.corpus import LEARNERS
 from seqlm.text.normalization import NO_STEPS, Normalizer
+from seqlm.text.padding import pad_rows
 from seqlm.text.reading import Block, read_blocks, source_name
 from seqlm.text.tokenizer import Tokenizer, TokenizerKind, check_normalizer
 from seqlm.text.vocabulary import EOS
@@ -208,6 +209,12 @@ class Lines(NamedTuple):
         return cls(ids, starts[is_kept], lengths[is_kept])
 
 
+def longer_side(sides: Sequence[Lines]) -> np.ndarray:
+    """(pairs,) the tokens of the longer side of each pair."""
+    lengths: np.ndarray = np.maximum(*(side.lengths for side in sides))
+    return lengths
+
+
 Sampler = Callable[[np.random.Generator], np.ndarray]
 """Gives the ids (N,) of all lines of a side anew."""
 
@@ -216,7 +223,7 @@ class PairBatches:
     """Pairs batched by length, in a new random order every epoch.
 
     Pairs are sorted by their longer side, equal ones in random order, and cut into batches. The
-    cuts depend only on those lengths, so that every epoch has the same number of batches.
+    cuts depend only on the lengths of `bitext`, so that every epoch has the same number of batches.
     """
 
     unit = "tokens"
@@ -235,8 +242,7 @@ class PairBatches:
         self.seed, self.device, self.samplers = seed, device, samplers
         self.is_kept = bitext.is_kept
         self.sides = [Lines.of(bitext.source), Lines.of(bitext.target)]
-        self.longer_side = np.maximum(*(side.lengths for side in self.sides))
-        self.cuts = batch_boundaries(np.sort(self.longer_side).tolist(), positions)
+        self.cuts = batch_boundaries(np.sort(longer_side(self.sides)).tolist(), positions)
         self.rows = max(np.diff(self.cuts).tolist())
 
     def __len__(self) -> int:
@@ -244,12 +250,14 @@ class PairBatches:
 
     def epoch(self, number: int) -> Sequence[Batch]:
         rng = np.random.default_rng([self.seed, number])
-        shuffled = rng.permutation(len(self.longer_side))
-        by_length = shuffled[np.argsort(self.longer_side[shuffled], kind="stable")]
+        sampled = [Lines.of(sample(rng), self.is_kept) for sample in self.samplers]
+        sides = sampled or self.sides
+        lengths = longer_side(sides)
+        shuffled = rng.permutation(len(lengths))
+        by_length = shuffled[np.argsort(lengths[shuffled], kind="stable")]
         groups = np.split(by_length, self.cuts[1:-1])
         order = rng.permutation(len(groups))
-        sampled = [Lines.of(sample(rng), self.is_kept) for sample in self.samplers]
-        return PairEpoch(sampled or self.sides, [groups[index] for index in order], self.device)
+        return PairEpoch(sides, [groups[index] for index in order], self.device)
 
 
 def batch_boundaries(lengths: Sequence[int], positions: int) -> list[int]:

@@ -21,10 +21,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
 
 from seqlm.errors import ModelError, SeqlmError
-from seqlm.memory import IN_MEMORY
 from seqlm.models.config.recurrent_config import LSTMConfig
 from seqlm.models.language.recurrent import LSTM
 from seqlm.runs import checkpoint as checkpoint_module
@@ -34,6 +32,7 @@ from seqlm.runs.loading.load_model import LoadedModel, load_model
 from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
+from seqlm.runs.tensor_files import write_tensors
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED
 from tests.command import environment
@@ -308,7 +307,7 @@ class Crash(BaseException):
 
 DISK = [
     (os, "fsync"), (os, "rename"), (os, "replace"), (os, "mkdir"), (os, "rmdir"), (os, "unlink"),
-    (os, "open"), (io, "open"), (checkpoint_module, "save_file"),
+    (os, "open"), (io, "open"), (checkpoint_module, "write_tensors"),
 ]  # fmt: skip
 """Everything through which a checkpoint touches the disk."""
 
@@ -325,9 +324,9 @@ def failing(at: int, error: BaseException) -> Iterator[list[int]]:
         def wrapped(*arguments: Any, **options: Any) -> Any:
             count[0] += 1
             if count[0] == at:
-                if original is save_file:
+                if original is write_tensors:
                     original(*arguments, **options)
-                    os.truncate(arguments[1], 50)
+                    os.truncate(arguments[0], 50)
                 raise error
             return original(*arguments, **options)
 
@@ -401,11 +400,11 @@ def test_a_full_disk_at_any_step_keeps_the_checkpoint_before(run):
 def test_a_tensor_file_that_cannot_be_written_keeps_the_checkpoint_before(run, monkeypatch):
     save(run, 1)
 
-    def full(tensors: Any, path: Path) -> None:
+    def full(path: Path, *_: Any) -> None:
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint_module, "save_file", full)
+    monkeypatch.setattr(checkpoint_module, "write_tensors", full)
     with pytest.raises(SeqlmError, match=r"step 2 could not be saved: .*No space left") as caught:
         save(run, 2)
     assert caught.value.exit_code == 1
@@ -479,16 +478,3 @@ def test_a_checkpoint_that_was_asked_for_by_name_is_missed(run):
     save(run, 2, best=True)
     with pytest.raises(ModelError, match="holds no checkpoint 00000001"):
         load_model(asked)
-
-
-def test_a_large_file_is_what_the_library_writes(tmp_path: Path) -> None:
-    """All types that a checkpoint may have, a number alone, and an empty tensor."""
-    generator = torch.Generator().manual_seed(1)
-    tensors = {
-        f"{name}{number}": torch.randint(0, 2, shape, generator=generator).to(dtype)
-        for number, dtype in enumerate(checkpoint_module.DTYPES)
-        for name, shape in (("b", (3, 5)), ("a", ()), ("empty", (0, 4)))
-    }
-    checkpoint_module.stream_tensors(tmp_path / "streamed", tensors, IN_MEMORY)
-    save_file(tensors, tmp_path / "saved")
-    assert (tmp_path / "streamed").read_bytes() == (tmp_path / "saved").read_bytes()

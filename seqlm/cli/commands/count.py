@@ -56,7 +56,7 @@ def count(
     named on standard error."""
     settings = CountingSettings(**{name: v for name, v in flags.items() if v is not None})
     sources = console.files_or_stdin(corpus)
-    chosen_device = console.set_up_torch(device, num_threads)
+    chosen_device = console.set_up_for([], device, num_threads)
 
     from seqlm.counting.counting_run import count as count_corpus
 

@@ -128,12 +128,13 @@ def export_huggingface(
     source = console.locate_model(models[0] if models else None)
     console.set_up_torch("cpu", num_threads)
 
+    from seqlm.models.ngram.ngram_language_model import in_tensors
     from seqlm.runs.huggingface.export_huggingface import check_output, write_huggingface
     from seqlm.runs.loading.load_model import load_model
 
     check_output(path, overwrite)  # before the model is loaded
     loaded = load_model(source)
-    write_huggingface(loaded.model, loaded.tokenizer, path, overwrite)
+    write_huggingface(in_tensors(loaded.model), loaded.tokenizer, path, overwrite)
 
 
 def export_ngram(
@@ -146,7 +147,7 @@ def export_ngram(
 ) -> None:
     """Writes an ARPA file, to stdout where `path` is None, or a run, whose folder it prints."""
     request = request_mixture(list(models or []), MixtureOptions(mix=values["mix"]))
-    console.set_up_torch("cpu", num_threads)
+    console.set_up_for(request.models, "cpu", num_threads)
 
     from seqlm.evaluation.mixtures.static_mixing import mix_statically
     from seqlm.runs.export import export_ngram as ngram

@@ -148,7 +148,7 @@ def rescore(flags: typer.Context, **values: Any) -> None:
     from seqlm.text.reading import check_files
 
     check_files(files)
-    device = console.set_up_torch(options.device, options.num_threads)
+    device = console.set_up_for(request.models, options.device, options.num_threads)
 
     from seqlm.evaluation.rescoring.log_linear import parse_weights, score_lists
     from seqlm.evaluation.rescoring.nbest_formats import Columns, open_nbest

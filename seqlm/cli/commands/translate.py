@@ -22,7 +22,7 @@ from seqlm.settings import setting, settings_of
 
 if TYPE_CHECKING:
     from seqlm.decoding.translation.translation_search import TranslatedLine
-    from seqlm.runs.loading.load_model import LoadedTranslator
+    from seqlm.runs.loading.load_translators import LoadedTranslator
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def translate(flags: typer.Context, **values: Any) -> None:
     paths = console.locate_models(options.model, "translation")
     device = console.set_up_torch(options.device, options.num_threads, float64=True)
 
-    from seqlm.runs.loading.load_model import load_translators
+    from seqlm.runs.loading.load_translators import load_translators
 
     translator = load_translators(paths, device)
     buffer = options.buffer

@@ -29,7 +29,7 @@ MAX_NAMES = 28
 """Columns of the names of flags. Longer names have a line of their own."""
 FIRST_SECTIONS = ("Input",)
 LAST_SECTIONS = ("Output", "Machine", "Options")
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH}
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH}
 """Typer's context settings, which commands have from their group."""
 
 

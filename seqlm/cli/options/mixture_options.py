@@ -72,7 +72,7 @@ class MixtureRequest(NamedTuple):
     def has_default_weights(self) -> bool:
         return self.size > 1 and self.weights is None
 
-    def load(self, device: torch.device) -> LoadedMixture:
+    def load(self, device: torch.device | str) -> LoadedMixture:
         """Loads the models. Errors: ModelError, DataError."""
         from seqlm.evaluation.mixtures.mixture_scoring import load_mixture
 

@@ -129,3 +129,9 @@ SIGNATURE_KEYS = {
     "statistics_digest": "statistics_digest",
 }
 """The names of the constants in a signature, whose digest they enter."""
+
+
+def require(constant: float | None) -> float:
+    """The constant, which `Adaptation.with_defaults` has given a value."""
+    assert constant is not None, "this constant needs a default first (Adaptation.with_defaults)"
+    return constant

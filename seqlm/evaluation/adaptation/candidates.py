@@ -12,24 +12,20 @@ updates depend on none of these constants. Whatever mixes the columns needs no s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
-from seqlm.evaluation.adaptation.dynamic_evaluation import (
-    FeatureReader,
-    RMSGradients,
-    update_rule,
-)
+from seqlm.evaluation.adaptation.choose_scorer import static_model
 from seqlm.evaluation.scoring import Scorer
-from seqlm.models.base import LanguageModel, LanguageNetwork
-from seqlm.models.output.output_layer import positions_at_once
-from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
-from seqlm.models.wrappers.temperature import with_temperature
 from seqlm.runs.loading.load_model import LoadedModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seqlm.evaluation.adaptation.dynamic_evaluation import FeatureReader, RMSGradients
+    from seqlm.models.wrappers.neural_cache import NeuralCacheConfig
 
 TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
 THETAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
@@ -47,6 +43,8 @@ class Candidates(NamedTuple):
 def beyond_the_edge(candidates: Candidates, temperature: int, cache: int) -> Candidates | None:
     """Other candidates, around the chosen temperature and cache (by their indices), where one of
     these is the first or the last of those that were tried; else None."""
+    from seqlm.models.wrappers.neural_cache import NeuralCacheConfig
+
     temperatures, caches = candidates
     if len(temperatures) > 1 and temperature in (0, len(temperatures) - 1):
         temperatures = [round_constant(temperatures[temperature] * T) for T in TEMPERATURES]
@@ -82,6 +80,8 @@ def make_candidates(constants: Adaptation, tokens: int) -> Candidates:
     temperatures = TEMPERATURES if temperature is None else (temperature,)
     if window is None:
         return Candidates(temperatures, ())
+    from seqlm.models.wrappers.neural_cache import NeuralCacheConfig
+
     theta = constants.neural_cache_theta
     thetas = THETAS if theta is None else (theta,)
     windows = [window, *(size for size in (window // 2, window // 4) if 0 < size < tokens)]
@@ -99,36 +99,46 @@ def score_candidates(
 ) -> Columns:
     """The columns of a model on `ids` (N,), as it numbers the types. A network is updated as the
     `constants` say, which have defaults."""
-    model, context = cast(LanguageModel, loaded.model), loaded.config.context
-    if not isinstance(model, LanguageNetwork):
-        log_probs = Scorer(model, context, batch_size)(ids).log_probs
+    network, context = loaded.network, loaded.config.context
+    if network is None:
+        log_probs = Scorer(static_model(loaded, constants), context, batch_size)(ids).log_probs
         return Columns(log_probs[:, None], np.empty((len(ids), 0)))
+    from seqlm.evaluation.adaptation.dynamic_evaluation import FeatureReader, update_rule
+    from seqlm.models.wrappers.temperature import with_temperature
+
     if context == "sentence":  # lines have no one order to be read in
-        networks = [with_temperature(model, T) for T in candidates.temperatures]
+        networks = [with_temperature(network, T) for T in candidates.temperatures]
         columns = [Scorer(network, context, batch_size)(ids).log_probs for network in networks]
         log_probs = np.stack(columns, 1)
         return Columns(log_probs, np.empty((len(ids), 0)))
-    reader = FeatureReader(model, update_rule(constants, rms_gradients))
+    reader = FeatureReader(network, update_rule(constants, rms_gradients))
     return read_columns(reader, ids, candidates)
 
 
-@torch.no_grad()
 def read_columns(reader: FeatureReader, ids: np.ndarray, candidates: Candidates) -> Columns:
     """`ids` (N,) -> the columns of a network, as it is or as it is updated."""
+    import torch
+
+    from seqlm.models.output.output_layer import positions_at_once
+    from seqlm.models.wrappers.neural_cache import NeuralCache
+
     caches = [NeuralCache(reader.network, config) for config in candidates.caches]
     memories = [cache.empty_memory(1) for cache in caches]
     log_probs, cache_probs = [], []
-    for features, tokens in reader(ids):  # (1, T, D), (1, T)
-        output_layer = reader.network.output_layer
-        for f, y in zip(
-            *(x[0].split(positions_at_once(output_layer.weight)) for x in (features, tokens))
-        ):
-            log_probs.append(at_temperatures(output_layer.log_probs(f), y, candidates.temperatures))
-        recalled = [cache.cache_probs(m, features, tokens) for cache, m in zip(caches, memories)]
-        memories = [memory for _, memory in recalled]
-        cache_probs.append(np.empty((tokens.shape[1], 0)))
-        if recalled:
-            cache_probs[-1] = torch.cat([p for p, _ in recalled]).T.cpu().double().numpy()
+    with torch.no_grad():
+        for features, tokens in reader(ids):  # (1, T, D), (1, T)
+            layer = reader.network.output_layer
+            size = positions_at_once(layer.weight)
+            for f, y in zip(*(x[0].split(size) for x in (features, tokens))):
+                log_probs.append(at_temperatures(layer.log_probs(f), y, candidates.temperatures))
+            recalled = [
+                cache.cache_probs(m, features, tokens) for cache, m in zip(caches, memories)
+            ]
+            memories = [memory for _, memory in recalled]
+            columns = np.empty((tokens.shape[1], 0))
+            if recalled:
+                columns = torch.cat([p for p, _ in recalled]).T.cpu().double().numpy()
+            cache_probs.append(columns)
     return Columns(np.concatenate(log_probs), np.concatenate(cache_probs))
 
 
@@ -136,5 +146,4 @@ def at_temperatures(log_probs: Tensor, tokens: Tensor, temperatures: Sequence[fl
     """(T, V), (T,) -> (T, G_T) log p_T of the tokens."""
     token_log_probs = log_probs.gather(1, tokens[:, None])[:, 0]
     columns = [token_log_probs / T - (log_probs / T).logsumexp(1) for T in temperatures]
-    result: np.ndarray = torch.stack(columns, 1).cpu().double().numpy()
-    return result
+    return np.stack([column.cpu().double().numpy() for column in columns], 1)

@@ -32,14 +32,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqlm.errors import UsageError
-from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
-from seqlm.evaluation.scoring import Scorer, Scores
-from seqlm.models.base import LanguageModel, LanguageNetwork, State
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation, require
+from seqlm.evaluation.scoring import Scores
+from seqlm.models.base import LanguageNetwork, State
 from seqlm.models.tree import detach
 from seqlm.models.wrappers.neural_cache import NeuralCache, NeuralCacheConfig
-from seqlm.models.wrappers.temperature import with_temperature
-from seqlm.runs.loading.load_model import LoadedModel
 from seqlm.text.batches import StreamBatches
 from seqlm.text.vocabulary import EOS
 
@@ -190,24 +187,6 @@ class AdaptiveScorer:
 # ---------------------------------------------------------------------------- by the constants
 
 
-def make_scorer(
-    model: LanguageModel,
-    context: str,
-    constants: Adaptation,
-    rms_gradients: RMSGradients | None = None,
-    batch_size: int = 64,
-    ngram_lengths: bool = False,
-    stride: int | None = None,
-) -> Scorer | AdaptiveScorer:
-    """A scorer of texts under a model; a network is adapted by `constants`, which have defaults."""
-    if isinstance(model, LanguageNetwork):
-        model = with_temperature(model, require(constants.softmax_temperature))
-        if constants.adapts:
-            rule = update_rule(constants, rms_gradients)
-            return AdaptiveScorer(model, rule, neural_cache_config(constants))
-    return Scorer(model, context, batch_size, ngram_lengths, stride)
-
-
 def update_rule(constants: Adaptation, rms_gradients: RMSGradients | None) -> UpdateRule | None:
     """The update rule of dynamic evaluation, None where that is off."""
     if constants.dynamic is None:
@@ -222,33 +201,6 @@ def neural_cache_config(constants: Adaptation) -> NeuralCacheConfig | None:
         return None
     weight, theta = require(constants.neural_cache_weight), require(constants.neural_cache_theta)
     return NeuralCacheConfig(constants.neural_cache, weight, theta)
-
-
-def require(constant: float | None) -> float:
-    """The constant, which `Adaptation.with_defaults` has given a value."""
-    assert constant is not None, "this constant needs a default first (Adaptation.with_defaults)"
-    return constant
-
-
-def check_adaptable(constants: Adaptation, models: Sequence[LoadedModel]) -> None:
-    """Errors: UsageError where no model is a network, or a network cannot be adapted so."""
-    networks = [loaded for loaded in models if isinstance(loaded.model, LanguageNetwork)]
-    if constants != Adaptation() and not networks:
-        raise UsageError(
-            f"{models[0].path} is no network: it has no temperature, cache or gradient"
-        )
-    for loaded in networks if constants.adapts else ():
-        if loaded.config.context == "sentence":
-            raise UsageError(
-                f"{loaded.path} starts every line afresh (context sentence), so that no line can"
-                " learn from another: `neural_cache` and `dynamic` are for the other contexts"
-            )
-        context_length = loaded.model.context_length
-        if context_length is not None and (constants.dynamic or 1) > context_length // 2:
-            raise UsageError(
-                f"{loaded.path} reads {context_length} tokens at once: `dynamic` takes 1 to"
-                f" {context_length // 2}"
-            )
 
 
 # -------------------------------------------------------------------------------------- gradients

@@ -17,27 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-import torch
 
 from seqlm.errors import ModelError, UsageError, did_you_mean
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
-from seqlm.evaluation.adaptation.dynamic_evaluation import (
-    RMSGradients,
-    check_adaptable,
-    make_scorer,
-    measure_rms_gradients,
-    require,
-)
+from seqlm.evaluation.adaptation.choose_scorer import check_adaptable, make_scorer, static_model
 from seqlm.evaluation.mixtures.mixture_weights import check_weights
-from seqlm.evaluation.scoring import Scores
-from seqlm.models.base import LanguageModel, LanguageNetwork
-from seqlm.models.wrappers.fresh_lines import with_fresh_lines
-from seqlm.models.wrappers.mixture import Mixture
-from seqlm.models.wrappers.sliding_window import with_sliding_window
-from seqlm.models.wrappers.temperature import with_temperature
+from seqlm.evaluation.scoring import Scores, in_windows
+from seqlm.models.verbs import LanguageVerbs
 from seqlm.progress import Progress, silent
 from seqlm.runs.loading.common_vocabulary import common_ids
 from seqlm.runs.loading.load_model import LoadedModel, load_model, unigram_cache
@@ -47,6 +36,11 @@ from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 from seqlm.text.word_index import TokenSpans
 from seqlm.threads import prefetch_map
+
+if TYPE_CHECKING:
+    import torch
+
+    from seqlm.evaluation.adaptation.dynamic_evaluation import RMSGradients
 
 CONTEXTS = ("sentence", "carried", "window")
 
@@ -94,11 +88,12 @@ class LoadedMixture(NamedTuple):
         check_adaptable(adaptation, self.models)
         rms_gradients: list[RMSGradients | None] = []
         if statistics is not None and adaptation.dynamic is not None:
+            from seqlm.evaluation.adaptation.dynamic_evaluation import measure_rms_gradients
+
             for loaded, type_ids in zip(self.models, self.id_maps):
-                network = loaded.model if isinstance(loaded.model, LanguageNetwork) else None
                 rms_gradients.append(
-                    measure_rms_gradients(network, type_ids[statistics], adaptation.dynamic)
-                    if network
+                    measure_rms_gradients(loaded.network, type_ids[statistics], adaptation.dynamic)
+                    if loaded.network is not None
                     else None
                 )
         return self._replace(adaptation=adaptation, rms_gradients=rms_gradients)
@@ -173,32 +168,44 @@ class LoadedMixture(NamedTuple):
         statistics."""
         return zip(self.models, self.id_maps, self.rms_gradients or [None] * len(self.models))
 
-    def static_models(self) -> list[LanguageModel]:
+    def static_models(self) -> list[LanguageVerbs]:
         """The M models as they score where no network is updated: networks with their temperature,
         and those of a context length in windows."""
-        temperature = require(self.adaptation.with_defaults().softmax_temperature)
-        models = []
-        for loaded in self.models:
-            model = cast(LanguageModel, loaded.model)
-            if isinstance(model, LanguageNetwork):
-                model = with_sliding_window(with_temperature(model, temperature), self.stride)
-            models.append(model)
-        return models
+        constants = self.adaptation.with_defaults()
+        return [in_windows(static_model(loaded, constants), self.stride) for loaded in self.models]
 
-    def as_language_model(self) -> LanguageModel:
+    def as_language_model(self) -> LanguageVerbs:
         """One model of the same probabilities: each part begins a line afresh or sees those before,
-        as it does where it scores.
+        as it does where it scores. A single n-gram model reads arrays of numpy; `in_tensors` makes
+        it a module.
 
         Of the adaptation it has the temperature alone: a network that is updated is no model.
         """
-        models = [
-            with_fresh_lines(model, loaded.config.context)
-            for model, loaded in zip(self.static_models(), self.models)
-        ]
-        if len(models) == 1:
+        models, contexts = self.static_models(), [loaded.config.context for loaded in self.models]
+        if len(models) == 1 and (models[0].resets_at_eos or contexts[0] != "sentence"):
             return models[0]
-        mixture = Mixture(models, self.weights, torch.from_numpy(self.id_maps))
-        return mixture.to(models[0].device).eval()
+        return mix_models(models, contexts, self)
+
+
+def mix_models(
+    models: Sequence[LanguageVerbs], contexts: Sequence[str], mixture: LoadedMixture
+) -> LanguageVerbs:
+    """The `models` of a mixture as one module, on the device of the first network among them."""
+    import torch
+
+    from seqlm.models.ngram.ngram_language_model import in_tensors
+    from seqlm.models.wrappers.fresh_lines import with_fresh_lines
+    from seqlm.models.wrappers.mixture import Mixture
+
+    modules = [
+        with_fresh_lines(in_tensors(model), context) for model, context in zip(models, contexts)
+    ]
+    if len(modules) == 1:
+        return modules[0]
+    networks = [loaded.network for loaded in mixture.models if loaded.network is not None]
+    device = networks[0].device if networks else modules[0].device
+    mixed = Mixture(modules, mixture.weights, torch.from_numpy(mixture.id_maps))
+    return mixed.to(device).eval()
 
 
 def in_context(mixtures: Iterable[LoadedMixture], context: str) -> list[LoadedMixture]:
@@ -288,15 +295,7 @@ class MixtureScorer:
         self.id_maps, self.weights = mixture.id_maps, np.array(mixture.weights)
         constants = mixture.adaptation.with_defaults()
         self.scorers = [
-            make_scorer(
-                cast(LanguageModel, loaded.model),
-                loaded.config.context,
-                constants,
-                rms_gradients,
-                batch_size,
-                ngram_lengths,
-                mixture.stride,
-            )
+            make_scorer(loaded, constants, rms_gradients, batch_size, ngram_lengths, mixture.stride)
             for loaded, _, rms_gradients in mixture.members()
         ]
 

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.errors import DataError, UsageError
-from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
+from seqlm.evaluation.adaptation.adaptation_settings import Adaptation, require
 from seqlm.evaluation.adaptation.candidates import (
     Candidates,
     Columns,
@@ -37,10 +37,8 @@ from seqlm.evaluation.adaptation.candidates import (
     make_candidates,
     score_candidates,
 )
-from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, require, update_rule
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.mixtures.mixture_weights import DIGITS, STEPS, fit_weights, round_weights
-from seqlm.models.base import LanguageNetwork
 from seqlm.progress import Progress, silent
 from seqlm.text.reading import STDIN, read_blocks
 from seqlm.text.tokenizer import Tokenizer
@@ -199,12 +197,14 @@ def check_tunable(models: LoadedMixture) -> None:
 
 
 def has_network(models: LoadedMixture) -> bool:
-    return any(isinstance(loaded.model, LanguageNetwork) for loaded in models.models)
+    return any(loaded.network is not None for loaded in models.models)
 
 
 def tune_dynamic(models: LoadedMixture, ids: np.ndarray, progress: Progress = silent) -> Adaptation:
     """The adaptation with the learning rate and the decay, where they are not given, that make
     `ids` (N,) most probable."""
+    from seqlm.evaluation.adaptation.dynamic_evaluation import AdaptiveScorer, update_rule
+
     adaptation, start = models.adaptation, models.adaptation.with_defaults()
 
     @cache
@@ -213,8 +213,8 @@ def tune_dynamic(models: LoadedMixture, ids: np.ndarray, progress: Progress = si
             return math.inf
         constants, total = replace(start, dynamic_lr=lr, dynamic_decay=decay), 0.0
         for loaded, type_ids, rms_gradients in models.members():
-            if isinstance(loaded.model, LanguageNetwork):
-                scorer = AdaptiveScorer(loaded.model, update_rule(constants, rms_gradients))
+            if loaded.network is not None:
+                scorer = AdaptiveScorer(loaded.network, update_rule(constants, rms_gradients))
                 total -= float(scorer(type_ids[ids]).log_probs.mean())
         progress(f"rate {lr:g}, decay {decay:g}: {total:.4f} nats a token")
         return total if math.isfinite(total) else math.inf

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from seqlm.errors import ModelError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.arpa.arpa_writer import arpa_text
-from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
@@ -46,12 +45,12 @@ def exported(loaded: LoadedModel) -> Exported:
 
 def ngram_model(loaded: LoadedModel) -> NGramModel:
     """Errors: ModelError where the model is a network."""
-    if not isinstance(loaded.model, NGramLanguageModel):
+    if not isinstance(loaded.model, NGramModel):
         raise ModelError(
             f"{loaded.path} is a network ({loaded.config.arch}), and only an n-gram model can"
             " become an ARPA file or a run of its own"
         )
-    return loaded.model.ngrams
+    return loaded.model
 
 
 def prune_exported(
@@ -138,7 +137,7 @@ def write_ngram_run(
     Errors: SeqlmError where the disk refuses.
     """
     run.write_tokenizer(tokenizer)
-    write_checkpoint(run, step, NGramLanguageModel(model), best=True, memory=memory)
+    write_checkpoint(run, step, model, best=True, memory=memory)
     run.write_config(config)
     run.write_readme(config)
     run.publish()

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqlm.errors import ModelError
-from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 from seqlm.models.ngram.static_mixture import mix_united, unite
 from seqlm.progress import Progress, silent
 from seqlm.runs.export.export_ngram import Exported, ngram_model
@@ -40,8 +39,7 @@ def unite_models(models: Sequence[LoadedModel], progress: Progress = silent) -> 
     ngram_models = [ngram_model(loaded) for loaded in models]
     united = unite(ngram_models, type_ids, len(tokenizer), progress)
     return [
-        loaded._replace(model=NGramLanguageModel(model), tokenizer=tokenizer)
-        for loaded, model in zip(models, united)
+        loaded._replace(model=model, tokenizer=tokenizer) for loaded, model in zip(models, united)
     ]
 
 

@@ -20,6 +20,7 @@ from seqlm.runs.loading.load_model import (
 )
 from seqlm.runs.loading.locate import ModelPath, WrongTask
 from seqlm.runs.run_config import RunConfig
+from seqlm.runs.tensor_files import read_tensors
 from seqlm.text.labeled.label_vocabulary import LabelVocabulary
 from seqlm.text.labeled.word_forms import FormReader
 from seqlm.text.tokenizer import Tokenizer
@@ -48,12 +49,12 @@ def load_labeler(model_path: ModelPath, device: torch.device | str = "cpu") -> L
     if run is None or run.labels is None:
         raise WrongTask(model_path.path, config.task, LABELERS)
     options = check_config(run, config)
-    folder, tensors, sha256 = read_weights(run, model_path.checkpoint)
+    folder, tensors, entry = read_weights(run, model_path.checkpoint, read_tensors)
     model = build_model(config, options, tensors, folder / "model.safetensors")
     if not isinstance(model, Labeler):
         raise ModelError(f"{run / 'labels.json'}: a {config.task} model has no labels")
     language_models = read_language_models(run, config, device)
-    digests = [sha256, *(loaded.weights_digest for loaded in language_models)]
+    digests = [entry["sha256"], *(loaded.weights_digest for loaded in language_models)]
     return LoadedLabeler(
         model.to(device),
         run.tokenizer,

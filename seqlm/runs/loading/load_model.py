@@ -1,41 +1,48 @@
-"""Models in memory: of a run, of one checkpoint of it, or of an ARPA file; and translators that
-work as an ensemble."""
+"""Language models in memory: of a run, of one checkpoint of it, or of an ARPA file.
+
+An n-gram model is arrays of numpy, which are memory-mapped where it is a run: only what is asked
+for is read, and verified when it is. Nothing here imports torch for it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seqlm.errors import ModelError, UsageError
 from seqlm.models import LABELERS, config_class, model_class
-from seqlm.models.base import SequenceModel, Translator
 from seqlm.models.config.stored_options import check_options
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
-from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
-from seqlm.models.stored_model import StoredModel
-from seqlm.models.wrappers.ensemble import Ensemble
-from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
+from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.table_checks import check_records
 from seqlm.progress import Progress, silent
-from seqlm.runs.checkpoint import find_checkpoint, read_manifest, read_pointer, read_tensors
-from seqlm.runs.huggingface.import_huggingface import read_huggingface
+from seqlm.runs.checkpoint import find_checkpoint, read_manifest, read_pointer
 from seqlm.runs.loading.locate import ModelPath, WrongTask
 from seqlm.runs.run_config import RunConfig, plain
 from seqlm.runs.run_folder import RunFolder
+from seqlm.runs.tensor_files import MappedFile, map_arrays, read_tensors
 from seqlm.runs.untrusted.file_digest import digest
-from seqlm.text.tokenizer import Tokenizer, have_equal_ids
+from seqlm.runs.untrusted.verified_blocks import VerifiedBlocks
+from seqlm.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from seqlm.models.base import LanguageNetwork, SequenceModel
+    from seqlm.models.stored_model import StoredModel
+
+Weights = TypeVar("Weights")
 
 
 class LoadedModel(NamedTuple):
-    """A model in eval mode, and what belongs to it."""
+    """A model, a network in eval mode, and what belongs to it."""
 
-    model: SequenceModel
+    model: NGramModel | SequenceModel
     tokenizer: Tokenizer
     """The tokenizer of the text, or of a translator's target."""
     config: RunConfig
@@ -47,13 +54,23 @@ class LoadedModel(NamedTuple):
     source_tokenizer: Tokenizer | None = None
     """The tokenizer of a translator's source where it is another one."""
 
+    @property
+    def network(self) -> LanguageNetwork | None:
+        """The model where it is a neural language model, else None."""
+        if isinstance(self.model, NGramModel):
+            return None
+        from seqlm.models.base import LanguageNetwork
+
+        return self.model if isinstance(self.model, LanguageNetwork) else None
+
 
 def load_model(
     model_path: ModelPath, device: torch.device | str = "cpu", progress: Progress = silent
 ) -> LoadedModel:
     """The model at `model_path`: of a run, the named checkpoint, else the best, else the latest.
 
-    If the default checkpoint is damaged, the newest intact one is loaded with a warning.
+    If the default checkpoint is damaged, the newest intact one is loaded with a warning. An n-gram
+    model is on the CPU, whatever the device.
     `progress` is called with the stages of reading an ARPA file.
     Errors: ModelError where nothing can be read, or the weights do not fit the configuration.
     """
@@ -62,7 +79,7 @@ def load_model(
     if model_path.vectors is not None:
         raise WrongTask(model_path.path, "vectors", "lm")
     if model_path.run is None:
-        return load_arpa(model_path.path, device, progress)
+        return load_arpa(model_path.path, progress)
     return load_run(model_path.run, model_path.config, model_path.checkpoint, device)
 
 
@@ -70,16 +87,19 @@ def load_run(
     run: RunFolder, config: RunConfig, checkpoint: str | None, device: torch.device | str
 ) -> LoadedModel:
     options = check_config(run, config)
-    folder, tensors, sha256 = read_weights(run, checkpoint)
-    model = build_model(config, options, tensors, folder / "model.safetensors")
-    if not isinstance(model, SequenceModel):
-        raise WrongTask(run.path, config.task, "lm")
+    model: NGramModel | SequenceModel
+    if (config.task, config.arch) == ("lm", "ngram"):
+        folder, file, entry = read_weights(run, checkpoint, map_arrays)
+        model = build_ngram_model(run, options, file, folder / "model.safetensors", entry)
+    else:
+        folder, tensors, entry = read_weights(run, checkpoint, read_tensors)
+        model = build_sequence_model(run, config, options, tensors, folder, device)
     return LoadedModel(
-        model.to(device),
+        model,
         run.tokenizer,
         config,
         run.path,
-        weights_digest(sha256, model.settings()),
+        weights_digest(entry["sha256"], model.settings()),
         run.source_tokenizer,
     )
 
@@ -121,6 +141,58 @@ def check_labels(run: RunFolder, config: RunConfig, options: Mapping[str, Any]) 
             )
 
 
+def build_ngram_model(
+    run: RunFolder,
+    options: Mapping[str, Any],
+    file: MappedFile,
+    path: Path,
+    entry: Mapping[str, Any],
+) -> NGramModel:
+    """The n-gram model of checked `options` in the `file` at `path`, whose blocks are verified when
+    they are read; `entry` is that of the file in the manifest.
+
+    Errors: ModelError where the arrays do not fit.
+    """
+    if "blocks" not in entry:
+        raise ModelError(
+            f"{run.path} was counted by an earlier version of seqlm, whose tables were others:"
+            " count it again"
+        )
+    try:
+        arrays = {name: array.values for name, array in file.arrays.items()}
+        model = NGramModel.from_arrays(options, arrays)
+    except (TypeError, KeyError, ValueError) as error:
+        raise not_fitting(path, error) from None
+    orders = model.orders
+
+    def check(number: int, rows: slice) -> None:
+        rows_above = len(orders[number + 1]) if number + 1 < len(orders) else 0
+        records = orders[number].records[rows]
+        check_records(records, number + 1, model.config.vocab_size, rows_above)
+
+    tables = [file.arrays[name] for name in model.arrays()]
+    blocks = VerifiedBlocks(path, file.data, entry["blocks"], tables, check)
+    model.verify = lambda k, rows: blocks(k - 1, rows)
+    return model
+
+
+def build_sequence_model(
+    run: RunFolder,
+    config: RunConfig,
+    options: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    folder: Path,
+    device: torch.device | str,
+) -> SequenceModel:
+    """`build_model` of one that predicts tokens, on `device`."""
+    from seqlm.models.base import SequenceModel
+
+    model = build_model(config, options, tensors, folder / "model.safetensors")
+    if not isinstance(model, SequenceModel):
+        raise WrongTask(run.path, config.task, "lm")
+    return model.to(device)
+
+
 def build_model(
     config: RunConfig, options: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
 ) -> StoredModel:
@@ -132,9 +204,14 @@ def build_model(
         model = model_class(config.task, config.arch).from_tensors(options, tensors)
         model.check_tensors()
     except (RuntimeError, TypeError, KeyError, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{path}: the weights do not fit config.yaml: {reason}") from None
+        raise not_fitting(path, error) from None
     return model
+
+
+def not_fitting(path: Path, error: Exception) -> ModelError:
+    """The error where the weights in the file at `path` are not those of config.yaml."""
+    reason = " ".join(str(error).split())[:300]
+    return ModelError(f"{path}: the weights do not fit config.yaml: {reason}")
 
 
 def weights_digest(sha256: str, options: Mapping[str, Any]) -> str:
@@ -144,9 +221,11 @@ def weights_digest(sha256: str, options: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def read_weights(run: RunFolder, checkpoint: str | None) -> tuple[Path, dict[str, Tensor], str]:
-    """The folder of the named checkpoint, or else of the best or latest, its tensors and the digest
-    of their file.
+def read_weights(
+    run: RunFolder, checkpoint: str | None, read: Callable[[Path], Weights]
+) -> tuple[Path, Weights, dict[str, Any]]:
+    """The folder of the named checkpoint, or else of the best or latest, what is `read` of the file
+    of its weights, and the entry of that file in the manifest.
 
     A run that is being trained deletes its old checkpoints: one that vanishes while it is read is
     followed by the next. Errors: ModelError.
@@ -155,25 +234,26 @@ def read_weights(run: RunFolder, checkpoint: str | None) -> tuple[Path, dict[str
         wanted = checkpoint or read_pointer(run, "best") or read_pointer(run, "latest")
         folder = find_checkpoint(run, wanted, exact=checkpoint is not None)
         try:
-            tensors = read_tensors(folder / "model.safetensors")
-            return folder, tensors, read_manifest(folder)["model.safetensors"]["sha256"]
+            weights = read(folder / "model.safetensors")
+            return folder, weights, read_manifest(folder)["model.safetensors"]
         except (ModelError, FileNotFoundError):
             if folder.exists():
                 raise
 
 
-def load_arpa(path: Path, device: torch.device | str, progress: Progress = silent) -> LoadedModel:
+def load_arpa(path: Path, progress: Progress = silent) -> LoadedModel:
     """The n-gram model in an ARPA file. Errors: ModelError."""
-    ngrams, tokenizer = read_arpa(path, progress)
-    model = NGramLanguageModel(ngrams)
+    model, tokenizer = read_arpa(path, progress)
     config = RunConfig(
         task="lm", arch="ngram", context=model.config.context, model=model.settings()
     )
-    return LoadedModel(model.to(device), tokenizer, config, path, digest(path)[:12])
+    return LoadedModel(model, tokenizer, config, path, digest(path)[:12])
 
 
 def load_huggingface(model_path: ModelPath, device: torch.device | str) -> LoadedModel:
     """The model in a folder of the `transformers` library. Errors: ModelError."""
+    from seqlm.runs.huggingface.import_huggingface import read_huggingface
+
     model, tokenizer, sha256 = read_huggingface(model_path.path)
     config = replace(model_path.config, model=model.settings())
     return LoadedModel(model.to(device), tokenizer, config, model_path.path, sha256[:12])
@@ -181,57 +261,11 @@ def load_huggingface(model_path: ModelPath, device: torch.device | str) -> Loade
 
 def unigram_cache(vocabulary_of: LoadedModel, size: int, decay: float | None = None) -> LoadedModel:
     """A cache of the last `size` tokens over the vocabulary of another model. It has no file."""
+    from seqlm.models.wrappers.unigram_cache import DEFAULT_DECAY, UnigramCache, UnigramCacheConfig
+
     decay = DEFAULT_DECAY if decay is None else decay
     options = UnigramCacheConfig(len(vocabulary_of.tokenizer), size, decay)
     model = UnigramCache(options).eval()
     config = RunConfig(task="lm", arch="cache", context="carried", model=model.settings())
     name = f"{size},{options.decay:g}"
     return LoadedModel(model, vocabulary_of.tokenizer, config, Path("cache"), name)
-
-
-# ------------------------------------------------------------------------------------- translators
-
-
-class LoadedTranslator(NamedTuple):
-    """A translator, of one run or of several, with the tokenizers of both sides."""
-
-    model: Translator
-    source_tokenizer: Tokenizer
-    target_tokenizer: Tokenizer
-
-
-def load_translators(
-    model_paths: Sequence[ModelPath], device: torch.device | str = "cpu"
-) -> LoadedTranslator:
-    """The translator of one run, or the ensemble of several. Errors: ModelError."""
-    return combine_translators([load_model(model_path, device) for model_path in model_paths])
-
-
-def combine_translators(models: Sequence[LoadedModel]) -> LoadedTranslator:
-    """One translator as it is, or several as an ensemble.
-
-    Errors: ModelError where one does not translate, or their vocabularies differ.
-    """
-    first, translators = models[0], []
-    for loaded in models:
-        if not isinstance(loaded.model, Translator):
-            raise WrongTask(loaded.path, loaded.config.task, "translation")
-        if not (
-            have_equal_ids(loaded.tokenizer, first.tokenizer)
-            and have_equal_ids(tokenizer_of_source(loaded), tokenizer_of_source(first))
-        ):
-            raise ModelError(
-                f"{first.path} and {loaded.path} cannot translate together: they do not have the"
-                f" same vocabularies (a model trained with `vocab={first.path}` has those of the"
-                " first)"
-            )
-        translators.append(loaded.model)
-    if len(translators) == 1:
-        model = translators[0]
-    else:
-        model = Ensemble(translators).to(translators[0].device).eval()
-    return LoadedTranslator(model, tokenizer_of_source(first), first.tokenizer)
-
-
-def tokenizer_of_source(loaded: LoadedModel) -> Tokenizer:
-    return loaded.source_tokenizer or loaded.tokenizer

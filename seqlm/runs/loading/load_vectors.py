@@ -22,6 +22,7 @@ import numpy as np
 from seqlm.errors import UsageError, nearest, shown
 from seqlm.runs.loading.locate import ModelPath, WrongTask
 from seqlm.runs.run_config import RunConfig
+from seqlm.runs.tensor_files import read_tensors
 from seqlm.runs.untrusted.file_digest import digest
 from seqlm.runs.vector_files.fasttext_model import (
     MAGIC,
@@ -154,11 +155,11 @@ def load_run_vectors(model_path: ModelPath) -> LoadedVectors:
     if config.task != "vectors":
         raise WrongTask(model_path.path, config.task, "vectors")
     options = check_config(run, config)
-    folder, tensors, sha256 = read_weights(run, model_path.checkpoint)
+    folder, tensors, entry = read_weights(run, model_path.checkpoint, read_tensors)
     model = build_model(config, options, tensors, folder / "model.safetensors")
     assert isinstance(model, WordVectorModel)
     first = len(RESERVED)
-    names = f"{sha256} {run.tokenizer.digest}"  # the vectors are those of its words
+    names = f"{entry['sha256']} {run.tokenizer.digest}"  # the vectors are those of its words
     return LoadedVectors(
         words=run.tokenizer.words,
         vectors=model.word_vectors()[first:].numpy(),

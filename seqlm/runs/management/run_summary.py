@@ -5,7 +5,6 @@ Nothing of a model is read but the header of its weights, so that many runs are 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -17,9 +16,7 @@ from seqlm.models import PREDICTORS
 from seqlm.runs.own_files import checkpoint_folders
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RunFolder
-
-MAX_HEADER = 1 << 26
-"""Bytes of the header of a safetensors file; the format allows 100 MB, and ours are far smaller."""
+from seqlm.runs.tensor_files import read_header
 
 
 class RunSummary(NamedTuple):
@@ -96,22 +93,11 @@ def count_parameters(run: RunFolder, config: RunConfig) -> int | None:
         )
     for folder in checkpoint_folders(run.path):
         try:
-            header = read_header(folder / "model.safetensors")
+            header, _ = read_header(folder / "model.safetensors")
             return sum(number_of_elements(tensor["shape"]) for tensor in header.values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return None
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file. Errors: OSError, ValueError."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > MAX_HEADER:
-            raise ValueError("this is no safetensors file")
-        header: dict[str, Any] = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    return header
 
 
 def number_of_elements(shape: list[int]) -> int:

@@ -27,11 +27,11 @@ from seqlm.evaluation.labeling.text_findings import Finding, findings_of
 from seqlm.models.labeling.labeler import Labeler
 from seqlm.models.labeling.outputs.crf import CRF
 from seqlm.models.stored_model import StoredModel, in_evaluation_mode
-from seqlm.runs.checkpoint import read_tensors, replace_tensors
 from seqlm.runs.loading.language_models import read_language_models, write_language_models
 from seqlm.runs.loading.load_model import LoadedModel, load_model
 from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_folder import RunFolder
+from seqlm.runs.tensor_files import read_tensors, replace_tensors
 from seqlm.runs.vector_files.match_vectors import MatchedVectors, match_vectors
 from seqlm.runs.vector_files.read_vectors import read_vectors
 from seqlm.text.labeled.encode_records import (

@@ -23,9 +23,9 @@ from seqlm.evaluation.unknown_words import warn_of_unknown
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.stored_model import StoredModel
-from seqlm.runs.checkpoint import read_tensors, replace_tensors
 from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.runs.run_folder import RunFolder
+from seqlm.runs.tensor_files import read_tensors, replace_tensors
 from seqlm.text.batches import (
     Batches,
     LineBatches,

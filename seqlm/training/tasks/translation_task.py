@@ -27,9 +27,9 @@ from seqlm.evaluation.perplexity import tally_text
 from seqlm.evaluation.unknown_words import warn_of_unknown
 from seqlm.models.base import TranslationNetwork
 from seqlm.models.stored_model import StoredModel, in_evaluation_mode
-from seqlm.runs.checkpoint import read_tensors, replace_tensors
 from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizers, kind_named
 from seqlm.runs.run_folder import RunFolder
+from seqlm.runs.tensor_files import read_tensors, replace_tensors
 from seqlm.text.batches import IGNORE_INDEX
 from seqlm.text.bitext import (
     EncodedBitext,

@@ -13,11 +13,11 @@ from torch.nn.functional import cross_entropy
 
 from seqlm.errors import UsageError
 from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
+from seqlm.evaluation.adaptation.choose_scorer import check_adaptable
 from seqlm.evaluation.adaptation.dynamic_evaluation import (
     AdaptiveScorer,
     FeatureReader,
     UpdateRule,
-    check_adaptable,
     measure_rms_gradients,
 )
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, MixtureScorer

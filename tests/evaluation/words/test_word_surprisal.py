@@ -27,6 +27,7 @@ from seqlm.evaluation.words.word_surprisal import (
     word_surprisals,
 )
 from seqlm.models.base import LanguageModel
+from seqlm.models.ngram.ngram_language_model import in_tensors
 from seqlm.runs.loading.locate import locate
 from seqlm.text.pretrained_tokenizer import LibraryFile, PretrainedTokenizer
 from seqlm.text.reading import SAFE_CUT, Block
@@ -211,7 +212,7 @@ def test_a_word_is_oov_where_a_part_of_it_is(mixture):
 def test_entropy_and_rank_are_those_of_the_first_piece(mixture):
     """Against the distributions asked for one by one."""
     models = mixture.line_by_line()
-    model, tokenizer = models.as_language_model(), models.tokenizer
+    model, tokenizer = in_tensors(models.as_language_model()), models.tokenizer
     with torch.inference_mode():
         for line in LINES[:3]:
             text = Block(f"{line}\n".encode(), "text", 1)

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -50,6 +50,7 @@ from seqlm.runs.loading.load_vectors import LoadedVectors, load_vectors
 from seqlm.runs.loading.locate import locate
 from seqlm.runs.management.run_summary import describe
 from seqlm.runs.run_folder import RunFolder
+from seqlm.runs.untrusted.file_digest import BLOCK
 from seqlm.text.reading import Block
 from seqlm.training.config.recipe import read_recipe
 from seqlm.training.config.resolve import resolve
@@ -127,6 +128,19 @@ def make_runs(folder: Path) -> list[str]:
     result = seqlm_inside("export", "-m", folder / "ngram", "--to", "arpa", "-o", folder / "x.arpa")
     assert result.code == 0, result.err
     return list(RUNS)
+
+
+def forge_entry(data: bytes, in_blocks: bool) -> dict[str, Any]:
+    """What a manifest says of a file."""
+    if not in_blocks:
+        return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    blocks = [hashlib.sha256(data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
+    root = hashlib.sha256(b"".join(block.digest() for block in blocks))
+    return {
+        "sha256": (root if len(blocks) > 1 else blocks[0]).hexdigest(),
+        "bytes": len(data),
+        "blocks": [block.hexdigest() for block in blocks],
+    }
 
 
 def files_of(run: Path) -> list[str]:
@@ -370,7 +384,7 @@ def forge_manifest(run: Path) -> list[Path]:
             for name in manifest:
                 folder = run if "tokenizer" in name else path.parent
                 data = (folder / name).read_bytes()
-                manifest[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+                manifest[name] = forge_entry(data, in_blocks="blocks" in manifest[name])
             path.write_text(json.dumps(manifest))
         except (OSError, ValueError, TypeError, RecursionError):
             continue

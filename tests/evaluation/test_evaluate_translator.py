@@ -13,7 +13,7 @@ from torch import Tensor
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.translation_search import translate
 from seqlm.errors import DataError, ModelError
-from seqlm.evaluation.evaluate import TranslatorEvaluation, evaluate_translator
+from seqlm.evaluation.evaluate_translator import TranslatorEvaluation, evaluate_translator
 from seqlm.evaluation.metrics import METRICS
 from seqlm.models import model_class
 from seqlm.models.base import Translator
