@@ -11,8 +11,8 @@ Pairs of similar length share a batch, and all batches have about as many *posit
 rows: B is the largest number with B max(S, T) <= P, S and T being the lengths of the longest source
 and target of the batch. Both sides are padded on the right.
 
-With BPE-dropout a pair has other tokens in every epoch, some more than without. Batches have as many
-rows as they would have without it, so that every epoch has the same number of them.
+With BPE-dropout a pair has other tokens in every epoch, some more than without. Batches have as
+many rows as they would have without it, so that every epoch has the same number of them.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from seqlm.errors import UsageError
 from seqlm.models import model_class
 from seqlm.models.base import TranslationNetwork
-from seqlm.text.batches import IGNORE_INDEX
+from seqlm.text.batches import IGNORE_INDEX, Batch
 from seqlm.text.bitext import Side, encode_bitext
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
@@ -167,9 +168,19 @@ def test_with_bpe_dropout_an_epoch_has_the_same_pairs_in_other_tokens() -> None:
                 texts.append((decode(source).decode()[:-1], decode(target).decode()[:-1]))
         assert sorted(texts) == sorted(lines)
         epochs.append(tokens)
+        # Pairs of similar length share a batch: the lengths of batches do not overlap.
+        sides = [sorted(longer(batch)) for batch in batches.epoch(number)]
+        assert all(one[-1] <= other[0] for one, other in pairwise(sorted(sides)))
     assert epochs[0] == epochs[2]
     assert sorted(epochs[0]) != sorted(epochs[1])
     assert len(batches) == len(pairs.batches(network(pairs), replace(settings, bpe_dropout=0.0)))
+
+
+def longer(batch: Batch) -> list[int]:
+    """The tokens of the longer side of each pair."""
+    assert batch.source_lengths is not None
+    targets = (batch.targets != IGNORE_INDEX).sum(1)
+    return torch.maximum(batch.source_lengths, targets).tolist()
 
 
 def test_bpe_dropout_leaves_out_the_pairs_that_are_left_out_without_it() -> None:
