@@ -66,6 +66,17 @@ def weight_gradient(dy: Tensor, x: Tensor) -> Tensor:
     return onednn_linear(dy.t(), x.t())
 
 
+def add_weight_gradient(dy: Tensor, x: Tensor, to: Tensor, begin: bool = False) -> None:
+    """Adds dy' x to the tensor `to` (O, I), or at the `begin` of a sum puts it there."""
+    if rounds_factors(to) and onednn_rounds_factors():
+        with onednn_rounding():
+            torch.addmm(to, dy.t(), x, beta=0 if begin else 1, out=to)
+    elif begin:
+        to.copy_(weight_gradient(dy, x))
+    else:
+        to.add_(weight_gradient(dy, x))
+
+
 class Linear(nn.Linear):
     """`nn.Linear`, faster on a CPU in float32."""
 

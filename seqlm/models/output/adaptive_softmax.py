@@ -16,8 +16,8 @@ clusters; here all rows keep the width D, so that one matrix (V, D) can be the e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations, pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,12 @@ from torch import Tensor, nn
 
 from seqlm.errors import UsageError
 from seqlm.models.layers.linear import linear
-from seqlm.models.output.output_layer import OutputLayer, init_embedding, positions_at_once
+from seqlm.models.output.output_layer import (
+    LossWithGradients,
+    OutputLayer,
+    init_embedding,
+    positions_at_once,
+)
 from seqlm.models.output.softmax import summed_cross_entropy
 
 CLUSTER_COST = 50
@@ -75,9 +80,8 @@ class AdaptiveSoftmax(OutputLayer):
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         f, y = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
         weight, bias = self.short_list_matrix()
-        loss: Tensor = AdaptiveCrossEntropy.apply(
-            f, weight, bias, self.weight, self.bias, self.parts(y)
-        )
+        compute = partial(adaptive_cross_entropy, parts=self.parts(y))
+        loss: Tensor = LossWithGradients.apply(compute, f, weight, bias, self.weight, self.bias)
         return loss
 
     def short_list_matrix(self) -> tuple[Tensor, Tensor]:
@@ -105,50 +109,32 @@ Part = tuple[Tensor, Tensor, int, int]
 """Positions (m,), their targets numbered within the part (m,), and the part's ids [begin, end)."""
 
 
-class AdaptiveCrossEntropy(torch.autograd.Function):
-    """The mean of -log p(y); the forward pass computes the gradients part by part."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        features: Tensor,
-        short_weight: Tensor,
-        short_bias: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        parts: list[Part],
-    ) -> Tensor:
-        n = max(1, len(features))
-        (_, short_targets, *_), *clusters = parts
-        d_features = torch.empty_like(features)
-        d_short_weight, d_short_bias = torch.zeros_like(short_weight), torch.zeros_like(short_bias)
-        d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-        total = summed_cross_entropy(
-            features,
-            short_weight,
-            short_bias,
-            short_targets,
-            n,
-            d_features,
-            d_short_weight,
-            d_short_bias,
-        )
-        for positions, cluster_targets, begin, end in clusters:
-            if len(positions) == 0:
-                continue
-            ids = slice(begin, end)
-            f = features[positions]
-            d_f = torch.empty_like(f)
-            total += summed_cross_entropy(
-                f, weight[ids], bias[ids], cluster_targets, n, d_f, d_weight[ids], d_bias[ids]
-            )
-            d_features.index_add_(0, positions, d_f)
-        ctx.save_for_backward(d_features, d_short_weight, d_short_bias, d_weight, d_bias)
-        return total / n
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        return *(d * grads[0] for d in ctx.saved_tensors), None
+def adaptive_cross_entropy(
+    features: Tensor,
+    short_weight: Tensor,
+    short_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    parts: list[Part],
+) -> tuple[Tensor, list[Tensor]]:
+    """The mean of -log p(y), and the gradients of the first five, computed part by part."""
+    n = max(1, len(features))
+    (_, short_targets, _, short_list_size), *clusters = parts
+    gradients = [
+        torch.empty_like(tensor) for tensor in (features, short_weight, short_bias, weight, bias)
+    ]
+    d_features, d_short_weight, d_short_bias, d_weight, d_bias = gradients
+    short_list = features, short_weight, short_bias, short_targets
+    total = summed_cross_entropy(*short_list, n, d_features, d_short_weight, d_short_bias)
+    d_weight[:short_list_size], d_bias[:short_list_size] = 0, 0
+    for positions, cluster_targets, begin, end in clusters:
+        ids = slice(begin, end)
+        f = features[positions]
+        d_f = torch.empty_like(f)
+        cluster = f, weight[ids], bias[ids], cluster_targets
+        total += summed_cross_entropy(*cluster, n, d_f, d_weight[ids], d_bias[ids])
+        d_features.index_add_(0, positions, d_f)
+    return total / n, gradients
 
 
 def cheapest_cutoffs(vocab_size: int) -> list[int]:

@@ -8,9 +8,12 @@ over them costs as much as a layer. `score` and `loss` therefore walk over the p
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 CHUNK = 1 << 22
 """Logits in memory at once on a CPU: 16 MB, about a core's share of the processor's cache. Larger
@@ -55,6 +58,35 @@ class OutputLayer(nn.Module):
             -(1 - e) log p(y) - e mean log p(v)  =  -log p(y) + e (z_y - mean z)
         """
         raise NotImplementedError
+
+
+class LossWithGradients(torch.autograd.Function):
+    """A loss whose gradients are computed with it: `compute` is a function of tensors that returns
+    the loss () and the gradient of each.
+
+    Gradients are as large as the weights. The backward pass does not copy them, nor multiply them
+    by 1; a second one has to compute them again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, compute: Compute, *tensors: Tensor) -> Tensor:
+        ctx.compute = compute
+        ctx.save_for_backward(*tensors)
+        loss, ctx.gradients = compute(*tensors)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *d_loss: Tensor) -> Any:
+        gradients = ctx.gradients or ctx.compute(*ctx.saved_tensors)[1]
+        ctx.gradients, factor = None, d_loss[0]
+        if factor.device.type != "cpu" or factor != 1:  # to look at a number on a GPU, one waits
+            for gradient in gradients:
+                gradient.mul_(factor)
+        return None, *gradients
+
+
+Compute = Callable[..., tuple[Tensor, Sequence[Tensor]]]
 
 
 def rows_at(weight: Tensor, bias: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,13 +14,14 @@ tensors that e is multiplied with: after the exponential nothing is written to t
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from seqlm.models.layers.linear import linear, onednn_linear
+from seqlm.models.layers.linear import add_weight_gradient, linear, onednn_linear
 from seqlm.models.output.output_layer import (
+    LossWithGradients,
     OutputLayer,
     init_embedding,
     positions_at_once,
@@ -43,7 +44,8 @@ class Softmax(OutputLayer):
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         f, y = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
-        loss: Tensor = CrossEntropy.apply(f, self.weight, self.bias, y)
+        compute = partial(cross_entropy, targets=y)
+        loss: Tensor = LossWithGradients.apply(compute, f, self.weight, self.bias)
         return loss
 
     def smoothing_loss(self, features: Tensor, targets: Tensor) -> Tensor:
@@ -53,22 +55,14 @@ class Softmax(OutputLayer):
         return (centered + bias - self.bias.mean()).mean()
 
 
-class CrossEntropy(torch.autograd.Function):
-    """mean(-log softmax(f W' + b)[y]); the forward pass computes the gradients chunk by chunk."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
-    ) -> Tensor:
-        gradients = torch.empty_like(features), torch.zeros_like(weight), torch.zeros_like(bias)
-        n = max(1, len(features))
-        total = summed_cross_entropy(features, weight, bias, targets, n, *gradients)
-        ctx.save_for_backward(*gradients)
-        return total / n
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        return *(d * grads[0] for d in ctx.saved_tensors), None
+def cross_entropy(
+    features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """mean(-log softmax(f W' + b)[y]), and the gradients of the first three."""
+    gradients = [torch.empty_like(tensor) for tensor in (features, weight, bias)]
+    n = max(1, len(features))
+    total = summed_cross_entropy(features, weight, bias, targets, n, *gradients)
+    return total / n, gradients
 
 
 def summed_cross_entropy(
@@ -83,9 +77,12 @@ def summed_cross_entropy(
 ) -> Tensor:
     """sum(-log softmax(f W' + b)[y]) of features (m, D) -> (), and the gradients of 1/n of it.
 
-    It sets `d_features` (m, D), and adds to `d_weight` (V, D) and `d_bias` (V,).
+    It sets `d_features` (m, D), `d_weight` (V, D) and `d_bias` (V,).
     """
-    total, d_weight_t = weight.new_zeros(()), torch.zeros_like(weight.t())  # dL/dW' (D, V)
+    total = weight.new_zeros(())
+    if len(features) == 0:
+        d_weight.zero_()
+        d_bias.zero_()
     step = positions_at_once(weight)
     for begin in range(0, len(features), step):
         chunk = slice(begin, begin + step)
@@ -98,9 +95,8 @@ def summed_cross_entropy(
         total += (s.log() + max_z - z_y).sum()
         scale = 1 / (n * s)
         d_features[chunk] = onednn_linear(e, weight.t()).mul_(scale)
-        d_weight_t += onednn_linear((f * scale).t(), e.t())
-        d_bias.addmv_(e.t(), scale[:, 0])
-    d_weight += d_weight_t.t()
+        add_weight_gradient(e, f * scale, to=d_weight, begin=begin == 0)
+        d_bias.addmv_(e.t(), scale[:, 0], beta=0 if begin == 0 else 1)
     # The one-hot part of dL/dz, which is not 0 at m logits only.
     d_features.sub_(weight[targets], alpha=1 / n)
     d_weight.index_add_(0, targets, features, alpha=-1 / n)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -14,8 +16,8 @@ from seqlm.models.output.softmax import Softmax
 @pytest.fixture(params=["onednn", "torch"])
 def products(request, monkeypatch):
     if request.param == "torch":
-        monkeypatch.setattr(linear, "onednn_linear", None)
-    elif linear.onednn_linear is None:
+        monkeypatch.setattr(linear, "ONEDNN_OPERATOR", None)
+    elif linear.ONEDNN_OPERATOR is None:
         pytest.skip("this torch has no oneDNN")
 
 
@@ -59,12 +61,50 @@ def test_loss_survives_logits_that_overflow_exp(products):
 def test_gradcheck_in_float64():
     layer, features, targets = make(5, 3, 7)
     layer.double()
+    compute = partial(softmax.cross_entropy, targets=targets)
 
     def loss(f, w, b):
-        return softmax.CrossEntropy.apply(f, w, b, targets)
+        return output_layer.LossWithGradients.apply(compute, f, w, b)
 
     inputs = (features.detach().double().requires_grad_(), layer.weight, layer.bias)
     assert torch.autograd.gradcheck(loss, inputs)
+
+
+def test_a_second_backward_pass_gives_the_same_gradients():
+    layer, features, targets = make()
+    inputs = (features, layer.weight, layer.bias)
+    loss = 2.5 * layer.loss(features, targets)
+    first, second = (torch.autograd.grad(loss, inputs, retain_graph=True) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_no_positions_have_no_loss_and_no_gradient():
+    layer, features, targets = make()
+    loss = layer.loss(features[:0], targets[:0])
+    loss.backward()
+    assert loss == 0
+    assert not layer.weight.grad.any()
+    assert not layer.bias.grad.any()
+
+
+@pytest.mark.parametrize("by_onednn", [True, False])
+@pytest.mark.parametrize("rows", [7, 1000])
+def test_products_of_bfloat16_are_near_those_of_float32(rows, by_onednn, monkeypatch):
+    if by_onednn and not linear.onednn_rounds_factors():
+        pytest.skip("this processor has no tiles")
+    monkeypatch.setattr(linear, "onednn_rounds_factors", lambda: by_onednn)
+    layer, features, targets = make(90, 64, 300)
+    monkeypatch.setattr(output_layer, "CHUNK", rows * len(layer.bias))
+    inputs = (features, layer.weight, layer.bias)
+    results = []
+    for rounded in (False, True):
+        with linear.bfloat16_products(rounded):
+            loss = layer.loss(features, targets)
+            results.append([loss.detach(), *torch.autograd.grad(loss, inputs)])
+    for exact, near in zip(*results, strict=True):
+        assert near.dtype == torch.float32
+        assert 0 < (near - exact).norm() < 0.02 * exact.norm()
 
 
 @pytest.mark.parametrize("shape", [(23,), (1, 23), (23, 1), (0,), (2, 0)])

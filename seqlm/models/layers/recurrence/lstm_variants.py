@@ -52,6 +52,10 @@ LEAST_UNITS = 256
 class LSTMLayer(nn.LSTM):
     """One layer of `nn.LSTM(batch_first=True)`, which may compute with products of bfloat16."""
 
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
     def __init__(self, input_width: int, width: int) -> None:
         """`input_width` is E, `width` D."""
         super().__init__(input_width, width, batch_first=True)
