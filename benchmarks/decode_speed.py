@@ -3,11 +3,17 @@
     python -m benchmarks.decode_speed [--archs lstm transformer s4d mamba mamba2] [--length 512]
 
 A model with a state (an LSTM's h and c, a Transformer's keys and values, the state of a state-space
-model) reads one token at each step; without one, each step reads all tokens so far again. Both
-generate the same greedy text of `--length` tokens. The first ratio is that of the last 16 steps,
-where the text is longest, and the second that of the whole text. Then 64 samples of 64 tokens are
-drawn as one batch, and one after the other. Runs are interleaved, and all figures are medians. The
-weights are random, of the sizes below and for 10 000 types, as their values do not change the time.
+model) reads one token at each step; without one, each step reads all tokens so far again, in one
+call of the network, and predicts from the last of them alone. Both generate the same greedy text of
+`--length` tokens. The ratios are
+
+    whole      seconds of all steps without a state / seconds of all steps with one
+    at the end the same of the last 16 steps, where the text is longest
+
+Then 64 samples of 64 tokens are drawn as one batch, and one after the other. Seconds are those of
+the processor (on a GPU those of the clock), on one thread where `--threads` does not say otherwise.
+Runs are interleaved, and all figures are medians. The weights are random, of the sizes below and
+for 10 000 types, as their values do not change the time.
 """
 
 from __future__ import annotations
@@ -73,13 +79,14 @@ def samples(model: LanguageNetwork, rows: int) -> Iterator[Tensor]:
         )
 
 
-def timed(steps: Iterable[Tensor]) -> tuple[list[list[int]], list[float]]:
+def timed(steps: Iterable[Tensor], device: torch.device) -> tuple[list[list[int]], list[float]]:
     """The tokens of each step, and the seconds from the start to its end."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     tokens, seconds = [], []
-    started = time.perf_counter()
+    started = clock()
     for step in steps:
         tokens.append(step.tolist())  # waits for a GPU, as printing the text would
-        seconds.append(time.perf_counter() - started)
+        seconds.append(clock() - started)
     return tokens, seconds
 
 
@@ -95,7 +102,7 @@ def report(arch: str, options: argparse.Namespace, device: torch.device) -> str:
             "batch": samples(model, SAMPLES),
             "single": samples(model, 1),
         }.items():
-            tokens, seconds = timed(steps)
+            tokens, seconds = timed(steps, device)
             texts.append(tokens)
             times_of[name].append(seconds[-1])
             if name.startswith("with"):
@@ -105,9 +112,10 @@ def report(arch: str, options: argparse.Namespace, device: torch.device) -> str:
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     return (
         f"{arch} ({millions:.1f} M):"
-        f" {median['last without'] / median['last with']:.1f} x at {options.length} tokens"
-        f" ({1e3 * median['last with']:.2f} ms a token, not {1e3 * median['last without']:.2f}),"
-        f" {median['without'] / median['with']:.1f} x over the whole text;"
+        f" whole {median['without'] / median['with']:.1f} x"
+        f" ({median['with']:.2f} s for {options.length} tokens, not {median['without']:.2f}),"
+        f" at the end {median['last without'] / median['last with']:.1f} x"
+        f" ({1e3 * median['last with']:.2f} ms a token, not {1e3 * median['last without']:.2f});"
         f" {SAMPLES} samples: {median['single'] / median['batch']:.1f} x as one batch"
         f" ({SAMPLES * TOKENS / median['batch']:,.0f} tokens/s)"
     )
@@ -121,7 +129,7 @@ def main() -> None:
     parser.add_argument("--archs", nargs="+", choices=available, default=available)
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

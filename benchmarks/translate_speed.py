@@ -1,17 +1,21 @@
-"""The speed of beam search with a state and without one, and in batches and one by one.
+"""The speed of translation: greedy search and a beam, in batches and one by one, from a state and
+without one.
 
-    python -m benchmarks.translate_speed RUN SOURCE [--lines 1000] [--plain 50] [--threads 2]
+    python -m benchmarks.translate_speed RUN SOURCE TARGET [--lines 1000] [--plain 50] [--threads 1]
 
-RUN is a translator, SOURCE a text to translate. Prints sentences per second with a beam of 5, in
-batches of 64 and one by one, and those of a plain decoder on `--plain` of the lines, which encodes
-the source once, keeps no other state, and at every step reads all prefixes from their start. Then
-prints how many translations differ between the three, and by how much their scores differ: in
-float32 a sum depends on the rest of the batch, so that a tie may be decided either way.
+RUN is a translator, SOURCE a text to translate, TARGET its reference. Prints sentences per second
+of the processor, the median of `--runs`, which are interleaved: in batches of 64 by greedy search,
+exact and with factors of bfloat16, and by a beam of 5, each with its BLEU; then with the beam one
+by one, and by a plain decoder on `--plain` of the lines, which encodes the source once, keeps no
+other state, and at every step reads all prefixes from their start. Then prints how many
+translations differ between the three, and by how much their scores differ: in float32 a sum depends
+on the rest of the batch, so that a tie may be decided either way.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,19 +27,26 @@ from benchmarks.commands import lines_of
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.sentence_batches import encode_lines
 from seqlm.decoding.translation.translation_search import EXTRA_TOKENS, translate
-from seqlm.device import choose_device, describe_device
+from seqlm.device import describe_device
+from seqlm.evaluation.translation_quality import bleu
 from seqlm.models.base import TranslationNetwork
 from seqlm.models.tree import select
 from seqlm.runs.loading.load_translators import LoadedTranslator, load_translators
 from seqlm.runs.loading.locate import locate
 from seqlm.text.vocabulary import EOS
 
-SEARCH = TranslationSettings(beam=5)
+BEAM = "beam 5"
+SEARCHES = {
+    "greedy": TranslationSettings(beam=1),
+    "greedy, bfloat16": TranslationSettings(beam=1, precision="bfloat16"),
+    BEAM: TranslationSettings(beam=5),
+}
 
 
 class Hypothesis(NamedTuple):
     tokens: list[int]
     score: float
+    text: str = ""
 
 
 @torch.inference_mode()
@@ -74,15 +85,18 @@ def plain(model: TranslationNetwork, source: list[int], search: TranslationSetti
     return max(ended or cut, key=lambda hypothesis: hypothesis.score)
 
 
-def fast(translator: LoadedTranslator, lines: list[str], batch_size: int) -> Iterator[Hypothesis]:
-    for translation in translate(*translator, lines, SEARCH, batch_size):
+def fast(
+    translator: LoadedTranslator, lines: list[str], batch_size: int, search: TranslationSettings
+) -> Iterator[Hypothesis]:
+    for translation in translate(*translator, lines, search, batch_size):
         best = translation.best
-        yield Hypothesis(best.tokens, best.score)
+        yield Hypothesis(best.tokens, best.score, best.text)
 
 
 def timed(hypotheses: Iterator[Hypothesis]) -> tuple[list[Hypothesis], float]:
-    started = time.perf_counter()
-    return list(hypotheses), time.perf_counter() - started
+    """The hypotheses, and the processor's seconds."""
+    started = time.process_time()
+    return list(hypotheses), time.process_time() - started
 
 
 def differing(first: list[Hypothesis], second: list[Hypothesis]) -> str:
@@ -98,37 +112,48 @@ def main() -> None:
     )
     parser.add_argument("run")
     parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
     parser.add_argument("--lines", type=int, default=1000)
     parser.add_argument("--plain", type=int, default=50)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    device = choose_device(options.device)
+    device = torch.device("cpu")
     translator = load_translators([locate(options.run, "translation")], device)
-    lines = [line for line in lines_of(options.source) if line.strip()][: options.lines]
+    pairs = zip(lines_of(options.source), lines_of(options.target), strict=True)
+    lines, references = zip(*[pair for pair in pairs if pair[0].strip()][: options.lines])
     machine = f"torch {torch.__version__}, {describe_device(device)}"
-    print(f"{machine}, beam {SEARCH.beam}, {len(lines)} lines")
+    print(f"{machine}, {len(lines)} lines")
+
+    seconds: dict[str, list[float]] = {name: [] for name in SEARCHES}
+    found: dict[str, list[Hypothesis]] = {}
+    for run in range(options.runs + 1):
+        for name, search in SEARCHES.items():
+            part = lines if run else lines[:64]  # a first run, not counted
+            found[name], spent = timed(fast(translator, list(part), 64, search))
+            seconds[name] += [spent] if run else []
+    for name, times in seconds.items():
+        rate = len(lines) / statistics.median(times)
+        score = bleu([hypothesis.text for hypothesis in found[name]], references).value
+        print(f"{name}, batches of 64: {rate:.1f} sentences/s, BLEU {score:.2f}", flush=True)
 
     model = translator.model
     assert isinstance(model, TranslationNetwork)
-    step = max(1, len(lines) // options.plain)
-    sample = range(0, len(lines), step)[: options.plain]
+    quick = statistics.median(seconds[BEAM])
+    single, slow = timed(fast(translator, list(lines), 1, SEARCHES[BEAM]))
+    print(f"{BEAM}, one by one: {len(lines) / slow:.1f} sentences/s", flush=True)
+    sample = range(0, len(lines), max(1, len(lines) // options.plain))[: options.plain]
     sentences = encode_lines(translator.source_tokenizer, [lines[at] for at in sample], 0)
-    timed(fast(translator, lines[:64], 64))  # a first run, not counted
-    batched, quick = timed(fast(translator, lines, 64))
-    print(f"batches of 64: {len(lines) / quick:.1f} sentences/s", flush=True)
-    single, slow = timed(fast(translator, lines, 1))
-    print(f"one by one: {len(lines) / slow:.1f} sentences/s", flush=True)
-    again, slowest = timed(plain(model, sentence.tokens, SEARCH) for sentence in sentences)
+    again, slowest = timed(plain(model, sentence.tokens, SEARCHES[BEAM]) for sentence in sentences)
     rate = len(again) / slowest
     print(
         f"every prefix again: {rate:.1f} sentences/s, on {len(again)} of the lines, evenly spread"
     )
     print(f"against that: batches {len(lines) / quick / rate:.1f} times as quick,", end=" ")
     print(f"one by one {len(lines) / slow / rate:.1f} times")
-    print(f"64 against 1: {differing(batched, single)}")
-    print(f"64 against every prefix again: {differing([batched[at] for at in sample], again)}")
+    print(f"64 against 1: {differing(found[BEAM], single)}")
+    print(f"64 against every prefix again: {differing([found[BEAM][at] for at in sample], again)}")
 
 
 if __name__ == "__main__":
