@@ -58,7 +58,7 @@ class BPEDropout:
     """A text that gives other ids at every call of `sample`."""
 
     def __init__(self, tokenizer: Tokenizer, blocks: Sequence[Block], p: float) -> None:
-        """`tokenizer` is of kind bpe and reads forward; `blocks` are whole lines; `p` is the
+        """`tokenizer` is of kind bpe and reads forward; `blocks` end with a newline; `p` is the
         probability of leaving out a merge."""
         assert tokenizer.kind == "bpe"
         assert not tokenizer.is_backward
@@ -120,14 +120,17 @@ class BPEDropout:
 
 
 def encode_words(tokenizer: Tokenizer, blocks: Sequence[Block]) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens,) int32, the ids of whole lines without dropout, and (tokens,) bool, True where a
-    word begins. A word is what merges never reach beyond."""
+    """(tokens,) int32, the ids of a text without dropout, and (tokens,) bool, True where a word
+    begins. A word is what merges never reach beyond; a block may end within a very long line, and
+    ends a word there."""
     ids: list[int] = []
     begins_word: list[bool] = []
     for block in blocks:
-        lines = tokenizer.normalize(block).data.decode().split("\n")[:-1]
+        lines = tokenizer.normalize(block).data.decode().split("\n")
         for line in tokenizer.plain_library_tokenizer.encode_batch(lines):
             words = line.word_ids
             ids += [*line.ids, EOS]
             begins_word += [a != b for a, b in zip(words, [None, *words])] + [True]
+        ids.pop()  # what follows the last newline has none
+        begins_word.pop()
     return np.array(ids, np.int32), np.array(begins_word, np.bool_)

@@ -92,6 +92,16 @@ def test_any_text_is_kept_and_without_dropout_these_are_the_usual_ids(lines, p) 
         assert len(ids) == sum(len(block.data) for block in text)
 
 
+def test_a_block_may_end_within_a_line() -> None:
+    data = "".join(f"{line}\n" for line in LINES).encode()
+    text = [Block(part, "lines", 1) for part in (data[:9], data[9:40], data[40:])]
+    dropout = BPEDropout(TOKENIZER, text, 0.0)
+    ids = dropout.sample(100, np.random.default_rng(1))
+    assert ids.tolist() == [id for block in text for id in TOKENIZER.encode_part(block)]
+    dropout.p = 0.5
+    assert TOKENIZER.decode(dropout.sample(100, np.random.default_rng(1))) == data
+
+
 def test_equal_seeds_give_equal_ids_and_others_do_not() -> None:
     dropout = BPEDropout(TOKENIZER, blocks(LINES), 0.3)
     one, same, other = (dropout.sample(100, np.random.default_rng(seed)) for seed in (1, 1, 2))
