@@ -27,10 +27,10 @@ def expect(tokens: int) -> None:
     _expected = max(_expected, tokens)
 
 
-def is_compiled(size: int, large: int = LARGE) -> bool:
+def is_compiled(size: int, large: int | None = None) -> bool:
     """Whether compiled loops do the work on `size` tokens or n-grams, or on a part of a text, of
-    which `large` numbers are enough to pay for it."""
-    return max(size, _expected) >= large and has_numba()
+    which `large` numbers (LARGE) are enough to pay for it."""
+    return max(size, _expected) >= (LARGE if large is None else large) and has_numba()
 
 
 @cache

@@ -126,6 +126,8 @@ class Normalizer:
 
     def __call__(self, data: bytes) -> bytes:
         """The normal form of whole words of UTF-8 text."""
+        if not self.steps:
+            return data
         lowers = "lower" in self.steps
         if data.isascii():
             data = data.lower() if lowers else data
