@@ -117,11 +117,12 @@ def beam_search(
         last = prefixes.tokens[..., -1:].flatten(0, 1)  # (A L, 1), or (A, 0) at first
         rows = prefixes.rows[..., -1]  # (A, L)
         state = model.advance(select(state, rows.flatten()), last)
-        log_probs = check_numbers(model.log_probs(state))  # (A L, V)
+        log_probs = model.log_probs(state)  # (A L, V)
         adjusted = log_probs if adjust is None else adjust(log_probs, prefixes.tokens.flatten(0, 1))
         n = min(2 * width, vocab_size)
         tokens = top_ids(adjusted, n)  # (A L, n) of V
-        added = log_probs.gather(1, tokens).view(*rows.shape, n)
+        # A NaN counts as the highest of all, so that it is among them.
+        added = check_numbers(log_probs.gather(1, tokens)).view(*rows.shape, n)
         totals = prefixes.q[..., None] + adjusted.gather(1, tokens).view_as(added)  # (A, L, n)
         best_pairs = top_ids(totals.flatten(1), min(2 * width, rows.shape[1] * n))  # (A, m) of L n
         tokens, added, totals = (

@@ -15,7 +15,7 @@ from seqlm.decoding.beam_search import Hypothesis, beam_search
 from seqlm.decoding.decoding_settings import Normalization
 from seqlm.decoding.generate import generate
 from seqlm.decoding.token_sampling import make_chooser
-from seqlm.errors import UsageError
+from seqlm.errors import ModelError, UsageError
 from seqlm.models.base import SequenceModel
 from seqlm.text.vocabulary import EOS
 from tests.decoding.tabular import Attending, Tabular, random_table
@@ -178,6 +178,15 @@ def test_a_wide_beam_is_enumeration(table: Tensor, steps: int, alpha: float) -> 
     [finished] = beam_search(model, model.start(1), width, steps, EOS, length_penalty=alpha)
     assert [one[2] for one in plain(finished)] == pytest.approx([one[2] for one in everything])
     assert {one[0] for one in plain(finished)} == {one[0] for one in everything}
+
+
+@pytest.mark.parametrize("width", [1, 2, 9])
+def test_a_single_nan_is_refused(width: int) -> None:
+    table = random_table(2, 5, seed=1)
+    table[:, 3] = math.nan
+    model = Tabular(table)
+    with pytest.raises(ModelError, match="gives NaN"):
+        beam_search(model, model.start(1), width, 3, EOS)
 
 
 @settings(deadline=None, max_examples=60)
