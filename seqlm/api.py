@@ -59,10 +59,11 @@ def load(name: StrPath | None = None, *, device: str | None = None) -> Model | A
 def load_located(model_path: ModelPath, device: str | None) -> Model:
     """The model at `model_path`, which has no word vectors. Errors: ModelError, UsageError."""
     from seqlm.models import LABELERS
-    from seqlm.runs.loading.load_labeler import load_labeler
     from seqlm.runs.loading.load_model import load_model
 
     if model_path.config.task in LABELERS:
+        from seqlm.runs.loading.load_labeler import load_labeler
+
         return Model([load_labeler(model_path, set_up(device))])
     is_ngram = model_path.config.arch == "ngram"
     return Model([load_model(model_path, set_up_ngrams(device) if is_ngram else set_up(device))])

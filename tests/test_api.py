@@ -17,6 +17,7 @@ import torch
 
 import seqlm
 from seqlm.errors import DataError, UsageError
+from seqlm.models.ngram.ngram_language_model import in_tensors
 from tests.command import seqlm_inside
 from tests.conftest import REPOSITORY, Toy
 
@@ -129,7 +130,7 @@ def test_figures_are_those_of_the_command(
 def test_every_line_starts_afresh(name: str, runs: dict[str, seqlm.Model], toy: Toy) -> None:
     """A score is the sum of a slow loop from the start, whatever stands beside the line."""
     lm = runs[name]
-    decoder = lm.decoder.requires_grad_(False)
+    decoder = in_tensors(lm.decoder).requires_grad_(False)
     lines = toy.test.read_text().splitlines()[:5]
     scores = lm.score(lines)
     for line, score in zip(lines, scores, strict=True):

@@ -136,8 +136,12 @@ def load_command(name: str | None) -> Any:
     return made
 
 
-TEXTS = (str, str | None, list[str], list[str] | None)
-"""The types of parameters that take text as it is written."""
+AS_WRITTEN: dict[Any, Callable[[Any], Any]] = {
+    **dict.fromkeys((str, str | None), str),
+    **dict.fromkeys((Path, Path | None), Path),
+    **dict.fromkeys((list[str], list[str] | None), list),
+}
+"""What makes the value of a parameter, by its type, of what was written."""
 
 
 def take_as_written(command: Any, function: Callable[..., Any]) -> Any:
@@ -148,20 +152,24 @@ def take_as_written(command: Any, function: Callable[..., Any]) -> Any:
     """
     kinds, context = get_type_hints(function), typer.Context(command, **CONTEXT)
     for parameter in command.get_params(context):  # --help too
-        is_text, check = kinds.get(parameter.name) in TEXTS, parameter.process_value
-        parameter.process_value = partial(process_value, parameter, is_text, check)
+        make, check = AS_WRITTEN.get(kinds.get(parameter.name)), parameter.process_value
+        parameter.process_value = partial(process_value, parameter, make, check)
     return command
 
 
 def process_value(
-    parameter: Any, is_text: bool, check: Callable[..., Any], context: Any, value: Any
+    parameter: Any,
+    make: Callable[[Any], Any] | None,
+    check: Callable[..., Any],
+    context: Any,
+    value: Any,
 ) -> Any:
-    """The value of a parameter, which Typer's own `check` makes of all but text."""
+    """The value of a parameter, which `make` makes of what was written, or else Typer's `check`."""
     takes_many = parameter.multiple or parameter.nargs == -1
     if value is None and not parameter.required:
         value = () if takes_many else None
-    elif is_text and isinstance(value, (list, tuple) if takes_many else str):
-        value = list(value) if takes_many else value
+    elif make is not None and isinstance(value, (list, tuple) if takes_many else str):
+        value = make(value)
     else:
         return check(context, value)
     return parameter.callback(context, parameter, value) if parameter.callback else value
