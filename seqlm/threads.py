@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from threading import Event, Thread, local
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -225,11 +226,16 @@ def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tup
     >>> list(prefetch_map(str.upper, ["a", "b"]))
     [('a', 'A'), ('b', 'B')]
     """
+    remaining = iter(items)
+    first = list(islice(remaining, 2))
+    if len(first) < 2:  # there is nothing to compute ahead
+        yield from ((item, function(item)) for item in first)
+        return
     most = 2 * num_threads()
     pending: deque[tuple[T, Future[R]]] = deque()
     with thread_pool() as pool:
         try:
-            for item in items:
+            for item in chain(first, remaining):
                 pending.append((item, pool.submit(function, item)))
                 if len(pending) > most:
                     oldest, result = pending.popleft()

@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from seqlm.errors import ModelError, SeqlmError, UsageError
 from seqlm.runs.durable_files import DRAFT, draft_name, exchange, sync_folder, write_text
@@ -31,9 +31,11 @@ from seqlm.runs.readme import readme
 from seqlm.runs.run_config import RunConfig
 from seqlm.runs.untrusted.packed_vocabulary import cut_out_words
 from seqlm.runs.untrusted.plain_files import parse_json, read_bytes, read_text
-from seqlm.text.labeled.label_vocabulary import LabelVocabulary
 from seqlm.text.pretrained_tokenizer import tokenizer_from_json
 from seqlm.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from seqlm.text.labeled.label_vocabulary import LabelVocabulary
 
 MAX_TOKENIZER_BYTES = MAX_METRICS_BYTES = 1 << 30
 RUNS = Path("checkpoints")
@@ -253,6 +255,8 @@ class RunFolder:
     @cached_property
     def labels(self) -> LabelVocabulary | None:
         """The labels of a labeler, and what it reads beside words. Errors: ModelError."""
+        from seqlm.text.labeled.label_vocabulary import LabelVocabulary
+
         path = self / "labels.json"
         if not os.path.lexists(path):
             return None

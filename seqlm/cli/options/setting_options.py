@@ -75,7 +75,12 @@ def value_parser(
         value = parse_value(setting, text, name)
         return check_value(setting, value, name) if check else value
 
+    # As objects: Typer would evaluate the texts that they are here anew for each of fifty options.
+    parse.__annotations__ = PARSE_ANNOTATIONS
     return parse
+
+
+PARSE_ANNOTATIONS = {"context": typer.Context, "param": typer.CallbackParam, "text": str | None}
 
 
 def with_parameters(

@@ -17,6 +17,7 @@ file of any other form, is read by the general parser. A word that is there twic
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -49,17 +50,18 @@ def cut_out_words(data: bytes) -> CutFile | None:
     end = data.find(TAIL, begin)
     if begin < len(HEAD) or end < 0 or data.find(OF_WORDS, 0, begin) < 0:
         return None
-    words = pack_words(data[begin:end])
+    words = pack_words(data, begin, end)
     if words is None:
         return None
     return CutFile(data[:begin] + RESERVED_LINES + data[end:], words)
 
 
-def pack_words(section: bytes) -> PackedWords | None:
-    """The words of the lines of a vocabulary; None where one has another form."""
-    if not is_utf8(section):
+def pack_words(data: bytes, begin: int, end: int) -> PackedWords | None:
+    """The words of the lines of a vocabulary, which are a part of `data`; None where one has
+    another form."""
+    if begin == end:
         return None
-    text = np.frombuffer(section, np.uint8)
+    text = np.frombuffer(data, np.uint8, end - begin, begin)
     ends = np.append(np.flatnonzero(text == LINE_FEED), len(text))  # (V,)
     starts = np.insert(ends[:-1] + 1, 0, 0)  # (V,)
     count = len(ends)
@@ -79,10 +81,10 @@ def pack_words(section: bytes) -> PackedWords | None:
         and bool((text[ends[:-1] - 1] == COMMA).all())
         and ids_rise(text, stops)
         # No other white space or control character, and no quote within a word.
-        and section.count(b" ") == 7 * count
+        and data.count(b" ", begin, end) == 7 * count
         and np.count_nonzero(text < 32) == count - 1
     )
-    escaped = np.unique(np.searchsorted(ends, np.flatnonzero(text == BACKSLASH)))
+    escaped = sorted(set(np.searchsorted(ends, np.flatnonzero(text == BACKSLASH)).tolist()))
     if not has_form:
         return None
     # The words and the quotes after them, which become line feeds.
@@ -91,7 +93,9 @@ def pack_words(section: bytes) -> PackedWords | None:
     places += np.arange(len(places), dtype=np.int32)
     packed = text[places]
     packed[offsets + lengths] = LINE_FEED
-    return with_escapes(packed.tobytes(), section.count(b'"') - 2 * count, offsets, escaped)
+    quotes = data.count(b'"', begin, end) - 2 * count
+    words = with_escapes(packed.tobytes(), quotes, offsets, escaped)
+    return words if words is not None and is_utf8(words.text) else None
 
 
 def is_utf8(data: bytes) -> bool:
@@ -121,13 +125,13 @@ def ids_rise(text: np.ndarray, at: np.ndarray) -> bool:
 
 
 def with_escapes(
-    packed: bytes, quotes: int, offsets: np.ndarray, escaped: np.ndarray
+    packed: bytes, quotes: int, offsets: np.ndarray, escaped: Sequence[int]
 ) -> PackedWords | None:
     """The words with what the numbers `escaped` (E,) stand for, which hold backslashes; `offsets`
     (V,) are where words begin in `packed`. None where these are no words, or they have not all of
     the `quotes` that are within words, or the reserved entries are others."""
     parts, done = [b"\n"], 0
-    for number in escaped.tolist():
+    for number in escaped:
         start = int(offsets[number])
         stop = packed.index(b"\n", start)
         written = packed[start:stop]

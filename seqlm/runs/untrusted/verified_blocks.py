@@ -21,9 +21,8 @@ from seqlm.errors import ModelError
 from seqlm.runs.untrusted.file_digest import BLOCK
 from seqlm.threads import parallel_map
 
-
 FEW = 8
-"""Blocks of a file that is verified at once."""
+"""Blocks of a file that is verified when it is opened, and blocks that are not worth threads."""
 
 
 class MappedArray(NamedTuple):
@@ -72,8 +71,12 @@ class VerifiedBlocks:
             starts = offset + rows.astype(np.int64) * row_bytes
             for ends in (starts, starts + row_bytes - 1):
                 wanted[ends // BLOCK - first] = True
-        blocks = first + np.flatnonzero(wanted & ~of_table)
-        parallel_map(self.verify, blocks.tolist())
+        blocks = (first + np.flatnonzero(wanted & ~of_table)).tolist()
+        if len(blocks) > FEW:
+            parallel_map(self.verify, blocks)
+        else:
+            for block in blocks:
+                self.verify(block)
 
     def verify(self, block: int) -> None:
         """Verifies a block, and the values of those of its rows that are of a table."""
