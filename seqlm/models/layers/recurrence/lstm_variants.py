@@ -19,8 +19,8 @@ W x_t are one product. In the backward pass so are the gradients of W, U and x; 
 gradient of h_{t-1}, is computed step by step. With z the sums inside sigma and tanh, all factors K
 below are known before the first step of the backward pass:
 
-    dc_t     += dh_t * K_t        K_t   = o_t * (1 - tanh(c_t)^2) + w_o * K_o
-    dz_o      = dh_t * K_o        K_o   = tanh(c_t) * o_t * (1 - o_t)
+    dc_t     += dh_t * K_t        K_t   = o_t - h_t * tanh(c_t) + w_o * K_o
+    dz_o      = dh_t * K_o        K_o   = h_t * (1 - o_t)
     dz_i      = dc_t * K_i        K_i   = g_t * i_t * (1 - i_t)
     dz_f      = dc_t * K_f        K_f   = c_{t-1} * f_t * (1 - f_t),  coupled (c_{t-1} - g_t) * ..
     dz_g      = dc_t * K_g        K_g   = i_t * (1 - g_t^2)
@@ -182,16 +182,18 @@ class LSTMFunction(torch.autograd.Function):
         T, B, _, D = gates.shape
         h_before, c_before = torch.cat([h[None], output[:-1]]), torch.cat([c[None], cells[:-1]])
         *i, f, g, o = gates.unbind(2)  # (T, B, D) each
-        tanh_c = cells.tanh()
-        K_o = tanh_c * o * (1 - o)
-        K = o * (1 - tanh_c.square())
+        coupled = not i
+        K_o = torch.addcmul(output, output, o, value=-1)
+        K = torch.addcmul(o, output, cells.tanh(), value=-1)
         if peephole_o is not None:
             K.addcmul_(K_o, peephole_o)
-        if i:
-            K_z = [g * i[0] * (1 - i[0]), c_before * f * (1 - f), i[0] * (1 - g.square())]
-        else:
-            K_z = [(c_before - g) * f * (1 - f), (1 - f) * (1 - g.square())]
-        K_ifg = torch.stack(K_z, 2)  # (T, B, G-1, D)
+        input_gate = 1 - f if coupled else i[0]
+        written, kept = input_gate * g, (c_before - g if coupled else c_before) * f
+        K_ifg = torch.empty_like(gates[:, :, :-1])  # (T, B, G-1, D)
+        if not coupled:
+            torch.addcmul(written, written, input_gate, value=-1, out=K_ifg[:, :, 0])
+        torch.addcmul(kept, kept, f, value=-1, out=K_ifg[:, :, -2])
+        torch.addcmul(input_gate, written, g, value=-1, out=K_ifg[:, :, -1])
         K_c = f if peephole_if is None else f + (K_ifg[:, :, :-1] * peephole_if).sum(2)
 
         dz, dh, recurrent = torch.empty_like(gates), torch.zeros_like(h), repeated_linear(U.t(), B)
