@@ -19,6 +19,8 @@ digits. A line is a list of pieces (start, length) of the pool, and a block of l
 
     ⏎-1.  7044  345  ⇥the  ␣frog  ⇥-0.  21         the pieces of the line above
 
+Those of many n-grams are written in machine code, with the same bytes (`compiled_lines.py`).
+
     U rows of a block · k their order · P pieces of a line · V vocabulary, with `<s>` as number V
 """
 
@@ -31,6 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqlm.compilation import is_compiled
 from seqlm.errors import ModelError
 from seqlm.models.ngram.arpa.arpa_reader import BOS, LOG_ZERO
 from seqlm.models.ngram.ngram_model import NGramModel
@@ -41,8 +44,11 @@ from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 from seqlm.threads import prefetch_map
 
-BLOCK = 1 << 13
-"""Lines made at a time, so that their pieces stay in the cache."""
+BLOCK, COMPILED_BLOCK = 1 << 13, 1 << 15
+"""Lines made at a time, so that their pieces stay in the cache; there are fewer of them in machine
+code."""
+PADDING = 8
+"""Bytes after those of the pool, so that eight can be read from any of them on."""
 DECIMALS = 16  # at most, of a number
 GROUP = 4  # decimals that are looked up at once
 
@@ -87,10 +93,12 @@ def text_blocks(model: NGramModel, types: Sequence[bytes], progress: Progress) -
     counts = "".join(f"ngram {k}={size}\n" for k, size in enumerate(sizes, 1))
     yield f"\\data\\\n{counts}".encode()
     pool = Pool(types)
+    is_fast = is_compiled(sum(sizes))
+    length = COMPILED_BLOCK if is_fast else BLOCK
     for k, (numbers, size) in enumerate(zip(orders, sizes), 1):
         yield f"\n\\{k}-grams:".encode()
-        write = partial(format_lines, numbers, model.orders[:k], pool)
-        for start, block in prefetch_map(write, range(0, size, BLOCK)):
+        write = partial(format_lines, numbers, model.orders[:k], pool, length, is_fast)
+        for start, block in prefetch_map(write, range(0, size, length)):
             progress(f"writing {size:,} {k}-grams", start / size)
             yield block
         yield b"\n"
@@ -157,8 +165,10 @@ class Pool:
         ends = np.cumsum(np.concatenate(lengths))
         ends_by_kind = np.split(ends, np.cumsum([len(kind) for kind in kinds])[:-1])
         pieces = [Pieces(end - length, length) for end, length in zip(ends_by_kind, lengths)]
-        self.bytes = np.frombuffer(b"".join(b"".join(kind) for kind in kinds), np.uint8)
+        pool = b"".join(b"".join(kind) for kind in kinds)
+        self.bytes = np.frombuffer(pool + bytes(PADDING), np.uint8)
         self.digits, self.line_starts, self.field_starts, self.first_words, self.words = pieces
+        self.all_words = Pieces(*map(np.concatenate, zip(self.first_words, self.words)))
 
     def concatenate(self, pieces: Pieces) -> bytes:
         """The pieces (N,) one after the other."""
@@ -169,26 +179,61 @@ class Pool:
 
 
 def format_lines(
-    numbers: OrderNumbers, orders: Sequence[NGramOrder], pool: Pool, start: int
+    numbers: OrderNumbers,
+    orders: Sequence[NGramOrder],
+    pool: Pool,
+    length: int,
+    is_fast: bool,
+    start: int,
 ) -> bytes:
-    """BLOCK lines from row `start` on, each after a newline, of an order with these `numbers`.
+    """`length` lines from row `start` on, each after a newline, of an order with these `numbers`.
 
-    `orders` are those up to k, which spell them.
+    `orders` are those up to k, which spell them. Machine code writes them if `is_fast`.
     """
-    stop = min(start + BLOCK, len(numbers.log_prob))
-    log_prob = np.minimum(numbers.log_prob[start:stop], 0)  # in float32, p may be just above 1
-    columns = number_pieces(log_prob, pool.line_starts, pool.digits)
+    part = slice(start, min(start + length, len(numbers.log_prob)))
+    log_prob = np.minimum(numbers.log_prob[part], 0)  # in float32, p may be just above 1
+    backoff = None if numbers.backoff is None else numbers.backoff[part]
     if numbers.ids is not None:
-        columns.append(pool.first_words.take(numbers.ids[start:stop]))
+        first, words = numbers.ids[part], []
     else:
-        first, *words = words_of_range(orders, start, stop)
+        first, *words = words_of_range(orders, part.start, part.stop)
         begin = len(pool.first_words.start) - 1  # `</s>` as a first word is the start of a line
-        columns.append(pool.first_words.take(np.where(first == EOS, begin, first)))
-        columns += [pool.words.take(word) for word in words]
-    if numbers.backoff is not None:
-        columns += number_pieces(numbers.backoff[start:stop], pool.field_starts, pool.digits)
+        first = np.where(first == EOS, begin, first)
+    if is_fast:
+        return write_compiled(log_prob, backoff, first, words, pool)
+    columns = number_pieces(log_prob, pool.line_starts, pool.digits)
+    columns.append(pool.first_words.take(first))
+    columns += [pool.words.take(word) for word in words]
+    if backoff is not None:
+        columns += number_pieces(backoff, pool.field_starts, pool.digits)
     starts, lengths = (np.stack(parts, 1).ravel() for parts in zip(*columns))  # (U·P,) each
     return pool.concatenate(Pieces(starts, lengths))
+
+
+def write_compiled(
+    log_prob: np.ndarray,
+    backoff: np.ndarray | None,
+    first: np.ndarray,
+    words: Sequence[np.ndarray],
+    pool: Pool,
+) -> bytes:
+    """The lines of U n-grams, whose `first` words (U,) and other `words`, (U,) each, are numbered
+    as in the pool."""
+    from seqlm.models.ngram.arpa.compiled_lines import make_lines
+
+    firsts = len(pool.first_words.start)
+    rest = np.empty((len(words), len(first)), np.int32)
+    for j, word in enumerate(words):
+        np.add(word, firsts, out=rest[j])
+    nothing = np.empty(0, np.float32)
+    return make_lines(
+        base_10(log_prob),
+        base_10(nothing if backoff is None else backoff),
+        first.astype(np.int32),
+        rest,
+        pool.bytes,
+        *pool.all_words,
+    )
 
 
 # ----------------------------------------------------------------------------------------- numbers
@@ -213,19 +258,24 @@ GROUP_LENGTHS = np.array(
 """Digits of each group of a number with n decimals."""
 
 
+def base_10(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Natural logarithms (U,) float32 to the base 10 (U,) float64, and their decimals (U,)."""
+    bits = np.ascontiguousarray(values).view(np.int32) & 0x7FFFFFFF
+    logarithms = np.clip(values * np.float64(1 / log(10)), LOG_ZERO, -LOG_ZERO)
+    return logarithms, PRECISION[((bits - 1) >> 23) & 255]
+
+
 def number_pieces(values: np.ndarray, whole: Pieces, digits: Pieces) -> list[Pieces]:
     """Columns of pieces that spell `values` (U,), natural logarithms as float32, in base 10.
 
     `whole` are the beginnings up to the point: 0 … 99, then the same with a minus.
     """
-    bits = values.view(np.int32) & 0x7FFFFFFF
-    precision = PRECISION[((bits - 1) >> 23) & 255]
-    base_10 = np.clip(values * np.float64(1 / log(10)), LOG_ZERO, -LOG_ZERO)
+    logarithms, precision = base_10(values)
     scale = POWER_OF_TEN[precision]
-    scaled = np.rint(np.abs(base_10) * scale)
+    scaled = np.rint(np.abs(logarithms) * scale)
     integer = np.floor(scaled / scale)
     decimals = ((scaled - integer * scale) * POWER_OF_TEN[DECIMALS - precision]).astype(np.int64)
-    beginning = whole.take(integer.astype(np.int64) + 100 * (base_10 < 0))
+    beginning = whole.take(integer.astype(np.int64) + 100 * (logarithms < 0))
     # No point where nothing follows it.
     columns = [beginning._replace(length=beginning.length - (precision == 0))]
     lengths = GROUP_LENGTHS[precision]

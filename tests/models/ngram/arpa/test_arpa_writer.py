@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from seqlm import compilation
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import ModelError
 from seqlm.models.ngram.arpa import arpa_writer
@@ -170,6 +171,29 @@ def test_every_number_is_read_back_as_itself() -> None:
     read = (np.array(text.split(), np.float64) * math.log(10)).astype(np.float32)
     np.testing.assert_array_equal(read, values)
     assert len(text) / len(values) < 15
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_machine_code_writes_the_same_bytes(
+    order: int, prose: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    model = counted(prose, order)
+    noise = np.random.default_rng(0)
+    for of_order in model.orders:  # of any size, with signs, zeros and infinities
+        size = len(of_order)
+        numbers = noise.integers(0, 2**32, size, np.uint32).view(np.float32)
+        of_order.log_prob[:] = np.where(np.isnan(numbers), -np.inf, numbers)
+    for of_order in model.orders[:-1]:
+        size = len(of_order)
+        numbers = noise.normal(size=size) * 10.0 ** noise.integers(-12, 3, size)
+        of_order.backoff[:] = np.where(noise.random(size) < 0.1, 0, numbers)
+    long_words = [type_ * (1 + n % 4) for n, type_ in enumerate(prose.tokenizer.types[2:])]
+    tokenizer = Tokenizer("word", [*prose.tokenizer.types[:2], *long_words])
+    expected = written(model, tokenizer)
+    monkeypatch.setattr(compilation, "LARGE", 0)
+    monkeypatch.setattr(arpa_writer, "COMPILED_BLOCK", 1000)
+    assert written(model, tokenizer) == expected
 
 
 def test_sums_that_are_a_little_more_than_1_are_1(prose: Corpus) -> None:
