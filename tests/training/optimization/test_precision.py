@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from seqlm.errors import UsageError
 from seqlm.models import model_class
 from seqlm.models.tree import pack
+from seqlm.runs.loading.load_model import load_model
+from seqlm.runs.loading.locate import locate
 from seqlm.text.batches import Batch
+from seqlm.training.config.resolve import resolve
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.optimization import precision
 from seqlm.training.optimization.objective import Objective
@@ -18,6 +23,7 @@ from seqlm.training.optimization.precision import (
     default_precision,
     is_supported,
 )
+from seqlm.training.training_run import resume, train
 from tests.training.toy import CPU, finish, make, network
 
 needs_bfloat16 = pytest.mark.skipif(
@@ -88,6 +94,26 @@ def test_it_pays_where_it_is_supported_and_clearly_faster(gain, monkeypatch) -> 
 
 def test_the_gain_is_a_ratio_of_times() -> None:
     assert precision.gain(rows=64, width=64, types=64, trials=2) > 0
+
+
+@needs_bfloat16
+def test_a_run_records_its_precision_and_is_resumed_in_it(monkeypatch, tmp_path) -> None:
+    (tmp_path / "corpus").write_text("the cat sat .\nthe dog ran .\n" * 60)
+    files = {"corpus": [str(tmp_path / "corpus")]}
+    given = {"arch": "gru", "width": 128, "layers": 1, "batch_size": 4, "valid_fraction": 0.2}
+    weights = []
+    for name, pauses in (("whole", []), ("broken", [3])):
+        monkeypatch.setattr(precision, "pays", lambda: True)
+        monkeypatch.setattr(precision, "LEAST_WEIGHTS", 128 * 128)
+        settings, options = resolve({**given, "valid_every": 3, "schedule": "constant"})
+        first = replace(settings, steps=[*pauses, 6][0])
+        run = train(files, first, options, output=tmp_path / name)
+        monkeypatch.setattr(precision, "pays", lambda: False)
+        if pauses:
+            resume(locate(run.path), {"steps": 6})
+        assert run.read_config().settings["precision"] == "bfloat16"
+        weights.append(load_model(locate(run.path)).model.state_dict())
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
 
 # ------------------------------------------------------------------------------------------ scaling
