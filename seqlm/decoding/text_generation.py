@@ -1,8 +1,9 @@
 """Text from a language model: prompts in, samples or the likeliest continuations out.
 
-All samples of a prompt are drawn together, one row each. They are given out one after the other:
-the first appears token by token, and when it ends, what the next has reached meanwhile follows at
-once. A sample's noise depends on the seed and its number alone, so that no batching changes it.
+Samples of a prompt are drawn together, one row each, which leaves when the sample has ended. They
+are given out one after the other: the first appears token by token, and when it ends, what the next
+has reached meanwhile follows at once. A sample's noise depends on the seed and its number alone, so
+that no batching changes it.
 
 A model that reads backward goes on from the end of a line to its beginning: a prompt is the end of
 the text's last line, and a line appears when all of it is known.
@@ -16,11 +17,18 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.decoding.decoding_settings import GenerationSettings
-from seqlm.decoding.generate import generate
 from seqlm.decoding.prompt import encode_prompt, read_ids
 from seqlm.decoding.sampling_noise import Noise, fresh_seed
 from seqlm.decoding.token_sampling import Chooser, make_adjustment, make_chooser
-from seqlm.models.arrays import Array, as_like, gather
+from seqlm.models.arrays import (
+    Array,
+    as_like,
+    check_numbers,
+    gather,
+    library,
+    to_numpy,
+    without_gradients,
+)
 from seqlm.models.tree import arrays_of, select
 from seqlm.models.verbs import Drawing, LanguageVerbs, State
 from seqlm.text.detokenize import make_detokenizer
@@ -69,34 +77,38 @@ def sample(
     tokenizer: Tokenizer,
     prompts: Iterable[str],
     settings: GenerationSettings = DEFAULTS,
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> Iterator[TextPiece]:
     """The samples of every prompt, piece by piece, sample after sample; a seed is drawn where none
-    is set.
+    is set. `batch_size` samples are generated at once, by default `rows_at_once`.
 
     Errors: DataError on a literal `<s>` or `</s>` among the words of a prompt.
     """
-    count, end = settings.num_samples, EOS if settings.stop == "eos" else None
     seed = fresh_seed() if settings.seed is None else settings.seed
+    count, end = settings.num_samples, EOS if settings.stop == "eos" else None
     drawing = model.drawing() if settings.draws_as_the_model_predicts else None
+    batch_size = batch_size or rows_at_once(model, drawing, len(tokenizer))
     for prompt_number, prompt in enumerate(prompts):
         first_number = prompt_number * count
         ids = encode_prompt(tokenizer, prompt)
         start = read_ids(model, ids)
-        like = next(arrays_of(start))
         for first in range(0, count, batch_size):
             numbers = range(first_number + first, first_number + min(first + batch_size, count))
-            state = select(start, as_like(np.zeros(len(numbers), np.int64), like))
             noise = Noise.of(seed, numbers)
-            if drawing is not None:
-                steps = generate_drawn(model, drawing, state, noise, settings.max_tokens, end)
-            else:
-                choose = chooser_of(settings, noise, as_like(ids, like))
-                steps = generate_scored(model, state, choose, settings.max_tokens, end)
-            for row, text, done, log_prob in stream_rows(
-                steps, len(numbers), tokenizer, prompt, end
-            ):
+            steps = generate_samples(model, start, ids, noise, settings, end, drawing)
+            streamed = stream_rows(steps, len(numbers), tokenizer, prompt, end)
+            for row, text, done, log_prob in streamed:
                 yield TextPiece(numbers[row], prompt, text, done, log_prob)
+
+
+def rows_at_once(model: LanguageVerbs, drawing: Drawing | None, vocab_size: int) -> int:
+    """How many samples are generated at once. The products of a network are the quicker the more
+    rows they have; arrays of numpy, (B, V), are slow where they do not fit into the cache."""
+    if drawing is not None:
+        return 256
+    if isinstance(next(arrays_of(model.start(1))), np.ndarray):
+        return max(1, min(64, (1 << 19) // vocab_size))
+    return 64
 
 
 def chooser_of(settings: GenerationSettings, noise: Noise, prompt: Array) -> Chooser:
@@ -114,65 +126,69 @@ def chooser_of(settings: GenerationSettings, noise: Noise, prompt: Array) -> Cho
     )
 
 
-def generate_scored(
-    model: LanguageVerbs, state: State, choose: Chooser, steps: int, end: int | None
-) -> Iterator[tuple[Array, Array]]:
-    """The (B,) tokens of each step, and their log-probabilities (B,) as the model has them."""
-    chosen: list[Array] = []
+class Step(NamedTuple):
+    """One more token of each of A samples, those that have not ended."""
 
-    def choose_and_look(log_probs: Array, history: Array) -> Array:
-        tokens = choose(log_probs, history)
-        chosen.append(gather(log_probs, tokens[:, None])[:, 0])
-        return tokens
-
-    for tokens in generate(model, state, choose_and_look, steps, end=end):
-        yield tokens, chosen.pop()
+    rows: list[int]  # (A,) their numbers in the batch
+    tokens: list[int]  # (A,)
+    log_probs: list[float]  # (A,) natural, as the model has them
 
 
-def generate_drawn(
+@without_gradients
+def generate_samples(
     model: LanguageVerbs,
-    drawing: Drawing,
-    state: State,
+    start: State,
+    prompt: np.ndarray,
     noise: Noise,
-    steps: int,
+    settings: GenerationSettings,
     end: int | None,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """As `generate_scored`, by a model that draws tokens itself. It reads on in the rows alone that
-    have not ended."""
-    rows = np.arange(len(noise.numbers))
-    for step in range(steps):
-        uniform = noise.uniform(step)  # (B,)
-        tokens, log_probs = np.full(len(uniform), EOS), np.zeros(len(uniform))
-        tokens[rows] = drawing(state, uniform[rows])
-        scores, state = model.score(state, tokens[rows, None])
-        log_probs[rows] = scores[:, 0]
-        yield tokens, log_probs
-        going_on = np.flatnonzero(tokens[rows] != end)
+    drawing: Drawing | None,
+) -> Iterator[Step]:
+    """A sample for each row of `noise`, which goes on from `prompt` (P,), after which the state of
+    one row is `start`, until the token `end`. With `drawing`, the model draws tokens itself."""
+    like = next(arrays_of(start))
+    xp, prompt = library(like), as_like(prompt, like)
+    choose = chooser_of(settings, noise, prompt)
+    rows = np.arange(len(noise.numbers))  # (A,)
+    state = select(start, as_like(np.zeros_like(rows), like))
+    history = as_like(np.zeros((len(rows), 64), np.int64), like)  # `step` columns are in use
+    for step in range(settings.max_tokens):
+        state = model.advance(state, history[:, max(step - 1, 0) : step])  # nothing at step 0
+        if drawing is not None:
+            tokens = drawing(state, noise.uniform(step))
+            log_probs = model.score(state, tokens[:, None])[0][:, 0]
+        else:
+            predicted = check_numbers(model.log_probs(state))  # (A, V)
+            tokens = choose(predicted, history[:, :step])
+            log_probs = gather(predicted, tokens[:, None])[:, 0]
+        yield Step(rows.tolist(), tokens.tolist(), log_probs.tolist())
+        if step == history.shape[1]:
+            history = xp.concatenate([history, xp.zeros_like(history)], 1)
+        history[:, step] = tokens
+        going_on = np.flatnonzero(to_numpy(tokens) != end)
         if not len(going_on):
             return
-        rows, state = rows[going_on], select(state, going_on)
+        if len(going_on) < len(rows):
+            rows, noise = rows[going_on], select(noise, going_on)
+            state, history = select((state, history), as_like(going_on, like))
+            choose = chooser_of(settings, noise, prompt)
 
 
 def stream_rows(
-    steps: Iterable[tuple[Array, Array]],
-    rows: int,
-    tokenizer: Tokenizer,
-    prompt: str,
-    end: int | None,
+    steps: Iterable[Step], rows: int, tokenizer: Tokenizer, prompt: str, end: int | None
 ) -> Iterator[tuple[int, str, bool, float]]:
-    """(B,) tokens and log-probabilities a step -> (row, text, done, log-probability so far), row
-    after row, each as soon as it may be shown."""
+    """The steps of so many samples -> (row, text, done, log-probability so far), row after row,
+    each as soon as it may be shown."""
     writers = [make_detokenizer(tokenizer, prompt) for _ in range(rows)]
     pending = [writer.start() for writer in writers]  # text that has not been shown
     ended = [False] * rows
     totals = [0.0] * rows
     shown = 0  # rows wholly shown
-    for tokens, log_probs in steps:
-        for row, (id, log_prob) in enumerate(zip(tokens.tolist(), log_probs.tolist())):
-            if not ended[row]:
-                pending[row] += writers[row].write(id)
-                totals[row] += log_prob
-                ended[row] = id == end
+    for step in steps:
+        for row, id, log_prob in zip(*step):
+            pending[row] += writers[row].write(id)
+            totals[row] += log_prob
+            ended[row] = id == end
         while shown < rows and (pending[shown] or ended[shown]):
             yield shown, pending[shown], ended[shown], totals[shown]
             pending[shown] = ""

@@ -48,26 +48,27 @@ class Drawing:
         words = np.zeros(len(uniform), np.int64)
         pending, left = np.arange(len(uniform)), uniform  # what is beyond all words so far, and by
         weight, rest = 1.0, 1.0  # β(h) β(h') …, and what these words leave of 1
-        has_come = np.zeros(vocab_size, bool)
+        has_come = np.zeros(vocab_size, bool)  # by its scrambled word
         for row, below, order in zip(context[::-1], self.orders[-2::-1], self.orders[::-1]):
             if row < 0:
                 continue
             rows, _ = below.continuations(np.array([row]))  # (C,)
-            ids = unscramble_ids(order.words_at(rows), vocab_size)
+            following = order.words_at(rows)
             p = weight * np.exp(order.log_prob_at(rows), dtype=np.float64)
-            p[has_come[ids]] = 0
-            has_come[ids] = True
+            p[has_come[following]] = 0
+            has_come[following] = True
             weight *= exp(below.backoff_at(np.array([row]))[0])
             sums = p.cumsum()
             if not sums.any():
                 continue
-            words[pending] = ids[place(sums, left)]
+            words[pending] = unscramble_ids(following[place(sums, left)], vocab_size)
             beyond = left >= sums[-1]
             pending, left, rest = pending[beyond], left[beyond] - sums[-1], rest - sums[-1]
             if not len(pending):
                 return words
         if weight > 0:
-            words[pending] = self.among_unigrams(left / rest, np.flatnonzero(has_come))
+            come = np.sort(unscramble_ids(np.flatnonzero(has_come), vocab_size))
+            words[pending] = self.among_unigrams(left / rest, come)
         return words
 
     def among_unigrams(self, uniform: np.ndarray, come: np.ndarray) -> np.ndarray:
