@@ -76,7 +76,16 @@ EXAMPLES = [
 
 
 class NamesFlags:
-    """A command whose errors name its flags."""
+    """A command whose errors name its flags, and which takes no model in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Errors: UsageError where several models are named and one is taken."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))  # type: ignore[attr-defined]
+        models = [each for each in given if each.name == "model" and not each.multiple]
+        if len(models) > 1:
+            raise UsageError(f"{ctx.command_path} takes one `model`, and {len(models)} are named")
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        return rest
 
     def invoke(self, ctx: Any) -> Any:
         try:

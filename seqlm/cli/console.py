@@ -159,6 +159,11 @@ def print_on_stderr(message: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
+def counted(number: int, noun: str) -> str:
+    """'1 word', '2,000 words'."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def with_six_digits(name: str, value: float) -> str:
     return f"{value:.6g}"
 

@@ -132,10 +132,13 @@ def warn_of_other_questions(evaluated: Sequence[Evaluated]) -> None:
     for each in evaluated:
         first = answered.setdefault(each.file, each)
         if first.evaluation.answered != each.evaluation.answered:
+            signatures = first.evaluation.signature + each.evaluation.signature
+            remedy = "; --unseen skip leaves out pairs whose vectors are composed"
             console.warn(
                 f"{each.file}: {first.model} answers {first.evaluation.answered:,} of"
                 f" {first.evaluation.asked:,} questions and {each.model}"
                 f" {each.evaluation.answered:,}: their figures are of different questions"
+                f"{remedy if '|oov:compose|' in signatures else ''}"
             )
 
 

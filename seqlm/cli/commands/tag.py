@@ -197,4 +197,5 @@ def with_report(labeled: Iterable[LabeledRecord]) -> Iterator[LabeledRecord]:
         words += len(each.record.tokens)
         yield each
     seconds = time.perf_counter() - started
-    console.say(f"{words:,} words in {seconds:.1f} s ({words / max(seconds, 1e-9):,.0f} a second)")
+    rate = words / max(seconds, 1e-9)
+    console.say(f"{console.counted(words, 'word')} in {seconds:.1f} s ({rate:,.0f} a second)")

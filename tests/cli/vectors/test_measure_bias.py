@@ -135,7 +135,7 @@ def test_projections_of_words() -> None:
     assert [row["word"] for row in rows] == ["w1", "W2", "w3"]
     for row, n in zip(rows, (1, 2, 3)):
         assert float(row["projection"]) == pytest.approx(lies_at[n], rel=1e-8)
-    assert result.warnings == ["1 words have no vector: no-word"]
+    assert result.warnings == ["no vector for 1 word: no-word"]
     assert "direction: 8 pairs, " in result.err
     assert "measure:projection|direction:pca.8." in result.err
 
@@ -223,7 +223,7 @@ def test_kept_words_and_those_not_in_all_vectors_are_left_out() -> None:
     write_vectors(Path("less.txt"), [TABLE.words[row] for row in rows], TABLE.vectors[rows])
     result = run("cluster-test", *flags, "--debiased", "less.txt")
     assert table(result)[0]["words"] == "19"
-    assert result.warnings == ["1 words are not in all vectors, and left out"]
+    assert result.warnings == ["left out, as not all vectors have them: 1 word"]
     result = run("cluster-test", *flags, "--debiased", "less.txt", "--keep", "keep.txt")
     assert table(result)[0]["words"] == "20"
     assert result.warnings == []

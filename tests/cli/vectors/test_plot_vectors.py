@@ -104,6 +104,9 @@ def test_what_is_wrong_is_one_line() -> None:
         ("king",): "a map has at least 2 words, and there are 1",
         ("king", "quen"): "no vector of 'quen' in glove.txt; did you mean 'queen'?",
         ("--method", "tsne", "--perplexity", "9"): "perplexity is 9: it is from 1 to 5, the number",
+        ("king", "queen", "--most", "5"): "--most is for a map of the first words",
+        ("king", "-"): "- stands for standard input, and not beside words",
+        ("-m", "glove.txt"): "seqlm vectors plot takes one --model, and 2 are named",
         ("-o", "it.gif"): "it.gif: the name of a plot ends in .png, .svg, .pdf",
         ("-o", "none/it.png"): "none/it.png: there is no folder none",
     }

@@ -80,7 +80,7 @@ def test_words_are_kept_and_pairs_equalized() -> None:
 def test_labels_of_ones_own_are_probed() -> None:
     result = run("debias", "--pairs", "pairs.txt", "--labels", "labels.tsv", "--json")
     records = [json.loads(line) for line in result.out.splitlines()]
-    assert result.warnings == ["1 words with a label have no vector: no-word"]
+    assert result.warnings == ["no vector for 1 word with a label: no-word"]
     majority = next(each for each in records if each["figure"] == "probe-majority")
     assert majority == {"figure": "probe-majority", "before": 30 / 90, "after": 30 / 90}
     assert "|labels:90.3." in result.err

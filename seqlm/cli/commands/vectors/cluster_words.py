@@ -72,7 +72,8 @@ def print_cluster_test(**values: Any) -> None:
 
     accuracies, words = cluster_accuracies(load_all(), side_of, options.seed)
     if words < len(side_of):
-        console.warn(f"{len(side_of) - words:,} words are not in all vectors, and left out")
+        lacking = console.counted(len(side_of) - words, "word")
+        console.warn(f"left out, as not all vectors have them: {lacking}")
     rows = [(name, accuracy, words) for name, accuracy in zip(names, accuracies)]
     print_records(("vectors", "accuracy", "words"), rows, common.json)
     console.say(signature)

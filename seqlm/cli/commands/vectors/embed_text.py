@@ -160,7 +160,8 @@ def with_report(
         words += len(sentence.words)
         yield sentence
     seconds = time.perf_counter() - started
-    console.say(f"{words:,} words in {seconds:.1f} s ({words / max(seconds, 1e-9):,.0f} a second)")
+    rate = words / max(seconds, 1e-9)
+    console.say(f"{console.counted(words, 'word')} in {seconds:.1f} s ({rate:,.0f} a second)")
     for embedder in embedders:
         if isinstance(embedder, TableVectors) and embedder.num_unknown:
             console.warn(

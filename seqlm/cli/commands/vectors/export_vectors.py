@@ -65,10 +65,12 @@ def export_vectors(
     left_out = write_vectors(path, words, vectors, to, skip)
     seconds = time.perf_counter() - started
     console.say(
-        f"{len(words) - left_out:,} words of {vectors.shape[1]:,} numbers in {seconds:.1f} s"
+        f"{console.counted(len(words) - left_out, 'word')} of"
+        f" {console.counted(vectors.shape[1], 'number')} in {seconds:.1f} s"
     )
     if left_out:
-        console.warn(f"{left_out:,} words are left out, which the format cannot hold")
+        lacking = console.counted(left_out, "word")
+        console.warn(f"left out, as the format cannot hold them: {lacking}")
     if path is not None:
         print(path)
 

@@ -209,7 +209,8 @@ def find_named(table: LoadedVectors, words: Sequence[str], arguments: Sequence[s
     if not found.words:
         raise DataError(f"{table.path} has none of the {len(words):,} words")
     if found.missing:
-        console.warn(f"{len(found.missing):,} words have no vector: {some_of(found.missing, 20)}")
+        lacking = console.counted(len(found.missing), "word")
+        console.warn(f"no vector for {lacking}: {some_of(found.missing, 20)}")
     return found
 
 
@@ -232,5 +233,5 @@ def print_direct_bias(
         print(json_module.dumps(figures, ensure_ascii=False))
     else:
         console.print_figures({"direct-bias": value})
-    console.say(f"{len(found.words):,} words")
+    console.say(console.counted(len(found.words), "word"))
     console.say(signature)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from seqlm.cli import console
+from seqlm.cli.commands.vectors.word_questions import is_on_command_line
 from seqlm.cli.console import flag
 from seqlm.cli.options.vector_options import VECTORS, load_named_vectors
 from seqlm.cli.records import RecordWriter
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from seqlm.runs.loading.load_vectors import LoadedVectors
 
 METHODS = ("pca", "tsne")
+FIRST_WORDS = 100
+"""Words that are shown where none are named."""
 
 
 def plot_vectors(
@@ -31,7 +34,7 @@ def plot_vectors(
     ] = None,
     model: Annotated[str | None, VECTORS] = None,
     most: Annotated[
-        int,
+        int | None,
         flag(
             "--most",
             help="Show the first N words, which are the most frequent, where no words are named."
@@ -40,7 +43,7 @@ def plot_vectors(
             min=2,
             rich_help_panel="Input",
         ),
-    ] = 100,
+    ] = None,
     method: Annotated[
         str,
         flag(
@@ -98,6 +101,8 @@ def plot_vectors(
     for name, value in (("perplexity", perplexity), ("seed", seed)):
         if value is not None and method != "tsne":
             raise UsageError(f"`{name}` is for `method=tsne`")
+    if words and most is not None:
+        raise UsageError("`most` is for a map of the first words: leave out it, or the words")
     if output is not None:
         from seqlm.runs.figure_files import check_new_figure
 
@@ -105,7 +110,7 @@ def plot_vectors(
     table = load_named_vectors(model)
     from seqlm.evaluation.vector_maps.word_map import map_words
 
-    chosen = read_words(words) if words else first_words(table, most)
+    chosen = read_words(words) if words else first_words(table, most or FIRST_WORDS)
     made = map_words(table, chosen, cast("Method", method), perplexity, seed)
     printed = RecordWriter(["word", "x", "y"], json)
     for word, (x, y) in zip(made.words, made.places.tolist()):
@@ -115,13 +120,14 @@ def plot_vectors(
         from seqlm.evaluation.vector_maps.map_figure import draw_map
 
         unlabeled = draw_map(output, made)
-        lacking = f"; {unlabeled:,} words have no label for lack of room" if unlabeled else ""
-        console.say(f"{output}{lacking}")
+        lacking = f"; no room for the labels of {console.counted(unlabeled, 'word')}"
+        console.say(f"{output}{lacking if unlabeled else ''}")
 
 
 def read_words(arguments: list[str]) -> list[str]:
-    """The words of the command line, or the lines of standard input."""
-    if arguments != ["-"]:
+    """The words of the command line, or the lines of standard input. Errors: UsageError where both
+    are named."""
+    if is_on_command_line(arguments):
         return arguments
     from seqlm.text.reading import LONGEST_LINE, read_lines
 

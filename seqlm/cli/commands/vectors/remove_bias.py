@@ -205,12 +205,13 @@ def report(
 
     if labeled.missing:
         console.warn(
-            f"{len(labeled.missing):,} words with a label have no vector:"
+            f"no vector for {console.counted(len(labeled.missing), 'word')} with a label:"
             f" {some_of(labeled.missing, 20)}"
         )
     if labeled.fewest < FOLDS:
         console.warn(
-            f"a label has {labeled.fewest} words, and a probe needs {FOLDS}: it is left out"
+            f"a label has {console.counted(labeled.fewest, 'word')}, and a probe needs {FOLDS}: it"
+            " is left out"
         )
     tests = find_complete(given, before)
     what = WhatToMeasure(labeled, g, tests, given.settings)
@@ -245,5 +246,6 @@ def write(file: FileOptions, table: LoadedVectors) -> None:
 
     left_out = write_vectors(Path(file.output), table.words, table.vectors, file.to, file.skip)
     if left_out:
-        console.warn(f"{left_out:,} words are left out, which the format cannot hold")
+        lacking = console.counted(left_out, "word")
+        console.warn(f"left out, as the format cannot hold them: {lacking}")
     console.say(f"vectors: {file.output}")

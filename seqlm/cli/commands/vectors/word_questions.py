@@ -38,7 +38,10 @@ class Size(NamedTuple):
 
 
 def is_on_command_line(arguments: Sequence[str] | None) -> bool:
-    """Whether the words are there, and not on standard input."""
+    """Whether the words are there, and not on standard input. Errors: UsageError where both are
+    named."""
+    if arguments and "-" in arguments and len(arguments) > 1:
+        raise UsageError("- stands for standard input, and not beside words: pipe in all, or none")
     return bool(arguments) and arguments != ["-"]
 
 
