@@ -4,12 +4,12 @@ without one.
     python -m benchmarks.translate_speed RUN SOURCE TARGET [--lines 1000] [--plain 50] [--threads 1]
 
 RUN is a translator, SOURCE a text to translate, TARGET its reference. Prints sentences per second
-of the processor, the median of `--runs`, which are interleaved: in batches of 64 by greedy search,
-exact and with factors of bfloat16, and by a beam of 5, each with its BLEU; then with the beam one
-by one, and by a plain decoder on `--plain` of the lines, which encodes the source once, keeps no
-other state, and at every step reads all prefixes from their start. Then prints how many
-translations differ between the three, and by how much their scores differ: in float32 a sum depends
-on the rest of the batch, so that a tie may be decided either way.
+of the processor, the median of `--runs`, which are interleaved: in batches of 64 by greedy search
+and by beams, with and without a threshold and factors of bfloat16, each with its BLEU; then with a
+beam of 5 one by one, and by a plain decoder on `--plain` of the lines, which encodes the source
+once, keeps no other state, and at every step reads all prefixes from their start. Then prints how
+many translations differ between the three, and by how much their scores differ: in float32 a sum
+depends on the rest of the batch, so that a tie may be decided either way.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ BEAM = "beam 5"
 SEARCHES = {
     "greedy": TranslationSettings(beam=1),
     "greedy, bfloat16": TranslationSettings(beam=1, precision="bfloat16"),
+    "beam 3, threshold 1": TranslationSettings(beam=3, beam_threshold=1),
+    "beam 3, threshold 1, bfloat16": TranslationSettings(
+        beam=3, beam_threshold=1, precision="bfloat16"
+    ),
+    "beam 5, threshold 1": TranslationSettings(beam=5, beam_threshold=1),
     BEAM: TranslationSettings(beam=5),
 }
 

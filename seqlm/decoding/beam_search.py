@@ -22,6 +22,14 @@ larger lp and at best cp = 0, so it cannot score above
 
 and once the n-th best finished score is no lower than that of the best prefix, searching on to the
 limit would return the same n.
+
+With a threshold D, prefixes are dropped that are far from the best one, or from the best hypothesis
+that has ended (relative threshold pruning, Freitag & Al-Onaizan 2017):
+
+    q(prefix) < max q - D
+
+A source without any prefix left is done. Only the prefixes that are kept are rows of the state, so
+that a model which is sure of its next token takes little longer than in greedy search.
 """
 
 from __future__ import annotations
@@ -61,6 +69,7 @@ def beam_search(
     coverage_penalty: float = 0.0,
     source_lengths: Tensor | None = None,
     adjust: Adjustment | None = None,
+    threshold: float = math.inf,
     nbest: int | None = None,
     align: bool = True,
 ) -> list[list[Hypothesis]]:
@@ -72,13 +81,14 @@ def beam_search(
     coverage_penalty: beta, for models that have an alignment; on others it has no effect.
     source_lengths: (B,) positions of each source without its padding, for the coverage.
     adjust: what is done against repetition; no adjusted log-probability may be above 0.
+    threshold: D, in nats.
     nbest: how many are returned, by default `width`; fewer are proven sooner.
     align: whether hypotheses come with their attention, on models that have an alignment.
 
     Hypotheses that ended come before those cut at the limit. Fewer than `nbest` come back only
-    where the beam met no others of probability above 0. Among equals, prefixes are ordered by rank
-    and token id, hypotheses by the step that finished them. Errors: UsageError for a value out of
-    range.
+    where the beam met no others of probability above 0, or dropped them. Among equals, prefixes are
+    ordered by rank and token id, hypotheses by the step that finished them. Errors: UsageError for
+    a value out of range.
     """
     nbest = width if nbest is None else nbest
     TranslationSettings(
@@ -93,45 +103,49 @@ def beam_search(
         torch.as_tensor(steps, device=device).expand(batch),
         source_lengths,
         torch.full((batch, nbest), -math.inf, dtype=torch.float64, device=device),
+        torch.full((batch,), -math.inf, dtype=torch.float64, device=device),
         Prefixes.empty(batch, device, attention if coverage_penalty else None),
     )
     finished: list[list[Hypothesis]] = [[] for _ in range(batch)]
-    attentions: list[Tensor] = []  # (A L, S) of each step, for its tokens
+    attentions: list[Tensor] = []  # (R, S) of each step, for its tokens
     while True:
         # Finished sources are removed. A source at its length limit outputs its unfinished prefixes
         # if too few hypotheses ended.
         prefixes = search.prefixes
+        kept = search.near_the_best(threshold)  # (A, L)
         at_limit = search.limit <= prefixes.tokens.shape[2]
         proven = search.best[:, -1] >= ranking.bound(prefixes.q[:, 0], search.limit)
-        open_sources = (~(at_limit | proven)).nonzero()[:, 0]
+        open_sources = (~(at_limit | proven) & kept.any(1)).nonzero()[:, 0]
         if len(open_sources) < len(at_limit):
             unfinished = (at_limit & search.best[:, -1].isneginf())[:, None] & prefixes.q.isfinite()
             scores = ranking.scores(prefixes, search.source_length)
             add_finished(finished, search.source, prefixes, scores, unfinished, attentions)
             if len(open_sources) == 0:
                 break
-            search = select(search, open_sources)
+            search, kept = select((search, kept), open_sources)
             prefixes = search.prefixes
 
-        # Every prefix is extended by its n best tokens, among which are the m best of all.
-        last = prefixes.tokens[..., -1:].flatten(0, 1)  # (A L, 1), or (A, 0) at first
-        rows = prefixes.rows[..., -1]  # (A, L)
-        state = model.advance(select(state, rows.flatten()), last)
-        log_probs = model.log_probs(state)  # (A L, V)
-        adjusted = log_probs if adjust is None else adjust(log_probs, prefixes.tokens.flatten(0, 1))
+        # Every prefix that is kept is extended by its n best tokens, among which are the m best of
+        # all.
+        rows = (kept.flatten().cumsum(0) - 1).view_as(kept)  # (A, L) of R; any where not kept
+        history = prefixes.tokens[kept]  # (R, t)
+        state = model.advance(select(state, prefixes.rows[..., -1][kept]), history[:, -1:])
+        log_probs = model.log_probs(state)  # (R, V)
+        adjusted = log_probs if adjust is None else adjust(log_probs, history)
         n = min(2 * width, vocab_size)
-        tokens = top_ids(adjusted, n)  # (A L, n) of V
+        tokens = top_ids(adjusted, n)  # (R, n) of V
         # A NaN counts as the highest of all, so that it is among them.
-        added = check_numbers(log_probs.gather(1, tokens)).view(*rows.shape, n)
-        totals = prefixes.q[..., None] + adjusted.gather(1, tokens).view_as(added)  # (A, L, n)
+        added = check_numbers(log_probs.gather(1, tokens))
+        totals = prefixes.q[..., None] + adjusted.gather(1, tokens)[rows]  # (A, L, n)
+        totals = totals.masked_fill(~kept[..., None], -math.inf)
         best_pairs = top_ids(totals.flatten(1), min(2 * width, rows.shape[1] * n))  # (A, m) of L n
         tokens, added, totals = (
-            x.view(len(rows), -1).gather(1, best_pairs) for x in (tokens, added, totals)
+            x.flatten(1).gather(1, best_pairs) for x in (tokens[rows], added[rows], totals)
         )  # (A, m)
         if attention is not None:
-            attention = model.alignment(state)  # (A L, S)
+            attention = model.alignment(state)  # (R, S)
             attentions += [attention] if align and attention is not None else []
-        longer = prefixes.extended(best_pairs // n, tokens, added, totals, attention)
+        longer = prefixes.extended(best_pairs // n, tokens, added, totals, rows, attention)
 
         # What ended is collected where it is among the best so far; what did not end goes on.
         ended = tokens == end
@@ -141,9 +155,14 @@ def beam_search(
         better = scores > search.best[:, -1:]
         add_finished(finished, search.source, longer, scores, better, attentions)
         best = torch.cat([search.best, scores], 1).topk(nbest).values
+        ended_q = longer.q.masked_fill(~possible, -math.inf).amax(1)
         size = min(width, rows.shape[1] * (vocab_size - 1))  # so many do not end
         alive = ended.int().argsort(dim=1, stable=True)[:, :size]
-        search = search._replace(best=best, prefixes=select_prefixes(longer, alive))
+        search = search._replace(
+            best=best,
+            highest_q=search.highest_q.maximum(ended_q),
+            prefixes=select_prefixes(longer, alive),
+        )
 
     def rank(hypothesis: Hypothesis) -> tuple[bool, float]:
         return bool((hypothesis.tokens[-1:] == end).any()), hypothesis.score
@@ -172,22 +191,28 @@ class Prefixes(NamedTuple):
         )
 
     def extended(
-        self, ranks: Tensor, tokens: Tensor, added: Tensor, q: Tensor, attention: Tensor | None
+        self,
+        ranks: Tensor,
+        tokens: Tensor,
+        added: Tensor,
+        q: Tensor,
+        state_rows: Tensor,
+        attention: Tensor | None,
     ) -> Prefixes:
         """The prefixes at `ranks` (A, m), each with one of `tokens` (A, m) added.
 
-        `added` (A, m) is the log-probability of the tokens, `q` (A, m) that of the longer prefixes,
-        and `attention` (A L, S) the attention with which the tokens were predicted.
+        `added` (A, m) is the log-probability of the tokens, and `q` (A, m) that of the longer
+        prefixes. The tokens were predicted by the rows `state_rows` (A, L) of a state, with the
+        `attention` (R, S).
         """
-        (sources, width), coverage = self.q.shape, self.coverage
+        coverage = self.coverage
         if coverage is not None and attention is not None:
-            coverage = coverage + attention.view_as(coverage)
-        first_rows = torch.arange(0, sources * width, width, device=ranks.device)[:, None]
-        log_prob, history, rows, coverage = select_prefixes(
-            (self.log_prob, self.tokens, self.rows, coverage), ranks
+            coverage = coverage + attention[state_rows]
+        log_prob, history, rows, state_rows, coverage = select_prefixes(
+            (self.log_prob, self.tokens, self.rows, state_rows, coverage), ranks
         )
         history = torch.cat([history, tokens[..., None]], 2)
-        rows = torch.cat([rows, (first_rows + ranks)[..., None]], 2)
+        rows = torch.cat([rows, state_rows[..., None]], 2)
         return Prefixes(log_prob + added, q, history, rows, coverage)
 
 
@@ -198,7 +223,13 @@ class SearchState(NamedTuple):
     limit: Tensor  # (A,) the most tokens its hypotheses may have
     source_length: Tensor | None  # (A,) its positions without padding
     best: Tensor  # (A, nbest) float64, the highest finished scores, falling
+    highest_q: Tensor  # (A,) float64, of what has ended
     prefixes: Prefixes
+
+    def near_the_best(self, threshold: float) -> Tensor:
+        """(A, L) which prefixes are not dropped."""
+        q = self.prefixes.q
+        return q >= torch.maximum(q[:, 0], self.highest_q)[:, None] - threshold
 
 
 class Ranking(NamedTuple):

@@ -54,10 +54,13 @@ def plain_beam(
     alpha: float,
     beta: float,
     how: str = "simple",
+    threshold: float = math.inf,
 ) -> list[Plain]:
     alive: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     finished: list[Plain] = []
     for _ in range(steps):
+        best = max([one[1] for one in alive] + [one[1] for one in finished], default=0.0)
+        alive = [one for one in alive if one[1] >= best - threshold]
         candidates = []
         for tokens, log_prob in alive:
             state = model.advance(start, torch.tensor([tokens]).long())
@@ -116,9 +119,15 @@ normalizations = st.sampled_from(get_args(Normalization))
     st.lists(st.integers(0, 5), min_size=1, max_size=4),
     alphas,
     normalizations,
+    st.sampled_from([math.inf, 0.0, 0.5, 1.5]),
 )
 def test_beam_search_equals_a_plain_implementation(
-    table: Tensor, width: int, steps: list[int], alpha: float, how: Normalization
+    table: Tensor,
+    width: int,
+    steps: list[int],
+    alpha: float,
+    how: Normalization,
+    threshold: float,
 ) -> None:
     """In a batch, each source with its own limit; with ties, zeros and beams wider than V."""
     model = Tabular(table)
@@ -126,11 +135,18 @@ def test_beam_search_equals_a_plain_implementation(
     state = model.advance(model.start(len(steps)), firsts)
     limits = torch.tensor(steps)
     finished = beam_search(
-        model, state, width, limits, EOS, length_penalty=alpha, normalization=how
+        model,
+        state,
+        width,
+        limits,
+        EOS,
+        length_penalty=alpha,
+        normalization=how,
+        threshold=threshold,
     )
     for hypotheses, first, limit in zip(finished, firsts, steps, strict=True):
         start = model.advance(model.start(1), first[None])
-        assert_same(hypotheses, plain_beam(model, start, width, limit, alpha, 0, how))
+        assert_same(hypotheses, plain_beam(model, start, width, limit, alpha, 0, how, threshold))
 
 
 @settings(deadline=None, max_examples=80)
@@ -140,9 +156,10 @@ def test_beam_search_equals_a_plain_implementation(
     st.sampled_from([0.0, 0.2, 2.0]),
     alphas,
     st.integers(1, 5),
+    st.sampled_from([math.inf, 1.0]),
 )
 def test_coverage_counts_real_positions_only(
-    seed: int, width: int, beta: float, alpha: float, steps: int
+    seed: int, width: int, beta: float, alpha: float, steps: int, threshold: float
 ) -> None:
     noise = torch.Generator().manual_seed(seed)
     gaze = torch.randn(4, 3, generator=noise) * 2
@@ -157,16 +174,18 @@ def test_coverage_counts_real_positions_only(
         length_penalty=alpha,
         coverage_penalty=beta,
         source_lengths=lengths,
+        threshold=threshold,
     )
     for row, hypotheses in enumerate(finished):
         alone = slice(row, row + 1)
         start = model.read(source[alone, : lengths[row]], lengths[alone])
-        assert_same(hypotheses, plain_beam(model, start, width, steps, alpha, beta))
+        expected = plain_beam(model, start, width, steps, alpha, beta, threshold=threshold)
+        assert_same(hypotheses, expected)
         for tokens, _, _, alignment in hypotheses:
             assert alignment is not None
             for at, behind in enumerate(alignment):
-                expected = model.alignment(model.advance(start, tokens[None, :at]))[0]
-                torch.testing.assert_close(behind[: lengths[row]], expected)
+                weights = model.alignment(model.advance(start, tokens[None, :at]))[0]
+                torch.testing.assert_close(behind[: lengths[row]], weights)
 
 
 @settings(deadline=None, max_examples=25)

@@ -111,7 +111,12 @@ def test_a_wrong_token_costs_its_probability(copier, tmp_path):
 def test_signatures_tell_units_search_and_model(copier):
     model, text = copier
     search = TranslationSettings(
-        beam=3, normalization="gnmt", length_penalty=0.6, coverage_penalty=0.2
+        beam=3,
+        normalization="gnmt",
+        length_penalty=0.6,
+        coverage_penalty=0.2,
+        beam_threshold=1.5,
+        precision="bfloat16",
     )
     figures = evaluated([model], text, text, ["ppl", "bleu"], search).scores
     digest = model.tokenizer.digest
@@ -122,7 +127,8 @@ def test_signatures_tell_units_search_and_model(copier):
     ):
         assert part in figures["ppl"].signature
     assert "tok:13a" in figures["bleu"].signature
-    assert "|beam:3|length:gnmt.0.6|coverage:0.2|max-ratio:2|" in figures["bleu"].signature
+    found_by = "|beam:3|length:gnmt.0.6|coverage:0.2|threshold:1.5|max-ratio:2|precision:bfloat16|"
+    assert found_by in figures["bleu"].signature
     assert all("arch:copier|weights:0123456789ab" in one.signature for one in figures.values())
 
 

@@ -16,6 +16,7 @@ The last token of a hypothesis is never read: a model with a context length of H
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -167,6 +168,7 @@ def search_batch(
             normalization=settings.normalization,
             coverage_penalty=settings.coverage_penalty,
             source_lengths=lengths,
+            threshold=math.inf if settings.beam_threshold is None else settings.beam_threshold,
             nbest=settings.nbest,
             align=settings.needs_attention,
         )

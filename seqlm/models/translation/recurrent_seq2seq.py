@@ -199,7 +199,8 @@ class RecurrentTranslator(TranslationNetwork):
         W is then not split."""
         assert state.memory is not None
         mask, keys, h = state.memory.read()
-        first_layer, first_state = self.decoder[0], state.layer_states[0]
+        first_layer: Any = self.decoder[0]
+        first_state = state.layer_states[0]
         c, weights = self.attention(hidden_state(first_state)[:, None], keys, h, mask)
         c = c[:, 0]  # (B, D)
         gates = linear(torch.cat([y, c], 1), first_layer.weight_ih_l0, first_layer.bias_ih_l0)

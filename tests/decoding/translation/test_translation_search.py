@@ -111,9 +111,10 @@ def test_the_buffer_is_bounded() -> None:
         TranslationSettings(align=True, nbest=5),
         TranslationSettings(beam=1, length_penalty=0.0),
         TranslationSettings(beam=3, normalization="gnmt", coverage_penalty=0.3, nbest=2),
+        TranslationSettings(beam_threshold=0.5, align=True),
         TranslationSettings(sample=True, top_p=0.9, seed=5, align=True),
     ],
-    ids=["simple", "greedy", "gnmt", "samples"],
+    ids=["simple", "greedy", "gnmt", "threshold", "samples"],
 )
 def test_no_batch_and_no_buffer_changes_anything(
     model: Translator, search: TranslationSettings
@@ -296,6 +297,16 @@ def test_a_beam_of_one_costs_what_greedy_does(vocab: int, seed: int, levels: int
     searched, model.calls = model.calls, 0
     assert line.best.tokens == greedy_tokens(model, 14)
     assert searched == model.calls
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.7, 100.0])
+def test_what_is_dropped_is_what_a_beam_with_the_threshold_drops(threshold: float) -> None:
+    model = TableTranslator(random_table(2, len(WORDS), 11))
+    search = TranslationSettings(beam_threshold=threshold, length_penalty=0.6)
+    [line] = translate(model, WORDS, WORDS, ["the old frog"], search)
+    start = model.start(torch.tensor([[2, EOS]]), torch.tensor([2]))
+    [expected, *_] = plain_beam(model.table, start, 5, 18, 0.6, 0, threshold=threshold)
+    assert (tuple(line.best.tokens), line.best.score) == (expected[0], pytest.approx(expected[2]))
 
 
 # ---------------------------------------------------------------------------------------- precision
