@@ -2,8 +2,8 @@
 
 The digest of a block of 1 MiB stands in the manifest. A file of a few blocks is verified when it is
 opened. Of a large one, a look-up of a few words touches a few blocks of hundreds, and a long text
-almost all of them: where more rows are asked for at once than a table has blocks, all blocks of the
-table are verified at once, in threads.
+almost all of them: where more rows are asked for at once than a table has blocks, all blocks from
+the lowest row to the highest are verified at once, in threads.
 
     R rows of a table · Q rows that are about to be read
 """
@@ -65,12 +65,14 @@ class VerifiedBlocks:
         of_table = self.is_verified[first : last + 1]  # a view
         if of_table.all():
             return
-        wanted = np.ones(len(of_table), np.bool_)
-        if len(rows) <= len(of_table):
-            wanted[:] = False
-            starts = offset + rows.astype(np.int64) * row_bytes
-            for ends in (starts, starts + row_bytes - 1):
-                wanted[ends // BLOCK - first] = True
+        wanted = np.zeros(len(of_table), np.bool_)
+        are_many = len(rows) > len(of_table)
+        ends = np.array([rows.min(), rows.max()]) if are_many else rows
+        begins = offset + ends.astype(np.int64) * row_bytes
+        begin, end = begins // BLOCK - first, (begins + row_bytes - 1) // BLOCK - first
+        wanted[begin] = wanted[end] = True
+        if are_many:
+            wanted[begin[0] : end[1]] = True
         blocks = (first + np.flatnonzero(wanted & ~of_table)).tolist()
         if len(blocks) > FEW:
             parallel_map(self.verify, blocks)

@@ -91,9 +91,13 @@ def test_every_row_is_checked_whatever_is_read(path: Path) -> None:
         assert watched.blocks.is_verified[header:].all()
 
 
-def test_more_rows_than_blocks_verify_the_whole_table(path: Path) -> None:
+def test_more_rows_than_blocks_verify_all_from_the_lowest_to_the_highest(path: Path) -> None:
     watched = Watched(path)
-    watched.blocks(0, np.zeros(100, np.int64))
+    watched.checked.clear()
+    watched.blocks(0, np.array([25, 44, *[40] * 100, 20]))
+    assert set(range(20, 45)) <= watched.rows_of(0)
+    assert len(watched.rows_of(0)) <= 25 + 2 * (BLOCK // 8)
+    watched.blocks(0, np.array([69, *[0] * 100]))
     assert watched.rows_of(0) == set(range(70))
     assert not watched.blocks.is_verified.all()
 
