@@ -14,8 +14,8 @@ train on the same ids, drawn with Zipf's frequencies (the time does not depend o
 for the adaptive softmax, which needs rare words as often as Zipf's law says), in interleaved runs.
 
 Prints the ratios of the medians, by the time of the processor and by the clock: on a machine that
-does other work only the former means something. "Torch's own products" are MKL's, where seqlm's
-are oneDNN's, which differ on AMD processors. The baseline's share of the float32 matrix-product
+does other work only the former means something. "Torch's own products" are MKL's; seqlm's are
+oneDNN's, but on Intel's processors MKL's, too. The baseline's share of the float32 matrix-product
 rate, measured in the same run, shows whether it is a fair one. It has an advantage from running
 beside seqlm: the C library then keeps the memory that a step frees (`keep_freed_memory`).
 """
@@ -122,11 +122,11 @@ def steps_of(trainer: Trainer) -> Run:
 
 def with_torch_products(run: Run) -> Run:
     def run_with_torch(steps: int) -> None:
-        onednn, linear.ONEDNN_OPERATOR = linear.ONEDNN_OPERATOR, None
+        onednn, linear.USES_ONEDNN = linear.USES_ONEDNN, False
         try:
             run(steps)
         finally:
-            linear.ONEDNN_OPERATOR = onednn
+            linear.USES_ONEDNN = onednn
 
     return run_with_torch
 

@@ -1,10 +1,10 @@
-"""Linear layers whose matrix products run on oneDNN on a CPU, forward and backward.
+"""Linear layers whose matrix products run on the fastest library of a CPU, forward and backward.
 
     y = x W' + b            x (.., I) · W (O, I) · y (.., O)
     dx = dy W      dW = dy' x      db = sum dy
 
 PyTorch gives its float32 products to MKL, which uses no more than AVX2 on AMD processors: there it
-has half the speed of oneDNN (`benchmarks/training_speed.py`), on Intel the same.
+has half the speed of oneDNN (`benchmarks/training_speed.py`). On Intel's it is the faster one.
 
 Within `bfloat16_products` the factors of a product are rounded to 8 bits, and their products are
 added up in float32. Tensors are float32 before and after it. Processors that have instructions for
@@ -13,10 +13,12 @@ it are several times as fast then (`seqlm/training/optimization/precision.py`).
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +29,17 @@ ONEDNN_OPERATOR, ONEDNN_REORDER = (
     getattr(torch.ops.mkldnn, name, None) if torch.backends.mkldnn.is_available() else None
     for name in ("_linear_pointwise", "_reorder_linear_weight")
 )
+
+
+def is_intel() -> bool:
+    """Whether this is one of Intel's processors; False where the system does not tell."""
+    with suppress(OSError):
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(errors="replace")
+    return "GenuineIntel" in platform.processor()
+
+
+USES_ONEDNN = ONEDNN_OPERATOR is not None and not (torch.backends.mkl.is_available() and is_intel())
+"""Whether float32 products run on oneDNN."""
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -45,12 +58,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W' + b without a gradient, on oneDNN where that can compute it."""
+    """x W' + b without a gradient, on oneDNN where that computes it faster."""
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0
     if on_cpu and rounds_factors(weight):
         return bfloat16_linear(x, weight, bias)
     several_rows = x.numel() > x.shape[-1]  # oneDNN takes longer to prepare than to multiply one
-    if on_cpu and several_rows and ONEDNN_OPERATOR is not None:
+    if on_cpu and several_rows and USES_ONEDNN:
+        assert ONEDNN_OPERATOR is not None
         y: Tensor = ONEDNN_OPERATOR(x, weight, bias, "none", [], "")
         return y
     return nn.functional.linear(x, weight, bias)
@@ -61,15 +75,16 @@ def weight_gradient(dy: Tensor, x: Tensor) -> Tensor:
 
     oneDNN first copies the transpose of its left factor: the narrower one is there.
     """
-    if dy.shape[1] > x.shape[1]:
+    if USES_ONEDNN and dy.shape[1] > x.shape[1]:
         return onednn_linear(x.t(), dy.t()).t()
     return onednn_linear(dy.t(), x.t())
 
 
 def add_weight_gradient(dy: Tensor, x: Tensor, to: Tensor, begin: bool = False) -> None:
     """Adds dy' x to the tensor `to` (O, I), or at the `begin` of a sum puts it there."""
-    if rounds_factors(to) and onednn_rounds_factors():
-        with onednn_rounding():
+    rounds = rounds_factors(to)
+    if onednn_rounds_factors() if rounds else not USES_ONEDNN:
+        with onednn_rounding(rounds):
             torch.addmm(to, dy.t(), x, beta=0 if begin else 1, out=to)
     elif begin:
         to.copy_(weight_gradient(dy, x))
@@ -155,8 +170,11 @@ def repeated_linear(
 
 
 @contextmanager
-def onednn_rounding() -> Iterator[None]:
+def onednn_rounding(enabled: bool = True) -> Iterator[None]:
     """Within this context oneDNN may round the factors of float32 products to bfloat16."""
+    if not enabled:
+        yield
+        return
     matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     matmul.fp32_precision = "bf16"
