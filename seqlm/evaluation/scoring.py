@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from seqlm.models.arrays import Array, as_like, check_numbers, double, to_numpy, without_gradients
+from seqlm.models.arrays import (
+    Array,
+    as_like,
+    check_numbers,
+    to_float64,
+    to_numpy,
+    without_gradients,
+)
 from seqlm.models.tree import arrays_of
 from seqlm.models.verbs import LanguageVerbs, State
 from seqlm.text.padding import pad_rows
@@ -86,7 +93,7 @@ class Scorer:
         lengths = self.model.ngram_length(self.state, tokens) if self.ngram_lengths else None
         scores, self.state = self.model.score(self.state, tokens)
         return Scores(
-            to_numpy(double(check_numbers(scores[0]))),
+            to_float64(check_numbers(scores[0])),
             None if lengths is None else to_numpy(lengths[0]),
         )
 
@@ -103,7 +110,7 @@ class Scorer:
             state = self.model.start(len(group))
             scores, _ = self.model.score(state, self.tokens(state, tokens))
             indices = starts[group][:, None] + np.arange(tokens.shape[1])
-            log_probs[indices[real]] = to_numpy(double(scores))[real]
+            log_probs[indices[real]] = to_float64(scores)[real]
         check_numbers(log_probs)
         return log_probs
 

@@ -54,6 +54,14 @@ def to_numpy(array: Array) -> np.ndarray:
     return values
 
 
+def to_float64(array: Array) -> np.ndarray:
+    """As float64 of numpy, which not every device has."""
+    if isinstance(array, np.ndarray):
+        return array.astype(np.float64)
+    values: np.ndarray = array.cpu().double().numpy()
+    return values
+
+
 def double(array: Array) -> Array:
     """float64."""
     return array.astype(np.float64) if isinstance(array, np.ndarray) else array.double()

@@ -115,3 +115,9 @@ def test_torch_is_not_imported_for_arrays_of_numpy() -> None:
     """
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (finished.stdout, finished.stderr) == ("70 False\n", "")
+
+
+def test_float64_is_of_numpy_whatever_the_array() -> None:
+    for array in (np.array([0.5, 2], np.float32), torch.tensor([0.5, 2]).bfloat16()):
+        values = arrays.to_float64(array)
+        assert (type(values), values.dtype, values.tolist()) == (np.ndarray, np.float64, [0.5, 2])

@@ -35,6 +35,7 @@ from seqlm.models.arrays import (
     gather,
     index_select,
     library,
+    to_float64,
     to_numpy,
     without_gradients,
 )
@@ -126,7 +127,7 @@ def entropy_and_rank(log_p: Array, chosen: np.ndarray) -> tuple[np.ndarray, np.n
     rank = 1 + to_numpy(scratch.sum(1))
     xp.clip(log_p, -LARGEST, None, out=scratch)  # 0 log 0 is 0
     scratch *= xp.exp(log_p)
-    entropy = to_numpy(double(scratch.sum(1))) / -math.log(2)
+    entropy = to_float64(scratch.sum(1)) / -math.log(2)
     return entropy.clip(min=0) + 0.0, rank  # no -0
 
 
