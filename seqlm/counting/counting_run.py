@@ -19,6 +19,7 @@ from seqlm.counting.smoothing.smoothing_methods import tune_smoothing
 from seqlm.counting.sources import count_on_cluster, count_text, read_count_files
 from seqlm.errors import SeqlmError, UsageError
 from seqlm.memory import Memory
+from seqlm.models.ngram.compact_ngrams import compact
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
@@ -101,6 +102,8 @@ def count_model(
         counts, smoothing, len(tokenizer), corpus.context, progress, memory
     )
     model = prune(model, settings.prune, settings.prune_to, progress)
+    if settings.compact:
+        model = compact(model, progress)
     return corpus, model, settings, memory
 
 

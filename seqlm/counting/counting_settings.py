@@ -100,6 +100,9 @@ class CountingSettings:
     prune_to: int | None = size(
         None, "Keep this many n-grams, those whose removal changes perplexity most.", low=1
     )
+    compact: bool = size(
+        False, "Save the model in a third of the space, with probabilities of 8 bits."
+    )
     from_counts: bool = files(
         False, "Input files are counts (n-gram TAB count), not text; several are summed."
     )

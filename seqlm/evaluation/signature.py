@@ -42,7 +42,7 @@ def language_model_signature(models: LoadedMixture, num_files: int = 1) -> str:
         parts["constants"] = constants.digest()
     if len(models.models) == 1:
         [loaded] = models.models
-        parts |= {"arch": loaded.config.arch, "weights": loaded.weights_digest}
+        parts |= {"arch": form_of(loaded), "weights": loaded.weights_digest}
     else:
         parts["mix"] = mixture_components(models)
     parts["seqlm"] = __version__
@@ -52,9 +52,15 @@ def language_model_signature(models: LoadedMixture, num_files: int = 1) -> str:
 def mixture_components(models: LoadedMixture) -> str:
     """'0.9*ngram.sentence.5210e78007d6+0.1*cache.carried.500,0.008'."""
     return "+".join(
-        f"{weight:.6g}*{loaded.config.arch}.{context}.{loaded.weights_digest}"
+        f"{weight:.6g}*{form_of(loaded)}.{context}.{loaded.weights_digest}"
         for loaded, context, weight in zip(models.models, models.contexts, models.weights)
     )
+
+
+def form_of(loaded: LoadedModel) -> str:
+    """The architecture, with the form of the weights where there are several: 'ngram-compact'."""
+    arch = loaded.config.arch
+    return f"{arch}-compact" if loaded.config.model.get("compact") else arch
 
 
 # ------------------------------------------------------------------------------------ translators

@@ -57,6 +57,12 @@ def sections(config: RunConfig, path: Path) -> Iterator[str]:
     if config.arch == "ngram":
         rows = enumerate(config.model["rows"], 1)
         yield bullet_list(f"{count:,} n-grams of order {order}" for order, count in rows)
+    if config.model.get("compact"):
+        largest, mean = config.model["largest_error"], config.model["mean_error"]
+        yield (
+            f"Its probabilities have 8 bits: their natural logarithms are off by {mean:.4f} on"
+            f" average, and by {largest:.4f} at most."
+        )
     if config.exported:
         yield f"Exported from {config.exported}"
     if config.data:

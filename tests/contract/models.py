@@ -52,6 +52,7 @@ class LanguageModelInstance(NamedTuple):
     is_saved: bool = True
     """Whether runs hold such models, so that the registry has to name them."""
     is_normalized: bool = True
+    is_rounded: bool = False  # probabilities have few bits, and their sum is 1 but nearly
     resets_at_eos: bool = False
 
     def __str__(self) -> str:
@@ -89,9 +90,12 @@ def lm(arch: str, variant: str = "", **settings: Any) -> LanguageModelInstance:
     return LanguageModelInstance(arch, variant, build)
 
 
-def ngram(variant: str, order: int = 3, **options: Any) -> LanguageModelInstance:
+def ngram(
+    variant: str, order: int = 3, is_compact: bool = False, **options: Any
+) -> LanguageModelInstance:
     def build() -> LanguageModel:
         from seqlm.counting.estimation.estimate import estimate
+        from seqlm.models.ngram.compact_ngrams import compact
         from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 
         noise = torch.Generator().manual_seed(1)
@@ -102,7 +106,7 @@ def ngram(variant: str, order: int = 3, **options: Any) -> LanguageModelInstance
             text += [*(words + (words >= EOS)).tolist(), EOS]
         ids = np.array(text, dtype=np.int32)
         model = estimate(ids, VOCAB_SIZE, order, discount_fallback=(0.5, 1, 1.5), **options)
-        return NGramLanguageModel(model)
+        return NGramLanguageModel(compact(model) if is_compact else model)
 
     return LanguageModelInstance(
         "ngram",
@@ -110,6 +114,7 @@ def ngram(variant: str, order: int = 3, **options: Any) -> LanguageModelInstance
         build,
         is_network=False,
         is_normalized=options["smoothing"] != "stupid-backoff",
+        is_rounded=is_compact,
         resets_at_eos=options.get("context") != "carried",
     )
 
@@ -263,6 +268,7 @@ TRANSLATORS = [
 
 LANGUAGE_MODELS = [
     ngram("modified-kneser-ney", smoothing="modified-kneser-ney"),
+    ngram("modified-kneser-ney compact", 4, is_compact=True, smoothing="modified-kneser-ney"),
     ngram("modified-kneser-ney carried", smoothing="modified-kneser-ney", context="carried"),
     ngram("modified-kneser-ney unigram", order=1, smoothing="modified-kneser-ney"),
     ngram("witten-bell backoff", smoothing="witten-bell", backoff=True),

@@ -27,7 +27,7 @@ from seqlm.settings import settings_of
 COUNTING = settings_of(CountingSettings)
 PARAMETERS = [
     *parameters_of(WeightSettings),
-    *(parameter_of(COUNTING[name]) for name in ("prune", "prune_to")),
+    *(parameter_of(COUNTING[name]) for name in ("prune", "prune_to", "compact")),
     *parameters_of(LexiconSettings),
 ]
 
@@ -44,6 +44,10 @@ EXAMPLES = [
     Example(
         "Turn an ARPA file into a run, which opens faster",
         "seqlm export -m small.arpa --to run -o small",
+    ),
+    Example(
+        "Write a run in a third of the space",
+        "seqlm export -m trigram --to run --compact -o trigram-compact",
     ),
     Example(
         "Spell the words of a model for the decoder of an acoustic model",
@@ -166,6 +170,8 @@ def export_ngram(
         console.say(f"{found}: --mix {','.join(f'{weight:.6g}' for weight in weights)}")
     del loaded
     made = ngram.prune_exported(made, values["prune"], values["prune_to"], progress)
+    if values["compact"]:
+        made = ngram.compact_exported(made, progress)
     if to == "run":
         print(ngram.write_run(made, path, ["seqlm", *sys.argv[1:]], overwrite).path)
     else:

@@ -22,15 +22,23 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.compilation import compiled
+from seqlm.models.ngram.compact.codebook import BITS
+from seqlm.models.ngram.compiled_rows import (
+    BACKOFF,
+    FIRST,
+    HIGHEST_LOG_PROB,
+    LOG_PROB,
+    Number,
+    Rows,
+    first_pair,
+    number_at,
+    rows_of,
+    word_at,
+)
 from seqlm.models.ngram.ngram_order import NGramOrder
 from seqlm.models.ngram.scrambling import multiplier
 from seqlm.models.ngram.walk import BEFORE_START, UNSEEN, Walked
 from seqlm.text.vocabulary import EOS
-
-WORD, FIRST, LOG_PROB, BACKOFF = 0, 1, 2, 3
-"""The columns of records, as 32-bit numbers."""
-HIGHEST_LOG_PROB = 1
-"""The column in the highest order."""
 
 
 class Slots(NamedTuple):
@@ -44,7 +52,7 @@ class Slots(NamedTuple):
     @classmethod
     def empty(cls, size: int) -> Slots:
         integers = np.empty((3, size), np.int32)
-        return cls(*integers, np.empty(size, np.float32))
+        return cls(integers[0], integers[1], integers[2], np.empty(size, np.float32))
 
 
 class Search(NamedTuple):
@@ -66,32 +74,33 @@ NEAR = 16
 
 
 @compiled
-def put(
-    slots: Slots, p: int, row: int, records: np.ndarray, numbers: np.ndarray, rows_above: int
-) -> None:
-    """Slot `p` holds the n-gram `row` of an order below the highest."""
-    slots.row[p] = row
-    slots.low[p] = max(records[row, FIRST], 0)
-    slots.high[p] = min(records[row + 1, FIRST], rows_above)
-    slots.backoff[p] = numbers[row, BACKOFF]
+def put(slots: Slots, of_slots: np.ndarray, of_rows: np.ndarray, rows: Rows) -> None:
+    """Slots hold n-grams of an order below the highest, which are the rows of the same number."""
+    records, numbers, packed, width = rows.records, rows.numbers, rows.packed, rows.width
+    book, shift = rows.books[1], rows.word_bits + BITS
+    low_words, high_words, samples, low_bits = rows.low, rows.high, rows.samples, rows.low_bits
+    row_, low_, high_, backoff = slots.row, slots.low, slots.high, slots.backoff
+    for i in range(len(of_slots)):
+        p, row = of_slots[i], of_rows[i]
+        if width:
+            low, high = first_pair(low_words, high_words, samples, low_bits, row)
+        else:
+            low, high = np.int64(records[row, FIRST]), np.int64(records[row + 1, FIRST])
+        low = min(max(low, 0), rows.rows_above)
+        row_[p], low_[p], high_[p] = row, low, max(low, min(high, rows.rows_above))
+        backoff[p] = number_at(numbers, BACKOFF, packed, width, shift, book, row)
 
 
 @compiled
 def put_states(
-    slots: Slots,
-    states: np.ndarray,
-    per_row: int,
-    records: np.ndarray,
-    numbers: np.ndarray,
-    rows_above: int,
-    unseen_backoff: float,
+    slots: Slots, states: np.ndarray, per_row: Number, rows: Rows, unseen_backoff: Number
 ) -> None:
     """The first of the `per_row` slots of each row of tokens holds the n-gram before them, which
     is its row in `states` (B,)."""
     for b in range(len(states)):
         p, row = b * per_row, states[b]
-        if 0 <= row < len(records) - 1:
-            put(slots, p, row, records, numbers, rows_above)
+        if 0 <= row < rows.size:
+            put(slots, np.array([p]), states[b : b + 1], rows)
         else:
             slots.row[p], slots.low[p], slots.high[p] = row, 0, 0
             slots.backoff[p] = unseen_backoff if row == UNSEEN else 0
@@ -99,34 +108,29 @@ def put_states(
 
 @compiled
 def read_unigrams(
-    records: np.ndarray,
-    numbers: np.ndarray,
-    rows_above: int,
+    rows: Rows,
     ids: np.ndarray,
     words: np.ndarray,
-    factor: int,
+    factor: Number,
     slots: Slots,
     score: np.ndarray,
     length: np.ndarray,
 ) -> None:
     """Fills in the slots of order 1, whose rows are the `ids` (P,), and the scores by it."""
-    vocab_size = len(records) - 1
+    put(slots, np.arange(len(ids)), ids, rows)
     for p in range(len(ids)):
-        words[p] = ids[p] * factor % vocab_size
-        put(slots, p, ids[p], records, numbers, rows_above)
-        score[p] = numbers[ids[p], LOG_PROB]
+        words[p] = ids[p] * factor % rows.size
+        score[p] = rows.numbers[ids[p], LOG_PROB]
         length[p] = 1
 
 
 @compiled
 def walk_up(
-    k: int,
-    records: np.ndarray,
-    numbers: np.ndarray,
-    rows_above: int,
-    unseen_backoff: float,
+    k: Number,
+    rows: Rows,
+    unseen_backoff: Number,
     resets_at_eos: bool,
-    vocab_size: int,
+    vocab_size: Number,
     ids: np.ndarray,
     words: np.ndarray,
     below: Slots,
@@ -140,46 +144,62 @@ def walk_up(
     The first slots of rows of tokens, and their scores, get any values.
     """
     density = np.float32(1 / vocab_size)
+    slot, guess, probed = search
+    row_below, low, high, backoff_below = below
     n = 0
     for p in range(1, len(ids)):
-        low, high = below.low[p - 1], below.high[p - 1]
-        steps = np.int32(words[p] * density * np.float32(high - low))
-        search.slot[n] = p
-        search.guess[n] = max(low, min(low + steps, high - 1))
-        n += low < high
+        size = high[p - 1] - low[p - 1]
+        steps = np.int32(words[p] * density * np.float32(size))
+        slot[n], guess[n] = p, low[p - 1] + max(0, min(steps, size - 1))
+        n += size > 0
+    row, _, _, backoff = slots
     for p in range(1, len(ids)):
-        is_start = (below.row[p - 1] == BEFORE_START) | (resets_at_eos & (ids[p] == EOS))
-        score[p] += below.backoff[p - 1]
-        slots.row[p] = BEFORE_START if is_start else UNSEEN
-        slots.backoff[p] = np.float32(0) if is_start else unseen_backoff
+        is_start = (row_below[p - 1] == BEFORE_START) | (resets_at_eos & (ids[p] == EOS))
+        score[p] += backoff_below[p - 1]
+        row[p] = BEFORE_START if is_start else UNSEEN
+        backoff[p] = np.float32(0) if is_start else unseen_backoff
     slots.low[:] = 0
     slots.high[:] = 0
+    records, packed, width, word_bits = rows.records, rows.packed, rows.width, rows.word_bits
     for i in range(n):
-        search.probed[i] = records[search.guess[i], WORD]
+        probed[i] = word_at(records, packed, width, word_bits, guess[i])
     for i in range(n):
-        p, guess = search.slot[i], search.guess[i]
-        low, high = below.low[p - 1], below.high[p - 1]
-        missing = np.float32(words[p] - search.probed[i]) * density  # share of the vocabulary
-        steps = np.int32(missing * np.float32(high - low))
-        search.guess[i] = max(low, min(guess + steps, high - 1))
+        p = slot[i]
+        first, last = low[p - 1], high[p - 1] - 1
+        missing = np.float32(words[p] - probed[i]) * density  # share of the vocabulary
+        steps = np.int32(missing * np.float32(last + 1 - first))
+        guess[i] = max(first, min(guess[i] + steps, last))
     for i in range(n):
-        search.probed[i] = records[search.guess[i], WORD]
-    is_highest = records.shape[1] == 2
+        probed[i] = word_at(records, packed, width, word_bits, guess[i])
+    numbers, book = rows.numbers, rows.books[0]
+    column = HIGHEST_LOG_PROB if rows.is_highest else LOG_PROB
+    found = 0
     for i in range(n):
-        p, guess, probed = search.slot[i], search.guess[i], search.probed[i]
-        row = find_near(records, guess, probed, below.low[p - 1], below.high[p - 1], words[p])
-        if records[row, WORD] == words[p]:
+        p, word = slot[i], words[slot[i]]
+        at = find_near(
+            records, packed, width, word_bits, guess[i], probed[i], low[p - 1], high[p - 1], word
+        )
+        if word_at(records, packed, width, word_bits, at) == word:
             length[p] = k
-            if is_highest:
-                score[p] = numbers[row, HIGHEST_LOG_PROB]
-            else:
-                score[p] = numbers[row, LOG_PROB]
-                if not (resets_at_eos and ids[p] == EOS):
-                    put(slots, p, row, records, numbers, rows_above)
+            score[p] = number_at(numbers, column, packed, width, word_bits, book, at)
+            slot[found], guess[found] = p, at
+            found += not (resets_at_eos and ids[p] == EOS)
+    if not rows.is_highest:
+        put(slots, slot[:found], guess[:found], rows)
 
 
 @compiled
-def find_near(records: np.ndarray, guess: int, probed: int, low: int, high: int, word: int) -> int:
+def find_near(
+    records: np.ndarray,
+    packed: np.ndarray,
+    width: Number,
+    word_bits: Number,
+    guess: Number,
+    probed: Number,
+    low: Number,
+    high: Number,
+    word: Number,
+) -> Number:
     """The row of `word` among low … high-1, or another of them where it is not there.
 
     `probed` is the word of the row `guess`. The rows near it are looked at one by one.
@@ -187,18 +207,18 @@ def find_near(records: np.ndarray, guess: int, probed: int, low: int, high: int,
     if probed < word:
         end = min(guess + NEAR, high)
         for row in range(guess + 1, end):
-            if records[row, WORD] >= word:
+            if word_at(records, packed, width, word_bits, row) >= word:
                 return row
         low = end - 1
     else:
         end = max(guess - NEAR, low - 1)
         for row in range(guess, end, -1):
-            if records[row, WORD] <= word:
+            if word_at(records, packed, width, word_bits, row) <= word:
                 return row
         high = max(end, low) + 1
     while low < high - 1:
         middle = (low + high) // 2
-        if records[middle, WORD] <= word:
+        if word_at(records, packed, width, word_bits, middle) <= word:
             low = middle
         else:
             high = middle
@@ -224,23 +244,19 @@ def walk(
     words, score = np.empty(size, np.int32), np.empty(size, np.float32)
     length = np.empty(size, np.uint8)
     slots, above, search = Slots.empty(size), Slots.empty(size), Search.empty(size)
-    for k, order in enumerate(orders, 1):
-        records = order.records.view(np.int32).reshape(len(order) + 1, -1)
-        records.flags.writeable = False  # those of a file cannot be written to: one type for both
-        numbers = records.view(np.float32)
-        rows_above = len(orders[k]) if k < len(orders) else 0
+    sizes_above = [*map(len, orders[1:]), None]
+    for k, (order, rows_above) in enumerate(zip(orders, sizes_above), 1):
+        own = rows_of(order, rows_above)
         if k == 1:
-            factor = multiplier(vocab_size)
-            read_unigrams(records, numbers, rows_above, ids, words, factor, slots, score, length)
+            read_unigrams(own, ids, words, multiplier(vocab_size), slots, score, length)
         else:
             walk_up(
-                k, records, numbers, rows_above, unseen, resets_at_eos, vocab_size,
+                k, own, unseen, resets_at_eos, vocab_size,
                 ids, words, slots, above, search, score, length,
             )  # fmt: skip
             slots, above = above, slots
         if k < len(orders):
-            states = np.ascontiguousarray(rows[:, k - 1])
-            put_states(slots, states, width, records, numbers, rows_above, unseen)
+            put_states(slots, np.ascontiguousarray(rows[:, k - 1]), width, own, unseen)
             after[:, k - 1] = slots.row.reshape(-1, width)[:, -1]
     shape = (len(tokens), width)
     return Walked(score.reshape(shape)[:, 1:], length.reshape(shape)[:, 1:], after)

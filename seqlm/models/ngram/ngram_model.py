@@ -17,7 +17,7 @@ may be memory-mapped; `ngram_language_model.py` answers the same questions in te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
@@ -28,8 +28,9 @@ import numpy as np
 
 from seqlm.compilation import is_compiled
 from seqlm.models.config.ngram_config import STUPID_BACKOFF, NGramConfig
+from seqlm.models.ngram.compact.compact_order import CompactLayout
 from seqlm.models.ngram.drawing import Drawing
-from seqlm.models.ngram.ngram_order import HIGHEST, RECORD, NGramOrder
+from seqlm.models.ngram.ngram_order import NGramOrder, RecordLayout
 from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.models.ngram.walk import UNSEEN, Matches, Walked, match_ngrams, start_rows, walk
 from seqlm.threads import num_threads, parallel_map
@@ -52,10 +53,12 @@ class NGramModel:
     context_length = None
     """A state may have consumed any number of tokens."""
 
-    def __init__(self, config: NGramConfig, orders: Sequence[np.ndarray]) -> None:
-        """`orders` are the records (U + 1,) of orders 1 … n."""
+    def __init__(self, config: NGramConfig, orders: Sequence[np.ndarray | NGramOrder]) -> None:
+        """`orders` are 1 … n, each as it is or as its records (U + 1,)."""
         self.config = config
-        self.orders = [NGramOrder(records) for records in orders]
+        self.orders = [
+            order if isinstance(order, NGramOrder) else NGramOrder(order) for order in orders
+        ]
         self.resets_at_eos = config.context == "sentence"
         self.normalized = config.smoothing != "stupid-backoff"
         self.unseen_backoff = 0.0 if self.normalized else log(STUPID_BACKOFF)
@@ -67,33 +70,36 @@ class NGramModel:
         return asdict(self.config)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The records by name, each (U + 1, 4) int32, in the highest order (U + 1, 2)."""
+        """The arrays by name, as `from_arrays` takes them."""
         return {
-            f"orders.{k}.records": order.records.view(np.int32).reshape(len(order) + 1, -1)
+            f"orders.{k}.{name}": array
             for k, order in enumerate(self.orders)
+            for name, array in order.arrays().items()
         }
 
     @classmethod
     def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """The model of `settings()` and `arrays()`, of which nothing is copied.
 
-        Errors: TypeError on an unknown setting; ValueError where an array has not the name, the
-        shape or the type that the settings need.
+        The records of an order are (U + 1, 4) int32, of the highest (U + 1, 2); what a compact
+        order has instead is in `compact_order.py`. Errors: TypeError on an unknown setting;
+        ValueError where an array has not the name, the shape or the type that the settings need.
         """
         config = NGramConfig(**{**settings, "rows": tuple(settings["rows"])})
-        shapes = {
-            f"orders.{k}.records": (rows + 1, 4 if k < config.order - 1 else 2)
-            for k, rows in enumerate(config.rows)
+        layouts = list(layouts_of(config))
+        types = {
+            f"orders.{k}.{name}": type_
+            for k, layout in enumerate(layouts)
+            for name, type_ in layout.types().items()
         }
-        if arrays.keys() != shapes.keys():
-            odd = min(arrays.keys() ^ shapes.keys())
-            raise ValueError(f"{odd} is {'missing' if odd in shapes else 'no array of n-grams'}")
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape or arrays[name].dtype != np.int32:
-                found = f"{arrays[name].dtype} {arrays[name].shape}"
-                raise ValueError(f"{name} is {found}, not int32 {shape}")
-        kinds = [RECORD] * (config.order - 1) + [HIGHEST]
-        return cls(config, [arrays[name].view(kind)[:, 0] for name, kind in zip(shapes, kinds)])
+        check_types(arrays, types)
+        return cls(
+            config,
+            [
+                layout.order({name: arrays[f"orders.{k}.{name}"] for name in layout.types()})
+                for k, layout in enumerate(layouts)
+            ],
+        )
 
     def order(self, k: int) -> NGramOrder:
         return self.orders[k - 1]
@@ -199,6 +205,29 @@ class NGramModel:
         """The matches of orders 2 … n for `tokens` (B, T), and the state after them."""
         matches, rows = match_ngrams(self.orders, state.rows, tokens, self.resets_at_eos)
         return matches, NGramState(rows)
+
+
+def layouts_of(config: NGramConfig) -> Iterator[RecordLayout | CompactLayout]:
+    """Those of orders 1 … n. Of a compact model unigrams are records."""
+    above: list[int | None] = [*config.rows[1:], None]
+    for k, (rows, rows_above) in enumerate(zip(config.rows, above), 1):
+        if config.compact and k > 1:
+            yield CompactLayout.of(rows, rows_above, config.vocab_size)
+        else:
+            yield RecordLayout(rows, is_highest=rows_above is None)
+
+
+def check_types(
+    arrays: Mapping[str, np.ndarray], types: Mapping[str, tuple[tuple[int, ...], str]]
+) -> None:
+    """Errors: ValueError where names, shapes or types are others."""
+    if arrays.keys() != types.keys():
+        odd = min(arrays.keys() ^ types.keys())
+        raise ValueError(f"{odd} is {'missing' if odd in types else 'no array of n-grams'}")
+    for name, (shape, type_) in types.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype != type_:
+            raise ValueError(f"{name} is {array.dtype} {array.shape}, not {type_} {shape}")
 
 
 def parts_of(columns: slice, rows: int, most: int) -> list[slice]:

@@ -24,8 +24,9 @@ The last record is of no n-gram: its `first` ends the continuations of the one b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,21 @@ RECORD = np.dtype([("word", "<i4"), ("first", "<i4"), ("log_prob", "<f4"), ("bac
 its id."""
 HIGHEST = np.dtype([("word", "<i4"), ("log_prob", "<f4")])
 """An n-gram of the highest order, which nothing continues."""
+
+
+class RecordLayout(NamedTuple):
+    """The shape of the records of an order."""
+
+    rows: int
+    """U."""
+    is_highest: bool
+
+    def types(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """The shape and the type of every array that is stored."""
+        return {"records": ((self.rows + 1, 2 if self.is_highest else 4), "int32")}
+
+    def order(self, arrays: Mapping[str, np.ndarray]) -> NGramOrder:
+        return NGramOrder(arrays["records"].view(HIGHEST if self.is_highest else RECORD)[:, 0])
 
 
 class NGramOrder:
@@ -61,27 +77,32 @@ class NGramOrder:
     @property
     def words(self) -> np.ndarray:
         """(U,) int32, the last word of each n-gram, scrambled."""
-        return self._verified()["word"][:-1]
+        return self._column("word")
 
     @property
     def log_prob(self) -> np.ndarray:
         """(U,) float32, log p*."""
-        return self._verified()["log_prob"][:-1]
+        return self._column("log_prob")
 
     @property
     def backoff(self) -> np.ndarray:
         """(U,) float32, log β; not of the highest order."""
-        return self._verified()["backoff"][:-1]
+        return self._column("backoff")
 
     @property
     def first(self) -> np.ndarray:
         """(U + 1,) int32, where the continuations of each n-gram begin one order up, and the end;
         not of the highest order."""
-        return self._verified()["first"]
+        return self._column("first")
 
-    def _verified(self) -> np.ndarray:
+    def _column(self, field: str) -> np.ndarray:
         self.verify_all()
-        return self.records
+        column: np.ndarray = self.records[field]
+        return column if field == "first" else column[:-1]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is stored, by name."""
+        return {"records": self.records.view(np.int32).reshape(len(self) + 1, -1)}
 
     def verify_all(self) -> None:
         """Verifies all records, of which every 512th stands for its neighbors."""

@@ -17,8 +17,6 @@ not meant to be probabilities of text, so that Kneser-Ney models lose more than 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from seqlm.errors import UsageError
@@ -118,7 +116,7 @@ def _keep(model: NGramModel, marks: list[np.ndarray]) -> NGramModel:
         kept = segment_sum(masks[k], order.first)[mask]  # continuations of each that is kept
         first = np.concatenate([[0], kept.cumsum()])
         orders.append(make_records(words, log_prob, np.zeros(len(words)), first))
-    config = replace(model.config, rows=tuple(len(records) - 1 for records in orders))
+    config = model.config.with_rows(tuple(len(records) - 1 for records in orders))
     pruned = NGramModel(config, orders)
     compute_backoffs(pruned)
     return pruned

@@ -63,7 +63,7 @@ def unite(
     sizes = tuple(len(each.words) for each in shared)
     united = []
     for i, model in enumerate(models):
-        config = replace(model.config, vocab_size=vocab_size, order=order, rows=sizes)
+        config = model.config.with_rows(sizes)
         orders = [spread(model, i, k, shared) for k in range(1, order + 1)]
         united.append(NGramModel(config, orders))
     for k, suffixes in enumerate(suffix_rows(united[0]), 2):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqlm.models.ngram.compact.compact_order import CompactOrder
 from seqlm.models.ngram.ngram_order import NGramOrder
 from seqlm.threads import prefetch_map
 
@@ -30,8 +31,17 @@ BLOCK = 1 << 18
 
 def check_model(model: NGramModel) -> None:
     """Errors: ValueError that names the array and what is wrong with it."""
-    orders, vocab_size = model.orders, model.config.vocab_size
-    for k, (below, order) in enumerate(pairwise(orders), 2):
+    vocab_size = model.config.vocab_size
+    for k, order in enumerate(model.orders, 1):
+        if isinstance(order, CompactOrder):
+            try:
+                order.check()
+            except ValueError as error:
+                raise ValueError(f"orders.{k - 1}: {error}") from None
+    orders = [order for order in model.orders if not isinstance(order, CompactOrder)]
+    for k, (below, order) in enumerate(pairwise(model.orders), 2):
+        if isinstance(below, CompactOrder):
+            break
         first = below.records["first"]
         if int(first[0]) != 0 or int(first[-1]) != len(order):
             name = name_of(k - 1)
@@ -42,7 +52,7 @@ def check_model(model: NGramModel) -> None:
     def check(block: tuple[int, int]) -> None:
         k, start = block
         stop = min(start + BLOCK, len(orders[k - 1]) + 1)
-        rows_above = len(orders[k]) if k < len(orders) else 0
+        rows_above = len(model.orders[k]) if k < len(model.orders) else 0
         # The first record of the next block too, above which `first` must not be.
         check_records(orders[k - 1].records[start : stop + 1], k, vocab_size, rows_above)
         if k > 1:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from seqlm.errors import ModelError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.arpa.arpa_writer import arpa_text
+from seqlm.models.ngram.compact_ngrams import compact
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
@@ -66,6 +67,11 @@ def prune_exported(
     if (threshold or ngrams) and not made.model.normalized:
         raise UsageError(f"{made.name} gives scores, and `prune` weighs probabilities")
     return made._replace(model=prune(made.model, threshold, ngrams, progress))
+
+
+def compact_exported(made: Exported, progress: Progress = silent) -> Exported:
+    """The model in its compact form."""
+    return made._replace(model=compact(made.model, progress))
 
 
 # ----------------------------------------------------------------------------------------- places

@@ -60,6 +60,8 @@ def check_export(to: str, models: int, given: Collection[str]) -> None:
     for name in ("mix", "tune", "prune", "prune_to"):
         if name in given and to not in OF_NGRAMS:
             raise UsageError(f"`{name}` is for n-gram models, which are exported to arpa or run")
+    if "compact" in given and to != "run":
+        raise UsageError("`compact` is a form of n-gram models in runs: `to=run`")
     for name in ("word_end", "letters"):
         if name in given and to != "lexicon":
             raise UsageError(f"`{name}` is for the spellings of `to=lexicon`")

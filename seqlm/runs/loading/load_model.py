@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from seqlm.errors import ModelError, UsageError
 from seqlm.models import LABELERS, config_class, model_class
 from seqlm.models.config.stored_options import check_options
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.table_checks import check_records
+from seqlm.models.ngram.table_checks import check_model, check_records
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import find_checkpoint, read_manifest, read_pointer
 from seqlm.runs.loading.locate import ModelPath, WrongTask
@@ -149,7 +151,7 @@ def build_ngram_model(
     entry: Mapping[str, Any],
 ) -> NGramModel:
     """The n-gram model of checked `options` in the `file` at `path`, whose blocks are verified when
-    they are read; `entry` is that of the file in the manifest.
+    they are read, and at once where it is compact; `entry` is that of the file in the manifest.
 
     Errors: ModelError where the arrays do not fit.
     """
@@ -164,13 +166,22 @@ def build_ngram_model(
     except (TypeError, KeyError, ValueError) as error:
         raise not_fitting(path, error) from None
     orders = model.orders
+    tables = [file.arrays[name] for name in model.arrays()]
+    if model.config.compact:
+        verify_all = VerifiedBlocks(path, file.data, entry["blocks"], tables, lambda *_: None)
+        for number, table in enumerate(tables):
+            verify_all(number, np.arange(len(table.values)))
+        try:
+            check_model(model)
+        except ValueError as error:
+            raise not_fitting(path, error) from None
+        return model
 
     def check(number: int, rows: slice) -> None:
         rows_above = len(orders[number + 1]) if number + 1 < len(orders) else 0
         records = orders[number].records[rows]
         check_records(records, number + 1, model.config.vocab_size, rows_above)
 
-    tables = [file.arrays[name] for name in model.arrays()]
     blocks = VerifiedBlocks(path, file.data, entry["blocks"], tables, check)
     model.verify = lambda k, rows: blocks(k - 1, rows)
     return model

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from seqlm.models.ngram import compiled_walk, ngram_model, walk
-from seqlm.models.ngram.ngram_order import NGramOrder
+from seqlm.models.ngram import compiled_rows, compiled_walk, ngram_model, walk
+from seqlm.models.ngram.compact.compact_order import CompactOrder
+from seqlm.models.ngram.compact_ngrams import compact
+from seqlm.models.ngram.ngram_model import NGramModel
 from tests.models.ngram.test_ngram_model import KINDS, B, V, build, text, tokens
 
 pytest.importorskip("numba")
@@ -25,21 +29,24 @@ def assert_same(ours: walk.Walked, theirs: walk.Walked) -> None:
 @pytest.fixture
 def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The functions are those of Python that are compiled otherwise."""
-    for name in ("put", "put_states", "read_unigrams", "walk_up", "find_near"):
-        monkeypatch.setattr(compiled_walk, name, getattr(compiled_walk, name).py_func)
+    for module in (compiled_rows, compiled_walk):
+        for name, function in vars(module).copy().items():
+            if hasattr(function, "py_func"):
+                monkeypatch.setattr(module, name, function.py_func)
 
 
 def check_all(
     text: list[int], tokens: np.ndarray, smoothing: str, context: str, order: int
 ) -> None:
-    """Part by part, each from the state after the one before."""
-    model = build(text, smoothing, context, order)
-    rows = model.start(B).rows
-    for part in (tokens[:, :1], tokens[:, 1:30], tokens[:, 30:30], tokens[:, 30:]):
-        arguments = (model.orders, rows, part, model.unseen_backoff, model.resets_at_eos)
-        expected = walk.walk(*arguments)
-        assert_same(compiled_walk.walk(*arguments), expected)
-        rows = expected.rows
+    """A plain and a compact model, part by part, each from the state after the one before."""
+    plain = build(text, smoothing, context, order)
+    for model in (plain, compact(plain)):
+        rows = model.start(B).rows
+        for part in (tokens[:, :1], tokens[:, 1:30], tokens[:, 30:30], tokens[:, 30:]):
+            arguments = (model.orders, rows, part, model.unseen_backoff, model.resets_at_eos)
+            expected = walk.walk(*arguments)
+            assert_same(compiled_walk.walk(*arguments), expected)
+            rows = expected.rows
 
 
 @pytest.mark.parametrize(("smoothing", "context", "order"), LONGER)
@@ -51,6 +58,7 @@ def test_it_says_what_array_code_says(
 
 @pytest.mark.parametrize("near", [1, 2])
 @pytest.mark.usefixtures("uncompiled")
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # that of 64 bits is meant
 def test_what_is_far_from_a_guess_is_found(
     text: list[int], tokens: np.ndarray, near: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,32 +123,46 @@ def test_a_token_that_is_no_id_is_refused(text: list[int]) -> None:
 
 
 class Watched(np.ndarray):
-    """Records that refuse rows that they do not have, which machine code would read."""
+    """An array that refuses places before its beginning, too, which machine code would read."""
 
     def __getitem__(self, place):  # type: ignore[no-untyped-def]
-        assert place[0] >= 0
+        assert (place[0] if isinstance(place, tuple) else place) >= 0
         return super().__getitem__(place)
+
+
+def damage(model: NGramModel, kind: str) -> None:
+    """Makes noise of all arrays, and watches how they are read."""
+    noise = np.random.default_rng(0)
+    for order in model.orders:
+        for array in order.arrays().values():
+            if kind == "all bits":
+                array[:] = noise.integers(0, 2**32, array.shape).astype(array.dtype)
+            elif kind == "rows":
+                array[:] = noise.integers(0, 2 * len(array), array.shape)
+            else:
+                array[:] = 0
+        if isinstance(order, CompactOrder):
+            order.packed = order.packed.view(Watched)
+            if "low" in order.arrays():
+                coded = order.first_coded
+                order.first_coded = coded._replace(
+                    low=coded.low.view(Watched),
+                    high=coded.high.view(Watched),
+                    samples=coded.samples.view(Watched),
+                )
+        else:
+            order.records = order.records.view(Watched)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.usefixtures("uncompiled")
-def test_no_records_lead_out_of_their_order(text: list[int], tokens: np.ndarray) -> None:
-    """Over records of noise, every row that is read is there."""
-    model = build(text, "modified-kneser-ney", "sentence", 4)
-    noise = np.random.default_rng(0)
-    for kind in ("all bits", "rows", "zeros"):
-        orders = []
-        for order in model.orders:
-            records = order.records.copy()
-            columns = records.view(np.int32).reshape(len(records), -1)
-            if kind == "all bits":
-                columns[:] = noise.integers(-(2**31), 2**31, columns.shape)
-            elif kind == "rows":
-                columns[:] = noise.integers(-2, 2 * len(records), columns.shape)
-            else:
-                columns[:] = 0
-            orders.append(NGramOrder(records))
-        for order in orders:
-            order.records = order.records.view(Watched)
-        walked = compiled_walk.walk(orders, model.start(B).rows, tokens, 0.0, False)
-        assert walked.scores.shape == tokens.shape
+@pytest.mark.parametrize("kind", ["all bits", "rows", "zeros"])
+@pytest.mark.parametrize("form", [lambda model: model, compact], ids=["plain", "compact"])
+def test_no_arrays_lead_out_of_themselves(
+    text: list[int], tokens: np.ndarray, form: Callable[[NGramModel], NGramModel], kind: str
+) -> None:
+    """Over arrays of noise, everything that is read is there."""
+    model = form(build(text, "modified-kneser-ney", "sentence", 4))
+    damage(model, kind)
+    walked = compiled_walk.walk(model.orders, model.start(B).rows, tokens, 0.0, False)
+    assert walked.scores.shape == tokens.shape
