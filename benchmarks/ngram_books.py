@@ -1,13 +1,18 @@
 """Counting a big text into a 5-gram model, and scoring with it: time, memory and speed.
 
-    python benchmarks/ngram_books.py TEXT [--kenlm FOLDER] [--rounds 3] [--held-out 50000]
+    python benchmarks/ngram_books.py TEXT [--kenlm FOLDER] [--one-sort PROGRAM] [--rounds 5]
+        [--held-out 50000] [--no-queries]
 
 TEXT is plain text with one sentence per line (21.0 M words of novels for the published figures).
 All but its last lines are counted by `seqlm count`, each time in a new process, and the last lines
-are scored. FOLDER has KenLM's lmplz, build_binary and query: each round runs seqlm and KenLM one
-after the other on the same files, and ratios are those of the medians. Times are from the start of
-a process to its end; memory is the peak resident size, with all of Python and torch. A query is
-timed from text to scores with the model loaded; for KenLM, the time of an empty text is subtracted.
+are scored. FOLDER has KenLM's lmplz, build_binary and query, with their defaults; PROGRAM is
+`estimate` of tongrams_estimation, the algorithm 1-Sort, with 4 GiB. Each round runs all of them one
+after the other on the same files; figures are medians, and ratios those of the medians. Times are
+from the start of a process to its end, CPU seconds those of all its threads; memory is the peak
+resident size. The machine's own limit, sorting and copying as much as counting does and touching
+new memory, is measured in the same rounds. Loops are compiled in a run of their own before. A query
+is timed from text to scores with the model loaded; for KenLM, the time of an empty text is
+subtracted.
 """
 
 from __future__ import annotations
@@ -15,25 +20,30 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from seqlm.evaluation.evaluate import score_files
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.perplexity import Tally
-from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
+from seqlm.memory import in_usual_pages
+from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.runs.loading.load_model import LoadedModel, load_model
 from seqlm.runs.loading.locate import locate
 from seqlm.text.reading import read_blocks
+from seqlm.threads import num_threads
 
 
 class Usage(NamedTuple):
@@ -57,41 +67,116 @@ def run(*command: object, stdin: Path | None = None, stdout: Path | None = None)
     return Usage(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
-def median(runs: list[Usage]) -> float:
-    return statistics.median(usage.seconds for usage in runs)
-
-
 def digest(run_folder: Path) -> str:
     manifest = next(run_folder.glob("steps/*/manifest.json")).read_text()
     return re.findall(r'"sha256": "(\w+)"', manifest)[0]
 
 
-def measure_counting(folder: Path, kenlm: Path | None, order: int, rounds: int, words: int) -> None:
-    """Prints the time and memory of `seqlm count`: plain, with `--arpa`, and with `--memory`."""
-    seqlm = [sys.executable, "-m", "seqlm", "count", "--order", order, "--overwrite", "-q"]
+def processor() -> str:
+    try:
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor()
+
+
+# ---------------------------------------------------------------------------------------- counting
+
+
+class Limit(NamedTuple):
+    """Seconds that the machine takes for what counting cannot do without, in one thread."""
+
+    sorting: float
+    copying: float
+    touching: float
+    touching_huge: float
+
+
+def measure_limit(keys: int, order: int) -> Limit:
+    """The CPU seconds in which numpy sorts `keys` numbers of 64 bits `order` times, in which it
+    copies them as often, and in which 1 GB of memory is touched for the first time."""
+    random = np.random.default_rng(0).integers(0, 2**62, keys)
+    work = random.copy()
+    copying = cpu_seconds(lambda: np.copyto(work, random))
+    sorting = cpu_seconds(work.sort)
+    touching = [
+        cpu_seconds(lambda empty=empty: empty(10**9, np.uint8)[::4096].fill(1))
+        for empty in (in_usual_pages, np.empty)
+    ]
+    return Limit(order * sorting, order * copying, *touching)
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def measure_counting(
+    folder: Path, kenlm: Path | None, one_sort: Path | None, order: int, rounds: int, words: int
+) -> None:
+    """Prints what `seqlm count` takes: plain, with `--arpa`, and with `--memory`; and the peers."""
     text = folder / "train.txt"
-    ours, bounded, with_arpa, theirs = [], [], [], []
+    seqlm = [sys.executable, "-m", "seqlm", "count", "--order", order, "--overwrite", "-q", text]
+    lines = text.read_bytes().count(b"\n")
+    programs = {
+        "seqlm": ([*seqlm, "-o", folder / "run"], None),
+        "--arpa": ([*seqlm, "-o", folder / "run-arpa", "--arpa", folder / "seqlm.arpa"], None),
+    }
+    if kenlm:
+        lmplz = [kenlm / "lmplz", "-o", order, "-T", folder / "lmplz-"]
+        programs["lmplz"] = (lmplz, folder / "kenlm.arpa")
+    if one_sort:
+        options = ["--ram", "4", "--tmp", folder / "one-sort", "--out", folder / "one-sort.bin"]
+        programs["1-Sort"] = ([one_sort, text, order, *options], None)
+    os.environ["NUMBA_CACHE_DIR"] = str(folder / "compiled")
+    first = run(*programs["seqlm"][0])
+    run(*programs["--arpa"][0])
+    used: dict[str, list[Usage]] = {name: [] for name in programs}
+    limits = []
     for _ in range(rounds):
-        ours.append(run(*seqlm, text, "-o", folder / "run"))
-        if kenlm:
-            lmplz = [kenlm / "lmplz", "-o", order, "-T", folder / "lmplz-"]
-            theirs.append(run(*lmplz, stdin=text, stdout=folder / "kenlm.arpa"))
-        arpa = ["--arpa", folder / "seqlm.arpa"]
-        with_arpa.append(run(*seqlm, text, "-o", folder / "run-arpa", *arpa))
-    bounded.append(run(*seqlm, text, "-o", folder / "run-1G", "--memory", "1G"))
+        # In a process of its own: those that this one starts would inherit its peak.
+        with get_context("spawn").Pool(1) as pool:
+            limits.append(pool.apply(measure_limit, (words + lines, order)))
+        for name, (command, output) in programs.items():
+            shutil.rmtree(folder / "one-sort", ignore_errors=True)  # which 1-Sort makes itself
+            stdin = text if name == "lmplz" else None
+            used[name].append(run(*command, stdin=stdin, stdout=output))
+    limit = Limit(*(statistics.median(of) for of in zip(*limits)))
+    print(f"machine  {processor()}, {os.cpu_count()} cores; {num_threads()} threads of seqlm")
+    print(
+        f"limit    CPU s: sorting {order} x {words + lines:,} numbers of 64 bits"
+        f" {limit.sorting:.2f}, copying them {limit.copying:.2f}, touching 1 GB"
+        f" {limit.touching:.2f}, in huge pages {limit.touching_huge:.2f}"
+    )
+    for name, runs in used.items():
+        print_usage(name, runs, used.get("lmplz"), words)
+    ours = statistics.median(usage.cpu for usage in used["seqlm"])
+    print(f"compile  {first.cpu - ours:.1f} CPU s more in the first run on a machine")
+    bounded = run(*seqlm, "-o", folder / "run-1G", "--memory", "1G")
+    print_usage("1G", [bounded], used.get("lmplz"), words)
     same = digest(folder / "run") == digest(folder / "run-1G")
     saved = sum(file.stat().st_size for file in folder.glob("run/steps/*/model.safetensors"))
-    for name, runs in (("count", ours), ("--arpa", with_arpa), ("1G", bounded), ("lmplz", theirs)):
-        if runs:
-            seconds, peak = median(runs), max(used.peak for used in runs)
-            ratio = f", {seconds / median(theirs):.2f} x lmplz" if theirs else ""
-            print(
-                f"{name:8} {seconds:.1f} s{ratio}; {seconds / words * 1e6:.2f} us a word;", end=""
-            )
-            print(f" peak {peak / 1e9:.2f} GB, {peak / words:.1f} bytes a word")
     print(
         f"saved    {saved / 1e6:,.0f} MB; with --memory 1G {'the same' if same else 'ANOTHER'} file"
     )
+
+
+def print_usage(name: str, runs: list[Usage], peer: list[Usage] | None, words: int) -> None:
+    """Prints the medians of some runs, and their ratios to those of the peer."""
+    wall, cpu = (statistics.median(of) for of in list(zip(*runs))[:2])
+    peak = max(usage.peak for usage in runs)
+    print(
+        f"{name:8} wall {wall:.1f} s, CPU {cpu:.1f} s, {wall / words * 1e6:.2f} us a word", end=""
+    )
+    print(f"; peak {peak / 1e9:.2f} GB, {peak / words:.1f} bytes a word", end="")
+    if peer and peer is not runs:
+        of_wall, of_cpu = (statistics.median(of) for of in list(zip(*peer))[:2])
+        print(f"; {wall / of_wall:.2f} x lmplz's wall, {cpu / of_cpu:.2f} x its CPU", end="")
+    print(f"; {len(runs)} runs")
+
+
+# ----------------------------------------------------------------------------------------- queries
 
 
 def score(loaded: LoadedModel, text: Path) -> tuple[float, np.ndarray]:
@@ -125,7 +210,7 @@ def measure_queries(folder: Path, kenlm: Path | None) -> None:
     if kenlm:
         kenlm_time = statistics.median(theirs[1:])
         print(f", KenLM {tokens / kenlm_time / 1e6:.2f}: {kenlm_time / median_time:.2f} x", end="")
-    print(f"; {tokens:,} tokens, {torch.get_num_threads()} threads")
+    print(f"; {tokens:,} tokens, {num_threads()} threads")
     print(f"ppl      {math.exp(-log_probs.mean()):.6f}")
     if kenlm:
         run(*query, "word", folder / "kenlm.bin", stdin=text, stdout=folder / "words.txt")
@@ -137,10 +222,10 @@ def compare(loaded: LoadedModel, text: Path, kenlm_output: Path, log_probs: np.n
     cells = re.findall(rb"=\d+ (\d+) (-?[\d.e+-]+|-?inf)", kenlm_output.read_bytes())
     lengths = np.array([int(length) for length, _ in cells])
     logs = np.array([float(log) for _, log in cells]) * math.log(10)
-    assert isinstance(loaded.model, NGramLanguageModel)
+    assert isinstance(loaded.model, NGramModel)
     ids = np.concatenate([loaded.tokenizer.encode(block) for block in read_blocks([str(text)])])
-    tokens = torch.from_numpy(ids.astype(np.int64))[None]
-    ngram_lengths = loaded.model.ngram_length(loaded.model.start(1), tokens)[0].numpy()
+    tokens = ids.astype(np.int64)[None]
+    ngram_lengths = loaded.model.ngram_length(loaded.model.start(1), tokens)[0]
     print(f"KenLM    {math.exp(-logs.mean()):.6f}", end="")
     print(f"; matched length differs for {int((ngram_lengths != lengths).sum())} tokens", end="")
     print(f", log10 p by at most {float(np.abs(logs - log_probs).max() / math.log(10)):.1e}")
@@ -151,7 +236,9 @@ def main() -> None:
     parser.add_argument("text", type=Path)
     parser.add_argument("--kenlm", type=Path)
     parser.add_argument("--order", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one-sort", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-queries", action="store_true")
     parser.add_argument(
         "--held-out", type=int, default=50_000, help="lines at the end that are scored"
     )
@@ -164,8 +251,10 @@ def main() -> None:
         (folder / "test.txt").write_bytes(b"".join(lines[-options.held_out :]))
         words = sum(len(line.split()) for line in train)
         del lines, train
-        measure_counting(folder, options.kenlm, options.order, options.rounds, words)
-        measure_queries(folder, options.kenlm)
+        kenlm, one_sort = options.kenlm, options.one_sort
+        measure_counting(folder, kenlm, one_sort, options.order, options.rounds, words)
+        if not options.no_queries:
+            measure_queries(folder, kenlm)
 
 
 if __name__ == "__main__":

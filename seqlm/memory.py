@@ -6,9 +6,9 @@ Pages of a mapped file count as memory once they are touched; `release_pages`, c
 blocks of a pass, returns them to the system near the limit.
 
 Arrays in memory are in pages of the usual size. For an array of more than 4 MB numpy asks Linux for
-huge pages. Those are for arrays that are read in a random order: on a virtual machine whose host
-has to find the memory, it took 2.2 s to touch 1 GB of them for the first time, and 0.35 s of usual
-pages (`benchmarks/ngram_books.py --pages`).
+huge pages. Those are for arrays that are read in a random order: a virtual machine whose host has
+to find the memory takes several times as long to touch them for the first time
+(`benchmarks/ngram_books.py` measures both).
 """
 
 from __future__ import annotations
