@@ -13,7 +13,7 @@ from seqlm.counting.smoothing.smoothing_methods import method_of
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.in_pieces import count_in_pieces
 from seqlm.errors import UsageError
-from seqlm.memory import Memory
+from seqlm.memory import Memory, trim_heap
 from seqlm.progress import Progress
 from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.text.corpus import read_corpus
@@ -50,8 +50,11 @@ def count_text(
         [], corpus.tokenizer, context, len(ids), corpus.lines, corpus.digest, corrections
     )
     progress(counted.summary)
+    trim_heap()  # of what reading took
     if memory.limit is None:
-        tables = count_ngrams(ids, size, order, context, device, progress=progress)
+        text = [ids]
+        del corpus, ids  # so that `count_ngrams` can release them
+        tables = count_ngrams(text.pop(), size, order, context, device, progress=progress)
     else:
         tables = count_in_pieces(ids, size, order, context, memory, device, progress)
     return counted._replace(tables=tables)

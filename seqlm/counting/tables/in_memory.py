@@ -93,6 +93,7 @@ def count_ngrams(
     if order == 1:
         return orders
     frontier = Frontier(np.array(before, np.int32), ids, vocab_size, sorting_on(device), key_bits)
+    del ids  # which may be all that holds them
     in_before = []  # of each order, the rows of the n-grams that end in `before`
     for k in range(2, order + 1):
         progress(f"counting {k}-grams")

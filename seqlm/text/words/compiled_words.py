@@ -34,12 +34,14 @@ def find_words(data: bytes, table: HashTable) -> tuple[TokenSpans, np.ndarray]:
     The id is NO_ID for a word that is not in the table, as none is that is too long for it.
     """
     text = np.frombuffer(data if data[-1:].isspace() else data + b" ", np.uint8)
-    most = len(text)  # tokens: a newline is a byte, and so is what ends a word
-    start, length = np.empty((2, most), np.int64)
-    ids = np.empty(most, np.int32)
+    most = np.count_nonzero(text <= 32) + data.count(b"\n")  # each ends a word, or is a token
+    start, length, ids = (
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.empty(most, np.int32),
+    )
     count = fill_in(text, IS_SPACE, table, start, length, ids)
-    spans = TokenSpans(start[:count].copy(), length[:count].copy())
-    return spans, ids[:count].copy()
+    return TokenSpans(start[:count], length[:count]), ids[:count].copy()
 
 
 @compiled
