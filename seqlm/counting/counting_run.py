@@ -19,9 +19,9 @@ from seqlm.counting.smoothing.smoothing_methods import tune_smoothing
 from seqlm.counting.sources import count_on_cluster, count_text, read_count_files
 from seqlm.errors import SeqlmError, UsageError
 from seqlm.memory import Memory
-from seqlm.models.ngram.compact_ngrams import compact
+from seqlm.models.ngram.derived.compact_ngrams import compact
+from seqlm.models.ngram.derived.pruning import prune
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
 from seqlm.runs.export.export_ngram import write_arpa, write_ngram_run
 from seqlm.runs.loading.borrowed_vocabulary import recorded_name

@@ -95,7 +95,7 @@ def ngram(
 ) -> LanguageModelInstance:
     def build() -> LanguageModel:
         from seqlm.counting.estimation.estimate import estimate
-        from seqlm.models.ngram.compact_ngrams import compact
+        from seqlm.models.ngram.derived.compact_ngrams import compact
         from seqlm.models.ngram.ngram_language_model import NGramLanguageModel
 
         noise = torch.Generator().manual_seed(1)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from seqlm.errors import ModelError, UsageError
 from seqlm.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.arpa.arpa_writer import arpa_text
-from seqlm.models.ngram.compact_ngrams import compact
+from seqlm.models.ngram.derived.compact_ngrams import compact
+from seqlm.models.ngram.derived.pruning import prune
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.pruning import prune
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.durable_files import check_not_read, check_writable, write_pieces

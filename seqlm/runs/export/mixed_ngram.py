@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqlm.errors import ModelError
-from seqlm.models.ngram.static_mixture import mix_united, unite
+from seqlm.models.ngram.derived.static_mixture import mix_united, unite
 from seqlm.progress import Progress, silent
 from seqlm.runs.export.export_ngram import Exported, ngram_model
 from seqlm.runs.loading.common_vocabulary import united_tokenizer

@@ -9,7 +9,7 @@ import pytest
 
 from seqlm.models.ngram import compiled_rows, compiled_walk, ngram_model, walk
 from seqlm.models.ngram.compact.compact_order import CompactOrder
-from seqlm.models.ngram.compact_ngrams import compact
+from seqlm.models.ngram.derived.compact_ngrams import compact
 from seqlm.models.ngram.ngram_model import NGramModel
 from tests.models.ngram.test_ngram_model import KINDS, B, V, build, text, tokens
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqlm.models.config.ngram_config import NGramConfig
-from seqlm.models.ngram.backing_off import fill_in_probabilities, suffix_rows
+from seqlm.models.ngram.derived.backing_off import fill_in_probabilities, suffix_rows
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.ngram_order import make_records
 from seqlm.models.ngram.scrambling import scramble_ids

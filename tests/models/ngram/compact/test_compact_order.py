@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seqlm.models.ngram.compact.compact_order import CompactOrder
-from seqlm.models.ngram.compact_ngrams import compact
+from seqlm.models.ngram.derived.compact_ngrams import compact
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.ngram_order import words_of_range
 from tests.counting import oracle

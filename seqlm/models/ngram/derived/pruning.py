@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from seqlm.errors import UsageError
-from seqlm.models.ngram.backing_off import (
+from seqlm.models.ngram.derived.backing_off import (
     compute_backoffs,
     remainder,
     suffix_log_probs,

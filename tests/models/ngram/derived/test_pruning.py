@@ -7,10 +7,10 @@ import pytest
 
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import UsageError
-from seqlm.models.ngram import backing_off
-from seqlm.models.ngram.backing_off import suffix_log_probs, suffix_rows
+from seqlm.models.ngram.derived import backing_off
+from seqlm.models.ngram.derived.backing_off import suffix_log_probs, suffix_rows
+from seqlm.models.ngram.derived.pruning import perplexity_growth, prune_by_threshold, prune_to_size
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.pruning import perplexity_growth, prune_by_threshold, prune_to_size
 from tests.counting import oracle
 from tests.counting.formulas import FORMS
 from tests.counting.oracle import Gram, array, distribution, stream

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from seqlm.counting.estimation.estimate import estimate
+from seqlm.models.ngram.derived.pruning import prune_by_threshold
+from seqlm.models.ngram.derived.static_mixture import mix_united, unite
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.pruning import prune_by_threshold
-from seqlm.models.ngram.static_mixture import mix_united, unite
 from seqlm.text.vocabulary import EOS
 from tests.counting import oracle
 from tests.counting.oracle import Gram, array, distribution, stream

@@ -31,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.errors import ModelError
-from seqlm.models.ngram.backing_off import (
+from seqlm.models.ngram.derived.backing_off import (
     compute_backoffs,
     fill_in_probabilities,
     suffix_rows,

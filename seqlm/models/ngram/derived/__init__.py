@@ -1,0 +1,1 @@
+"""n-gram models made of others: pruned, mixed, compact."""
