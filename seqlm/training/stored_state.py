@@ -42,11 +42,12 @@ def check_state(
 
 def check_values(values: Any, progress_class: type) -> None:
     """Errors: ModelError where a value is missing, or of another type or range."""
-    stopping = values.get("early_stopping", {}) if isinstance(values, dict) else None
-    if isinstance(stopping, dict) and "loss_at_best" not in stopping:
-        raise ModelError(
-            "this run was made by an older seqlm and can only be resumed with that version"
-        )
+    for name, newest in (("early_stopping", "loss_at_best"), ("progress", "planned_steps")):
+        present = values.get(name, {}) if isinstance(values, dict) else None
+        if isinstance(present, dict) and newest not in present:
+            raise ModelError(
+                "this run was made by an older seqlm and can only be resumed with that version"
+            )
     stopping, progress = part(values, "early_stopping"), part(values, "progress")
     names = [each.name for each in fields(progress_class)]
     if progress.keys() != set(names):

@@ -78,6 +78,15 @@ class TrainingProgress:
     """Where the present schedule began; a run resumed with new settings begins a new phase."""
     phase_start_epoch: int = 0
     phase_start_segment: int = 0
+    planned_steps: int = 0
+    """With `minutes`, the step at which training ends (`timed_trainer.py`)."""
+    plan_start_step: int = 0
+    """The step at which that was planned, and the part of the phase that was done then."""
+    plan_start_fraction: float = 0.0
+    plan_changes: int = 0
+    """How often it was planned anew."""
+    validation_seconds: float = 0.0
+    """What the last validation took, with its checkpoint."""
     done: bool = False
 
 
@@ -123,7 +132,10 @@ class Trainer:
         batches: Batches,
         settings: TrainingSettings,
         validate: ValidationFunction | None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """`clock` tells the time in seconds."""
+        self.clock, self.started = clock, 0.0  # `progress.seconds` count from then
         self.network, self.batches, self.settings = network, batches, settings
         self.validate = validate
         self.peak_lr = settings.peak_lr
@@ -159,7 +171,27 @@ class Trainer:
             -progress.phase_start_segment // segments_per_step
         )
         epochs = self.settings.epochs - progress.phase_start_epoch
-        return epoch_start + epochs * -(-len(self.batches) // segments_per_step)
+        return epoch_start + epochs * self.steps_per_epoch
+
+    @property
+    def position(self) -> str:
+        """'step 120 of 300', or 'step 120' where there is no plan yet."""
+        end = f" of {self.total_steps}" if self.is_planned else ""
+        return f"step {self.progress.step}{end}"
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.batches) // self.settings.grad_accumulation)
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether it is known at which step training ends."""
+        return True
+
+    @property
+    def has_time(self) -> bool:
+        """Whether a part of the time that training may take is left."""
+        return True
 
     @property
     def phase_fraction(self) -> float:
@@ -191,21 +223,23 @@ class Trainer:
         SeqlmError naming the step of a loss that is not finite.
         """
         self.interruption = interruption or Interruption()
-        started = time.perf_counter() - self.progress.seconds
+        self.started = self.clock() - self.progress.seconds
         self.network.train()
         if self.settings.compile:
             assert isinstance(self.objective, Objective)
             first = self.batches.epoch(0)[0]
             compile_objective(self.objective, first, dynamic=self.settings.context == "sentence")
         pending: list[StepReport] = []  # of the steps since the last call of collect_figures
-        progress, last_trim, is_saved = self.progress, self.progress.seconds, False
+        last_trim, is_saved = self.progress.seconds, False
         check_interval = 1 if self.network.device.type == "cpu" else LOSS_CHECK_INTERVAL
         with suppress(GivenUp):
+            self.begin(watcher)
+            progress = self.progress
             while not progress.done and not self.interruption.is_requested:
                 if not progress.awaits_validation:
                     pending.append(self.step())
                     is_saved = False
-                    seconds = progress.seconds = time.perf_counter() - started
+                    seconds = progress.seconds = self.clock() - self.started
                     if self.settings.context == "sentence" and seconds > last_trim + TRIM_INTERVAL:
                         trim_heap()
                         last_trim = seconds
@@ -213,19 +247,33 @@ class Trainer:
                         self.average.before_validation()
                         progress.awaits_validation = True
                     if progress.awaits_validation or len(pending) >= check_interval:
+                        updates = len(pending)
                         watcher.on_step(self, self.collect_figures(pending))
+                        self.after_updates(updates, watcher)
                 if progress.awaits_validation:
+                    begun = self.clock()
                     figures, is_best = self.run_validation()
                     progress.awaits_validation = False
                     progress.done = self.should_stop()
+                    progress.seconds = self.clock() - self.started
                     # Recorded before it is saved; if it is not, resuming removes the row.
                     watcher.on_validation(self, figures, is_best)
                     save(self, is_best)
                     is_saved = True
-        if not progress.done and not is_saved:
+                    self.after_validation(self.clock() - begun)
+        if not self.progress.done and not is_saved:
             if pending:
                 self.collect_figures(pending)
             save(self, False)
+
+    def begin(self, watcher: Watcher) -> None:
+        """Called before the first step, for a subclass. Errors: GivenUp."""
+
+    def after_updates(self, updates: int, watcher: Watcher) -> None:
+        """Called after so many updates whose losses are read, for a subclass."""
+
+    def after_validation(self, seconds: float) -> None:
+        """Called after a validation and its checkpoint, which took so long, for a subclass."""
 
     def step(self) -> StepReport:
         """One update, from as many segments as are accumulated (fewer at the end of an epoch).
@@ -293,6 +341,14 @@ class Trainer:
         at_interval = progress.segments_done == 0 if every is None else progress.step % every == 0
         return at_interval or progress.step >= self.total_steps
 
+    def validations_within(self, updates: int) -> int:
+        """The number of validations during so many further updates and after the last."""
+        every, done = self.settings.valid_every, self.progress.step
+        if every is None:
+            every = self.steps_per_epoch
+            done = -(-self.progress.segments_done // self.settings.grad_accumulation)
+        return -(-(done % every + updates) // every)
+
     def collect_figures(self, pending: list[StepReport]) -> float:
         """Adds up what steps reported, empties the list, and returns the last loss.
 
@@ -350,11 +406,7 @@ class Trainer:
                 raise SeqlmError(f"a weight is not finite after step {progress.step}; lower `lr`")
             progress.figure_sums, progress.tokens_since_report = {}, 0
             return figures, False
-        with self.average.in_place_of_weights(), self.interruption.may_give_up():
-            try:
-                validated = self.validate()
-            except ModelError:  # the network gives NaN
-                validated = {"loss": math.nan}
+        validated = self.measure()
         progress.figure_sums, progress.tokens_since_report = {}, 0
         figures |= {f"valid_{name}": figure for name, figure in validated.items()}
         if not math.isfinite(figures["valid_loss"]):
@@ -368,6 +420,15 @@ class Trainer:
         if self.early_stopping.on_plateau and self.settings.schedule == "plateau":
             progress.plateau_factor *= PLATEAU_FACTOR
         return figures, is_best
+
+    def measure(self) -> Mapping[str, float]:
+        """What validation says of the averaged weights. Errors: GivenUp."""
+        assert self.validate is not None
+        with self.average.in_place_of_weights(), self.interruption.may_give_up():
+            try:
+                return self.validate()
+            except ModelError:  # the network gives NaN
+                return {"loss": math.nan}
 
     def should_stop(self) -> bool:
         """Whether training ends after this validation: at its last step, or by early stopping."""

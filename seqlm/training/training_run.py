@@ -7,6 +7,7 @@ and how the network is validated.
 from __future__ import annotations
 
 import shlex
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -32,8 +33,14 @@ from seqlm.runs.run_folder import RunFolder, now
 from seqlm.settings import any_of, make_settings
 from seqlm.text.corpus import is_stream
 from seqlm.text.reading import STDIN, absolute_path
-from seqlm.training.config.resolve import choose_softmax, resolve
-from seqlm.training.config.training_settings import CHANGEABLE, SCHEDULE, TrainingSettings
+from seqlm.training.config.resolve import check_ends, choose_softmax, resolve
+from seqlm.training.config.training_settings import (
+    CHANGEABLE,
+    ENDS,
+    SCHEDULE,
+    TrainingSettings,
+    end_of,
+)
 from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.precision import check_precision, default_precision
 from seqlm.training.signals import Interruption, TrainingInterrupted, catch_signals
@@ -44,6 +51,7 @@ from seqlm.training.tasks.task import FilesByRole, TrainingTask
 from seqlm.training.tasks.translation_task import TranslationTask
 from seqlm.training.tasks.vectors_task import VectorsTask
 from seqlm.training.tensorboard import TensorBoardWatcher, check_tensorboard
+from seqlm.training.timed_trainer import TimedTrainer
 from seqlm.training.trainer import Trainer, Watcher
 from seqlm.training.watchers import (
     MetricsRecorder,
@@ -72,15 +80,18 @@ def train(
     device: torch.device | None = None,
     watcher: Watcher | None = None,
     command: Sequence[str] = ("seqlm.train",),
+    started: float | None = None,
 ) -> RunFolder:
     """Trains a model on the files of each role, in their order, and returns its finished run.
 
     `settings` and `model_options` are what `resolve` returns. `output` is the folder of the run (by
     default a new one in ./checkpoints), which `overwrite` allows to hold another run. `errors` is
     'strict' (invalid UTF-8 is refused) or 'replace'. `device` is the CPU by default. `command` is
-    recorded in the run, for people.
+    recorded in the run, for people. `started` is the time of `time.perf_counter` from which
+    `minutes` count, by default now.
     Errors: DataError, UsageError, SeqlmError (a loss that is not finite), TrainingInterrupted.
     """
+    started = time.perf_counter() if started is None else started
     device, watcher = device or torch.device("cpu"), watcher or SilentWatcher()
     RunFolder.check_free(output, overwrite)
     task = TASKS[settings.task].read(files, settings, errors)
@@ -130,7 +141,7 @@ def train(
             task.save_corpus(run)
         run.write_config(config)
         trainer = make_trainer(network.to(device), task, settings)
-        run_training(run, config, trainer, task, watcher)
+        run_training(run, config, trainer, task, watcher, started)
     return run
 
 
@@ -174,8 +185,9 @@ def check_optimizer(settings: TrainingSettings, network: StoredModel) -> None:
 
 
 def make_trainer(network: StoredModel, task: TrainingTask, settings: TrainingSettings) -> Trainer:
+    kind = Trainer if settings.minutes is None else TimedTrainer
     batches = task.batches(network, settings)
-    return Trainer(network, batches, settings, task.validation_function(network, settings))
+    return kind(network, batches, settings, task.validation_function(network, settings))
 
 
 # ---------------------------------------------------------------------------------------- resuming
@@ -187,27 +199,35 @@ def resume(
     *,
     device: torch.device | None = None,
     watcher: Watcher | None = None,
+    started: float | None = None,
 ) -> RunFolder:
     """Continues an interrupted run, or a finished one for longer, and returns it.
 
     `changed` are settings that differ from the run's own; those of its schedule begin a new phase.
-    `device` is the CPU by default. Errors: UsageError on a setting that cannot change or a run with
-    nothing left to do, DataError if the text has changed, ModelError, and those of `train`.
+    `device` is the CPU by default; `started` is as in `train`. Errors: UsageError on a setting that
+    cannot change or a run with nothing left to do, DataError if the text has changed, ModelError,
+    and those of `train`.
     """
+    started = time.perf_counter() if started is None else started
     device, watcher = device or torch.device("cpu"), watcher or SilentWatcher()
+    check_ends(changed)
     check_resumable(model_path)
     run = model_path.run
     assert run is not None
     run.lock()
     try:
-        resume_locked(run, changed, device, watcher)
+        resume_locked(run, changed, device, watcher, started)
     finally:
         run.unlock()
     return run
 
 
 def resume_locked(
-    run: RunFolder, asked: Mapping[str, Any], device: torch.device, watcher: Watcher
+    run: RunFolder,
+    asked: Mapping[str, Any],
+    device: torch.device,
+    watcher: Watcher,
+    started: float,
 ) -> None:
     """`resume` of a run that is locked.
 
@@ -232,8 +252,7 @@ def resume_locked(
     trainer.restore(weights, state)
     lr = trainer.current_lr()
     if changed:
-        by_epochs = {"steps": None} if "epochs" in changed and "steps" not in changed else {}
-        settings, _ = resolve(asdict(stored_settings) | by_epochs | changed, allow_unused=True)
+        settings, _ = resolve(asdict(stored_settings), changed, allow_unused=True)
         settings = complete_settings(settings, network, task, device)
         config = replace(config, settings=asdict(settings))
         if settings.average != stored_settings.average:
@@ -252,14 +271,21 @@ def resume_locked(
             trainer.begin_phase(lr)
             watcher.on_message(f"a new phase from step {trainer.progress.step}, from rate {lr:g}")
     step = trainer.progress.step
-    nothing_left = trainer.progress.done or step >= trainer.total_steps
-    if nothing_left and config.finished:
-        raise UsageError(f"{run.path} is finished; give more `epochs` or `steps` to continue")
+    ends = trainer.is_planned and step >= trainer.total_steps
+    if (trainer.progress.done or ends) and config.finished:
+        raise UsageError(
+            f"{run.path} is finished; give more `epochs`, `steps` or `minutes` to continue"
+        )
+    if not trainer.is_planned and not trainer.has_time:
+        raise UsageError(
+            f"{run.path} was trained for {trainer.progress.seconds / 60:.3g} minutes; give more"
+            " `minutes` to continue"
+        )
     run.truncate_metrics(step)
     config = replace(config, finished=None)
     run.write_config(config)  # so that what is asked for is recorded before it begins
-    watcher.on_message(f"resumed at step {step} of {trainer.total_steps}")
-    run_training(run, config, trainer, task, watcher)
+    watcher.on_message(f"resumed at {trainer.position}")
+    run_training(run, config, trainer, task, watcher, started)
 
 
 def check_settings(run: RunFolder, stored: Mapping[str, Any]) -> TrainingSettings:
@@ -285,8 +311,10 @@ def changed_settings(
 ) -> dict[str, Any]:
     """The settings `asked` for now, or in config.yaml, that are not those that the checkpoint was
     `trained` with. Errors: UsageError where one of them cannot change in a resumed run."""
-    before = {**config.model, **trained}
+    end = end_of(asked) or end_of(config.settings)
+    before = {**config.model, **trained, **dict.fromkeys(ENDS), **end_of(trained)}
     wanted = {**config.model, **config.settings, **asked}
+    wanted = {name: value for name, value in wanted.items() if name not in ENDS} | end
     changed = {
         name: value for name, value in wanted.items() if plain(before.get(name)) != plain(value)
     }
@@ -347,11 +375,17 @@ def check_texts(run: RunFolder, config: RunConfig) -> None:
 
 
 def run_training(
-    run: RunFolder, config: RunConfig, trainer: Trainer, task: TrainingTask, watcher: Watcher
+    run: RunFolder,
+    config: RunConfig,
+    trainer: Trainer,
+    task: TrainingTask,
+    watcher: Watcher,
+    started: float,
 ) -> None:
     """Trains to the end, saves a checkpoint after each validation, and records the result.
 
-    Errors: SeqlmError (a loss that is not finite), TrainingInterrupted.
+    `started` is the time from which `minutes` count. Errors: SeqlmError (a loss that is not
+    finite), TrainingInterrupted.
     """
 
     recorder = MetricsRecorder(run)
@@ -360,10 +394,12 @@ def run_training(
         if trainer.settings.tensorboard:
             tensorboard = TensorBoardWatcher(run / TENSORBOARD, trainer.progress.step)
             watchers.append(stack.enter_context(closing(tensorboard)))
+        if isinstance(trainer, TimedTrainer):
+            trainer.seconds_before = time.perf_counter() - started
         trainer.fit(WatcherList(watchers), CheckpointWriter(run, interruption), interruption)
     if not trainer.progress.done:
         raise TrainingInterrupted(
-            f"stopped at step {trainer.progress.step} of {trainer.total_steps}, which is saved;"
+            f"stopped at {trainer.position}, which is saved;"
             f" continue with: seqlm train --resume {shlex.quote(str(run.path))}",
             interruption.signals[0],
         )
@@ -378,9 +414,23 @@ def run_training(
         )
     rank = partial(selection_cost, metric)
     result = min(run.read_metrics(), key=rank)
+    if isinstance(trainer, TimedTrainer):
+        plan = {"planned_steps": trainer.total_steps, "plan_changes": trainer.progress.plan_changes}
+        result |= plan
+        watcher.on_message(about_plan(trainer))
     config = replace(config, finished=now(), result=result)
     run.write_config(config)
     run.write_readme(config)
+
+
+def about_plan(trainer: TimedTrainer) -> str:
+    """How a training of `minutes` is repeated, if it can be."""
+    steps, changes = trainer.total_steps, trainer.progress.plan_changes
+    planned = f"`minutes={trainer.settings.minutes:g}`: {steps:,} updates were planned"
+    if changes == 0:
+        return f"{planned}; `steps={steps}` repeats this training, bit for bit on a CPU"
+    times = "once" if changes == 1 else f"{changes} times"
+    return f"{planned}, anew {times} on the way, so that `steps={steps}` has other learning rates"
 
 
 class CheckpointWriter:

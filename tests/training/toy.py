@@ -15,6 +15,7 @@ from seqlm.runs.checkpoint import TrainingState
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.signals import Interruption
 from seqlm.training.tasks.language_modeling import make_batches
+from seqlm.training.timed_trainer import TimedTrainer
 from seqlm.training.trainer import Trainer
 from seqlm.training.watchers import SilentWatcher
 
@@ -56,7 +57,8 @@ def make(
     torch.manual_seed(settings.seed)
     model = network(settings.arch, dropout_hidden=dropout, **options)
     batches = make_batches(corpus(), model, settings)
-    return Trainer(model, batches, settings, validate and (lambda: {"loss": validate()}))
+    kind = Trainer if settings.minutes is None else TimedTrainer
+    return kind(model, batches, settings, validate and (lambda: {"loss": validate()}))
 
 
 def finish(

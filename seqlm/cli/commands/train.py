@@ -96,6 +96,7 @@ def train(
 
     Several --valid, --source or other texts are read one after the other.
     """
+    started = time.perf_counter()
     parallel = {
         "source": source, "target": target,
         "valid_source": valid_source, "valid_target": valid_target,
@@ -134,12 +135,14 @@ def train(
     progress = Progress()
     try:
         if resume is not None:
-            run = training_run.resume(resumed, given, device=torch_device, watcher=progress)
+            run = training_run.resume(
+                resumed, given, device=torch_device, watcher=progress, started=started
+            )
         else:
             command = ["seqlm", *sys.argv[1:]]
             run = training_run.train(
                 files, run_settings, options, output=output, overwrite=overwrite, errors=errors,
-                device=torch_device, watcher=progress, command=command,
+                device=torch_device, watcher=progress, command=command, started=started,
             )  # fmt: skip
     finally:
         progress.close()
@@ -181,6 +184,7 @@ class Progress:
                 total=trainer.total_steps, initial=progress.step, dynamic_ncols=True,
                 bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} ETA {remaining}{postfix}",
             )  # fmt: skip
+            self.bar.total = trainer.total_steps  # which `minutes` may change
             self.bar.set_postfix_str(f"{shown_loss}, {speed}", refresh=False)
             self.bar.update(progress.step - self.bar.n)
         elif now - self.last_line > self.interval:

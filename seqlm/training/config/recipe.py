@@ -16,7 +16,7 @@ from seqlm.runs.run_config import REQUIRED, RunConfig
 from seqlm.runs.untrusted.plain_files import parse_yaml, read_bytes
 from seqlm.settings import has_effect
 from seqlm.training.config.defaults import TRAINING, options_of
-from seqlm.training.config.training_settings import TrainingSettings
+from seqlm.training.config.training_settings import ENDS, TrainingSettings, end_of
 
 RECIPES = files("seqlm.training") / "recipes"
 
@@ -86,8 +86,6 @@ def settings_of_run(config: RunConfig, name: str) -> dict[str, Any]:
     model = {key: value for key, value in config.model.items() if key in options}
     values = {**config.settings, **model}
     known = TRAINING | options
-    return {
-        key: value
-        for key, value in values.items()
-        if key not in known or has_effect(known[key], values)
-    }
+    without_effect = {key for key in known if not has_effect(known[key], values)}
+    without_effect |= {*ENDS} - end_of(values).keys()
+    return {key: value for key, value in values.items() if key not in without_effect}

@@ -17,7 +17,13 @@ from seqlm.models import architectures
 from seqlm.models.config.network_config import FULL_UP_TO
 from seqlm.settings import Setting, check_needs, check_value
 from seqlm.training.config.defaults import TRAINING, default_arch, options_of, special_defaults
-from seqlm.training.config.training_settings import DROPOUT, DROPOUTS, TrainingSettings
+from seqlm.training.config.training_settings import (
+    DROPOUT,
+    DROPOUTS,
+    ENDS,
+    TrainingSettings,
+    end_of,
+)
 
 HAVE_SGD_LR = [("lm", arch) for arch in ("rnn", "lstm", "gru")]
 """The networks that the default learning rate of SGD suits."""
@@ -28,8 +34,9 @@ def resolve(
 ) -> tuple[TrainingSettings, dict[str, Any]]:
     """The settings, and the options of the model without its vocabulary. Later layers win.
 
-    `dropout` stands for all of DROPOUTS that its layer does not name. `allow_unused` permits
-    settings that have no effect beside the others.
+    `dropout` stands for all of DROPOUTS that its layer does not name, and a layer that says when
+    training ends replaces what those before it say. `allow_unused` permits settings that have no
+    effect beside the others.
     Errors: UsageError on a name that no setting has (with the nearest), or a value that does not
     fit.
     """
@@ -46,6 +53,8 @@ def resolve(
     settings = TrainingSettings(**{name: values[name] for name in values if name in TRAINING})
     model = {name: value for name, value in values.items() if name not in TRAINING}
     if not allow_unused:
+        for layer in layers:
+            check_ends(layer)
         option_defaults = {name: option.default for name, option in options.items()}
         all_values = option_defaults | asdict(settings) | model
         check_needs([*TRAINING.values(), *options.values()], given, all_values)
@@ -65,11 +74,22 @@ def merge_layers(
     """
     given: dict[str, Any] = {}
     for layer in layers:
+        if end_of(layer):
+            given = {name: value for name, value in given.items() if name not in ENDS}
         if "dropout" in layer:
             dropout = check_value(DROPOUT, layer["dropout"])
             given |= {name: dropout for name in DROPOUTS if name in options}
         given |= {name: value for name, value in layer.items() if name != "dropout"}
     return given
+
+
+def check_ends(given: Mapping[str, Any]) -> None:
+    """Errors: UsageError where `minutes` and another setting both say when training ends."""
+    if given.get("minutes") is None:
+        return
+    for name in ("epochs", "steps"):
+        if given.get(name) is not None:
+            raise UsageError(f"`minutes` and `{name}` both say when training ends: give one")
 
 
 def fit_lengths(

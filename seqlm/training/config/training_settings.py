@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from seqlm.evaluation.translation_quality import BLEU_TOKENIZE_HELP
 from seqlm.settings import Setting, bytes_of, number, setting
@@ -185,6 +185,11 @@ class TrainingSettings:
         low=1,
         high=10**12,
     )
+    minutes: float | None = optimization(
+        None, "Train for this long instead of `epochs`: a short trial measures how many updates fit"
+        " in. That depends on the clock; the run records which `steps` repeat it.",
+        none_text="no limit", above=0, high=10**6,
+    )  # fmt: skip
     batch_size: int = optimization(
         32, "Rows of text, sentences or texts trained side by side; of word vectors, the words"
         " of an update, or its pairs of words.",
@@ -375,9 +380,20 @@ SECTIONS = (
 )
 """The headings that settings stand under, in their order; others follow."""
 
+ENDS = ("minutes", "steps", "epochs")
+"""The settings that say when training ends. The first that is not None does."""
+
+
+def end_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The one of ENDS that says when training ends, with its value; {} where none is there."""
+    given = {name: settings[name] for name in ENDS if settings.get(name) is not None}
+    return dict([*given.items()][:1])
+
+
 SCHEDULE = frozenset(
     {
-        *("epochs", "steps", "lr", "schedule", "warmup", "cooldown"),
+        *ENDS,
+        *("lr", "schedule", "warmup", "cooldown"),
         *("average", "average_decay", "average_patience", "average_last"),
     }
 )

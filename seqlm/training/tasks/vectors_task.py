@@ -133,7 +133,7 @@ class VectorsTask(LanguageModelingTask):
         self, settings: TrainingSettings, network: StoredModel
     ) -> TrainingSettings:
         for name, needed in FIXED.items():
-            if getattr(settings, name) != needed:
+            if getattr(settings, name) not in (None, needed):
                 raise UsageError(f"word vectors are trained with `{name}={needed}`")
         assert isinstance(network, WordVectorModel)
         if isinstance(network.config, CountVectorConfig) and self.has_validation:
