@@ -78,6 +78,8 @@ class PackedWords(NamedTuple):
 
 FEW = 64
 """Tokens that are looked for in packed words one by one."""
+MANY = 1 << 14
+"""New tokens from which on it pays to look them up again before they are learned."""
 
 
 class WordIndex:
@@ -139,10 +141,14 @@ class WordIndex:
         """Gives words whose id is NO_ID the next ids, in place."""
         unknown, batch = np.flatnonzero(ids == NO_ID), 1 << 10
         while len(unknown):
-            # A batch may have taught some of the rest: a new word is often repeated soon.
-            spans = TokenSpans(tokens.start[unknown], tokens.length[unknown])
-            ids[unknown] = self.look_up(data, spans)
-            unknown = unknown[ids[unknown] == NO_ID]
+            if (
+                len(unknown) > MANY
+            ):  # other batches may have taught them: a new word is repeated soon
+                spans = TokenSpans(tokens.start[unknown], tokens.length[unknown])
+                ids[unknown] = self.look_up(data, spans)
+                unknown = unknown[ids[unknown] == NO_ID]
+            else:
+                batch = MANY
             now, unknown = unknown[:batch], unknown[batch:]
             starts, lengths = tokens.start[now].tolist(), tokens.length[now].tolist()
             words = [data[start : start + length] for start, length in zip(starts, lengths)]

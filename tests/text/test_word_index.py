@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqlm.text import word_index
 from seqlm.text.vocabulary import EOS, RESERVED
 from seqlm.text.word_index import MAX_SHORT_LENGTH, NO_ID, WordIndex, find_tokens
 
@@ -46,6 +47,21 @@ def test_ids_are_those_of_a_dictionary(texts: list[bytes]) -> None:
         assert ids_after.tolist() == expected
         assert index.look_up(text, tokens).tolist() == expected
     assert index.ids == ids
+
+
+@pytest.mark.parametrize("many", [0, 700, 10**6])
+def test_many_new_words_are_learned_alike_in_batches(
+    many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of them come again, so that those of later batches are known when it is their turn."""
+    monkeypatch.setattr(word_index, "MANY", many)
+    words = [b"w%d" % n for n in np.random.default_rng(0).integers(0, 900, 5000)]
+    text, index = b" ".join(words), WordIndex(RESERVED)
+    tokens = find_tokens(text)
+    ids = index.look_up(text, tokens)
+    index.learn(text, tokens, ids)
+    expected = {word: n for n, word in enumerate(dict.fromkeys(words), len(RESERVED))}
+    assert ids.tolist() == [expected[word] for word in words]
 
 
 @given(st.lists(WORDS, unique=True, max_size=50))
