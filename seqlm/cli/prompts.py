@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from seqlm.cli import console
+from seqlm.errors import shown
 
 if TYPE_CHECKING:
     from seqlm.text.tokenizer import Tokenizer
@@ -28,7 +29,7 @@ def read_prompts(text: str | None, tokenizer: Tokenizer, what: str) -> Iterator[
     for number, line in enumerate(lines, 1):
         place = "<stdin>" if reads_stdin else f"the {what}"
         if unknown := unknown_tokens(tokenizer, line, place, number):
-            shown = ", ".join(map(repr, unknown[:5])) + (" …" if len(unknown) > 5 else "")
+            tokens = ", ".join(map(shown, unknown[:5])) + (" …" if len(unknown) > 5 else "")
             name = f"{what} {number}" if reads_stdin else f"the {what}"
-            console.warn(f"{name}: the model does not know {shown} and reads <unk>")
+            console.warn(f"{name}: the model does not know {tokens} and reads <unk>")
         yield line

@@ -20,6 +20,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.models.arrays import Array, gather, library, scatter
 
@@ -55,7 +57,8 @@ def repetition_adjustment(
 def penalize_tokens(log_probs: Array, history: Array, penalty: float) -> Array:
     """(B, V), (B, t): multiplies the log-probability of every token in `history` by `penalty`, once
     however often it occurs."""
-    return scatter(log_probs, history, penalty * gather(log_probs, history))
+    with np.errstate(over="ignore"):  # of numpy, which warns where a logarithm becomes -inf
+        return scatter(log_probs, history, penalty * gather(log_probs, history))
 
 
 def forbid_repeats(log_probs: Array, history: Array, n: int) -> Array:

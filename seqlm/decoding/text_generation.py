@@ -11,6 +11,7 @@ the text's last line, and a line appears when all of it is known.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.prompt import encode_prompt, read_ids
 from seqlm.decoding.sampling_noise import Noise, fresh_seed
 from seqlm.decoding.token_sampling import Chooser, make_adjustment, make_chooser
+from seqlm.errors import ModelError
 from seqlm.models.arrays import (
     Array,
     as_like,
@@ -36,6 +38,7 @@ from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 
 DEFAULTS = GenerationSettings()
+NOTHING_POSSIBLE = "this model gives no token a probability after such a text"
 
 # -------------------------------------------------------------------------------------- samples
 
@@ -82,7 +85,8 @@ def sample(
     """The samples of every prompt, piece by piece, sample after sample; a seed is drawn where none
     is set. `batch_size` samples are generated at once, by default `rows_at_once`.
 
-    Errors: DataError on a literal `<s>` or `</s>` among the words of a prompt.
+    Errors: DataError on a literal `<s>` or `</s>` among the words of a prompt; ModelError where no
+    token is possible.
     """
     seed = fresh_seed() if settings.seed is None else settings.seed
     count, end = settings.num_samples, EOS if settings.stop == "eos" else None
@@ -161,7 +165,10 @@ def generate_samples(
             predicted = check_numbers(model.log_probs(state))  # (A, V)
             tokens = choose(predicted, history[:, :step])
             log_probs = gather(predicted, tokens[:, None])[:, 0]
-        yield Step(rows.tolist(), tokens.tolist(), log_probs.tolist())
+        found = Step(rows.tolist(), tokens.tolist(), log_probs.tolist())
+        if -math.inf in found.log_probs:
+            raise ModelError(NOTHING_POSSIBLE)
+        yield found
         if step == history.shape[1]:
             history = xp.concatenate([history, xp.zeros_like(history)], 1)
         history[:, step] = tokens
@@ -245,6 +252,8 @@ def search_continuations(
             ),
             nbest=settings.nbest,
         )
+        if not hypotheses:
+            raise ModelError(NOTHING_POSSIBLE)
         continuations = []
         for hypothesis in hypotheses:
             writer = make_detokenizer(tokenizer, prompt)

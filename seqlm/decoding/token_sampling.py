@@ -105,11 +105,11 @@ def draw(log_probs: Array, uniform: Array) -> Array:
     """(B, V), (B,) in [0, 1) -> (B,): the token at which the cumulative sum passes `uniform`.
 
     The log-probabilities need not be normalized. One of -inf adds nothing to the sum, so that no
-    `uniform` can stop at it.
+    `uniform` can stop at it; the last token where all are.
     """
     cumulative = library(log_probs).exp(log_probs).cumsum(1)
     target = uniform[:, None] * cumulative[:, -1:]  # (B, 1), below the total: uniform < 1
-    return (cumulative <= target).sum(1)
+    return (cumulative <= target).sum(1).clip(max=log_probs.shape[1] - 1)
 
 
 # ---------------------------------------------------------------------- changing the distribution
@@ -122,9 +122,9 @@ def apply_temperature(log_probs: Array, temperature: float) -> Array:
     would otherwise overflow near temperature 0.
     """
     xp = library(log_probs)
-    with np.errstate(over="ignore"):  # of numpy, which warns where a logarithm becomes -inf
+    with np.errstate(over="ignore", invalid="ignore"):  # of numpy, which warns of -inf and NaN
         tempered = from_highest(log_probs) / temperature
-    return tempered - xp.log(xp.exp(tempered).sum(1))[:, None]
+        return tempered - xp.log(xp.exp(tempered).sum(1))[:, None]
 
 
 def from_highest(log_probs: Array) -> Array:

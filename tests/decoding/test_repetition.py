@@ -78,6 +78,8 @@ def test_a_penalty_never_makes_a_token_more_probable() -> None:
     assert (after[:, [2, 5]] < log_probs[:, [2, 5]]).all()
     others = [0, 1, 3, 4, 6, 7, 8]
     assert (after[:, others] == log_probs[:, others]).all()
+    most = on_both(penalize_tokens, log_probs, np.array([[2], [5], [0]]), 1e308)
+    assert np.isneginf(most[[0, 1, 2], [2, 5, 0]]).all()
 
 
 def test_a_row_without_remaining_tokens_is_not_changed() -> None:

@@ -12,7 +12,7 @@ import torch
 from seqlm.decoding.decoding_settings import GenerationSettings
 from seqlm.decoding.text_generation import sample, samples, search_continuations
 from seqlm.decoding.token_sampling import draw
-from seqlm.errors import UsageError
+from seqlm.errors import ModelError, UsageError
 from seqlm.models.verbs import Drawing
 from seqlm.text.vocabulary import EOS, UNK
 from tests.decoding.both_kinds import NumpyTabular
@@ -146,6 +146,17 @@ def test_unk_is_not_generated_where_it_is_not_wanted(model: Tabular) -> None:
     settings = GenerationSettings(num_samples=2, max_tokens=3, seed=1, unk=False)
     texts = [each.text for each in samples(Tabular(always), WORDS, [""], settings)]
     assert texts == ["<unk> <unk> <unk>\n"] * 2  # there is nothing else
+
+
+def test_a_model_without_a_possible_token_is_an_error(model: Tabular) -> None:
+    nothing = Tabular(torch.full_like(model.table, -torch.inf))
+    for each in (nothing, NumpyTabular(nothing), DrawingTabular(nothing)):
+        for temperature in (0, 0.5, 1):
+            settings = GenerationSettings(seed=1, temperature=temperature)
+            with pytest.raises(ModelError, match="gives no token a probability"):
+                list(samples(each, WORDS, ["it"], settings))
+    with pytest.raises(ModelError, match="gives no token a probability"):
+        list(search_continuations(nothing, WORDS, ["it"], GenerationSettings(beam=2)))
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -138,6 +138,10 @@ def test_a_draw_is_where_the_cumulative_sum_passes_and_never_impossible(
             assert row[: token + 1].sum() > u * row.sum() - 1e-12
 
 
+def test_a_draw_without_a_possible_token_is_a_token_all_the_same() -> None:
+    assert on_both(draw, np.full((2, 3), -math.inf), np.array([0.0, 0.9])).tolist() == [2, 2]
+
+
 def test_unk_is_forbidden_where_there_is_something_else() -> None:
     log_probs = logarithms(np.array([[0.5, 0.25, 0.25], [1, 0, 0], [0, 1, 0]]))
     expected = log_probs.copy()

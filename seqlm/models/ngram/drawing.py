@@ -81,8 +81,8 @@ class Drawing:
 
 
 def place(sums: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The first of `sums`, which rise, above each `target`; those beyond the last are at its end,
-    where the sum rises last."""
+    """The first of `sums`, which rise, above each `target`; for a target beyond the last, where the
+    sum rises last."""
     below_end = np.minimum(target, np.nextafter(sums[-1], 0))
     places: np.ndarray = np.searchsorted(sums, below_end, "right")
-    return places
+    return places.clip(max=len(sums) - 1)  # all may be 0
