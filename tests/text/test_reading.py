@@ -417,3 +417,21 @@ def test_a_mark_is_known_though_it_comes_in_pieces(
         except DataError as error:
             whole = str(error).removeprefix(path)
         assert read_eagerly(data, errors, monkeypatch) == whole, data
+
+
+@pytest.mark.parametrize("source", ["file", "-"])
+def test_the_size_of_a_text_is_announced_before_its_parts(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a stream it is known as far as it has been read."""
+    data = b"a b c d\n" * 100
+    announced: list[int] = []
+    monkeypatch.setattr(reading, "expect", announced.append)
+    monkeypatch.setattr(reading, "BLOCK_SIZE", 200)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
+    (tmp_path / "file").write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    blocks = list(read_blocks([source]))
+    assert len(announced) == len(blocks) == 4
+    whole = len(data) // reading.BYTES_PER_TOKEN
+    assert announced == ([whole] * 4 if source == "file" else [0, 40, 80, 120])
