@@ -142,7 +142,7 @@ class TranslationSettings:
     )  # fmt: skip
     beam_threshold: float | None = setting(
         None, "Drop hypotheses whose log-probability is lower by more than D than that of the best"
-        " one of their line. With 1, a beam takes half the time or less.",
+        " one of their line, e.g. by more than 1: a beam is quicker then, and may miss some.",
         none_text="none is dropped", low=0, metavar="D", section="Search",
     )  # fmt: skip
     max_length_ratio: float = setting(

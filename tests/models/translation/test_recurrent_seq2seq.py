@@ -160,6 +160,27 @@ def test_forward_is_the_equations(arch: str, attention: str, options: dict[str, 
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("layers", [1, 3])
+def test_one_step_after_another_gives_what_all_at_once_give(
+    arch: str, attention: str, layers: int
+) -> None:
+    model = build(arch, **ATTENTIONS[attention], layers=layers)
+    source, lengths = torch.tensor([[3, 5, EOS], [4, EOS, 0]]), torch.tensor([3, 2])
+    targets = torch.tensor([[EOS, 4, 3, 2], [EOS, 2, 2, 5]])
+    features, end, *_ = model(targets, model.encode(source, lengths))
+    cache, steps = model.encode(source, lengths), []
+    for target in targets.split(1, 1):
+        step, cache, *_ = model(target, cache)
+        steps.append(step)
+    torch.testing.assert_close(torch.cat(steps, 1), features)
+    torch.testing.assert_close(cache.layer_states, end.layer_states)
+    if attention != "none":
+        torch.testing.assert_close(cache.attention_weights, end.attention_weights)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("score", ["additive", "dot", "general", "scaled-dot"])
 def test_many_queries_at_once_are_each_alone(score: Any) -> None:
     torch.manual_seed(1)
