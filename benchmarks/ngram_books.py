@@ -53,7 +53,11 @@ class Usage(NamedTuple):
 
 
 def run(*command: object, stdin: Path | None = None, stdout: Path | None = None) -> Usage:
-    """Runs a process, and returns the resources it used."""
+    """Runs a process, and returns the resources it used.
+
+    What others wrote is on the disk before: a process that writes would wait for that, too.
+    """
+    os.sync()
     started = time.perf_counter()
     nothing = Path(os.devnull)
     with (stdin or nothing).open("rb") as source, (stdout or nothing).open("wb") as target:
