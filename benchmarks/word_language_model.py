@@ -12,9 +12,9 @@ the saved model, with their reading of text and their validations:
 
     example   main.py --tied --epochs 1, its other settings as they are: an LSTM 2 x 200, 20 rows of
               35 tokens, full softmax, SGD at 20, clipped at 0.25, dropout 0.2
-    seqlm     FLAGS: a smaller LSTM, 1 x 256 with embeddings of 128, twice the rows, the adaptive
-              softmax, AdamW at a rate that falls to 0 in so many `--steps` (an epoch has 1358), no
-              dropout, products of bfloat16 where the processor is faster in them
+    seqlm     FLAGS: a smaller LSTM, 1 x 128, tied, twice the rows, the adaptive softmax, AdamW at
+              a rate that falls to 0 in so many `--steps` (an epoch has 1358), no dropout, products
+              of bfloat16 where the processor is faster in them
 
 Prints the perplexity of the validation text by each, and the ratio of the times. Both perplexities
 are static, exact, and count every token, `<unk>` and the end of line included. The example's is
@@ -40,7 +40,7 @@ TYPES, TRAINING, VALIDATION = 33_000, 1_900_000, 200_000
 TEST_LINES = 30  # the example reads a test text, which is of no interest here
 
 FLAGS = (
-    "--arch lstm --width 256 --embedding 128 --layers 1 --softmax adaptive --batch-size 40"
+    "--arch lstm --width 128 --layers 1 --softmax adaptive --batch-size 40"
     " --seq-length 35 --optimizer adamw --lr 0.01 --schedule linear --clip 1"
     " --dropout-input 0 --dropout-output 0"
 )

@@ -79,9 +79,9 @@ class AdaptiveSoftmax(OutputLayer):
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         f, y = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
-        weight, bias = self.short_list_matrix()
         compute = partial(adaptive_cross_entropy, parts=self.parts(y))
-        loss: Tensor = LossWithGradients.apply(compute, f, weight, bias, self.weight, self.bias)
+        clusters = self.cluster_weight, self.cluster_bias
+        loss: Tensor = LossWithGradients.apply(compute, f, self.weight, self.bias, *clusters)
         return loss
 
     def short_list_matrix(self) -> tuple[Tensor, Tensor]:
@@ -111,22 +111,23 @@ Part = tuple[Tensor, Tensor, int, int]
 
 def adaptive_cross_entropy(
     features: Tensor,
-    short_weight: Tensor,
-    short_bias: Tensor,
     weight: Tensor,
     bias: Tensor,
+    cluster_weight: Tensor,
+    cluster_bias: Tensor,
     parts: list[Part],
 ) -> tuple[Tensor, list[Tensor]]:
     """The mean of -log p(y), and the gradients of the first five, computed part by part."""
     n = max(1, len(features))
     (_, short_targets, _, short_list_size), *clusters = parts
-    gradients = [
-        torch.empty_like(tensor) for tensor in (features, short_weight, short_bias, weight, bias)
-    ]
-    d_features, d_short_weight, d_short_bias, d_weight, d_bias = gradients
+    d_features, d_weight, d_bias = (torch.empty_like(t) for t in (features, weight, bias))
+    short_weight = torch.cat([weight[:short_list_size], cluster_weight])
+    short_bias = torch.cat([bias[:short_list_size], cluster_bias])
+    d_short_weight, d_short_bias = torch.empty_like(short_weight), torch.empty_like(short_bias)
     short_list = features, short_weight, short_bias, short_targets
     total = summed_cross_entropy(*short_list, n, d_features, d_short_weight, d_short_bias)
-    d_weight[:short_list_size], d_bias[:short_list_size] = 0, 0
+    d_weight[:short_list_size] = d_short_weight[:short_list_size]
+    d_bias[:short_list_size] = d_short_bias[:short_list_size]
     for positions, cluster_targets, begin, end in clusters:
         ids = slice(begin, end)
         f = features[positions]
@@ -134,7 +135,8 @@ def adaptive_cross_entropy(
         cluster = f, weight[ids], bias[ids], cluster_targets
         total += summed_cross_entropy(*cluster, n, d_f, d_weight[ids], d_bias[ids])
         d_features.index_add_(0, positions, d_f)
-    return total / n, gradients
+    d_clusters = d_short_weight[short_list_size:], d_short_bias[short_list_size:]
+    return total / n, [d_features, d_weight, d_bias, *d_clusters]
 
 
 def cheapest_cutoffs(vocab_size: int) -> list[int]:
