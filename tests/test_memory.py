@@ -10,7 +10,7 @@ import pytest
 
 from seqlm import memory as memory_module
 from seqlm.errors import SeqlmError
-from seqlm.memory import Memory, resident_bytes
+from seqlm.memory import Memory, in_usual_pages, resident_bytes
 
 
 def test_arrays_on_disk_hold_what_is_written(tmp_path: Path) -> None:
@@ -44,6 +44,26 @@ def test_files_end_with_their_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyP
     del kept[1:]
     gc.collect()
     assert len(memory._maps) == 2  # the first, and the one that the next array goes into
+
+
+@pytest.mark.parametrize("size", [0, 3, 1 << 20, (1 << 20) + 1])
+def test_arrays_in_usual_pages_hold_what_is_written(size: int) -> None:
+    array = in_usual_pages(size, np.int32)
+    assert (array.shape, array.dtype) == ((size,), np.int32)
+    array[:] = np.arange(size)
+    assert np.array_equal(array.view(np.uint8).view(np.int32), np.arange(size))
+
+
+def test_arrays_in_usual_pages_leave_memory() -> None:
+    before = resident_bytes()
+    array = in_usual_pages(8 << 20, np.int32)
+    array.fill(7)
+    part = array[-3:]
+    del array
+    assert resident_bytes() - before > 30 << 20  # which the last view of it holds
+    assert part.tolist() == [7] * 3
+    del part
+    assert resident_bytes() - before < 4 << 20
 
 
 def test_ids_are_joined_in_memory_and_on_disk(tmp_path: Path) -> None:
