@@ -203,10 +203,10 @@ def test_a_full_disk_leaves_what_was_there(name, before, ngram, seqlm, workplace
 def test_ctrl_c_leaves_nothing_behind(ngram, seqlm, workplace, monkeypatch):
     made = arpa_writer.format_lines
 
-    def interrupted(rows, tables, pool, start):
-        if len(tables) == 2:  # those of orders 2 and 3
+    def interrupted(numbers, orders, *rest):
+        if len(orders) == 3:  # the trigrams
             raise KeyboardInterrupt
-        return made(rows, tables, pool, start)
+        return made(numbers, orders, *rest)
 
     monkeypatch.setattr(arpa_writer, "format_lines", interrupted)
     result = seqlm("export", "-m", ngram, "--to", "arpa", "-o", "pond.arpa")
