@@ -67,7 +67,7 @@ class Search(NamedTuple):
         return cls(*np.empty((3, size), np.int32))
 
 
-CHUNK = 1 << 13
+CHUNK = 1 << 14
 """Tokens that take their steps together: as many as there is room for in the cache."""
 NEAR = 16
 """Rows beside a guess that are looked at one by one."""
