@@ -43,7 +43,8 @@ from torch import Tensor
 from seqlm.decoding.decoding_settings import Normalization, TranslationSettings
 from seqlm.decoding.repetition import Adjustment
 from seqlm.decoding.token_sampling import top_ids
-from seqlm.models.base import SequenceModel, State, check_numbers
+from seqlm.models.arrays import check_numbers
+from seqlm.models.base import SequenceModel, State
 from seqlm.models.tree import S, select, tree_map
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from seqlm.errors import ModelError
 
 F = TypeVar("F", bound=Callable[..., Any])
+Numbers = TypeVar("Numbers")
 
 Array = Any
 """An array of numpy, or a tensor."""
@@ -107,7 +108,7 @@ def topk(array: Array, k: int) -> tuple[Array, Array]:
     return gather(array, columns), columns
 
 
-def check_numbers(log_probs: Array) -> Array:
+def check_numbers(log_probs: Numbers) -> Numbers:
     """`log_probs` themselves. Errors: ModelError where one is NaN, as those of a network are whose
     finite weights are so large that what it computes from them is not."""
     if library(log_probs).isnan(log_probs).any():

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqlm.errors import ModelError
 from seqlm.models.output.output_layer import OutputLayer
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.verbs import Drawing
@@ -30,14 +29,6 @@ from seqlm.text.vocabulary import EOS
 
 State = Any
 """A nest of NamedTuples of tensors (axis 0 is B), ints and None; see `tree.py`."""
-
-
-def check_numbers(log_probs: Tensor) -> Tensor:
-    """`log_probs` themselves. Errors: ModelError where one is NaN, as those of a network are whose
-    finite weights are so large that what it computes from them is not."""
-    if log_probs.isnan().any():
-        raise ModelError("this model gives NaN where a probability should be: its weights are bad")
-    return log_probs
 
 
 # ---------------------------------------------------------------------------------------- models

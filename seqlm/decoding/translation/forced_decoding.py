@@ -23,7 +23,8 @@ from seqlm.decoding.translation.sentence_batches import (
     truncate,
 )
 from seqlm.errors import DataError, ModelError
-from seqlm.models.base import State, Translator, check_numbers
+from seqlm.models.arrays import check_numbers
+from seqlm.models.base import State, Translator
 from seqlm.text.tokenizer import Tokenizer
 
 

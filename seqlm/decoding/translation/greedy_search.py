@@ -16,7 +16,8 @@ from torch import Tensor
 
 from seqlm.decoding.beam_search import Hypothesis
 from seqlm.decoding.token_sampling import greedy
-from seqlm.models.base import SequenceModel, State, check_numbers
+from seqlm.models.arrays import check_numbers
+from seqlm.models.base import SequenceModel, State
 from seqlm.models.tree import select
 
 FEWEST_OPEN = 0.8
