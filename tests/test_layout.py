@@ -10,12 +10,15 @@ import pytest
 from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "seqlm"
-FOLDERS = [PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir())]
+FOLDERS = [
+    PACKAGE,
+    *(path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__"),
+]
 
 
 def files(folder: Path) -> list[Path]:
     """The entries of a listing; `__init__.py` is its title."""
-    files = [path for path in folder.iterdir() if path.is_file() and path.suffix != ".pyc"]
+    files = [path for path in folder.iterdir() if path.is_file()]
     return [path for path in files if path.name != "__init__.py"]
 
 

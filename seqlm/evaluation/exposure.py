@@ -46,7 +46,7 @@ from seqlm.models.ngram.ngram_language_model import in_tensors
 from seqlm.models.wrappers.sliding_window import with_sliding_window
 from seqlm.runs.loading.common_vocabulary import common_ids
 from seqlm.runs.loading.load_model import LoadedModel
-from seqlm.text.padding import pad_rows
+from seqlm.text.pad_rows import pad_rows
 from seqlm.text.vocabulary import EOS
 
 PASSAGES, LENGTH = 256, 64

@@ -23,7 +23,7 @@ from seqlm.models.arrays import (
 )
 from seqlm.models.tree import arrays_of
 from seqlm.models.verbs import LanguageVerbs, State
-from seqlm.text.padding import pad_rows
+from seqlm.text.pad_rows import pad_rows
 from seqlm.text.vocabulary import EOS
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlm.text.padding import pad_rows
+from seqlm.text.pad_rows import pad_rows
 from seqlm.text.vocabulary import EOS
 
 IGNORE_INDEX = -1

@@ -31,7 +31,7 @@ from seqlm.text.batches import IGNORE_INDEX, Batch
 from seqlm.text.bpe.bpe_learning import check_bpe_size, learn_bpe, order_by_frequency
 from seqlm.text.corpus import LEARNERS
 from seqlm.text.normalization import NO_STEPS, Normalizer
-from seqlm.text.padding import pad_rows
+from seqlm.text.pad_rows import pad_rows
 from seqlm.text.reading import Block, read_blocks, source_name
 from seqlm.text.tokenizer import Tokenizer, TokenizerKind, check_normalizer
 from seqlm.text.vocabulary import EOS

@@ -42,7 +42,7 @@ from seqlm.models.arrays import (
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.tree import arrays_of, select
 from seqlm.models.verbs import LanguageVerbs, State
-from seqlm.text.padding import pad_rows
+from seqlm.text.pad_rows import pad_rows
 from seqlm.text.vocabulary import EOS, UNK
 
 PROBABILITIES_AT_ONCE = 1 << 22
