@@ -38,6 +38,7 @@ TRIAL_SHARE, TRIAL_SECONDS, TRIAL_UPDATES = 0.02, 15.0, 3
 whichever is less."""
 LONGEST_TRIAL = 0.1
 """A trial takes no longer share of the time than this, however few its updates are."""
+MOST_UPDATES = 1 << 40
 
 
 @dataclass
@@ -112,18 +113,22 @@ class TimedTrainer(Trainer):
         timed, as it prepares what the others use."""
         if self.is_planned:
             return
+        if self.left <= 0:
+            self.plan(1)
+            watcher.on_message("the minutes were over before training began: one update is made")
+            return
         with self.undone():
             trial = self.time_updates()
             begun = self.clock()
             if self.validate is not None:
                 self.measure()
-        self.progress.validation_seconds = self.clock() - begun
-        self.last_time, left = self.clock(), self.left
-        updates = updates_that_fit(left, self.duration)
+            seconds = self.clock() - begun
+        self.after_validation(seconds)
+        updates, minutes = updates_that_fit(self.left, self.duration), max(0.0, self.left / 60)
         self.plan(updates)
         watcher.on_message(
-            f"a trial of {trial:,} updates, which are undone: {updates:,} fit into the"
-            f" {left / 60:.3g} minutes that are left"
+            f"the plan: {updates:,} updates in the {minutes:.3g} minutes that are left, by a trial"
+            f" of {trial:,}, which is undone"
         )
 
     def after_updates(self, updates: int, watcher: Watcher) -> None:
@@ -139,10 +144,10 @@ class TimedTrainer(Trainer):
             return  # the rest is too short for one more validation
         self.plan(fitting)
         self.progress.plan_changes += 1
-        change = "slower" if fitting < still else "faster"
+        change, minutes = "slower" if fitting < still else "faster", max(0.0, left / 60)
         watcher.on_message(
-            f"updates have become {change}: {fitting:,} instead of {still:,} fit into the"
-            f" {left / 60:.3g} minutes that are left"
+            f"updates have become {change}; the plan: {fitting:,} instead of {still:,} in the"
+            f" {minutes:.3g} minutes that are left"
         )
 
     def after_validation(self, seconds: float) -> None:
@@ -212,7 +217,7 @@ class TimedTrainer(Trainer):
 def updates_that_fit(left: float, duration: Callable[[int], float]) -> int:
     """The largest number of updates whose `duration` is at most `left`, and at least 1."""
     most = 1
-    while duration(most) <= left:
+    while most < MOST_UPDATES and duration(most) <= left:
         most *= 2
     numbers = range(1, most + 1)
     return max(1, bisect_left(numbers, True, key=lambda n: duration(n) > left))

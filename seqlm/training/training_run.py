@@ -426,11 +426,12 @@ def run_training(
 def about_plan(trainer: TimedTrainer) -> str:
     """How a training of `minutes` is repeated, if it can be."""
     steps, changes = trainer.total_steps, trainer.progress.plan_changes
-    planned = f"`minutes={trainer.settings.minutes:g}`: {steps:,} updates were planned"
     if changes == 0:
-        return f"{planned}; `steps={steps}` repeats this training, bit for bit on a CPU"
+        return f"`steps={steps}` repeats this training, bit for bit on a CPU"
     times = "once" if changes == 1 else f"{changes} times"
-    return f"{planned}, anew {times} on the way, so that `steps={steps}` has other learning rates"
+    return (
+        f"the number of updates was planned anew {times}: `steps={steps}` has other learning rates"
+    )
 
 
 class CheckpointWriter:

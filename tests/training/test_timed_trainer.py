@@ -124,7 +124,7 @@ def test_validations_are_counted_ahead(given) -> None:
 @pytest.mark.parametrize("given", [{}, {"valid_every": 4}, {"grad_accumulation": 5}], ids=str)
 def test_training_ends_on_time(minutes, validated, given) -> None:
     clock = Clock()
-    trainer = timed(clock, 0.25, 1.0, validated, minutes=minutes, **given)
+    trainer = timed(clock, minutes / 4, minutes, validated, minutes=minutes, **given)
     rows = finish(trainer).rows
     assert clock.now - 1000 == pytest.approx(60 * minutes, rel=0.04)
     assert trainer.progress.done
@@ -143,7 +143,7 @@ def test_the_time_before_training_counts() -> None:
 
 def test_saving_counts() -> None:
     clock = Clock()
-    trainer = timed(clock, 0.25, 1.0, minutes=10, valid_every=40)
+    trainer = timed(clock, 2.0, 1.0, minutes=10, valid_every=40)
 
     def save(trainer: Trainer, is_best: bool) -> None:
         clock.now += 5.0
@@ -152,7 +152,7 @@ def test_saving_counts() -> None:
     assert clock.now - 1000 == pytest.approx(600, rel=0.03)
 
 
-@pytest.mark.parametrize(("before", "after"), [(0.25, 0.75), (0.75, 0.25), (0.25, 30.0)])
+@pytest.mark.parametrize(("before", "after"), [(1.0, 3.0), (3.0, 1.0), (1.0, 30.0)])
 def test_a_machine_that_changes_its_speed_changes_the_plan(before, after) -> None:
     clock = Clock()
     trainer = timed(clock, lambda: before if clock.now < 1200 else after, 2.0, minutes=10)
@@ -177,13 +177,14 @@ def test_a_machine_that_changes_its_speed_changes_the_plan(before, after) -> Non
     peak = rates.index(max(rates))
     assert max(rates) == pytest.approx(0.1, rel=0.01)
     assert all(a >= b for a, b in zip(rates[peak:], rates[peak + 1 :]))
-    if after < 1:
+    if after < 30:
         assert rates[-1] < 0.001
 
 
-def test_one_update_is_made_where_there_is_time_for_none() -> None:
-    clock = Clock()
-    trainer = timed(clock, 50.0, minutes=0.1)
+@pytest.mark.parametrize("seconds_before", [0.0, 90.0])
+def test_one_update_is_made_where_there_is_time_for_none(seconds_before) -> None:
+    trainer = timed(Clock(), 50.0, minutes=0.1)
+    trainer.seconds_before = seconds_before
     finish(trainer)
     assert trainer.progress.done
     assert trainer.progress.step == 1
@@ -191,12 +192,12 @@ def test_one_update_is_made_where_there_is_time_for_none() -> None:
 
 def test_early_stopping_ends_it_sooner() -> None:
     clock = Clock()
-    trainer = timed(clock, 0.25, minutes=10, patience=3)  # the loss is 2.0 forever
+    trainer = timed(clock, 2.0, minutes=10, patience=3)  # the loss is 2.0 forever
     rows = finish(trainer).rows
     assert len(rows) == 4
     assert trainer.progress.done
     assert trainer.progress.step < trainer.total_steps
-    assert clock.now - 1000 < 100
+    assert clock.now - 1000 < 250
 
 
 # ----------------------------------------------------------------------------------- as steps would
