@@ -30,7 +30,7 @@ from torch import Tensor
 from seqlm.decoding.generate import generate
 from seqlm.decoding.sampling_noise import Noise
 from seqlm.decoding.token_sampling import greedy, make_chooser
-from seqlm.device import choose_device, describe_device
+from seqlm.machine.device import choose_device, describe_device
 from seqlm.models import architectures, model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.text.vocabulary import EOS

@@ -38,12 +38,12 @@ import numpy as np
 from seqlm.evaluation.evaluate import score_files
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.perplexity import Tally
-from seqlm.memory import in_usual_pages
+from seqlm.machine.memory import in_usual_pages
+from seqlm.machine.threads import num_threads
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.runs.loading.load_model import LoadedModel, load_model
 from seqlm.runs.loading.locate import locate
 from seqlm.text.reading import read_blocks
-from seqlm.threads import num_threads
 
 
 class Usage(NamedTuple):

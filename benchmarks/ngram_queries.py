@@ -27,9 +27,9 @@ from pathlib import Path
 from seqlm.evaluation.evaluate import score_files
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture
 from seqlm.evaluation.perplexity import Tally
+from seqlm.machine.threads import set_threads
 from seqlm.runs.loading.load_model import LoadedModel, load_model
 from seqlm.runs.loading.locate import locate
-from seqlm.threads import set_threads
 
 
 def ask(loaded: LoadedModel, text: Path) -> tuple[float, float, int]:

@@ -76,7 +76,7 @@ class Worker:
 
 def train_when_told(options: argparse.Namespace) -> None:
     """Reads numbers of seconds from standard input, trains for so long, and prints the speed."""
-    from seqlm.threads import let_threads_sleep
+    from seqlm.machine.threads import let_threads_sleep
 
     let_threads_sleep()  # before torch is imported
 

@@ -27,8 +27,8 @@ from benchmarks.commands import lines_of
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.sentence_batches import encode_lines
 from seqlm.decoding.translation.translation_search import EXTRA_TOKENS, translate
-from seqlm.device import describe_device
 from seqlm.evaluation.translation_quality import bleu
+from seqlm.machine.device import describe_device
 from seqlm.models.base import TranslationNetwork
 from seqlm.models.tree import select
 from seqlm.runs.loading.load_translators import LoadedTranslator, load_translators

@@ -7,8 +7,8 @@ torch: what needs it imports it.
 
 from seqlm.api import count, export, load, mix, resume, train
 from seqlm.errors import DataError, ModelError, SeqlmError, UsageError
+from seqlm.machine.threads import let_threads_sleep
 from seqlm.model import Evaluation, Model
-from seqlm.threads import let_threads_sleep
 from seqlm.vectors import Vectors
 from seqlm.version import __version__
 

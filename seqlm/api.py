@@ -276,13 +276,13 @@ def export(
 
 def set_up(device: str | None) -> torch.device:
     """The device that is named, or the best there is. Errors: UsageError where it is not there."""
-    from seqlm.device import set_up_device
+    from seqlm.machine.device import set_up_device
 
     return set_up_device(device)
 
 
 def set_up_ngrams(device: str | None) -> torch.device | str:
-    """As `set_up`, for n-grams, which are counted and asked on the CPU by default, without torch."""
+    """As `set_up`, for n-grams: by default they are counted and asked on the CPU, without torch."""
     return "cpu" if device in (None, "auto", "cpu") else set_up(device)
 
 

@@ -266,8 +266,8 @@ def set_up_for(
     """
     if device not in (None, "auto", "cpu") or any(m.config.arch != "ngram" for m in models):
         return set_up_torch(device, threads, float64)
-    from seqlm.device import describe_device
-    from seqlm.threads import set_threads
+    from seqlm.machine.device import describe_device
+    from seqlm.machine.threads import set_threads
 
     if threads is not None:
         set_threads(threads)
@@ -280,8 +280,8 @@ def set_up_torch(device: str | None, threads: int | None, float64: bool = False)
 
     Errors: UsageError where the device is not there, or the threads are far too many.
     """
-    from seqlm.device import describe_device, set_up_device
-    from seqlm.threads import set_threads
+    from seqlm.machine.device import describe_device, set_up_device
+    from seqlm.machine.threads import set_threads
 
     if threads is not None:
         set_threads(threads)

@@ -10,7 +10,7 @@ from seqlm.counting.estimation.counts_of_counts import Correction
 from seqlm.counting.estimation.prepare_counts import PreparedCounts, prepare_counts
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.ngrams import NGrams
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.text.tokenizer import Tokenizer
 
 

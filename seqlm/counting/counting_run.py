@@ -18,7 +18,8 @@ from seqlm.counting.files.count_files import write_counts
 from seqlm.counting.smoothing.smoothing_methods import tune_smoothing
 from seqlm.counting.sources import count_on_cluster, count_text, read_count_files
 from seqlm.errors import SeqlmError, UsageError
-from seqlm.memory import Memory
+from seqlm.machine.memory import Memory
+from seqlm.machine.threads import num_threads
 from seqlm.models.ngram.derived.compact_ngrams import compact
 from seqlm.models.ngram.derived.pruning import prune
 from seqlm.models.ngram.ngram_model import NGramModel
@@ -29,7 +30,6 @@ from seqlm.runs.run_config import RunConfig
 from seqlm.runs.run_folder import RUNS, RunFolder, now
 from seqlm.text.corpus import read_corpus
 from seqlm.text.reading import STDOUT, absolute_path, short_name
-from seqlm.threads import num_threads
 
 if TYPE_CHECKING:
     import torch

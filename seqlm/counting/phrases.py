@@ -21,7 +21,7 @@ import numpy as np
 
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.in_pieces import count_in_pieces
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.ngram_order import context_blocks
 from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.models.ngram.sort_keys import pack_keys, unpack_keys

@@ -13,7 +13,7 @@ from seqlm.counting.smoothing.smoothing_methods import method_of
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.in_pieces import count_in_pieces
 from seqlm.errors import UsageError
-from seqlm.memory import Memory, trim_heap
+from seqlm.machine.memory import Memory, trim_heap
 from seqlm.progress import Progress
 from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizer, kind_named
 from seqlm.text.corpus import read_corpus

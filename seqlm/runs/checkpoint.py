@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqlm.errors import ModelError, SeqlmError, shown
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.runs.durable_files import draft_name, exchange, sync_folder, write_text
 from seqlm.runs.own_files import (

@@ -49,7 +49,7 @@ def write_pieces(path: Path | None, pieces: Iterable[bytes]) -> None:
         sys.stdout.buffer.flush()
         return
     if path.suffix == ".gz":
-        from seqlm.threads import prefetch_map
+        from seqlm.machine.threads import prefetch_map
 
         # A gzip file may have many members, so that threads can compress the pieces.
         compressed = prefetch_map(partial(gzip.compress, compresslevel=6, mtime=0), pieces)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from seqlm.errors import ModelError, shown
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.runs.durable_files import replacing
 from seqlm.runs.untrusted.plain_files import check_plain
 from seqlm.runs.untrusted.verified_blocks import MappedArray

@@ -26,7 +26,8 @@ import numpy as np
 import torch
 
 from seqlm.errors import DataError
-from seqlm.memory import IN_MEMORY
+from seqlm.machine.memory import IN_MEMORY
+from seqlm.machine.threads import prefetch_map
 from seqlm.text.batches import IGNORE_INDEX, Batch
 from seqlm.text.bpe.bpe_learning import check_bpe_size, learn_bpe, order_by_frequency
 from seqlm.text.corpus import LEARNERS
@@ -35,7 +36,6 @@ from seqlm.text.pad_rows import pad_rows
 from seqlm.text.reading import Block, read_blocks, source_name
 from seqlm.text.tokenizer import Tokenizer, TokenizerKind, check_normalizer
 from seqlm.text.vocabulary import EOS
-from seqlm.threads import prefetch_map
 
 # ------------------------------------------------------------------------------------------ reading
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.errors import DataError, UsageError
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
+from seqlm.machine.threads import prefetch_map
 from seqlm.progress import Progress, silent
 from seqlm.text.bpe.bpe_learning import (
     check_bpe_size,
@@ -42,7 +43,6 @@ from seqlm.text.vocabulary import (
     split_into_chunks,
 )
 from seqlm.text.word_index import TokenSpans, WordIndex
-from seqlm.threads import prefetch_map
 
 
 class Corpus(NamedTuple):

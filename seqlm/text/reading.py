@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from seqlm.compilation import expect
 from seqlm.errors import DataError, nearest, shown
+from seqlm.machine.compilation import expect
 from seqlm.progress import Progress, silent
 
 BLOCK_SIZE = 1 << 21  # bytes read at once

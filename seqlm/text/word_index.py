@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqlm.compilation import is_compiled
+from seqlm.machine.compilation import is_compiled
 from seqlm.text.reading import BYTES_PER_TOKEN
 from seqlm.text.vocabulary import EOS
 from seqlm.text.words.word_table import IS_SPACE as IS_SPACE

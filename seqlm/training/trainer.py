@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from seqlm.errors import ModelError, SeqlmError
-from seqlm.memory import trim_heap
+from seqlm.machine.memory import trim_heap
 from seqlm.models.base import LanguageNetwork, Network, State
 from seqlm.models.labeling.labeler import Labeler
 from seqlm.models.stored_model import StoredModel, is_finite

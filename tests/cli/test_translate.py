@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import torch
 
-from seqlm import device
 from seqlm.cli.translation_output import as_object
 from seqlm.decoding.translation.translation_search import Translation
+from seqlm.machine import device
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.vocabulary import EOS
 from tests.command import COMMAND, Result, environment, seqlm_inside

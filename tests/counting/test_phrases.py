@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seqlm.counting import phrases as module
 from seqlm.counting.phrases import DELTA, learn_phrases
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.text.vocabulary import EOS, RESERVED, UNK
 
 TYPES = [*RESERVED, b"a", b"b", b"c", b"d"]

@@ -33,12 +33,12 @@ from seqlm.counting.cooccurrences.cooccurrences import (
 from seqlm.counting.tables.merge_tables import PieceTable, merge_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
-from seqlm.memory import IN_MEMORY, Memory, trim_heap
+from seqlm.machine.memory import IN_MEMORY, Memory, trim_heap
+from seqlm.machine.threads import prefetch_map
 from seqlm.models.ngram.ngram_order import context_blocks
 from seqlm.models.ngram.sort_keys import TaggedKeys, first_of_equals
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS, UNK, count_ids, split_into_chunks
-from seqlm.threads import prefetch_map
 
 Sides = Literal["both", "left"]
 """Where the words near a word stand: to its left and right, or to its left alone."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from seqlm.counting.cooccurrences.cooccurrences import Cooccurrences
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.models.vectors.sparse_matrix import Entries
 
 

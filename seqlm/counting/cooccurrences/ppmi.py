@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from seqlm.counting.cooccurrences.cooccurrences import UNITS, Cooccurrences
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.ngram_order import segment_sum
 from seqlm.models.vectors.sparse_matrix import MatrixAndTranspose, SparseMatrix
 

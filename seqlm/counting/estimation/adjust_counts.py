@@ -15,11 +15,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from seqlm.compilation import is_compiled
 from seqlm.counting.tables.array_passes import blocks
 from seqlm.counting.tables.ngrams import NGrams
-from seqlm.memory import IN_MEMORY, Memory
-from seqlm.threads import parallel_map
+from seqlm.machine.compilation import is_compiled
+from seqlm.machine.memory import IN_MEMORY, Memory
+from seqlm.machine.threads import parallel_map
 
 
 def adjust_counts(tables: list[NGrams], memory: Memory = IN_MEMORY) -> None:

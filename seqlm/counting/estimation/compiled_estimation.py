@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqlm.compilation import compiled
+from seqlm.machine.compilation import compiled
 
 
 @compiled

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.counting.tables.array_passes import BLOCK, blocks
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.text.vocabulary import EOS
 
 LARGEST = 9

@@ -26,13 +26,13 @@ from seqlm.counting.tables.array_passes import blocks
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError, UsageError
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
+from seqlm.machine.threads import parallel_map
 from seqlm.models.config.ngram_config import NGramConfig
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.ngram_order import HIGHEST, RECORD
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
-from seqlm.threads import parallel_map
 
 if TYPE_CHECKING:
     import torch

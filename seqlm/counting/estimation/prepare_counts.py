@@ -11,7 +11,7 @@ from seqlm.counting.estimation.cutoffs import apply_cutoffs, cutoffs_by_order
 from seqlm.counting.smoothing.smoothing_methods import method_of
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables.ngrams import NGrams
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 
 
 class PreparedCounts(NamedTuple):

@@ -14,15 +14,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from seqlm.compilation import is_compiled
 from seqlm.counting.smoothing.interpolation_and_backoff import Histories, interpolate
 from seqlm.counting.smoothing.kneser_ney import subtract_discount
 from seqlm.counting.smoothing.smoothing_methods import Method
 from seqlm.counting.tables.array_passes import history_blocks
 from seqlm.counting.tables.ngrams import NGrams
-from seqlm.memory import Memory
+from seqlm.machine.compilation import is_compiled
+from seqlm.machine.memory import Memory
+from seqlm.machine.threads import parallel_map
 from seqlm.models.ngram.ngram_order import row_contexts
-from seqlm.threads import parallel_map
 
 
 def smooth_order(

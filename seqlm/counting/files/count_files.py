@@ -34,6 +34,7 @@ from seqlm.counting.tables.array_passes import history_blocks
 from seqlm.counting.tables.from_rows import IncompleteNGram, from_rows
 from seqlm.counting.tables.ngrams import CountedOrder, NGrams
 from seqlm.errors import DataError, UsageError
+from seqlm.machine.threads import prefetch_map
 from seqlm.models.ngram.ngram_order import words_of_range
 from seqlm.models.ngram.scrambling import scramble_ids
 from seqlm.models.ngram.sort_keys import pack_keys
@@ -51,7 +52,6 @@ from seqlm.text.vocabulary import (
     split_into_chunks,
 )
 from seqlm.text.word_index import WordIndex
-from seqlm.threads import prefetch_map
 
 FIRST_TYPES = [*RESERVED, BOS]
 BOS_ID = FIRST_TYPES.index(BOS)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqlm.compilation import compiled
 from seqlm.counting.tables.extend_ngrams import FOLLOWING, NO_WORD, ROW, Ends, Rows, starts_of
-from seqlm.memory import in_usual_pages
+from seqlm.machine.compilation import compiled
+from seqlm.machine.memory import in_usual_pages
 from seqlm.models.ngram.sort_keys import TaggedKeys
 
 

@@ -37,18 +37,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seqlm.compilation import is_compiled
 from seqlm.counting.tables import extend_ngrams
 from seqlm.counting.tables.array_passes import blocks, ranges_of
 from seqlm.counting.tables.extend_ngrams import FOLLOWING, NO_WORD, ROW, Ends, Rows
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
-from seqlm.memory import in_usual_pages
+from seqlm.machine.compilation import is_compiled
+from seqlm.machine.memory import in_usual_pages
+from seqlm.machine.threads import num_threads, parallel_map
 from seqlm.models.ngram.scrambling import scramble_ids
 from seqlm.models.ngram.sort_keys import TaggedKeys
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS, count_ids
-from seqlm.threads import num_threads, parallel_map
 
 if TYPE_CHECKING:
     import torch

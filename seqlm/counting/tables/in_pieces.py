@@ -17,7 +17,7 @@ import numpy as np
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.merge_tables import PieceTable, merge_ngrams, merge_unigrams
 from seqlm.counting.tables.ngrams import NGrams
-from seqlm.memory import Memory, trim_heap
+from seqlm.machine.memory import Memory, trim_heap
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 

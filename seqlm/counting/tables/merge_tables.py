@@ -25,7 +25,7 @@ import numpy as np
 from seqlm.counting.tables.array_passes import blocks
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
-from seqlm.memory import Memory
+from seqlm.machine.memory import Memory
 from seqlm.models.ngram.sort_keys import first_of_equals, pack_keys, unpack_keys
 
 BLOCK = 1 << 20  # n-grams merged at a time, at most

@@ -26,6 +26,7 @@ from seqlm.evaluation.adaptation.adaptation_settings import Adaptation
 from seqlm.evaluation.adaptation.choose_scorer import check_adaptable, make_scorer, static_model
 from seqlm.evaluation.mixtures.mixture_weights import check_weights
 from seqlm.evaluation.scoring import Scores, in_windows
+from seqlm.machine.threads import prefetch_map
 from seqlm.models.verbs import LanguageVerbs
 from seqlm.progress import Progress, silent
 from seqlm.runs.loading.common_vocabulary import common_ids
@@ -35,7 +36,6 @@ from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
 from seqlm.text.word_index import TokenSpans
-from seqlm.threads import prefetch_map
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from seqlm.threads import one_thread, parallel_map
+from seqlm.machine.threads import one_thread, parallel_map
 
 BLOCK = 1 << 12
 """Rows of a block."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqlm.compilation import compiled
+from seqlm.machine.compilation import compiled
 from seqlm.models.ngram.compact.codebook import CODES
 from seqlm.models.ngram.compact.compact_order import CompactOrder
 from seqlm.models.ngram.compact.elias_fano import SAMPLE, EliasFano

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqlm.compilation import compiled
+from seqlm.machine.compilation import compiled
 from seqlm.models.ngram.compact.codebook import BITS
 from seqlm.models.ngram.compiled_rows import (
     BACKOFF,

@@ -26,14 +26,14 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from seqlm.compilation import is_compiled
+from seqlm.machine.compilation import is_compiled
+from seqlm.machine.threads import num_threads, parallel_map
 from seqlm.models.config.ngram_config import STUPID_BACKOFF, NGramConfig
 from seqlm.models.ngram.compact.compact_order import CompactLayout
 from seqlm.models.ngram.drawing import Drawing
 from seqlm.models.ngram.ngram_order import NGramOrder, RecordLayout
 from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.models.ngram.walk import UNSEEN, Matches, Walked, match_ngrams, start_rows, walk
-from seqlm.threads import num_threads, parallel_map
 
 CHUNK = 1 << 16
 """Tokens scored at a time: enough that an operation takes longer than the call."""

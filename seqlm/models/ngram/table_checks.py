@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqlm.machine.threads import prefetch_map
 from seqlm.models.ngram.compact.compact_order import CompactOrder
 from seqlm.models.ngram.ngram_order import NGramOrder
-from seqlm.threads import prefetch_map
 
 if TYPE_CHECKING:
     from seqlm.models.ngram.ngram_model import NGramModel

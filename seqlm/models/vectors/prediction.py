@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqlm.machine.threads import lasting_pool, one_thread
 from seqlm.models.config.vectors_config import PredictionConfig
 from seqlm.models.layers.sparse_rows import TermsByRow, sum_rows
 from seqlm.models.vectors.noise import Noise
@@ -38,7 +39,6 @@ from seqlm.models.vectors.word_vector_model import (
 )
 from seqlm.text.vocabulary import RESERVED, UNK
 from seqlm.text.word_batches import WordBatch
-from seqlm.threads import lasting_pool, one_thread
 
 R = TypeVar("R")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqlm.errors import ModelError, UsageError
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.models.ngram.arpa.arpa_writer import arpa_text
 from seqlm.models.ngram.derived.compact_ngrams import compact
 from seqlm.models.ngram.derived.pruning import prune

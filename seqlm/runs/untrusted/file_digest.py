@@ -16,7 +16,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqlm.threads import thread_pool
+from seqlm.machine.threads import thread_pool
 
 PIECE = 1 << 26
 BLOCK = 1 << 20

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm.errors import ModelError
+from seqlm.machine.threads import parallel_map
 from seqlm.runs.untrusted.file_digest import BLOCK
-from seqlm.threads import parallel_map
 
 FEW = 8
 """Blocks of a file that is verified when it is opened, and blocks that are not worth threads."""

@@ -19,7 +19,8 @@ import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from seqlm.errors import UsageError
-from seqlm.memory import Memory
+from seqlm.machine.memory import Memory
+from seqlm.machine.threads import run_interruptibly
 from seqlm.text.normalization import NO_STEPS, Normalizer
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import Tokenizer, from_printable
@@ -31,7 +32,6 @@ from seqlm.text.vocabulary import (
     id_mapping,
     order_types,
 )
-from seqlm.threads import run_interruptibly
 
 DEFAULT_BPE_SIZE = 4000
 """Types of a BPE vocabulary if no size is given."""

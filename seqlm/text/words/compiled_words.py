@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqlm.compilation import compiled
+from seqlm.machine.compilation import compiled
 from seqlm.text.vocabulary import EOS
 from seqlm.text.words.word_table import (
     FIRST_FACTOR,

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from seqlm.threads import one_thread
+from seqlm.machine.threads import one_thread
 
 CURVATURE = 0.2
 """C"""

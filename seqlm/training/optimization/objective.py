@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from seqlm.memory import keep_freed_memory
+from seqlm.machine.memory import keep_freed_memory
 from seqlm.models.base import LanguageNetwork, Network, NetworkOutput, State, TranslationNetwork
 from seqlm.models.output.softmax import Softmax
 from seqlm.models.tree import detach, tree_map

@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seqlm.errors import UsageError
+from seqlm.machine.threads import one_thread
 from seqlm.models.layers.linear import bfloat16_products, onednn_linear
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.vectors.word_vector_model import WordVectorModel
-from seqlm.threads import one_thread
 from seqlm.training.optimization.optimizer import optimized_parameters
 
 PrecisionName = Literal["float32", "bfloat16", "float16"]

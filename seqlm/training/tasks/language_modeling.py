@@ -20,7 +20,7 @@ from seqlm.errors import ModelError, UsageError
 from seqlm.evaluation.perplexity import Tally
 from seqlm.evaluation.scoring import validation_loss
 from seqlm.evaluation.unknown_words import warn_of_unknown
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.stored_model import StoredModel
 from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizer, kind_named

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from seqlm.counting.phrases import Phrases, learn_phrases
-from seqlm.memory import IN_MEMORY, Memory
+from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.text.corpus import Corpus
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import RESERVED, apply_id_mapping, count_ids, id_mapping, order_types

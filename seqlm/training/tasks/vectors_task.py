@@ -19,7 +19,7 @@ from seqlm.counting.cooccurrences.count_cooccurrences import Sides, count_cooccu
 from seqlm.counting.cooccurrences.entry_batches import EntryBatches
 from seqlm.counting.cooccurrences.ppmi import WholeMatrix, ppmi
 from seqlm.errors import DataError, UsageError
-from seqlm.memory import keep_freed_memory
+from seqlm.machine.memory import keep_freed_memory
 from seqlm.models.config.count_vectors_config import CountVectorConfig, GloVeConfig, PPMIConfig
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.vectors.prediction import LOSS_WORDS

@@ -16,9 +16,9 @@ from seqlm.counting.cooccurrences.cooccurrences import (
     weights_of_distances,
 )
 from seqlm.counting.cooccurrences.count_cooccurrences import SIDES, Sides, count_cooccurrences
-from seqlm.memory import Memory
+from seqlm.machine.memory import Memory
+from seqlm.machine.threads import num_threads, set_threads
 from seqlm.text.vocabulary import EOS, UNK
-from seqlm.threads import num_threads, set_threads
 
 V = 7
 LINES = st.lists(st.lists(st.sampled_from([UNK, *range(2, V)]), max_size=12), min_size=1)

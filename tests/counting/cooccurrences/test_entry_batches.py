@@ -7,7 +7,7 @@ import torch
 from seqlm.counting.cooccurrences.cooccurrences import Cooccurrences
 from seqlm.counting.cooccurrences.count_cooccurrences import count_cooccurrences
 from seqlm.counting.cooccurrences.entry_batches import EntryBatches
-from seqlm.memory import Memory
+from seqlm.machine.memory import Memory
 from seqlm.models.vectors.sparse_matrix import Entries
 from seqlm.text.vocabulary import EOS
 

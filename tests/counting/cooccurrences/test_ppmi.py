@@ -11,7 +11,7 @@ import torch
 from seqlm.counting.cooccurrences.cooccurrences import Cooccurrences
 from seqlm.counting.cooccurrences.count_cooccurrences import count_cooccurrences
 from seqlm.counting.cooccurrences.ppmi import WholeMatrix, ppmi
-from seqlm.memory import Memory
+from seqlm.machine.memory import Memory
 from seqlm.models.vectors.sparse_matrix import SparseMatrix
 from seqlm.text.vocabulary import EOS
 

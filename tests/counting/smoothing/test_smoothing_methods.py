@@ -9,13 +9,13 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seqlm import compilation
 from seqlm.counting.counting_settings import CountingSettings
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.counting.smoothing.smoothing_methods import METHODS, method_of
 from seqlm.counting.smoothing.smoothing_settings import Smoothing
 from seqlm.counting.tables import array_passes
 from seqlm.errors import DataError, UsageError
+from seqlm.machine import compilation
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.settings import settings_of
 from seqlm.text.vocabulary import EOS, UNK

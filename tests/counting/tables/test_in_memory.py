@@ -8,14 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlm import compilation
 from seqlm.counting.estimation.adjust_counts import adjust_counts
 from seqlm.counting.tables import array_passes, in_memory
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
+from seqlm.machine import compilation
+from seqlm.machine.threads import num_threads, set_threads
 from seqlm.text.vocabulary import EOS
-from seqlm.threads import num_threads, set_threads
 from tests.counting.oracle import adjusted_counts, raw_counts, spell, stream
 
 V = 7

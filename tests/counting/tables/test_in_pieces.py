@@ -16,7 +16,7 @@ from seqlm.counting.tables import merge_tables
 from seqlm.counting.tables.in_memory import count_ngrams
 from seqlm.counting.tables.in_pieces import count_in_pieces, split_text
 from seqlm.counting.tables.ngrams import NGrams
-from seqlm.memory import Memory
+from seqlm.machine.memory import Memory
 from seqlm.text.vocabulary import EOS
 
 PLENTY = 1 << 40

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlm.errors import DataError
+from seqlm.machine.threads import run_interruptibly
 from seqlm.text.bpe import bpe_learning
 from seqlm.text.bpe.bpe_learning import cut_long_runs, learn_bpe
 from seqlm.text.reading import Block
-from seqlm.threads import run_interruptibly
 
 
 def block(text: str) -> Block:

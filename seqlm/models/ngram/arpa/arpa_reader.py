@@ -32,6 +32,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from seqlm.errors import DataError, ModelError
+from seqlm.machine.threads import prefetch_map
 from seqlm.models.ngram.arpa.arpa_fields import FieldLines, Part, parse_numbers, parts, split_fields
 from seqlm.models.ngram.arpa.arpa_tables import RepeatedNGram, TableBuilder
 from seqlm.models.ngram.ngram_model import NGramModel
@@ -40,7 +41,6 @@ from seqlm.text.reading import decompress, open_source
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS, RESERVED
 from seqlm.text.word_index import NO_ID, TokenSpans, WordIndex
-from seqlm.threads import prefetch_map
 
 LOG_ZERO = -99.0
 """This number and all below it stand for log₁₀ 0."""

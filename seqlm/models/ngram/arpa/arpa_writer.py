@@ -33,8 +33,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqlm.compilation import is_compiled
 from seqlm.errors import ModelError
+from seqlm.machine.compilation import is_compiled
+from seqlm.machine.threads import prefetch_map
 from seqlm.models.ngram.arpa.arpa_reader import BOS, LOG_ZERO
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.ngram_order import NGramOrder, words_of_range
@@ -42,7 +43,6 @@ from seqlm.models.ngram.scrambling import scramble_ids
 from seqlm.progress import Progress, silent
 from seqlm.text.tokenizer import Tokenizer
 from seqlm.text.vocabulary import EOS
-from seqlm.threads import prefetch_map
 
 BLOCK, COMPILED_BLOCK = 1 << 13, 1 << 15
 """Lines made at a time, so that their pieces stay in the cache; there are fewer of them in machine

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqlm.compilation import compiled
+from seqlm.machine.compilation import compiled
 
 EIGHT = 8
 """Bytes of a number that is written at once."""

@@ -18,6 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from seqlm.machine.threads import prefetch_map
 from seqlm.models.ngram.ngram_model import NGramModel, NGramState
 from seqlm.models.ngram.ngram_order import (
     NGramOrder,
@@ -28,7 +29,6 @@ from seqlm.models.ngram.ngram_order import (
 )
 from seqlm.models.ngram.scrambling import unscramble_ids
 from seqlm.models.ngram.walk import UNSEEN, find
-from seqlm.threads import prefetch_map
 
 BLOCK = 1 << 16
 """N-grams looked up at a time."""

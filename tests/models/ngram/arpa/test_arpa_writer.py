@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from seqlm import compilation
 from seqlm.counting.estimation.estimate import estimate
 from seqlm.errors import ModelError
+from seqlm.machine import compilation
 from seqlm.models.ngram.arpa import arpa_writer
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
 from seqlm.models.ngram.arpa.arpa_writer import Pieces, Pool, arpa_text, number_pieces

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqlm import memory as memory_module
 from seqlm.errors import SeqlmError
-from seqlm.memory import Memory, in_usual_pages, resident_bytes
+from seqlm.machine import memory as memory_module
+from seqlm.machine.memory import Memory, in_usual_pages, resident_bytes
 
 
 def test_arrays_on_disk_hold_what_is_written(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seqlm.errors import UsageError
-from seqlm.threads import give_to_torch, num_threads
+from seqlm.machine.threads import give_to_torch, num_threads
 
 if TYPE_CHECKING:
     import torch

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from seqlm import compilation
-from seqlm.compilation import LARGE, compiled, expect, has_numba, is_compiled
+from seqlm.machine import compilation
+from seqlm.machine.compilation import LARGE, compiled, expect, has_numba, is_compiled
 
 
 def test_much_work_is_compiled_and_little_is_not() -> None:

@@ -10,9 +10,9 @@ from threading import Barrier, current_thread
 import pytest
 import torch
 
-from seqlm import threads
 from seqlm.errors import UsageError
-from seqlm.threads import lasting_pool, set_threads
+from seqlm.machine import threads
+from seqlm.machine.threads import lasting_pool, set_threads
 from tests.command import environment
 
 CORES = os.cpu_count() or 1
@@ -106,7 +106,7 @@ def test_a_lasting_pool_has_as_many_threads_as_torch_each_with_one(number) -> No
 
 def without_torch(*lines: str) -> str:
     """What a Python prints that runs `lines`, in which torch is not imported."""
-    code = "\n".join(["import sys", "from seqlm import threads", *lines])
+    code = "\n".join(["import sys", "from seqlm.machine import threads", *lines])
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
