@@ -10,9 +10,9 @@ The plan is the largest n with
 
 s and v are measured in a trial: some updates and a validation, which are then undone, random
 numbers included. The training that follows is therefore the one of `steps` = n, bit for bit, as
-long as the plan holds. It holds while training is expected to end within TOLERANCE of the time.
-Where the machine has become slower or faster, n is planned anew for the time that is left, and with
-it the schedule of the learning rate: with x_0 the part of the training that is done at that moment,
+long as the plan holds. It holds while training is expected to end about on time (TOLERANCE). Where
+the machine has become slower or faster, n is planned anew for the time that is left, and with it
+the schedule of the learning rate: with x_0 the part of the training that is done at that moment,
 the part that is done k updates later is
 
     x = x_0 + (1 - x_0) k / n.
@@ -29,8 +29,9 @@ from dataclasses import dataclass
 from seqlm.runs.checkpoint import TrainingState
 from seqlm.training.trainer import Trainer, Watcher
 
-TOLERANCE = 0.02
-"""The share of the minutes by which training may be expected to end too early or too late."""
+TOLERANCE, TOLERANCE_OF_LEFT = 0.02, 0.1
+"""The share of the minutes, and that of the time that is left, by the larger of which training may
+be expected to end too early or too late. While much is left, the pace may still change."""
 MEMORY = 0.25
 """The share of the minutes over which s is averaged."""
 TRIAL_SHARE, TRIAL_SECONDS, TRIAL_UPDATES = 0.02, 15.0, 3
@@ -135,7 +136,7 @@ class TimedTrainer(Trainer):
         """Plans anew if training would not end on time."""
         self.note(updates)
         still, left = self.total_steps - self.progress.step, self.left
-        tolerance = TOLERANCE * self.seconds
+        tolerance = max(TOLERANCE * self.seconds, TOLERANCE_OF_LEFT * left)
         is_on_time = abs(self.duration(still) - left) <= tolerance
         if still <= 0 or is_on_time or not self.is_measured(left):
             return
