@@ -30,6 +30,7 @@ DIFFERENT = {
     "--nbest": "tag has sequences of labels, and no search",
     "--order": "of an n-gram model or of a feed-forward network",
     "--output": "export writes files, too",
+    "--precision": "train has float16 and a default of its own, translate has a search",
     "--seed": "each command says what it draws",
     "--text-column": "eval has tables of items, and rescore has hypotheses, in objects too",
     "--task": "check recognizes it",

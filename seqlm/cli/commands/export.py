@@ -42,12 +42,8 @@ EXAMPLES = [
         " -o both.arpa",
     ),
     Example(
-        "Turn an ARPA file into a run, which opens faster",
-        "seqlm export -m small.arpa --to run -o small",
-    ),
-    Example(
-        "Write a run in a third of the space",
-        "seqlm export -m trigram --to run --compact -o trigram-compact",
+        "Turn an ARPA file into a run, which opens faster, in a third of the space",
+        "seqlm export -m small.arpa --to run --compact -o small",
     ),
     Example(
         "Spell the words of a model for the decoder of an acoustic model",

@@ -69,7 +69,7 @@ def check_records(records: np.ndarray, k: int, vocab_size: int, rows_above: int)
     """
     words, fields = records["word"], records.dtype.names or ()
     if len(words) and (int(words.min()) < 0 or int(words.max()) >= vocab_size):
-        raise ValueError(f"{name_of(k)}: not every `word` is an id")
+        raise ValueError(f"{name_of(k)}: not every word is an id")
     for field in ("log_prob", "backoff"):
         # The maximum with NaN is NaN.
         if field in fields and not records[field].max(initial=-np.inf) < np.inf:
