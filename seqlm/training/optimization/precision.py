@@ -68,7 +68,7 @@ def default_precision(network: StoredModel, device: torch.device) -> PrecisionNa
     """bfloat16 on a CPU that multiplies in it faster, where `network` has a large matrix."""
     if device.type != "cpu" or isinstance(network, WordVectorModel):
         return "float32"
-    largest = max(p.numel() for p in network.parameters() if p.ndim == 2)
+    largest = max((p.numel() for p in network.parameters() if p.ndim == 2), default=0)
     return "bfloat16" if largest >= LEAST_WEIGHTS and pays() else "float32"
 
 
