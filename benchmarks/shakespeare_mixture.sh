@@ -5,14 +5,15 @@
 #
 # SEQLM is the command, TEXT the 1,115,394 characters of tiny-shakespeare, and FOLDER takes what is
 # made of it. The LSTM is trained for MINUTES, by default 2.5. The last tenth of the text is what is
-# evaluated, as nanoGPT splits it; nothing is learned, chosen or tuned on it. The last tenth of what
-# is before it, 100,385 characters, tunes the weights of the mixture and the temperature, and both
-# models learn from the 903,469 characters before that. The seconds are those of all commands.
+# evaluated, as nanoGPT splits it; nothing is learned, chosen or tuned on it. The first 100,385
+# characters tune the weights of the mixture and the temperature, and both models learn from the
+# 903,469 characters in between, which have the beginning of the play that the last tenth goes on
+# with. The seconds are those of all commands.
 set -eu
 seqlm=$1 text=$2 folder=$3 minutes=${4:-2.5}
 mkdir -p "$folder"
-head -c 903469 "$text" >"$folder/train.txt"
-head -c 1003854 "$text" | tail -c 100385 >"$folder/held-out.txt"
+head -c 100385 "$text" >"$folder/held-out.txt"
+head -c 1003854 "$text" | tail -c 903469 >"$folder/train.txt"
 tail -c +1003855 "$text" >"$folder/valid.txt"
 cd "$folder"
 started=$(date +%s)
