@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqlm.evaluation import evaluate
+from seqlm.evaluation import evaluate_translator
 from seqlm.models import model_class
 from seqlm.runs.checkpoint import write_checkpoint
 from seqlm.runs.run_config import RunConfig
@@ -120,13 +120,13 @@ def test_json_is_one_object(evaluated, run):
 
 def test_the_flags_of_the_search_arrive(evaluated, monkeypatch):
     asked = []
-    measured = evaluate.evaluate_translator
+    measured = evaluate_translator.evaluate_translator
 
     def seen(models, source, target, metrics, settings, *rest):
         asked.append(settings)
         return measured(models, source, target, metrics, settings, *rest)
 
-    monkeypatch.setattr(evaluate, "evaluate_translator", seen)
+    monkeypatch.setattr(evaluate_translator, "evaluate_translator", seen)
     flags = (
         "--beam 3 --length-penalty 0.6 --normalization gnmt --coverage-penalty 0.2"
         " --max-length-ratio 3"
