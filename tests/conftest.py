@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from seqlm.machine import compilation
 from tests.command import Result, seqlm_inside
 
 # The same examples every time, however slow the machine: a check that fails, fails for a reason.
@@ -37,6 +38,12 @@ def smallest_numbers() -> Iterator[None]:
     """Training lets the processor take the smallest numbers for 0; the next test has them again."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def no_large_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test before this one may have read a large text, for which loops are compiled."""
+    monkeypatch.setattr(compilation, "_expected", 0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -29,7 +29,8 @@ NAMES = {"np": np, "io": io, "UNIGRAMS": UNIGRAMS, "BIGRAMS": BIGRAMS}
         "counting.tables.in_pieces",
         "evaluation.vectors.vector_test_sets",
         "evaluation.vectors.word_similarity",
-        "memory",
+        "machine.memory",
+        "machine.threads",
         "models.ngram.arpa.arpa_fields",
         "models.ngram.compact.bit_packing",
         "models.ngram.compact.codebook",
@@ -41,7 +42,6 @@ NAMES = {"np": np, "io": io, "UNIGRAMS": UNIGRAMS, "BIGRAMS": BIGRAMS}
         "models.ngram.sort_keys",
         "models.ngram.walk",
         "settings",
-        "threads",
     ],
 )
 def test_examples_give_what_they_say(module: str) -> None:

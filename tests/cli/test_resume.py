@@ -269,7 +269,9 @@ def test_a_finished_run_is_not_resumed_without_more_to_do(training, seqlm):
     for flags in ([], ["--steps", "60"], ["--steps", "10"]):
         result = seqlm("train", "--resume", "run", *flags)
         assert result.code == 2
-        assert "run is finished; give more --epochs, --steps or --minutes to continue" in result.error
+        assert (
+            "run is finished; give more --epochs, --steps or --minutes to continue" in result.error
+        )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pathlib import Path
 from seqlm.machine.threads import thread_pool
 
 PIECE = 1 << 26
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 READ_AT_ONCE = 1 << 20
 
 

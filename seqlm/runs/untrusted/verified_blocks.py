@@ -1,9 +1,9 @@
 """A file of tables of which only the blocks that are read are verified, when they are first read.
 
-The digest of a block of 1 MiB stands in the manifest. A file of a few blocks is verified when it is
-opened. Of a large one, a look-up of a few words touches a few blocks of hundreds, and a long text
-almost all of them: where more rows are asked for at once than a table has blocks, all blocks from
-the lowest row to the highest are verified at once, in threads.
+The digest of a block of 256 KiB stands in the manifest. A file of a few blocks is verified when it
+is opened. Of a large one, a look-up of a few words touches a few blocks of hundreds, and a long
+text almost all of them: where more rows are asked for at once than a table has blocks, all blocks
+from the lowest row to the highest are verified at once, in threads.
 
     R rows of a table · Q rows that are about to be read
 """
