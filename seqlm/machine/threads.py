@@ -37,12 +37,21 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 """The variables by which users say how OpenMP's threads wait."""
 
 
-def let_threads_sleep() -> None:
-    """OpenMP's threads sleep while they wait where other programs run, unless the environment says
-    how they do. Nothing that is computed depends on it.
+SLEEP_AT_ONCE = "4"
+"""OpenBLAS's threads wait for so many cycles, as a power of 2, before they sleep."""
 
-    To be called before torch is imported: OpenMP's library reads the environment only once.
+
+def let_threads_sleep() -> None:
+    """OpenMP's threads sleep while they wait where other programs run, and those of OpenBLAS, which
+    numpy has, always do, unless the environment says how they wait. Nothing that is computed
+    depends on it.
+
+    By default OpenBLAS's threads spin for some hundredths of a second when numpy is imported, and
+    most commands multiply nothing with it.
+
+    To be called before numpy and torch are imported: their libraries read the environment once.
     """
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", SLEEP_AT_ONCE)
     if not any(name in os.environ for name in WAITING) and is_machine_busy():
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 

@@ -62,6 +62,16 @@ def test_a_machine_is_busy_where_others_have_cores(others, busy, no_policy, monk
     assert (os.environ.get("OMP_WAIT_POLICY") == "PASSIVE") == busy
 
 
+@pytest.mark.parametrize(("given", "kept"), [(None, "4"), ("26", "26")])
+def test_threads_of_numpy_sleep_at_once_unless_the_user_says_how(no_policy, given, kept) -> None:
+    code = "import os, seqlm; print(os.environ['OPENBLAS_THREAD_TIMEOUT'])"
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
+    if given is not None:
+        environment["OPENBLAS_THREAD_TIMEOUT"] = given
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, env=environment, text=True).strip() == kept
+
+
 def test_a_system_that_does_not_tell_is_not_busy(monkeypatch) -> None:
     def missing() -> int:
         raise FileNotFoundError
