@@ -90,8 +90,11 @@ class Scorer:
         if self.state is None:
             self.state = self.model.start(1)
         tokens = self.tokens(self.state, ids[None].astype(np.int64))  # (1, N)
-        lengths = self.model.ngram_length(self.state, tokens) if self.ngram_lengths else None
-        scores, self.state = self.model.score(self.state, tokens)
+        lengths = None
+        if self.ngram_lengths:
+            scores, lengths, self.state = self.model.score_and_length(self.state, tokens)
+        else:
+            scores, self.state = self.model.score(self.state, tokens)
         return Scores(
             to_float64(check_numbers(scores[0])),
             None if lengths is None else to_numpy(lengths[0]),

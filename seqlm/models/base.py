@@ -71,6 +71,11 @@ class SequenceModel(StoredModel, ABC):
         """(B, T) order of the n-gram that each token is scored with, or None."""
         return None
 
+    def score_and_length(self, state: State, tokens: Tensor) -> tuple[Tensor, Tensor | None, State]:
+        """The answers of `score` and `ngram_length` at once."""
+        scores, after = self.score(state, tokens)
+        return scores, self.ngram_length(state, tokens), after
+
     def drawing(self) -> Drawing | None:
         """A way to draw the next token without all its log-probabilities, or None."""
         return None

@@ -39,6 +39,9 @@ class SequenceVerbs(Protocol):
     def ngram_length(self, state: State, tokens: Array) -> Array | None:
         """(B, T) order of the n-gram that each token is scored with, or None."""
 
+    def score_and_length(self, state: State, tokens: Array) -> tuple[Array, Array | None, State]:
+        """The answers of `score` and `ngram_length` at once."""
+
     def drawing(self) -> Drawing | None:
         """A way to draw the next token without all its log-probabilities, or None."""
 

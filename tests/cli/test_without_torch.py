@@ -98,6 +98,19 @@ def test_ngrams_are_exported_without_torch(model: str, folder: Path) -> None:
     )
 
 
+def run_script(script: str, folder: Path) -> str:
+    """What a script prints in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_a_library_call_imports_no_torch(folder: Path) -> None:
     script = (
         "import sys, seqlm; lm = seqlm.load('run'); lm.score('the old frog'); lm.perplexity('test')"
@@ -106,14 +119,7 @@ def test_a_library_call_imports_no_torch(folder: Path) -> None:
         "; seqlm.count('train', order=2, output='counted')"
         "; print('torch' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
-    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+    assert run_script(script, folder) == "False\n"
 
 
 def test_the_module_of_an_ngram_model_is_made_when_it_is_asked_for(folder: Path) -> None:
@@ -123,11 +129,4 @@ def test_the_module_of_an_ngram_model_is_made_when_it_is_asked_for(folder: Path)
         "; scores, _ = module.score(module.start(1), torch.tensor([[2, 3, 1]]))"
         "; print(before, isinstance(module, torch.nn.Module), tuple(scores.shape))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
-    assert (done.returncode, done.stdout) == (0, "False True (1, 3)\n"), done.stderr
+    assert run_script(script, folder) == "False True (1, 3)\n"

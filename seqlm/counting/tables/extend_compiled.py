@@ -38,23 +38,11 @@ def _place(
         next_at[word] = at + 1
 
 
+@compiled
 def pack(ends: Ends, is_over: np.ndarray, low: int, high: int, layout: TaggedKeys) -> np.ndarray:
     """(M,) int64 keys of what continues the contexts low … high, whose places are `ends`."""
-    return _pack(*ends, is_over, low, high, layout.word_bits, layout.tag_bits)
-
-
-@compiled
-def _pack(
-    places: np.ndarray,
-    following: np.ndarray,
-    start: np.ndarray,
-    counts: np.ndarray,
-    is_over: np.ndarray,
-    low: int,
-    high: int,
-    word_bits: int,
-    tag_bits: int,
-) -> np.ndarray:
+    places, following, start, counts = ends
+    word_bits, tag_bits = layout.word_bits, layout.tag_bits
     keys = np.empty(start[high - 1] + counts[high - 1] - start[low], np.int64)
     m = 0
     for context in range(low, high):
@@ -67,15 +55,10 @@ def _pack(
     return keys[:m]
 
 
+@compiled
 def unpack(keys: np.ndarray, places: np.ndarray, rows: np.ndarray, layout: TaggedKeys) -> int:
     """How many n-grams sorted `keys` (M,) have; writes `places` (M,) and `rows` (high - low,)."""
-    return _unpack(keys, places, rows, layout.word_bits, layout.tag_bits)
-
-
-@compiled
-def _unpack(
-    keys: np.ndarray, places: np.ndarray, rows: np.ndarray, word_bits: int, tag_bits: int
-) -> int:
+    tag_bits, word_bits = layout.tag_bits, layout.word_bits
     place_bits = (1 << tag_bits) - 1
     before, context, ngrams = np.int64(-1), 0, 0
     for i in range(len(keys)):
@@ -93,6 +76,7 @@ def _unpack(
     return ngrams
 
 
+@compiled
 def number(
     cells: np.ndarray,
     places: np.ndarray,
@@ -103,22 +87,7 @@ def number(
     rows: Rows,
 ) -> None:
     """Fills in the `rows` from `row` on, of the n-grams at `places` (N,) begin … end."""
-    _number(cells, places, following, begin, end, row, *rows)
-
-
-@compiled
-def _number(
-    cells: np.ndarray,
-    places: np.ndarray,
-    following: np.ndarray,
-    begin: int,
-    end: int,
-    row: int,
-    words: np.ndarray,
-    suffix: np.ndarray,
-    counts: np.ndarray,
-    start: np.ndarray,
-) -> None:
+    words, suffix, counts, start = rows
     u, count = row - 1, 0
     for i in range(begin, end):
         place = places[i]

@@ -72,6 +72,12 @@ class NGramLanguageModel(LanguageModel):
     def ngram_length(self, state: NGramState, tokens: Tensor) -> Tensor:
         return self._tensor(self.ngrams.ngram_length(*on_cpu(state, tokens)))
 
+    def score_and_length(
+        self, state: NGramState, tokens: Tensor
+    ) -> tuple[Tensor, Tensor, NGramState]:
+        scores, lengths, after = self.ngrams.score_and_length(*on_cpu(state, tokens))
+        return self._tensor(scores), self._tensor(lengths), self._state(after)
+
     def states_before(self, state: NGramState, tokens: Tensor) -> NGramState:
         """The state before each of `tokens` (B, T), as B·T rows."""
         return self._state(self.ngrams.states_before(*on_cpu(state, tokens)))
