@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import torch
 
     from seqlm.progress import Progress
-    from seqlm.runs.loading.locate import ModelPath
 
 __all__ = ["count", "export", "load", "mix", "resume", "train"]
 
@@ -46,6 +45,7 @@ def load(name: StrPath | None = None, *, device: str | None = None) -> Model | A
     `device` is cpu, cuda, cuda:N or mps; by default the best there is.
     Errors: ModelError where there is no such model, or it cannot be read; UsageError.
     """
+    from seqlm.models import LABELERS
     from seqlm.runs.loading.locate import locate
 
     model_path = locate(None if name is None else os.fspath(name))
@@ -53,18 +53,12 @@ def load(name: StrPath | None = None, *, device: str | None = None) -> Model | A
         from seqlm.runs.loading.load_vectors import load_vectors
 
         return Vectors(load_vectors(model_path))
-    return load_located(model_path, device)
-
-
-def load_located(model_path: ModelPath, device: str | None) -> Model:
-    """The model at `model_path`, which has no word vectors. Errors: ModelError, UsageError."""
-    from seqlm.models import LABELERS
-    from seqlm.runs.loading.load_model import load_model
-
     if model_path.config.task in LABELERS:
         from seqlm.runs.loading.load_labeler import load_labeler
 
         return Model([load_labeler(model_path, set_up(device))])
+    from seqlm.runs.loading.load_model import load_model
+
     is_ngram = model_path.config.arch == "ngram"
     return Model([load_model(model_path, set_up_ngrams(device) if is_ngram else set_up(device))])
 
@@ -110,7 +104,6 @@ def count(
     *,
     output: StrPath | None = None,
     overwrite: bool = False,
-    device: str | None = "cpu",
     progress: Progress | None = None,
     **settings: Any,
 ) -> Model:
@@ -123,6 +116,7 @@ def count(
     from seqlm.counting.counting_run import count as count_corpus
     from seqlm.counting.counting_settings import CountingSettings
     from seqlm.progress import silent
+    from seqlm.runs.loading.load_model import load_model
     from seqlm.runs.loading.locate import locate
     from seqlm.settings import make_settings
 
@@ -131,11 +125,10 @@ def count(
         make_settings(CountingSettings, settings),
         output=None if output is None else Path(output),
         overwrite=overwrite,
-        device=set_up_ngrams(device),
         progress=progress or silent,
         command=["seqlm.count"],
     )
-    return load_located(locate(run.path), device)
+    return Model([load_model(locate(run.path))])
 
 
 def train(
@@ -282,7 +275,7 @@ def set_up(device: str | None) -> torch.device:
 
 
 def set_up_ngrams(device: str | None) -> torch.device | str:
-    """As `set_up`, for n-grams: by default they are counted and asked on the CPU, without torch."""
+    """As `set_up`, for n-grams: by default they are asked on the CPU, without torch."""
     return "cpu" if device in (None, "auto", "cpu") else set_up(device)
 
 

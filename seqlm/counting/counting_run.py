@@ -6,14 +6,12 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seqlm.counting.counted_corpus import CountedCorpus
 from seqlm.counting.counting_checks import check_settings
 from seqlm.counting.counting_settings import CountingSettings
-from seqlm.counting.estimation.estimate import estimate_from_counts, sorting_device
+from seqlm.counting.estimation.estimate import estimate_from_counts
 from seqlm.counting.files.count_files import write_counts
 from seqlm.counting.smoothing.smoothing_methods import tune_smoothing
 from seqlm.counting.sources import count_on_cluster, count_text, read_count_files
@@ -31,15 +29,11 @@ from seqlm.runs.run_folder import RUNS, RunFolder, now
 from seqlm.text.corpus import read_corpus
 from seqlm.text.reading import STDOUT, absolute_path, short_name
 
-if TYPE_CHECKING:
-    import torch
-
 
 def count(
     sources: Sequence[str],
     settings: CountingSettings,
     output: Path | None = None,
-    device: torch.device | str = "cpu",
     command: Sequence[str] = (),
     overwrite: bool = False,
     progress: Progress = silent,
@@ -55,11 +49,11 @@ def count(
     with ExitStack() as stack:
         if output is not None:  # locked from the beginning; a name of its own is made at the end
             run = stack.enter_context(RunFolder.create(output, overwrite))
-        corpus, model, settings, memory = count_model(sources, settings, output, device, progress)
+        corpus, model, settings, memory = count_model(sources, settings, output, progress)
         if output is None:
             name = f"{settings.order}gram-{short_name(sources[0])}"
             run = stack.enter_context(RunFolder.create(name=name))
-        config = make_config(model, corpus, settings, sources, device, command)
+        config = make_config(model, corpus, settings, sources, command)
         write_ngram_run(run, config, model, corpus.tokenizer, corpus.tokens, memory)
     progress(f"saved: {sum(model.config.rows):,} n-grams of orders 1 to {settings.order}")
     if settings.arpa is not None:
@@ -71,11 +65,7 @@ def count(
 
 
 def count_model(
-    sources: Sequence[str],
-    settings: CountingSettings,
-    output: Path | None,
-    device: torch.device | str,
-    progress: Progress,
+    sources: Sequence[str], settings: CountingSettings, output: Path | None, progress: Progress
 ) -> tuple[CountedCorpus, NGramModel, CountingSettings, Memory]:
     """The counts, the model, the settings with all that they leave open, and where arrays are.
 
@@ -86,7 +76,7 @@ def count_model(
         settings = replace(settings, write_counts=f"{absolute_path(str(name))}.parquet")
     memory = Memory(settings.memory_limit, existing_folder(output))
 
-    corpus = count_corpus(sources, settings, memory, device, progress)
+    corpus = count_corpus(sources, settings, memory, progress)
     tokenizer, order = corpus.tokenizer, len(corpus.tables)
     settings = replace(
         settings,
@@ -108,11 +98,7 @@ def count_model(
 
 
 def count_corpus(
-    sources: Sequence[str],
-    settings: CountingSettings,
-    memory: Memory,
-    device: torch.device | str,
-    progress: Progress,
+    sources: Sequence[str], settings: CountingSettings, memory: Memory, progress: Progress
 ) -> CountedCorpus:
     """The counts of `sources`, written to `write_counts` too. Errors: DataError, UsageError."""
     if settings.engine == "spark":
@@ -120,7 +106,7 @@ def count_corpus(
     if settings.from_counts:
         corpus = read_count_files(sources, settings, progress)
     else:
-        corpus = count_text(sources, settings, memory, sorting_device(device), progress)
+        corpus = count_text(sources, settings, memory, progress)
     if settings.write_counts is not None:
         path = file_named(settings.write_counts)
         write_counts(path, corpus.tables, corpus.tokenizer, corpus.context, progress)
@@ -154,7 +140,6 @@ def make_config(
     corpus: CountedCorpus,
     settings: CountingSettings,
     sources: Sequence[str],
-    device: torch.device | str,
     command: Sequence[str],
 ) -> RunConfig:
     text = {"files": [absolute_path(name) for name in sources], "sha256": corpus.digest}
@@ -166,8 +151,7 @@ def make_config(
         settings=asdict(settings),
         data={"texts": {"corpus": text}, "tokens": corpus.tokens, "lines": corpus.lines},
         command=shlex.join(command),
-        torch=version("torch"),
-        device=str(device),
+        device="cpu",
         threads=num_threads(),
         finished=now(),
     )

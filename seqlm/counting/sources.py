@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from seqlm.counting.counted_corpus import CountedCorpus
 from seqlm.counting.counting_settings import DEFAULT_ORDER, CountingSettings
@@ -19,16 +18,9 @@ from seqlm.runs.loading.borrowed_vocabulary import borrowed_tokenizer, kind_name
 from seqlm.text.corpus import read_corpus
 from seqlm.text.normalization import Normalizer
 
-if TYPE_CHECKING:
-    import torch
-
 
 def count_text(
-    sources: Sequence[str],
-    settings: CountingSettings,
-    memory: Memory,
-    device: torch.device | str,
-    progress: Progress,
+    sources: Sequence[str], settings: CountingSettings, memory: Memory, progress: Progress
 ) -> CountedCorpus:
     """Counts a text on this machine. Errors: those of `read_corpus` and `count_ngrams`."""
     normalizer = Normalizer.parse(settings.normalize)
@@ -54,9 +46,9 @@ def count_text(
     if memory.limit is None:
         text = [ids]
         del corpus, ids  # so that `count_ngrams` can release them
-        tables = count_ngrams(text.pop(), size, order, context, device, progress=progress)
+        tables = count_ngrams(text.pop(), size, order, context, progress=progress)
     else:
-        tables = count_in_pieces(ids, size, order, context, memory, device, progress)
+        tables = count_in_pieces(ids, size, order, context, memory, progress)
     return counted._replace(tables=tables)
 
 

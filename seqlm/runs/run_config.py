@@ -1,7 +1,7 @@
 """What config.yaml holds: how a run was made, and its result.
 
     seqlm      version of seqlm that wrote the run       command   the command line
-    task       lm or translation                         torch     version of PyTorch
+    task       lm or translation                         torch     version of PyTorch, of a training
     arch       the architecture                          device    cpu, cuda:0, …
     context    carried, window or sentence               threads   CPU threads
     model      options of the architecture               finished  UTC time, or null

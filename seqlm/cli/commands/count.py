@@ -45,7 +45,6 @@ def count(
     corpus: Annotated[list[str] | None, console.CORPUS] = None,
     output: Annotated[Path | None, console.OUTPUT] = None,
     overwrite: Annotated[bool, console.OVERWRITE] = False,
-    device: Annotated[str | None, console.DEVICE] = None,
     num_threads: Annotated[int | None, console.THREADS] = None,
     quiet: Annotated[bool, console.QUIET] = False,
     debug: Annotated[bool, console.DEBUG] = False,
@@ -56,13 +55,13 @@ def count(
     named on standard error."""
     settings = CountingSettings(**{name: v for name, v in flags.items() if v is not None})
     sources = console.files_or_stdin(corpus)
-    chosen_device = console.set_up_for([], device, num_threads)
+    console.set_up_for([], None, num_threads)
 
     from seqlm.counting.counting_run import count as count_corpus
 
     command = ["seqlm", *sys.argv[1:]]
     progress = console.Stages()
-    run = count_corpus(sources, settings, output, chosen_device, command, overwrite, progress)
+    run = count_corpus(sources, settings, output, command, overwrite, progress)
     if STDOUT in (settings.arpa, settings.write_counts):
         console.say(f"run: {run.path}")
     else:

@@ -12,7 +12,7 @@ later order needs is released.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +34,6 @@ from seqlm.models.ngram.ngram_order import HIGHEST, RECORD
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
 
-if TYPE_CHECKING:
-    import torch
-
 
 def estimate(
     ids: np.ndarray,
@@ -44,7 +41,6 @@ def estimate(
     order: int = 5,
     smoothing: str = "modified-kneser-ney",
     context: str = "sentence",
-    device: torch.device | str = "cpu",
     progress: Progress = silent,
     **parameters: Any,
 ) -> NGramModel:
@@ -59,9 +55,7 @@ def estimate(
     """
     chosen = Smoothing(smoothing, **parameters)
     check_estimation(chosen, order, context)
-    tables = count_ngrams(
-        ids, vocab_size, order, context, sorting_device(device), progress=progress
-    )
+    tables = count_ngrams(ids, vocab_size, order, context, progress=progress)
     corrections = lmplz_corrections(ids, vocab_size, order) if context == "sentence" else []
     counts = prepare_counts(tables, chosen, corrections)
     return estimate_from_counts(counts, chosen, vocab_size, context, progress)
@@ -77,11 +71,6 @@ def check_estimation(smoothing: Smoothing, order: int, context: str) -> None:
     if not 0 <= smoothing.add_k <= 1e100:
         raise UsageError(f"`add_k` is {smoothing.add_k:g}; it must be from 0 to 1e100")
     cutoffs_by_order(smoothing.cutoffs, order)
-
-
-def sorting_device(device: torch.device | str) -> torch.device | str:
-    """Where the counts of a model for `device` are sorted: on a CUDA device, or else on the CPU."""
-    return device if str(device).startswith("cuda") else "cpu"
 
 
 def estimate_from_counts(

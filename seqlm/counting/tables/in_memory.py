@@ -30,10 +30,9 @@ comes after one more `</s>`, which is context only and not counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,19 +43,14 @@ from seqlm.counting.tables.ngrams import NGrams
 from seqlm.errors import DataError
 from seqlm.machine.compilation import is_compiled
 from seqlm.machine.memory import in_usual_pages
-from seqlm.machine.threads import num_threads, parallel_map
+from seqlm.machine.threads import parallel_map
 from seqlm.models.ngram.scrambling import scramble_ids
 from seqlm.models.ngram.sort_keys import TaggedKeys
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS, count_ids
 
-if TYPE_CHECKING:
-    import torch
-
 RANGE = 1 << 16
 """Places that are sorted at a time, about."""
-GPU_RANGE = 1 << 25
-"""The same where a GPU sorts them."""
 
 
 def count_ngrams(
@@ -64,16 +58,14 @@ def count_ngrams(
     vocab_size: int,
     order: int,
     context: str = "sentence",
-    device: torch.device | str = "cpu",
     key_bits: int | None = None,
     progress: Progress = silent,
     before: Sequence[int] = (EOS,),
 ) -> list[NGrams]:
     """The n-grams of orders 1 to `order` of a stream of `ids` (N,) that ends with `</s>`.
 
-    `before` (P < order,) stands before the text: n-grams that end in it are not counted. A CUDA
-    `device` sorts. Sort keys are as wide as KEY_BITS; narrower ones of `key_bits` make more and
-    smaller ranges.
+    `before` (P < order,) stands before the text: n-grams that end in it are not counted. Sort
+    keys are as wide as KEY_BITS; narrower ones of `key_bits` make more and smaller ranges.
 
     Errors: DataError on an empty text, or one that 31 bits cannot number.
 
@@ -92,7 +84,7 @@ def count_ngrams(
     orders = [count_unigrams(ids, vocab_size)]
     if order == 1:
         return orders
-    frontier = Frontier(np.array(before, np.int32), ids, vocab_size, sorting_on(device), key_bits)
+    frontier = Frontier(np.array(before, np.int32), ids, vocab_size, key_bits)
     del ids  # which may be all that holds them
     in_before = []  # of each order, the rows of the n-grams that end in `before`
     for k in range(2, order + 1):
@@ -124,22 +116,6 @@ def code_for(size: int) -> ModuleType:
     return extend_ngrams
 
 
-Sort = Callable[[np.ndarray], None]
-
-
-def sorting_on(device: torch.device | str) -> Sort | None:
-    """Sorts an array in place on a GPU; None for a CPU, on which numpy sorts with its vectors."""
-    if str(device) == "cpu":
-        return None
-    import torch
-
-    def sort(keys: np.ndarray) -> None:
-        on_device = torch.from_numpy(keys).to(device)
-        keys[:] = torch.sort(on_device).values.cpu().numpy()
-
-    return sort
-
-
 class Frontier:
     """Where the n-grams of the order just counted end: what the next order grows from."""
 
@@ -148,13 +124,11 @@ class Frontier:
         before: np.ndarray,
         ids: np.ndarray,
         vocab_size: int,
-        sort_on_gpu: Sort | None = None,
         key_bits: int | None = None,
     ) -> None:
         """The text is `ids` (N - P,) after those `before` it (P,)."""
         size = len(before) + len(ids)  # N
         self.code = code_for(size)
-        self.sort_on_gpu = sort_on_gpu
         self.layout = TaggedKeys.of(vocab_size, size, key_bits)
         scrambled = scramble_ids(np.arange(vocab_size), vocab_size)
         self.end_of_line = scrambled[EOS]
@@ -175,20 +149,19 @@ class Frontier:
         """The n-grams of the next order; nothing continues a context that `is_over` (H,)."""
         places, following, start, counts = self.ends
         end = int(start[-1] + counts[-1]) if len(start) else 0
-        size, threads = (GPU_RANGE, 1) if self.sort_on_gpu else (RANGE, num_threads())
-        ranges = ranges_of(start, end, size, 1 << self.layout.row_bits)
+        ranges = ranges_of(start, end, RANGE, 1 << self.layout.row_bits)
         first = np.zeros(len(start) + 1, np.int32)
 
         def sort_range(contexts: tuple[int, int]) -> tuple[int, slice]:
             """How many n-grams continue the contexts, and their places."""
             low, high = contexts
             keys = self.code.pack(self.ends, is_over, low, high, self.layout)
-            (self.sort_on_gpu or np.ndarray.sort)(keys)
+            keys.sort()
             part = slice(start[low], start[low] + len(keys))
             rows = first[low + 1 : high + 1]
             return self.code.unpack(keys, places[part], rows, self.layout), part
 
-        sorted_ranges = parallel_map(sort_range, ranges, threads=threads)
+        sorted_ranges = parallel_map(sort_range, ranges)
         begins = [0, *accumulate(ngrams for ngrams, _ in sorted_ranges)]  # the first row of each
         if is_highest:  # the most memory is in use here
             following = start = counts = np.empty(0, np.int32)
@@ -203,6 +176,6 @@ class Frontier:
             (_, part), row = sorted_ranges[number], begins[number]
             self.code.number(self.cells, places, following, part.start, part.stop, row, rows)
 
-        parallel_map(number_range, range(len(ranges)), threads=threads)
+        parallel_map(number_range, range(len(ranges)))
         self.ends = Ends(places, following, rows.start, rows.counts)
         return NGrams(rows.words, first, rows.suffix, rows.counts)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +19,6 @@ from seqlm.counting.tables.ngrams import NGrams
 from seqlm.machine.memory import Memory, trim_heap
 from seqlm.progress import Progress, silent
 from seqlm.text.vocabulary import EOS
-
-if TYPE_CHECKING:
-    import torch
 
 BYTES_PER_TOKEN = 96
 """Memory that counting takes at its height, for each token of a piece."""
@@ -34,7 +30,6 @@ def count_in_pieces(
     order: int,
     context: str,
     memory: Memory,
-    device: torch.device | str = "cpu",
     progress: Progress = silent,
     tokens: int | None = None,
 ) -> list[NGrams]:
@@ -48,7 +43,7 @@ def count_in_pieces(
     tables: list[list[PieceTable]] = []  # of each piece, orders 1 … n
     for number, (piece, before) in enumerate(pieces):
         progress(f"counting in {len(pieces)} pieces", number / len(pieces))
-        counted = count_ngrams(piece, vocab_size, order, context, device, before=before)
+        counted = count_ngrams(piece, vocab_size, order, context, before=before)
         tables.append([PieceTable.of(counted.pop(0), memory) for _ in range(order)])
         trim_heap()
         memory.release_pages()

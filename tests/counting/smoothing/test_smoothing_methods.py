@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -196,18 +195,6 @@ def test_a_compiled_loop_smooths_alike(
     found = estimate(array(zipf), MANY, 4, method, cutoffs=cutoffs).arrays()
     for name, records in expected.items():
         assert np.array_equal(found[name], records), name
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_a_gpu_smooths_alike(form: tuple[str, bool], zipf: list[int]) -> None:
-    method, backoff = form
-    options: dict[str, Any] = {"backoff": backoff, "weights": WEIGHTS, "cutoffs": (0, 0, 1)}
-    here = estimate(array(zipf), MANY, 3, method, **options).arrays()
-    there = estimate(array(zipf), MANY, 3, method, device="cuda", **options).arrays()
-    assert here.keys() == there.keys()
-    for name, array_here in here.items():
-        np.testing.assert_allclose(there[name], array_here, atol=1e-5, rtol=1e-5)
 
 
 # --------------------------------------------------------------------------------- what is no text

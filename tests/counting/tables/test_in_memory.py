@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,32 +127,3 @@ def test_the_ids_are_not_touched_and_may_be_read_only() -> None:
     ids.flags.writeable = False
     count_ngrams(ids, V, 3)
     assert ids.tolist() == [2, 3, EOS]
-
-
-def test_keys_are_sorted_by_whoever_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
-
-    def sorting_on(device: str) -> in_memory.Sort:
-        assert device == "cuda:0"
-
-        def sort(keys: np.ndarray) -> None:
-            sizes.append(len(keys))
-            keys.sort()
-
-        return sort
-
-    expected = count_ngrams(noise(), 50, 4)
-    monkeypatch.setattr(in_memory, "sorting_on", sorting_on)
-    monkeypatch.setattr(in_memory, "RANGE", 50)
-    found = count_ngrams(noise(), 50, 4, device="cuda:0")
-    assert sizes == [1500, *sizes[1:]]  # all keys of an order at once
-    for one, other in zip(expected, found, strict=True):
-        assert_equal(one, other)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_gpu_counts_alike() -> None:
-    for one, other in zip(
-        count_ngrams(noise(), 50, 4), count_ngrams(noise(), 50, 4, device="cuda"), strict=True
-    ):
-        assert_equal(one, other)
