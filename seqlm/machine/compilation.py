@@ -17,7 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 LARGE = 3_000_000
 """Tokens or n-grams from which compiled loops are used."""
 _expected = 0
-"""Tokens of the largest text that is read in parts."""
+"""Tokens of the largest text that is read in parts. No result depends on it, only the time.
+
+It is not an argument, as every model, wrapper and scorer between the reader of a text and the loops
+that score it would have to pass it on, though only n-gram models have such loops."""
 
 
 def expect(tokens: int) -> None:
