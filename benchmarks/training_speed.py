@@ -1,6 +1,7 @@
 """Training speed compared with a plain PyTorch loop of the same model, in one process.
 
     python -m benchmarks.training_speed [--cases lstm-200 ...] [--runs 7] [--steps 20] [--threads 1]
+                                        [--device cpu]
 
     lstm-200, lstm-650   two layers, tied, 10 000 types, 20 rows x 35, dropout 0.2, SGD, clipped:
                          the model of PyTorch's own word-language-model example, whose loop
@@ -9,15 +10,16 @@
     transformer          4 layers of 128, 4 heads, 65 types, 12 rows x 64, no dropout, AdamW: the
                          small configuration of nanoGPT, whose loop, written anew, is the baseline
 
-seqlm's loops run in float32 and, where the processor multiplies it, with products of bfloat16. All
+seqlm's loops run in float32 and, where the device has them, with products of tf32 and bfloat16. All
 train on the same ids, drawn with Zipf's frequencies (the time does not depend on the text, except
 for the adaptive softmax, which needs rare words as often as Zipf's law says), in interleaved runs.
 
 Prints the ratios of the medians, by the time of the processor and by the clock: on a machine that
-does other work only the former means something. "Torch's own products" are MKL's; seqlm's are
-oneDNN's, but on Intel's processors MKL's, too. The baseline's share of the float32 matrix-product
-rate, measured in the same run, shows whether it is a fair one. It has an advantage from running
-beside seqlm: the C library then keeps the memory that a step frees (`keep_freed_memory`).
+does other work only the former means something. On a GPU both are by the clock. "Torch's own
+products" are MKL's; seqlm's are oneDNN's, but on Intel's processors MKL's, too. The baseline's
+share of the float32 matrix-product rate, measured in the same run, shows whether it is a fair one.
+It has an advantage from running beside seqlm: the C library then keeps the memory that a step frees
+(`keep_freed_memory`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +36,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqlm.machine.device import describe_device, set_up_device
 from seqlm.models.config.recurrent_config import LSTMConfig
 from seqlm.models.config.transformer_config import TransformerConfig
 from seqlm.models.language.recurrent import LSTM
@@ -44,7 +48,6 @@ from seqlm.training.optimization.precision import is_supported
 from seqlm.training.trainer import Trainer
 
 Run = Callable[[int], None]  # trains for a number of steps
-CPU = torch.device("cpu")
 
 # ------------------------------------------------------------------- PyTorch's word language model
 
@@ -70,16 +73,17 @@ class Plain(nn.Module):
         return F.log_softmax(decoded, dim=1), hidden
 
 
-def plain_lstm(stream: np.ndarray, width: int) -> Run:
-    model = Plain(width)
+def plain_lstm(stream: np.ndarray, width: int, device: torch.device) -> Run:
+    model = Plain(width).to(device)
     row_length = len(stream) // B
     data = (
         torch.from_numpy(stream[: row_length * B].astype(np.int64))
         .view(B, row_length)
         .t()
         .contiguous()
+        .to(device)
     )
-    hidden = (torch.zeros(2, B, width), torch.zeros(2, B, width))
+    hidden = tuple(torch.zeros(2, B, width, device=device) for _ in range(2))
     total = 0.0
     at = 0
 
@@ -101,13 +105,15 @@ def plain_lstm(stream: np.ndarray, width: int) -> Run:
     return run
 
 
-def our_lstm(stream: np.ndarray, width: int, head: str, precision: str = "float32") -> Run:
+def our_lstm(
+    stream: np.ndarray, width: int, device: torch.device, head: str, precision: str = "float32"
+) -> Run:
     settings = TrainingSettings(
         optimizer="sgd", lr=RATE, clip=CLIP, schedule="constant", epochs=10**6, precision=precision
     )  # type: ignore[arg-type]
     dropouts = dict.fromkeys(("dropout_input", "dropout_hidden", "dropout_output"), DROPOUT)
-    model = LSTM(LSTMConfig(V, softmax=head, width=width, layers=2, **dropouts))
-    return steps_of(Trainer(model, StreamBatches(stream, B, T, CPU), settings, None))
+    model = LSTM(LSTMConfig(V, softmax=head, width=width, layers=2, **dropouts)).to(device)
+    return steps_of(Trainer(model, StreamBatches(stream, B, T, device), settings, None))
 
 
 def steps_of(trainer: Trainer) -> Run:
@@ -131,17 +137,21 @@ def with_torch_products(run: Run) -> Run:
     return run_with_torch
 
 
-def lstm_case(width: int) -> tuple[dict[str, Run], int, float]:
+def lstm_case(width: int, device: torch.device) -> tuple[dict[str, Run], int, float]:
     stream = zipf(V, 400_000)
     loops = {
-        "plain": plain_lstm(stream, width),
-        "seqlm": our_lstm(stream, width, "full"),
-        "seqlm, torch's products": with_torch_products(our_lstm(stream, width, "full")),
-        "seqlm, adaptive softmax": our_lstm(stream, width, "adaptive"),
+        "plain": plain_lstm(stream, width, device),
+        "seqlm": our_lstm(stream, width, device, "full"),
+        "seqlm, adaptive softmax": our_lstm(stream, width, device, "adaptive"),
     }
-    if is_supported("bfloat16", CPU):
-        loops["seqlm, bfloat16"] = our_lstm(stream, width, "full", "bfloat16")
-        loops["seqlm, bfloat16, adaptive softmax"] = our_lstm(stream, width, "adaptive", "bfloat16")
+    if device.type == "cpu":
+        loops["seqlm, torch's products"] = with_torch_products(loops["seqlm"])
+    for precision in ("tf32", "bfloat16"):
+        if is_supported(precision, device):
+            for name, head in ("", "full"), (", adaptive softmax", "adaptive"):
+                loops[f"seqlm, {precision}{name}"] = our_lstm(
+                    stream, width, device, head, precision
+                )
     # Forward and backward are three products of each weight with each position.
     return loops, B * T, 3 * 2 * B * T * (V * width + 2 * 4 * width * 2 * width)
 
@@ -185,14 +195,14 @@ class PlainGPT(nn.Module):
                 nn.init.normal_(p, std=0.02)
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        x = self.tokens(inputs) + self.places(torch.arange(BLOCK))
+        x = self.tokens(inputs) + self.places(torch.arange(BLOCK, device=inputs.device))
         for block in self.blocks:
             x = block(x)
         return F.cross_entropy(self.head(self.norm(x)).view(-1, TYPES), targets.view(-1))
 
 
-def plain_gpt(stream: np.ndarray) -> Run:
-    model = PlainGPT()
+def plain_gpt(stream: np.ndarray, device: torch.device) -> Run:
+    model = PlainGPT().to(device)
     groups = [
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": DECAY},
         {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
@@ -205,6 +215,10 @@ def plain_gpt(stream: np.ndarray) -> Run:
             starts = torch.randint(len(data) - BLOCK, (ROWS,))
             inputs = torch.stack([data[i : i + BLOCK] for i in starts])
             targets = torch.stack([data[i + 1 : i + 1 + BLOCK] for i in starts])
+            if device.type == "cuda":
+                inputs, targets = (
+                    x.pin_memory().to(device, non_blocking=True) for x in (inputs, targets)
+                )
             for group in optimizer.param_groups:
                 group["lr"] = PEAK
             loss = model(inputs, targets)
@@ -218,7 +232,7 @@ def plain_gpt(stream: np.ndarray) -> Run:
     return run
 
 
-def our_gpt(stream: np.ndarray, precision: str = "float32") -> Run:
+def our_gpt(stream: np.ndarray, device: torch.device, precision: str = "float32") -> Run:
     settings = TrainingSettings(
         optimizer="adamw", lr=PEAK, beta2=BETAS[1], weight_decay=DECAY, clip=1.0,
         schedule="constant", epochs=10**6, precision=precision,
@@ -227,16 +241,17 @@ def our_gpt(stream: np.ndarray, precision: str = "float32") -> Run:
         TransformerConfig(
             TYPES, width=WIDTH, layers=LAYERS, heads=HEADS, context_length=BLOCK, bias=False
         )
-    )
-    batches = WindowBatches(stream, ROWS, BLOCK, 1, CPU)
+    ).to(device)
+    batches = WindowBatches(stream, ROWS, BLOCK, 1, device)
     return steps_of(Trainer(model, batches, settings, None))
 
 
-def transformer_case() -> tuple[dict[str, Run], int, float]:
+def transformer_case(device: torch.device) -> tuple[dict[str, Run], int, float]:
     stream = zipf(TYPES, 400_000)
-    loops = {"plain": plain_gpt(stream), "seqlm": our_gpt(stream)}
-    if is_supported("bfloat16", CPU):
-        loops["seqlm, bfloat16"] = our_gpt(stream, "bfloat16")
+    loops = {"plain": plain_gpt(stream, device), "seqlm": our_gpt(stream, device)}
+    for precision in ("tf32", "bfloat16"):
+        if is_supported(precision, device):
+            loops[f"seqlm, {precision}"] = our_gpt(stream, device, precision)
     weights = LAYERS * 12 * WIDTH**2 + TYPES * WIDTH
     scores = LAYERS * 2 * BLOCK * WIDTH  # queries by keys and weights by values, all positions
     return loops, ROWS * BLOCK, 3 * 2 * ROWS * BLOCK * (weights + scores)
@@ -245,8 +260,8 @@ def transformer_case() -> tuple[dict[str, Run], int, float]:
 # ---------------------------------------------------------------------------------------- measuring
 
 CASES = {
-    "lstm-200": lambda: lstm_case(200),
-    "lstm-650": lambda: lstm_case(650),
+    "lstm-200": partial(lstm_case, 200),
+    "lstm-650": partial(lstm_case, 650),
     "transformer": transformer_case,
 }
 
@@ -261,25 +276,37 @@ class Seconds(NamedTuple):
     wall: float
 
 
-def timed(run: Callable[[], object]) -> Seconds:
+def timed(run: Callable[[], object], device: torch.device) -> Seconds:
+    """The seconds of `run`. On a GPU those of the processor are those of the clock."""
+    wait_for(device)
     cpu, wall = time.process_time(), time.perf_counter()
     run()
-    return Seconds(time.process_time() - cpu, time.perf_counter() - wall)
+    wait_for(device)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return Seconds(cpu if device.type == "cpu" else wall, wall)
 
 
-def product_rates() -> dict[str, float]:
-    """The rates of a 2048^3 matrix product in flop by second of the processor, the best of six."""
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+def wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def product_rates(device: torch.device) -> dict[str, float]:
+    """The rates of a product of two square matrices in flop/s, the best of six."""
+    width, threads = (2048, torch.get_num_threads()) if device.type == "cpu" else (8192, 1)
+    a, b = (torch.randn(width, width, device=device) for _ in range(2))
     rates = {}
     for name in ("float32", "bfloat16"):
+        dtype = getattr(torch, name) if device.type == "cuda" else torch.float32
+        product = partial(linear.linear, a.to(dtype), b.to(dtype))
         with torch.no_grad(), linear.bfloat16_products(name == "bfloat16"):
-            times = [timed(lambda: linear.linear(a, b)).cpu for _ in range(6)]
-        rates[name] = 2 * 2048**3 / min(times) * torch.get_num_threads()
+            times = [timed(product, device).cpu for _ in range(6)]
+        rates[name] = 2 * width**3 / min(times) * threads
     return rates
 
 
 def measured(
-    loops: Mapping[str, Run], runs: int, steps: int
+    loops: Mapping[str, Run], runs: int, steps: int, device: torch.device
 ) -> tuple[dict[str, list[Seconds]], dict[str, float]]:
     """Seconds per step of every run of every loop, and the matrix-product rates."""
     seconds: dict[str, list[Seconds]] = {name: [] for name in loops}
@@ -287,9 +314,9 @@ def measured(
     for run in loops.values():
         run(5)
     for _ in range(runs):
-        rates.append(product_rates())
+        rates.append(product_rates(device))
         for name, run in loops.items():
-            used = timed(lambda run=run: run(steps))
+            used = timed(lambda run=run: run(steps), device)
             seconds[name].append(Seconds(used.cpu / steps, used.wall / steps))
     return seconds, {name: statistics.median(rate[name] for rate in rates) for name in rates[0]}
 
@@ -306,26 +333,34 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20, help="steps per run")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    device = set_up_device(options.device)
     torch.set_num_threads(options.threads)
+    on_cpu = device.type == "cpu"
+    if not on_cpu:
+        print(f"torch {torch.__version__}, {describe_device(device)}")
     for case in options.cases:
         torch.manual_seed(1)
-        loops, tokens, flop = CASES[case]()
-        seconds, rates = measured(loops, options.runs, options.steps)
+        loops, tokens, flop = CASES[case](device)
+        seconds, rates = measured(loops, options.runs, options.steps, device)
         median = {name: medians(runs) for name, runs in seconds.items()}
         plain = median["plain"]
-        threads = f"{options.threads} thread{'s' * (options.threads > 1)}"
+        used = f"{options.threads} thread{'s' * (options.threads > 1)}" if on_cpu else device.type
         products = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in rates.items())
-        print(f"{case}: products of {products} Gflop/s, {threads}, {options.runs} runs")
-        share = flop / plain.cpu / rates["float32"] * options.threads
+        print(f"{case}: products of {products} Gflop/s, {used}, {options.runs} runs")
+        share = flop / plain.cpu / rates["float32"] * (options.threads if on_cpu else 1)
         print(f"  plain: {tokens / plain.wall:,.0f} tokens/s, {share:.2f} of the float32 rate")
         for name in [*loops][1:]:
             ours = median[name]
             pairs = sorted(p.cpu / s.cpu for p, s in zip(seconds["plain"], seconds[name]))
+            ratio = f"{plain.cpu / ours.cpu:.2f} x plain"
+            if on_cpu:
+                ratio += " by processor time"
+            clock = f", {plain.wall / ours.wall:.2f} x by the clock" if on_cpu else ""
             print(
-                f"  {name}: {tokens / ours.wall:,.0f} tokens/s, {plain.cpu / ours.cpu:.2f} x plain"
-                f" by processor time ({pairs[0]:.2f} to {pairs[-1]:.2f}),"
-                f" {plain.wall / ours.wall:.2f} x by the clock"
+                f"  {name}: {tokens / ours.wall:,.0f} tokens/s, {ratio}"
+                f" ({pairs[0]:.2f} to {pairs[-1]:.2f}){clock}"
             )
 
 

@@ -24,6 +24,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "seqlm"))
 REPOSITORY = Path(__file__).parent.parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """All is computed on the CPU, except where `-m gpu` asks for the tests of a GPU."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no GPU here, or not asked for: pytest -m gpu")
+    torch.backends.cudnn.allow_tf32 = False  # as `set_up_device` sets it
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """Real text, which is no part of the project: ../shared/data, or $SEQLM_DATA."""

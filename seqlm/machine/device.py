@@ -59,6 +59,7 @@ def set_up_device(name: str | None = None, float64: bool = False) -> torch.devic
 
     give_to_torch()
     torch.backends.cudnn.allow_tf32 = False  # so that a GPU computes what a CPU computes
+    torch.sparse.check_sparse_tensor_invariants.disable()  # PyTorch 2.11 warns where none is chosen
     torch.set_flush_denormal(True)  # numbers below 1e-38 would take a hundred times as long
     device = choose_device(name)
     return torch.device("cpu") if float64 and device.type == "mps" else device

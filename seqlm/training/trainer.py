@@ -139,7 +139,7 @@ class Trainer:
         self.network, self.batches, self.settings = network, batches, settings
         self.validate = validate
         self.peak_lr = settings.peak_lr
-        self.precision = Precision(settings.precision, network.device)
+        self.precision = Precision(settings.precision, network)
         self.objective = make_objective(network, settings, self.precision)
         self.optimizer = make_optimizer(
             settings.optimizer, network, settings.beta1, settings.beta2, settings.epsilon
@@ -228,7 +228,8 @@ class Trainer:
         if self.settings.compile:
             assert isinstance(self.objective, Objective)
             first = self.batches.epoch(0)[0]
-            compile_objective(self.objective, first, dynamic=self.settings.context == "sentence")
+            has_any_length = self.settings.context == "sentence" or self.settings.variable_length
+            compile_objective(self.objective, first, dynamic=has_any_length)
         pending: list[StepReport] = []  # of the steps since the last call of collect_figures
         last_trim, is_saved = self.progress.seconds, False
         check_interval = 1 if self.network.device.type == "cpu" else LOSS_CHECK_INTERVAL

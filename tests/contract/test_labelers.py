@@ -275,7 +275,7 @@ def test_training_changes_the_mode_and_not_what_is_read_without_dropout(
     assert is_same == (not any(dropout))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+@pytest.mark.gpu
 def test_a_gpu_gives_what_the_cpu_gives(labeler: Labeler, sentences: EncodedSentences) -> None:
     labeler.double()
     batch = batch_of(sentences, EVERY)
@@ -290,7 +290,7 @@ def test_a_gpu_gives_what_the_cpu_gives(labeler: Labeler, sentences: EncodedSent
     )
     on_gpu = labeler(moved)
     torch.testing.assert_close(
-        [one.scores.cpu() for one in on_gpu], [one.scores for one in expected], atol=1e-9, rtol=0
-    )
-    torch.testing.assert_close(labeler.loss(moved).cpu(), loss, atol=1e-9, rtol=0)
+        [one.scores.cpu() for one in on_gpu], [one.scores for one in expected], atol=1e-6, rtol=0
+    )  # positions are computed in float32
+    torch.testing.assert_close(labeler.loss(moved).cpu(), loss, atol=1e-6, rtol=0)
     assert all(torch.equal(a.decode().cpu(), b) for a, b in zip(on_gpu, labels))

@@ -160,7 +160,7 @@ def test_save_and_load_change_nothing(saved_model: LanguageModel, tokens: Tensor
     assert torch.equal(got[0], expected[0])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+@pytest.mark.gpu
 def test_a_gpu_gives_what_the_cpu_gives(model: LanguageModel, tokens: Tensor) -> None:
     on_gpu = copy.deepcopy(model).to("cuda")
     scores, state = on_gpu.score(on_gpu.start(B), tokens.cuda())

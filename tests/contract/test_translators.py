@@ -201,7 +201,7 @@ def test_every_weight_is_trained(translation_network: TranslationNetwork, target
     assert parameters.keys() == trained
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+@pytest.mark.gpu
 def test_a_gpu_gives_what_the_cpu_gives(translator: Translator, targets: Tensor) -> None:
     source, lengths = sentences()
     expected = scores_and_alignment(translator, source, lengths, targets)

@@ -210,8 +210,9 @@ def trainable_copy(network: LanguageNetwork) -> LanguageNetwork:
     """A copy whose parameters take gradients. It stays in eval mode, without dropout."""
     copied = copy.deepcopy(network).requires_grad_(True)
     for module in copied.modules():
-        if isinstance(module, nn.RNNBase):  # cuDNN has no backward in eval mode
-            module.train()
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # one piece of memory, as cuDNN takes them; copies are not
+            module.train()  # cuDNN has no backward in eval mode
     return copied
 
 

@@ -301,9 +301,9 @@ class TrainingSettings:
     )
     seed: int = optimization(1, "Seed of all random numbers.", low=0, high=2**63 - 1)
     # ---------------------------------------------------------------------------------- the machine
-    precision: Literal["float32", "bfloat16", "float16"] | None = setting(
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] | None = setting(
         None, "Arithmetic of the matrix products in training.", section="Machine",
-        none_text="bfloat16 on a CPU that is faster in it, else float32",
+        none_text="tf32 on a GPU and bfloat16 on a CPU that are faster in it, else float32",
     )  # fmt: skip
     compile: bool = setting(
         False, "Compile the model by torch.compile.", section="Machine", needs=PREDICTION

@@ -1,8 +1,8 @@
 """`torch.compile` for the network's training pass. Evaluation has other shapes and is uncompiled.
 
 There is one graph for each shape of segment, rather than one for all shapes, so that a resumed run
-computes with the same kernels as the unbroken one, whichever shape it meets first. Whole lines have
-too many lengths for that, and share one graph.
+computes with the same kernels as the unbroken one, whichever shape it meets first. Whole lines and
+segments of random lengths have too many lengths for that, and share one graph.
 """
 
 from __future__ import annotations

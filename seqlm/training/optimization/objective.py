@@ -34,7 +34,7 @@ class Objective(nn.Module):
         self.network, self.smoothing, self.r_drop = network, smoothing, r_drop
         self.network_pass: Callable[[Tensor, State], NetworkOutput] = network.__call__
         """The network, which `compile_objective` may replace by a faster function."""
-        self.precision = precision or Precision("float32", network.device)
+        self.precision = precision or Precision("float32", network)
         if network.device.type == "cpu":
             keep_freed_memory()
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from seqlm.errors import UsageError
+from seqlm.machine.device import set_up_device
 from seqlm.models import model_class
 from seqlm.models.tree import pack
 from seqlm.runs.loading.load_model import load_model
@@ -47,7 +48,7 @@ def test_bfloat16_is_near_and_all_tensors_are_float32(arch, softmax) -> None:
     losses, gradients = [], []
     for name in ("float32", "bfloat16"):
         torch.manual_seed(2)
-        objective = Objective(model, precision=Precision(name, CPU))
+        objective = Objective(model, precision=Precision(name, model))
         loss, cache, _ = objective(batch(), None)
         objective.precision.backward(loss)
         losses.append(loss.item())
@@ -78,10 +79,32 @@ def test_large_matrices_are_multiplied_in_bfloat16_where_that_pays(monkeypatch) 
     vectors = model_class("vectors", "skipgram").from_settings({"vocab_size": 2000, "width": 64})
     assert default_precision(small, CPU) == "float32"
     assert default_precision(large, CPU) == "bfloat16"
-    assert default_precision(large, torch.device("cuda")) == "float32"
     assert default_precision(vectors, CPU) == "float32"
     monkeypatch.setattr(precision, "pays", lambda: False)
     assert default_precision(large, CPU) == "float32"
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_a_gpu_computes_in_tf32_where_it_can(supported, monkeypatch) -> None:
+    monkeypatch.setattr(precision, "is_supported", lambda *of: supported)
+    cuda = torch.device("cuda")
+    vectors = model_class("vectors", "skipgram").from_settings({"vocab_size": 2000, "width": 64})
+    assert default_precision(network("lstm"), cuda) == ("tf32" if supported else "float32")
+    assert default_precision(vectors, cuda) == "float32"
+
+
+def test_tf32_is_for_training_alone() -> None:
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    usual = TrainingSettings(epochs=1, batch_size=4, seq_length=7, steps=1)
+    trainer = make(usual)
+    set_up_device("cpu")
+    trainer.precision.is_tf32 = True
+    seen = []
+    trainer.network.register_forward_hook(lambda *_: seen.append([b.allow_tf32 for b in backends]))
+    trainer.objective.network_pass = trainer.network.__call__
+    finish(trainer)
+    assert seen == [[True, True]]
+    assert [backend.allow_tf32 for backend in backends] == [False, False]
 
 
 @pytest.mark.parametrize("gain", [0.3, 1.2, 1.3, 4.0])

@@ -123,7 +123,8 @@ def run_layer(
         gates = linear(x[:, 0], layer.weight_ih_l0, layer.bias_ih_l0)
         state = recurrent_step(layer, gates, state)
         return hidden_state(state)[:, None], state
-    before = tree_map(lambda part: part[None], state)  # PyTorch takes (1, B, D)
+    # PyTorch takes (1, B, D), and cuDNN no part of a larger tensor.
+    before = tree_map(lambda part: part[None].contiguous(), state)
     if recurrent_weight is None:
         x, after = layer(x, before)
     else:
