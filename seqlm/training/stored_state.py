@@ -21,16 +21,15 @@ from seqlm.models.base import LanguageNetwork
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.tree import pack
 from seqlm.runs.checkpoint import TrainingState
+from seqlm.training.training_progress import TrainingProgress
 
 MOST = 1 << 53
 """The largest number of steps or tokens."""
 
 
-def check_state(
-    state: TrainingState, network: StoredModel, rows: int, progress_class: type
-) -> None:
+def check_state(state: TrainingState, network: StoredModel, rows: int) -> None:
     """Errors: ModelError where `state` is not that of a training of `network` on `rows` rows."""
-    check_values(state.values, progress_class)
+    check_values(state.values)
     check_tensors(state.tensors, network, rows)
     has_average = any(name.startswith("average.") for name in state.tensors)
     if (state.values["average"].get("count", has_average) > 0) != has_average:
@@ -40,7 +39,7 @@ def check_state(
 # ------------------------------------------------------------------------------------------ values
 
 
-def check_values(values: Any, progress_class: type) -> None:
+def check_values(values: Any) -> None:
     """Errors: ModelError where a value is missing, or of another type or range."""
     for name, newest in (("early_stopping", "loss_at_best"), ("progress", "planned_steps")):
         present = values.get(name, {}) if isinstance(values, dict) else None
@@ -49,11 +48,11 @@ def check_values(values: Any, progress_class: type) -> None:
                 "this run was made by an older seqlm and can only be resumed with that version"
             )
     stopping, progress = part(values, "early_stopping"), part(values, "progress")
-    names = [each.name for each in fields(progress_class)]
+    names = [each.name for each in fields(TrainingProgress)]
     if progress.keys() != set(names):
         odd = min(progress.keys() ^ set(names))
         raise ModelError(f"training.json: progress does not hold what it should: {shown(odd)}")
-    for each in fields(progress_class):
+    for each in fields(TrainingProgress):
         is_fit = {"int": is_count, "float": is_number, "bool": is_switch}.get(str(each.type))
         require(f"progress.{each.name}", progress[each.name], is_fit or is_figures)
     for name in ("bad_metric_evals", "bad_evals"):

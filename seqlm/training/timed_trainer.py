@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from seqlm.runs.checkpoint import TrainingState
+from seqlm.training.resuming import restore_training, training_state
 from seqlm.training.trainer import Trainer, Watcher
 
 TOLERANCE, TOLERANCE_OF_LEFT = 0.02, 0.1
@@ -201,13 +202,13 @@ class TimedTrainer(Trainer):
     def undone(self) -> Iterator[None]:
         """What the trainer does within this context is undone at its end."""
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
-        state = self.state()
+        state = training_state(self)
         tensors = {name: value.clone() for name, value in state.tensors.items()}
         try:
             yield
         finally:
             self.carried_cache = self.epoch_batches = None
-            self.restore(weights, TrainingState(tensors, state.values))
+            restore_training(self, weights, TrainingState(tensors, state.values))
 
     def begin_phase(self, peak_lr: float) -> None:
         """As a trainer does, with a new plan."""

@@ -1,13 +1,9 @@
-"""The trainer: batches in, trained weights out, and a state from which training resumes exactly.
+"""The trainer: batches in, trained weights out.
 
 Truncated back-propagation through time: the gradient of a segment stops at its first token, and the
 hidden state is carried (detached) into the next segment. An update uses the gradient of one
 segment, or of several in a row (`grad_accumulation`): the mean over all their tokens. Where an
 average of the weights is kept, validation and the checkpoint use the average.
-
-Whatever the next step depends on is in `Trainer.state()`: weights, optimizer moments, averages,
-carried state, position in the data, random state, schedule and early-stopping counters. A run
-killed and resumed equals the unbroken run, bit for bit, on a CPU.
 """
 
 from __future__ import annotations
@@ -16,7 +12,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -24,70 +19,30 @@ from torch import Tensor
 
 from seqlm.errors import ModelError, SeqlmError
 from seqlm.machine.memory import trim_heap
-from seqlm.models.base import LanguageNetwork, Network, State
+from seqlm.models.base import Network, State
 from seqlm.models.labeling.labeler import Labeler
 from seqlm.models.stored_model import StoredModel, is_finite
-from seqlm.models.tree import pack, unpack
 from seqlm.models.vectors.word_vector_model import WordVectorModel
-from seqlm.runs.checkpoint import TrainingState
 from seqlm.text.batches import Batch, Batches
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.early_stopping import EarlyStopping
-from seqlm.training.optimization.averaging import Average, copy_values, make_average
+from seqlm.training.optimization.averaging import Average, make_average
 from seqlm.training.optimization.compiling import compile_objective
 from seqlm.training.optimization.objective import Objective
-from seqlm.training.optimization.optimizer import (
-    make_optimizer,
-    optimizer_moments,
-    restore_moments,
-    set_learning_rate,
-)
+from seqlm.training.optimization.optimizer import make_optimizer, set_learning_rate
 from seqlm.training.optimization.precision import Precision
 from seqlm.training.optimization.scheduled_sampling import teacher_forcing_rate
 from seqlm.training.optimization.schedules import PLATEAU_FACTOR, cycled_beta1, schedule_factor
 from seqlm.training.optimization.whole_objective import WholeObjective
+from seqlm.training.random_states import random_state, set_random_state
 from seqlm.training.signals import GivenUp, Interruption
-from seqlm.training.stored_state import check_state
+from seqlm.training.training_progress import TrainingProgress
 
 LOSS_CHECK_INTERVAL = 50
 """Steps between two readings of the loss on a GPU, as each waits for the device. A CPU reads every
 loss."""
 TRIM_INTERVAL = 5.0
 """Seconds between two calls of `trim_heap` where every batch of sentences has another size."""
-
-
-@dataclass
-class TrainingProgress:
-    """Where training stands, in plain values that a checkpoint stores as they are."""
-
-    step: int = 0
-    epoch: int = 0
-    segments_done: int = 0
-    """Segments of this epoch already used."""
-    plateau_factor: float = 1.0
-    """Factor by which plateaus have reduced the learning rate."""
-    seconds: float = 0.0
-    tokens: int = 0
-    figure_sums: dict[str, float] = field(default_factory=dict)
-    """Sums over the tokens since the last validation of what each step reported, such as `loss`."""
-    tokens_since_report: int = 0
-    """Number of tokens in those sums."""
-    awaits_validation: bool = False
-    """Whether the validation of this step was given up, when training was interrupted."""
-    phase_start_step: int = 0
-    """Where the present schedule began; a run resumed with new settings begins a new phase."""
-    phase_start_epoch: int = 0
-    phase_start_segment: int = 0
-    planned_steps: int = 0
-    """With `minutes`, the step at which training ends (`timed_trainer.py`)."""
-    plan_start_step: int = 0
-    """The step at which that was planned, and the part of the phase that was done then."""
-    plan_start_fraction: float = 0.0
-    plan_changes: int = 0
-    """How often it was planned anew."""
-    validation_seconds: float = 0.0
-    """What the last validation took, with its checkpoint."""
-    done: bool = False
 
 
 class StepReport(NamedTuple):
@@ -435,68 +390,6 @@ class Trainer:
         """Whether training ends after this validation: at its last step, or by early stopping."""
         return self.progress.step >= self.total_steps or self.early_stopping.should_stop
 
-    # -- what resuming needs
-
-    def state(self) -> TrainingState:
-        """Everything that resuming needs besides the tensors saved as the model, which are the
-        averaged weights where an average is kept."""
-        tensors = add_prefix("optimizer", optimizer_moments(self.optimizer, self.network))
-        tensors |= add_prefix("average", self.average.tensors())
-        if self.average.average:
-            weights = {name: p.clone() for name, p in self.average.weights.items()}
-            tensors |= add_prefix("weights", weights)
-        tensors |= random_state(self.network.device)
-        if self.carried_cache is not None:
-            tensors |= pack(self.carried_cache, "carried")
-        values = {
-            "progress": asdict(self.progress),
-            "early_stopping": self.early_stopping.state_dict(),
-            "peak_lr": self.peak_lr,
-            "average": {"kind": self.settings.average, **self.average.values()},
-            "scaler": self.precision.scaler.state_dict(),
-        }
-        return TrainingState(tensors, values)
-
-    def restore(self, model: Mapping[str, Tensor], state: TrainingState) -> None:
-        """Goes back to where `state` was taken. `model` has the tensors saved as the model.
-
-        Where the settings keep another average than that run did, training continues from `model`
-        rather than from the weights that were averaged. Errors: ModelError.
-        """
-        check_state(state, self.network, self.batches.rows, TrainingProgress)
-        try:
-            self.restore_checked(model, state)
-        except (RuntimeError, TypeError, KeyError, IndexError, AttributeError) as error:
-            text = " ".join(str(error).split())
-            raise ModelError(f"the state of the training cannot be restored: {text}") from None
-
-    def restore_checked(self, model: Mapping[str, Tensor], state: TrainingState) -> None:
-        """`restore`. Errors: also those of torch."""
-        device, values = self.network.device, state.values
-        if values["average"]["kind"] == self.settings.average:
-            weights = {**model, **strip_prefix("weights", state.tensors)}
-            copy_values(weights, self.network.state_dict())
-            self.average.restore(strip_prefix("average", state.tensors), values["average"])
-        else:
-            copy_values(model, self.network.state_dict())
-        restore_moments(self.optimizer, self.network, strip_prefix("optimizer", state.tensors))
-        if values["scaler"]:
-            self.precision.scaler.load_state_dict(values["scaler"])
-        self.progress = TrainingProgress(**values["progress"])
-        if self.progress.segments_done >= len(self.batches):
-            raise ModelError(
-                f"training.json: progress.segments_done is {self.progress.segments_done}, and an"
-                f" epoch has {len(self.batches)} segments"
-            )
-        self.early_stopping.load_state_dict(values["early_stopping"])
-        self.peak_lr = values["peak_lr"]
-        if any(name.startswith("carried") for name in state.tensors):
-            assert isinstance(self.network, LanguageNetwork)  # a translator carries no state
-            like = self.network.initial_cache(self.batches.rows)
-            copies = {name: tensor.clone() for name, tensor in state.tensors.items()}
-            self.carried_cache = unpack(like, copies, "carried")
-        set_random_state(state.tensors, device)
-
     def begin_phase(self, peak_lr: float) -> None:
         """A new schedule from here on, up to `peak_lr`; a plain mean of the weights starts anew."""
         if self.settings.average == "asgd":
@@ -516,30 +409,3 @@ def make_objective(
         return WholeObjective(network, precision)
     assert isinstance(network, Network)
     return Objective(network, settings.label_smoothing, precision, settings.r_drop)
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The states of the random generators that a step draws from, by their names in a checkpoint.
-
-    Nothing waits for a GPU here."""
-    states = {"random.cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["random.cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def set_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """The inverse of `random_state`."""
-    torch.set_rng_state(states["random.cpu"].clone())
-    if device.type == "cuda" and "random.cuda" in states:
-        torch.cuda.set_rng_state(states["random.cuda"].clone(), device)
-
-
-def add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def strip_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix.`, under what follows it."""
-    start = f"{prefix}."
-    return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}

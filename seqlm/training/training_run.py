@@ -43,6 +43,7 @@ from seqlm.training.config.training_settings import (
 )
 from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.precision import check_precision, default_precision
+from seqlm.training.resuming import restore_training, training_state
 from seqlm.training.signals import Interruption, TrainingInterrupted, catch_signals
 from seqlm.training.stored_state import part
 from seqlm.training.tasks.labeling_task import LabelingTask
@@ -249,7 +250,7 @@ def resume_locked(
     task = reload_corpus(run, config)
     stored_settings = complete_settings(TrainingSettings(**config.settings), network, task, device)
     trainer = make_trainer(network, task, stored_settings)
-    trainer.restore(weights, state)
+    restore_training(trainer, weights, state)
     lr = trainer.current_lr()
     if changed:
         settings, _ = resolve(asdict(stored_settings), changed, allow_unused=True)
@@ -261,7 +262,7 @@ def resume_locked(
                 f"the weights are those of step {best}, averaged by {settings.average}"
             )
         trainer = make_trainer(network, task, settings)
-        trainer.restore(weights, state)
+        restore_training(trainer, weights, state)
         if SCHEDULE & changed.keys():
             lr = float(changed.get("lr") or lr)
             if lr < settings.peak_lr / 100:
@@ -447,7 +448,7 @@ class CheckpointWriter:
 
     def __call__(self, trainer: Trainer, is_best: bool) -> None:
         """Errors: SeqlmError where the last checkpoint cannot be written."""
-        state = trainer.state()
+        state = training_state(trainer)
         state.values["settings"] = plain(asdict(trainer.settings))
         is_best = is_best or self.lost_best
         try:

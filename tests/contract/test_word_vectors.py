@@ -19,6 +19,7 @@ from seqlm.models.vectors.word_vector_model import WordVectorModel
 from seqlm.runs.loading.load_vectors import load_vectors
 from seqlm.runs.loading.locate import locate
 from seqlm.text.vocabulary import RESERVED
+from seqlm.training.resuming import restore_training
 from seqlm.training.trainer import Trainer
 from seqlm.training.training_run import train
 from tests.contract.word_vectors import (
@@ -165,7 +166,7 @@ def test_a_resumed_training_is_the_unbroken_one(instance: VectorsInstance, text:
         for tensor in resumed.network.state_dict().values():
             tensor.zero_()
     torch.manual_seed(99)
-    resumed.restore(*checkpoints[-1])
+    restore_training(resumed, *checkpoints[-1])
     ends_again: Checkpoints = []
     finish(resumed, ends_again)
     (model, state), (model_again, state_again) = ends[-1], ends_again[-1]

@@ -23,6 +23,7 @@ from seqlm.settings import settings_of
 from seqlm.text.bitext import EncodedBitext, PairBatches
 from seqlm.text.vocabulary import EOS
 from seqlm.training.config.training_settings import TrainingSettings
+from seqlm.training.resuming import training_state
 from seqlm.training.tasks.language_modeling import make_batches
 from seqlm.training.trainer import Trainer
 from tests.training.toy import CPU
@@ -128,7 +129,7 @@ def trained(task: str, arch: str, given: dict[str, Any]) -> dict[str, Tensor]:
         )
     for _ in range(STEPS):
         trainer.step()
-    return network.state_dict() | trainer.state().tensors
+    return network.state_dict() | training_state(trainer).tensors
 
 
 @cache

@@ -18,6 +18,7 @@ from seqlm.runs.loading.locate import locate
 from seqlm.runs.run_folder import RunFolder
 from seqlm.text.labeled.labeled_batches import LabeledBatches
 from seqlm.training.config.training_settings import TrainingSettings
+from seqlm.training.resuming import restore_training, training_state
 from seqlm.training.trainer import Trainer
 from seqlm.training.training_run import reload_corpus
 from tests.command import Result, seqlm_inside
@@ -74,7 +75,7 @@ def test_a_resumed_run_is_the_unbroken_one(name: str) -> None:
     assert not broken.progress.done
     _, resumed = make_labeler(*made)
     torch.manual_seed(99)
-    resumed.restore(*checkpoints[-1])
+    restore_training(resumed, *checkpoints[-1])
     ends_again: Checkpoints = []
     finish(resumed, ends_again)
     (model, state), (model_again, state_again) = ends[-1], ends_again[-1]
@@ -188,7 +189,7 @@ def trained(instance: LabelerInstance, threads: int, seed: int = 1) -> dict[str,
         torch.manual_seed(seed)
         for _ in range(2):
             trainer.step()
-        return network.state_dict() | trainer.state().tensors
+        return network.state_dict() | training_state(trainer).tensors
     finally:
         torch.set_num_threads(1)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from seqlm.errors import ModelError
 from seqlm.runs.checkpoint import TrainingState
 from seqlm.training.config.training_settings import TrainingSettings
+from seqlm.training.resuming import restore_training
 from tests.training.toy import finish, make
 
 SETTINGS = TrainingSettings(epochs=1, batch_size=4, average="ema")
@@ -54,7 +55,7 @@ def test_odd_values_are_restored_or_refused_in_a_line(checkpoint):
                 place[last] = odd
             tried += 1
             try:
-                trainer.restore(model, TrainingState(state.tensors, values))
+                restore_training(trainer, model, TrainingState(state.tensors, values))
             except ModelError as error:
                 messages.append(str(error))
     assert not any("\n" in message for message in messages)
@@ -84,7 +85,7 @@ def test_no_odd_tensor_is_restored(change, checkpoint):
         else:
             tensors[name] = CHANGES[change](tensors[name])
         with pytest.raises(ModelError):
-            trainer.restore(model, TrainingState(tensors, state.values))
+            restore_training(trainer, model, TrainingState(tensors, state.values))
     tensors = {**state.tensors, "average.other": torch.zeros(1)}
     with pytest.raises(ModelError, match="no such tensor"):
-        trainer.restore(model, TrainingState(tensors, state.values))
+        restore_training(trainer, model, TrainingState(tensors, state.values))

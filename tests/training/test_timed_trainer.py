@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from seqlm.training.config.training_settings import TrainingSettings
+from seqlm.training.resuming import restore_training
 from seqlm.training.signals import Interruption
 from seqlm.training.timed_trainer import Pace, updates_that_fit
 from seqlm.training.trainer import Trainer
@@ -240,7 +241,7 @@ def test_a_resumed_training_goes_on_with_the_time_that_was_left(name) -> None:
     clock.now += 7_000
     torch.manual_seed(99)
     resumed = timed(clock, 0.25, 1.0, minutes=1, **OPTIONS[name])
-    resumed.restore(*checkpoints[-1])
+    restore_training(resumed, *checkpoints[-1])
     begun = clock.now
     finish(resumed)
     assert clock.now - begun == pytest.approx(60 - spent, abs=1.2)
@@ -253,7 +254,7 @@ def test_a_new_phase_is_planned_for_the_time_that_is_left() -> None:
     finish(timed(clock, 0.25, 1.0, minutes=1), checkpoints)
     assert clock.now - 1000 == pytest.approx(60, rel=0.04)
     longer = timed(clock, 0.25, 1.0, minutes=3)
-    longer.restore(*checkpoints[-1])
+    restore_training(longer, *checkpoints[-1])
     longer.begin_phase(0.05)
     assert not longer.is_planned
     finish(longer)

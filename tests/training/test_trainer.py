@@ -13,6 +13,7 @@ from seqlm.models.base import NetworkOutput
 from seqlm.text.batches import StreamBatches
 from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.optimization.schedules import SCHEDULES, schedule_factor
+from seqlm.training.resuming import restore_training
 from seqlm.training.signals import Interruption
 from seqlm.training.trainer import StepReport
 from tests.training.toy import CPU, finish, make
@@ -62,7 +63,7 @@ def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     torch.manual_seed(99)  # what another process would have drawn
     resumed = make(settings, losses)
     torch.manual_seed(99)
-    resumed.restore(*checkpoints[-1])
+    restore_training(resumed, *checkpoints[-1])
     finish(resumed, ends_again := [])
 
     assert resumed.progress.step == unbroken.progress.step == unbroken.total_steps
@@ -108,7 +109,7 @@ def test_what_a_signal_interrupts_is_done_again(name, where) -> None:
     assert trainer.progress.awaits_validation == (where == "validation")
     resumed = make(settings, losses)
     torch.manual_seed(99)
-    resumed.restore(*checkpoints[-1])
+    restore_training(resumed, *checkpoints[-1])
     finish(resumed, ends_again := [])
     (model, state), (model_again, state_again) = ends[-1], ends_again[-1]
     for tensor_name, tensor in (model | state.tensors).items():
@@ -122,7 +123,7 @@ def test_a_state_of_an_older_version_is_refused() -> None:
     model, state = checkpoints[-1]
     del state.values["early_stopping"]
     with pytest.raises(ModelError, match="made by an older seqlm"):
-        trainer.restore(model, state)
+        restore_training(trainer, model, state)
 
 
 # ------------------------------------------------------------------------------- several at a time

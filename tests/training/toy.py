@@ -13,6 +13,7 @@ from seqlm.models import model_class
 from seqlm.models.base import LanguageNetwork
 from seqlm.runs.checkpoint import TrainingState
 from seqlm.training.config.training_settings import TrainingSettings
+from seqlm.training.resuming import training_state
 from seqlm.training.signals import Interruption
 from seqlm.training.tasks.language_modeling import make_batches
 from seqlm.training.timed_trainer import TimedTrainer
@@ -73,7 +74,7 @@ def finish(
 
     def save(trainer: Trainer, is_best: bool) -> None:
         if checkpoints is not None:
-            state = trainer.state()
+            state = training_state(trainer)
             # In the order of their names, as they come from a file.
             tensors = {name: tensor.clone() for name, tensor in sorted(state.tensors.items())}
             with trainer.average.in_place_of_weights():

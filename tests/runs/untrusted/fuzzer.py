@@ -54,6 +54,7 @@ from seqlm.runs.untrusted.file_digest import BLOCK
 from seqlm.text.reading import Block
 from seqlm.training.config.recipe import read_recipe
 from seqlm.training.config.resolve import resolve
+from seqlm.training.resuming import restore_training
 from seqlm.training.stored_state import part
 from seqlm.training.trainer import Trainer
 from seqlm.training.training_run import (
@@ -214,7 +215,7 @@ class Resumption:
         settings = complete_settings(settings, network, self.corpus, torch.device("cpu"))
         check_figures(run)
         trainer: Trainer = make_trainer(network.train(), self.corpus, settings)
-        trainer.restore(weights, state)
+        restore_training(trainer, weights, state)
         trainer.step()
         run.truncate_metrics(trainer.progress.step)
         return Answer("", ())

@@ -24,6 +24,7 @@ from seqlm.training.optimization.precision import (
     default_precision,
     is_supported,
 )
+from seqlm.training.resuming import restore_training
 from seqlm.training.training_run import resume, train
 from tests.training.toy import CPU, finish, make, network
 
@@ -153,6 +154,6 @@ def test_a_scaled_loss_gives_the_same_steps() -> None:
         assert torch.equal(one, other)
     again = make(usual)
     again.precision.scaler = torch.amp.GradScaler("cpu")
-    again.restore(*checkpoints[-1])
+    restore_training(again, *checkpoints[-1])
     assert again.precision.scaler.get_scale() == 2.0**8
     assert again.precision.scaler.state_dict()["_growth_tracker"] == 9

@@ -21,6 +21,7 @@ from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.early_stopping import validation_cost
 from seqlm.training.optimization.objective import Objective
 from seqlm.training.optimization.scheduled_sampling import mix_in_samples
+from seqlm.training.resuming import restore_training
 from seqlm.training.tasks.translation_task import TranslationTask, validation_loss
 from seqlm.training.trainer import Trainer
 from tests.training.toy import finish
@@ -139,7 +140,7 @@ def test_a_resumed_run_is_the_unbroken_one(name) -> None:
     finish(broken, checkpoints, stop_at=broken.total_steps // 2)
     resumed = make(pairs, settings, arch, **options)
     torch.manual_seed(99)
-    resumed.restore(*checkpoints[-1])
+    restore_training(resumed, *checkpoints[-1])
     finish(resumed, ends_again := [])
     (model, state), (model_again, state_again) = ends[-1], ends_again[-1]
     for name, tensor in (model | state.tensors).items():
