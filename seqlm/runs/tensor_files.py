@@ -24,7 +24,6 @@ from seqlm.errors import ModelError, shown
 from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.runs.durable_files import replacing
 from seqlm.runs.untrusted.plain_files import check_plain
-from seqlm.runs.untrusted.verified_blocks import MappedArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,6 +121,19 @@ def readable_name(path: Path) -> Iterator[str]:
     except UnicodeEncodeError:
         with path.open("rb") as file:
             yield f"/dev/fd/{file.fileno()}"
+
+
+class MappedArray(NamedTuple):
+    """An array in a memory-mapped file."""
+
+    values: np.ndarray
+    offset: int
+    """Of its first byte in the file."""
+
+    def bytes_of(self, rows: slice) -> tuple[int, int]:
+        """Where some rows begin in the file, and where they end."""
+        row_bytes = self.values.strides[0]
+        return self.offset + rows.start * row_bytes, self.offset + rows.stop * row_bytes
 
 
 class MappedFile(NamedTuple):

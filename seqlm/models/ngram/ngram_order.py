@@ -36,6 +36,8 @@ RECORD = np.dtype([("word", "<i4"), ("first", "<i4"), ("log_prob", "<f4"), ("bac
 its id."""
 HIGHEST = np.dtype([("word", "<i4"), ("log_prob", "<f4")])
 """An n-gram of the highest order, which nothing continues."""
+UNIT = 1 << 12
+"""Rows that are verified together: 0 up to UNIT, UNIT up to 2 UNIT, and so on."""
 
 
 class RecordLayout(NamedTuple):
@@ -61,9 +63,9 @@ class NGramOrder:
     """
 
     verify: Callable[[np.ndarray], None] | None = None
-    """Is called with the rows (Q,) that are about to be read, where the records are a file that
-    nobody has looked at yet; it raises an error where one of them, or of the records within some
-    kilobytes of it, is damaged."""
+    """Is called with the rows (Q,), from 0 to U, that are about to be read, where they are in a
+    file that nobody has looked at yet. It raises an error where one of them is damaged, or another
+    row of its UNIT."""
 
     def __init__(self, records: np.ndarray) -> None:
         """`records` (U + 1,) are of the type RECORD or HIGHEST."""
@@ -102,12 +104,13 @@ class NGramOrder:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored, by name."""
+        self.verify_all()
         return {"records": self.records.view(np.int32).reshape(len(self) + 1, -1)}
 
     def verify_all(self) -> None:
-        """Verifies all records, of which every 512th stands for its neighbors."""
+        """Verifies all rows, of which one of each UNIT stands for the others."""
         if self.verify is not None:
-            self.verify(np.append(np.arange(0, len(self), 512), len(self)))
+            self.verify(np.arange(0, len(self) + 1, UNIT))
 
     # -- single rows
 

@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import numpy as np
-
 from seqlm.errors import ModelError, UsageError
 from seqlm.models import LABELERS, config_class, model_class
 from seqlm.models.config.stored_options import check_options
@@ -29,6 +27,7 @@ from seqlm.runs.run_folder import RunFolder
 from seqlm.runs.tensor_files import MappedFile, map_arrays, read_tensors
 from seqlm.runs.untrusted.file_digest import digest
 from seqlm.runs.untrusted.verified_blocks import VerifiedBlocks
+from seqlm.runs.untrusted.verified_rows import VerifiedRows
 from seqlm.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -39,6 +38,9 @@ if TYPE_CHECKING:
     from seqlm.models.stored_model import StoredModel
 
 Weights = TypeVar("Weights")
+
+FEW = 8
+"""Blocks of a file of n-grams that is verified as a whole when it is opened."""
 
 
 class LoadedModel(NamedTuple):
@@ -150,8 +152,8 @@ def build_ngram_model(
     path: Path,
     entry: Mapping[str, Any],
 ) -> NGramModel:
-    """The n-gram model of checked `options` in the `file` at `path`, whose blocks are verified when
-    they are read, and at once where it is compact; `entry` is that of the file in the manifest.
+    """The n-gram model of checked `options` in the `file` at `path`, whose rows are verified when
+    they are first read; `entry` is that of the file in the manifest.
 
     Errors: ModelError where the arrays do not fit.
     """
@@ -165,25 +167,28 @@ def build_ngram_model(
         model = NGramModel.from_arrays(options, arrays)
     except (TypeError, KeyError, ValueError) as error:
         raise not_fitting(path, error) from None
-    orders = model.orders
-    tables = [file.arrays[name] for name in model.arrays()]
+    blocks = VerifiedBlocks(path, file.data, entry["blocks"])
     if model.config.compact:
-        verify_all = VerifiedBlocks(path, file.data, entry["blocks"], tables, lambda *_: None)
-        for number, table in enumerate(tables):
-            verify_all(number, np.arange(len(table.values)))
+        blocks.verify_all()
         try:
             check_model(model)
         except ValueError as error:
             raise not_fitting(path, error) from None
         return model
 
-    def check(number: int, rows: slice) -> None:
-        rows_above = len(orders[number + 1]) if number + 1 < len(orders) else 0
-        records = orders[number].records[rows]
-        check_records(records, number + 1, model.config.vocab_size, rows_above)
+    def verify(k: int, start: int, stop: int) -> None:
+        records = slice(start, stop + 1)  # and the next, where the last continuations end
+        blocks.verify(*file.arrays[f"orders.{k - 1}.records"].bytes_of(records))
+        rows_above = len(model.order(k + 1)) if k < model.config.order else 0
+        try:
+            check_records(model.order(k).records[records], k, model.config.vocab_size, rows_above)
+        except ValueError as error:
+            raise ModelError(f"{path}: {error}") from None
 
-    blocks = VerifiedBlocks(path, file.data, entry["blocks"], tables, check)
-    model.verify = lambda k, rows: blocks(k - 1, rows)
+    model.verify = VerifiedRows([len(order) for order in model.orders], verify)
+    if len(entry["blocks"]) <= FEW:
+        for order in model.orders:
+            order.verify_all()
     return model
 
 

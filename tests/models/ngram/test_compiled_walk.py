@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from seqlm.models.ngram import compiled_rows, compiled_walk, ngram_model, walk
+from seqlm.models.ngram import compiled_rows, compiled_walk, ngram_model, ngram_order, walk
 from seqlm.models.ngram.compact.compact_order import CompactOrder
 from seqlm.models.ngram.derived.compact_ngrams import compact
 from seqlm.models.ngram.ngram_model import NGramModel
@@ -108,11 +108,12 @@ def test_all_is_verified_before_machine_code_reads(
     text: list[int], tokens: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = build(text, "modified-kneser-ney", "sentence", 3)
-    verified = []
-    model.verify = lambda k, rows: verified.append((k, int(rows.min()), int(rows.max())))
+    verified: set[tuple[int, int]] = set()  # order and unit
+    model.verify = lambda k, rows: verified.update((k, row // 50) for row in rows.tolist())
+    monkeypatch.setattr(ngram_order, "UNIT", 50)
     monkeypatch.setattr(ngram_model, "LARGE_TEXT", 0)
     model.score(model.start(B), tokens)
-    assert {(k, 0, len(model.order(k))) for k in (1, 2, 3)} <= set(verified)
+    assert verified == {(k, row // 50) for k in (1, 2, 3) for row in range(len(model.order(k)) + 1)}
 
 
 def test_a_token_that_is_no_id_is_refused(text: list[int]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seqlm.counting.estimation.estimate import estimate
-from seqlm.models.ngram import interpolation_search, ngram_model
+from seqlm.models.ngram import interpolation_search, ngram_model, ngram_order
 from seqlm.models.ngram.ngram_model import NGramModel, NGramState
 from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
 from seqlm.text.vocabulary import EOS, UNK
@@ -241,9 +241,15 @@ def test_an_unknown_setting_is_an_error(text: list[int]) -> None:
 
 @pytest.mark.parametrize(("smoothing", "context", "order"), KINDS)
 def test_records_are_verified_before_they_are_read(
-    text: list[int], tokens: np.ndarray, smoothing: str, context: str, order: int
+    text: list[int],
+    tokens: np.ndarray,
+    smoothing: str,
+    context: str,
+    order: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A record that has not been verified holds nonsense, which would change the answers."""
+    monkeypatch.setattr(ngram_order, "UNIT", 100)
     model = build(text, smoothing, context, order)
     hidden = [order.records.copy() for order in model.orders]
     for records in hidden:
@@ -251,8 +257,8 @@ def test_records_are_verified_before_they_are_read(
 
     def reveal(k: int, rows: np.ndarray) -> None:
         assert rows.min(initial=0) >= 0
-        blocks = np.unique(rows // 512)  # of neighbors
-        rows = (blocks[:, None] * 512 + np.arange(512)).ravel()
+        units = np.unique(rows // 100)
+        rows = (units[:, None] * 100 + np.arange(100)).ravel()
         rows = rows[rows <= len(model.order(k))]
         hidden[k - 1][rows] = model.order(k).records[rows]
 
