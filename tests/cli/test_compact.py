@@ -82,10 +82,10 @@ def test_it_is_a_form_of_runs(ngram, seqlm):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("orders.1.log_probs", "the codes of log_prob stand for NaN"),
+        ("orders.1.log_probs", "orders.1: log_prob holds NaN"),
         ("orders.1.high", "integers, not"),
-        ("orders.1.samples", "at other places"),
-        ("orders.0.records", "first does not lead from 0 to"),
+        ("orders.1.samples", "orders.1: there are"),
+        ("orders.0.records", "orders.0: log_prob holds NaN"),
     ],
 )
 def test_what_somebody_else_wrote_is_refused(name, message, compact, toy, seqlm):

@@ -40,6 +40,9 @@ CHUNK = 1 << 16
 LARGE_TEXT = 1_000_000
 """Tokens from which the walk is compiled: that saves a third of a second, and costs twice that."""
 
+Verify = Callable[[int, np.ndarray | None], None]
+"""What is called before rows of an order are read."""
+
 
 class NGramState(NamedTuple):
     rows: np.ndarray  # (B, n-1) int32, the row of the last k tokens in order k, or < 0
@@ -105,18 +108,19 @@ class NGramModel:
         return self.orders[k - 1]
 
     @property
-    def verify(self) -> Callable[[int, np.ndarray], None] | None:
-        """Is called with an order k and rows of it that are about to be read, where the records are
-        a file that nobody has looked at yet; it raises an error where one of them is damaged."""
+    def verify(self) -> Verify | None:
+        """Is called with an order k, and with rows of it that are about to be read, or None for
+        all, where they are in a file that nobody has looked at yet; it raises an error where one of
+        them is damaged."""
         return self._verify
 
     @verify.setter
-    def verify(self, verify: Callable[[int, np.ndarray], None] | None) -> None:
+    def verify(self, verify: Verify | None) -> None:
         self._verify = verify
         for k, order in enumerate(self.orders, 1):
             order.verify = None if verify is None else partial(verify, k)
 
-    _verify: Callable[[int, np.ndarray], None] | None = None
+    _verify: Verify | None = None
 
     # -- the verbs
 

@@ -36,8 +36,8 @@ RECORD = np.dtype([("word", "<i4"), ("first", "<i4"), ("log_prob", "<f4"), ("bac
 its id."""
 HIGHEST = np.dtype([("word", "<i4"), ("log_prob", "<f4")])
 """An n-gram of the highest order, which nothing continues."""
-UNIT = 1 << 12
-"""Rows that are verified together: 0 up to UNIT, UNIT up to 2 UNIT, and so on."""
+NUMBERS = ("log_prob", "backoff")
+"""The fields that are logarithms."""
 
 
 class RecordLayout(NamedTuple):
@@ -62,10 +62,9 @@ class NGramOrder:
     (6, [2, 3, 4, 5, 5, 1], [0, 0, 1, 3, 4, 5, 6])
     """
 
-    verify: Callable[[np.ndarray], None] | None = None
-    """Is called with the rows (Q,), from 0 to U, that are about to be read, where they are in a
-    file that nobody has looked at yet. It raises an error where one of them is damaged, or another
-    row of its UNIT."""
+    verify: Callable[[np.ndarray | None], None] | None = None
+    """Is called with the rows (Q,), from 0 to U, that are about to be read, or None for all, where
+    they are in a file that nobody has looked at yet. It raises an error where one is damaged."""
 
     def __init__(self, records: np.ndarray) -> None:
         """`records` (U + 1,) are of the type RECORD or HIGHEST."""
@@ -108,9 +107,8 @@ class NGramOrder:
         return {"records": self.records.view(np.int32).reshape(len(self) + 1, -1)}
 
     def verify_all(self) -> None:
-        """Verifies all rows, of which one of each UNIT stands for the others."""
         if self.verify is not None:
-            self.verify(np.arange(0, len(self) + 1, UNIT))
+            self.verify(None)
 
     # -- single rows
 
@@ -161,6 +159,33 @@ class NGramOrder:
             before = self.first_at(middle) <= rows
             low, high = np.where(before, middle, low), np.where(before, high, middle)
         return low
+
+    # -- neighboring rows as they are stored, to be verified; `start` is a multiple of 64
+
+    def stored_at(self, start: int, stop: int) -> Iterator[tuple[str, slice]]:
+        """What of the `arrays` holds rows `start` up to `stop`, and where their continuations end.
+
+        The place of one may depend on the one before it, which is to be verified first.
+        """
+        yield "records", slice(start, stop + 1)
+
+    def words_between(self, start: int, stop: int) -> np.ndarray:
+        """(R,) int32, the scrambled words of any rows `start` up to `stop`."""
+        words: np.ndarray = self.records["word"][start:stop]
+        return words
+
+    def first_between(self, start: int, stop: int) -> np.ndarray:
+        """(R + 1,) where the continuations of rows `start` up to `stop` begin, and the end.
+
+        Errors: ValueError where they are damaged.
+        """
+        first: np.ndarray = self.records["first"][start : stop + 1]
+        return first
+
+    def numbers_between(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        """By field, the logarithms that rows `start` up to `stop` may have."""
+        fields = self.records.dtype.names or ()
+        return {field: self.records[field][start:stop] for field in NUMBERS if field in fields}
 
 
 def new_records(rows: int, highest: bool) -> np.ndarray:

@@ -1,99 +1,101 @@
-"""Records that anybody may have written: whether every look-up in them stays in them.
+"""Rows that anybody may have written: whether every look-up in them stays in them.
 
     first      begins with 0, never falls, and ends with the rows of the next order
     word       is an id, and rises among the continuations of a context
     log_prob   and backoff are numbers below infinity; a probability may be 0
 
-`check_records` is for a part of an order that is about to be read, and asks for what keeps a
-look-up inside: it looks at no other part. `check_model` is one pass over everything.
+`check_rows` is for rows that are about to be read, with the words that continue them, and looks at
+nothing else: so whatever a look-up in them finds is where it should be. `check_model` is one pass
+over everything.
 
-    U n-grams of an order k · R records of a part · V vocabulary
+    U n-grams of an order k · R rows · V vocabulary
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqlm.machine.threads import prefetch_map
-from seqlm.models.ngram.compact.compact_order import CompactOrder
 from seqlm.models.ngram.ngram_order import NGramOrder
 
 if TYPE_CHECKING:
     from seqlm.models.ngram.ngram_model import NGramModel
 
 BLOCK = 1 << 18
-"""Records checked at a time."""
+"""Rows checked at a time, a multiple of 64."""
 
 
 def check_model(model: NGramModel) -> None:
-    """Errors: ValueError that names the array and what is wrong with it."""
+    """Errors: ValueError that names the order and what is wrong with it."""
+    parts = [(k, start, min(start + BLOCK, len(order))) for k, order in enumerate(model.orders, 1)
+             for start in range(0, len(order) + 1, BLOCK)]  # fmt: skip
     vocab_size = model.config.vocab_size
-    for k, order in enumerate(model.orders, 1):
-        if isinstance(order, CompactOrder):
-            try:
-                order.check()
-            except ValueError as error:
-                raise ValueError(f"orders.{k - 1}: {error}") from None
-    orders = [order for order in model.orders if not isinstance(order, CompactOrder)]
-    for k, (below, order) in enumerate(pairwise(model.orders), 2):
-        if isinstance(below, CompactOrder):
-            break
-        first = below.records["first"]
-        if int(first[0]) != 0 or int(first[-1]) != len(order):
-            name = name_of(k - 1)
-            raise ValueError(f"{name}: `first` does not lead from 0 to {len(order)}")
-    blocks = [(k, start) for k in range(1, len(orders) + 1)
-              for start in range(0, len(orders[k - 1]) + 1, BLOCK)]  # fmt: skip
-
-    def check(block: tuple[int, int]) -> None:
-        k, start = block
-        stop = min(start + BLOCK, len(orders[k - 1]) + 1)
-        rows_above = len(model.orders[k]) if k < len(model.orders) else 0
-        # The first record of the next block too, above which `first` must not be.
-        check_records(orders[k - 1].records[start : stop + 1], k, vocab_size, rows_above)
-        if k > 1:
-            check_order_of_words(orders, k, start, min(stop, len(orders[k - 1])))
-
-    for _ in prefetch_map(check, blocks):
+    for _ in prefetch_map(lambda part: check_rows(model.orders, *part, vocab_size), parts):
         pass
 
 
-def check_records(records: np.ndarray, k: int, vocab_size: int, rows_above: int) -> None:
-    """Checks neighboring records (R,) of order k, over which there are `rows_above` rows.
+def check_rows(
+    orders: Sequence[NGramOrder], k: int, start: int, stop: int, vocab_size: int
+) -> None:
+    """Checks rows `start`, a multiple of 64, up to `stop` of order k, and the words of what
+    continues them. `orders` are 1 … n.
 
     Errors: ValueError.
     """
-    words, fields = records["word"], records.dtype.names or ()
-    if len(words) and (int(words.min()) < 0 or int(words.max()) >= vocab_size):
-        raise ValueError(f"{name_of(k)}: not every word is an id")
-    for field in ("log_prob", "backoff"):
-        # The maximum with NaN is NaN.
-        if field in fields and not records[field].max(initial=-np.inf) < np.inf:
-            raise ValueError(f"{name_of(k)}: `{field}` holds NaN or infinite numbers")
-    if "first" in fields and len(records):
-        first = records["first"]
-        if int(first[0]) < 0 or int(first[-1]) > rows_above or (first[1:] < first[:-1]).any():
-            raise ValueError(f"{name_of(k)}: `first` falls, or leads out of the next order")
+    order = orders[k - 1]
+    with naming(k):
+        check_numbers(order.numbers_between(start, stop))
+    if k < len(orders):
+        with naming(k):
+            first = np.ascontiguousarray(order.first_between(start, stop))
+            check_first(first, start, len(order), len(orders[k]))
+        with naming(k + 1):
+            check_words(orders[k], first, vocab_size)
 
 
-def check_order_of_words(orders: Sequence[NGramOrder], k: int, start: int, stop: int) -> None:
-    """Errors: ValueError where a word of rows `start` up to `stop` of order k ≥ 2 is not above the
-    one before it, and begins no context."""
-    words, below = orders[k - 1].records["word"], orders[k - 2]
-    rises = np.ones(stop - start, bool)
-    np.greater(words[start + 1 : stop], words[start : stop - 1], out=rises[1:])
-    if start:
-        rises[0] = words[start] > words[start - 1]
-    low, high = below.contexts_of(np.array([start - 1, stop - 1])) + 1
-    rises[below.records["first"][low if start else 0 : high] - start] = True  # they begin a context
-    if not rises.all():
-        raise ValueError(f"{name_of(k)}: the words of a context are not in order")
+def check_numbers(numbers_of: Mapping[str, np.ndarray]) -> None:
+    """Errors: ValueError where the numbers of a field are NaN or infinite."""
+    for field, numbers in numbers_of.items():
+        if not numbers.max(initial=-np.inf) < np.inf:  # the maximum with NaN is NaN
+            raise ValueError(f"`{field}` holds NaN or infinite numbers")
 
 
-def name_of(k: int) -> str:
-    """The array of order k."""
-    return f"orders.{k - 1}.records"
+def check_first(first: np.ndarray, start: int, rows: int, rows_above: int) -> None:
+    """Checks where the continuations of rows from `start` on begin, `first` (R + 1,), of an order
+    of so many `rows`, over which there are `rows_above`. Errors: ValueError."""
+    if first[0] < 0 or first[-1] > rows_above or (first[1:] < first[:-1]).any():
+        raise ValueError("`first` falls, or leads out of the next order")
+    is_begin, is_end = start == 0, start + len(first) == rows + 1
+    if (is_begin and first[0] != 0) or (is_end and first[-1] != rows_above):
+        raise ValueError(f"`first` does not lead from 0 to {rows_above}")
+
+
+def check_words(order: NGramOrder, first: np.ndarray, vocab_size: int) -> None:
+    """Checks the words of `order` whose contexts begin at the rows `first` (R + 1,) of it.
+
+    Errors: ValueError.
+    """
+    end = int(first[-1])
+    for start in range(int(first[0]), end, BLOCK):
+        stop = min(start + BLOCK + 1, end)  # with the first of the next block
+        words = np.ascontiguousarray(order.words_between(start, stop))
+        if words.min() < 0 or words.max() >= vocab_size:
+            raise ValueError("not every word is an id")
+        rises = words[1:] > words[:-1]
+        low, high = np.searchsorted(first, np.array([start + 1, stop], first.dtype))
+        rises[first[low:high] - (start + 1)] = True  # they begin a context
+        if not rises.all():
+            raise ValueError("the words of a context are not in order")
+
+
+@contextmanager
+def naming(k: int) -> Iterator[None]:
+    """Names the order k in a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"orders.{k - 1}: {error}") from None

@@ -18,7 +18,7 @@ from seqlm.models import LABELERS, config_class, model_class
 from seqlm.models.config.stored_options import check_options
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
 from seqlm.models.ngram.ngram_model import NGramModel
-from seqlm.models.ngram.table_checks import check_model, check_records
+from seqlm.models.ngram.table_checks import check_rows
 from seqlm.progress import Progress, silent
 from seqlm.runs.checkpoint import find_checkpoint, read_manifest, read_pointer
 from seqlm.runs.loading.locate import ModelPath, WrongTask
@@ -168,20 +168,12 @@ def build_ngram_model(
     except (TypeError, KeyError, ValueError) as error:
         raise not_fitting(path, error) from None
     blocks = VerifiedBlocks(path, file.data, entry["blocks"])
-    if model.config.compact:
-        blocks.verify_all()
-        try:
-            check_model(model)
-        except ValueError as error:
-            raise not_fitting(path, error) from None
-        return model
 
     def verify(k: int, start: int, stop: int) -> None:
-        records = slice(start, stop + 1)  # and the next, where the last continuations end
-        blocks.verify(*file.arrays[f"orders.{k - 1}.records"].bytes_of(records))
-        rows_above = len(model.order(k + 1)) if k < model.config.order else 0
+        for name, part in model.order(k).stored_at(start, stop):
+            blocks.verify(*file.arrays[f"orders.{k - 1}.{name}"].bytes_of(part))
         try:
-            check_records(model.order(k).records[records], k, model.config.vocab_size, rows_above)
+            check_rows(model.orders, k, start, stop, model.config.vocab_size)
         except ValueError as error:
             raise ModelError(f"{path}: {error}") from None
 

@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from seqlm.machine.threads import parallel_map
-from seqlm.models.ngram.ngram_order import UNIT
 
-TOGETHER = 1 << 6
-"""Neighboring units that are verified by one call, at most."""
+UNIT, UNIGRAMS = 1 << 12, 1 << 6
+"""Rows of a unit; few of unigrams, as they are verified with the words that continue them, and a
+few have most of those."""
+TOGETHER = 1 << 18
+"""Rows of neighboring units that are verified by one call, at most."""
 FEW = 8
 """Calls that are not worth threads."""
 
@@ -29,20 +31,27 @@ class VerifiedRows:
         """`sizes` are the U of orders 1 … n. `verify` is called with an order k, and with rows of
         it from one up to, and without, another; it raises an error where they are damaged."""
         self.sizes, self.verify = sizes, verify
-        self.is_verified = [np.zeros(size // UNIT + 1, np.bool_) for size in sizes]  # (N,) each
+        self.units = [UNIGRAMS, *[UNIT] * (len(sizes) - 1)]  # rows of one
+        self.is_verified = [
+            np.zeros(size // unit + 1, np.bool_) for size, unit in zip(sizes, self.units)
+        ]  # (N,) each
 
-    def __call__(self, k: int, rows: np.ndarray) -> None:
-        """Verifies the units of `rows` (Q,) of order k, which are from 0 to U. Errors: those of
-        `verify`."""
-        is_verified = self.is_verified[k - 1]
+    def __call__(self, k: int, rows: np.ndarray | None) -> None:
+        """Verifies the units of `rows` (Q,) of order k, which are from 0 to U, or all.
+
+        Errors: those of `verify`.
+        """
+        is_verified, unit = self.is_verified[k - 1], self.units[k - 1]
         if is_verified.all():
             return
         wanted = np.zeros_like(is_verified)
-        if len(rows) > len(wanted):
-            wanted[rows.min() // UNIT : rows.max() // UNIT + 1] = True
+        if rows is None:
+            wanted[:] = True
+        elif len(rows) > len(wanted):
+            wanted[rows.min() // unit : rows.max() // unit + 1] = True
         else:
-            wanted[rows // UNIT] = True
-        parts = stretches(np.flatnonzero(wanted & ~is_verified))
+            wanted[rows // unit] = True
+        parts = stretches(np.flatnonzero(wanted & ~is_verified), TOGETHER // unit)
         if len(parts) > FEW:
             parallel_map(lambda part: self.verify_units(k, part), parts)
         else:
@@ -50,18 +59,19 @@ class VerifiedRows:
                 self.verify_units(k, part)
 
     def verify_units(self, k: int, units: slice) -> None:
-        self.verify(k, units.start * UNIT, min(units.stop * UNIT, self.sizes[k - 1]))
+        unit = self.units[k - 1]
+        self.verify(k, units.start * unit, min(units.stop * unit, self.sizes[k - 1]))
         self.is_verified[k - 1][units] = True
 
 
-def stretches(units: np.ndarray) -> list[slice]:
-    """`units` (N,), which rise, as stretches of neighbors.
+def stretches(units: np.ndarray, together: int) -> list[slice]:
+    """`units` (N,), which rise, as stretches of at most so many neighbors.
 
-    >>> stretches(np.array([2, 3, 4, 7]))
+    >>> stretches(np.array([2, 3, 4, 7]), 100)
     [slice(2, 5, None), slice(7, 8, None)]
     """
     if len(units) == 0:
         return []
-    begins = (np.diff(units) > 1) | (units[1:] % TOGETHER == 0)
+    begins = (np.diff(units) > 1) | (units[1:] % together == 0)
     parts = np.split(units, np.flatnonzero(begins) + 1)
     return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]

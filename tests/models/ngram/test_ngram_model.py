@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seqlm.counting.estimation.estimate import estimate
-from seqlm.models.ngram import interpolation_search, ngram_model, ngram_order
+from seqlm.models.ngram import interpolation_search, ngram_model
 from seqlm.models.ngram.ngram_model import NGramModel, NGramState
 from seqlm.models.ngram.scrambling import scramble_ids, unscramble_ids
 from seqlm.text.vocabulary import EOS, UNK
@@ -241,21 +241,16 @@ def test_an_unknown_setting_is_an_error(text: list[int]) -> None:
 
 @pytest.mark.parametrize(("smoothing", "context", "order"), KINDS)
 def test_records_are_verified_before_they_are_read(
-    text: list[int],
-    tokens: np.ndarray,
-    smoothing: str,
-    context: str,
-    order: int,
-    monkeypatch: pytest.MonkeyPatch,
+    text: list[int], tokens: np.ndarray, smoothing: str, context: str, order: int
 ) -> None:
     """A record that has not been verified holds nonsense, which would change the answers."""
-    monkeypatch.setattr(ngram_order, "UNIT", 100)
     model = build(text, smoothing, context, order)
     hidden = [order.records.copy() for order in model.orders]
     for records in hidden:
         records.view(np.int32)[:] = -7
 
-    def reveal(k: int, rows: np.ndarray) -> None:
+    def reveal(k: int, rows: np.ndarray | None) -> None:
+        rows = np.arange(len(model.order(k)) + 1) if rows is None else rows
         assert rows.min(initial=0) >= 0
         units = np.unique(rows // 100)
         rows = (units[:, None] * 100 + np.arange(100)).ravel()

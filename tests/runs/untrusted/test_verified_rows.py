@@ -10,7 +10,6 @@ import pytest
 
 from seqlm.errors import ModelError
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, score_lines
-from seqlm.models.ngram import ngram_order
 from seqlm.runs import checkpoint
 from seqlm.runs.loading import load_model as loading
 from seqlm.runs.loading.load_model import load_model
@@ -24,8 +23,8 @@ from tests.conftest import Toy
 from tests.runs.untrusted import fuzzer
 from tests.runs.untrusted.fuzzer import forge_manifest
 
-BLOCK, UNIT = 64, 64
-SIZES = [20, 5 * UNIT, 7 * UNIT - 1]  # of which one order ends with a unit, and one before it does
+BLOCK, UNIT, UNIGRAMS = 64, 192, 64
+SIZES = [70, 5 * UNIT, 7 * UNIT - 1]  # of which one order ends with a unit, and one before it does
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +32,8 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks and units so small that tiny files have many, of which none are verified at once."""
     for module in (file_digest, verified_blocks, checkpoint, fuzzer):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
-    for module in (ngram_order, verified_rows):
-        monkeypatch.setattr(module, "UNIT", UNIT)
-    monkeypatch.setattr(verified_rows, "TOGETHER", 2)
+    monkeypatch.setattr(verified_rows, "UNIT", UNIT)
+    monkeypatch.setattr(verified_rows, "TOGETHER", 2 * UNIT)
     monkeypatch.setattr(verified_rows, "FEW", 2)
     monkeypatch.setattr(loading, "FEW", 0)
 
@@ -62,13 +60,13 @@ class Watched:
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_the_units_of_the_rows_alone_are_verified_and_once(k: int) -> None:
     size, noise = SIZES[k - 1], np.random.default_rng(k)
-    watched, units = Watched(), set()
+    watched, units, unit_rows = Watched(), set(), UNIT if k > 1 else UNIGRAMS
     for _ in range(10):
         rows = noise.integers(0, size + 1, 2)
         watched.rows(k, rows)
-        units |= set((rows // UNIT).tolist())
-        expected = {row for row in range(size + 1) if row // UNIT in units}
-        ends = {(unit + 1) * UNIT for unit in units} & set(range(size + 1))
+        units |= set((rows // unit_rows).tolist())
+        expected = {row for row in range(size + 1) if row // unit_rows in units}
+        ends = {(unit + 1) * unit_rows for unit in units} & set(range(size + 1))
         assert watched.verified(k) == expected | ends
     watched.rows(k, np.array([], np.int64))
     starts = [start for _, start, stop in watched.calls]
@@ -83,9 +81,11 @@ def test_more_rows_than_units_verify_all_from_the_lowest_to_the_highest(k: int) 
     watched.rows(k, np.array([high, *[low] * 100]))
     assert set(range(low, high + 1)) <= watched.verified(k)
     assert len(watched.verified(k)) <= high - low + 2 * UNIT + 1
-    watched.rows(k, np.array([0, *[size] * 100]))
-    assert watched.verified(k) == set(range(size + 1))
-    assert watched.rows.is_verified[k - 1].all()
+    for everything in (np.array([0, *[size] * 100]), None):
+        again = Watched()
+        for rows in (watched.rows, again.rows):
+            rows(k, everything)
+        assert again.verified(k) == watched.verified(k) == set(range(size + 1))
 
 
 def test_damage_is_found_in_the_unit_that_is_read_and_again() -> None:
@@ -93,17 +93,18 @@ def test_damage_is_found_in_the_unit_that_is_read_and_again() -> None:
     watched.bad = {(3, 3 * UNIT + 5)}
     watched.rows(2, np.arange(SIZES[1]))
     watched.rows(3, np.array([0, 6 * UNIT]))
-    for rows in ([3 * UNIT], [3 * UNIT], range(SIZES[2])):
+    for rows in (np.array([3 * UNIT]), np.array([3 * UNIT]), np.arange(SIZES[2]), None):
         with pytest.raises(ModelError, match="a row is damaged"):
-            watched.rows(3, np.array(rows))
+            watched.rows(3, rows)
 
 
 # ------------------------------------------------------------------------------- n-grams of a run
 
 
-@pytest.fixture
-def run(toy: Toy, tmp_path: Path) -> Path:
-    assert seqlm_inside("count", toy.train, "-n", 3, "-o", tmp_path / "run").code == 0
+@pytest.fixture(params=["plain", "compact"])
+def run(request: pytest.FixtureRequest, toy: Toy, tmp_path: Path) -> Path:
+    form = ["--compact"] if request.param == "compact" else []
+    assert seqlm_inside("count", toy.train, "-n", 3, *form, "-o", tmp_path / "run").code == 0
     return tmp_path / "run"
 
 

@@ -35,22 +35,22 @@ def pack_bits(values: np.ndarray, width: int) -> np.ndarray:
     return words
 
 
-def unpack_bits(words: np.ndarray, width: int, count: int) -> np.ndarray:
-    """(N,) int64, the first `count` integers in `words`.
+def unpack_bits(words: np.ndarray, width: int, start: int, stop: int) -> np.ndarray:
+    """(N,) int64, the integers number `start` up to, and without, `stop`.
 
-    >>> unpack_bits(pack_bits(np.array([5, 1, 127]), 7), 7, 3).tolist()
-    [5, 1, 127]
+    >>> unpack_bits(pack_bits(np.array([5, 1, 127]), 7), 7, 1, 3).tolist()
+    [1, 127]
     """
-    groups = -(-count // WORD)
-    of_group = words[: groups * width].reshape(groups, width)
-    values = np.empty((groups, WORD), np.uint64)
+    first, last = start // WORD, -(-stop // WORD)  # groups of 64
+    of_group = words[first * width : last * width].reshape(last - first, width)
+    values = np.empty((last - first, WORD), np.uint64)
     for column in range(WORD):
         word, shift = divmod(column * width, WORD)
         values[:, column] = of_group[:, word] >> np.uint64(shift)
         if shift + width > WORD:
             values[:, column] |= of_group[:, word + 1] << np.uint64(WORD - shift)
     values &= np.uint64((1 << width) - 1)
-    return values.reshape(-1)[:count].astype(np.int64)
+    return values.reshape(-1)[start - first * WORD : stop - first * WORD].view(np.int64)
 
 
 def bits_at(words: np.ndarray, width: int, index: np.ndarray) -> np.ndarray:
@@ -74,3 +74,12 @@ def words_needed(count: int, width: int) -> int:
     15
     """
     return -(-count // WORD) * width + 1
+
+
+def words_of(start: int, stop: int, width: int) -> slice:
+    """The words that hold the integers number `start` up to, and without, `stop`.
+
+    >>> words_of(9, 10, 7), words_of(10, 64, 7)
+    (slice(0, 2, None), slice(1, 7, None))
+    """
+    return slice(start * width // WORD, -(-stop * width // WORD))

@@ -11,15 +11,22 @@ The highest order has words and codes of log p* alone. A code stands for the nea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from seqlm.models.ngram.compact import elias_fano
-from seqlm.models.ngram.compact.bit_packing import bits_at, pack_bits, unpack_bits, words_needed
+from seqlm.models.ngram.compact.bit_packing import (
+    WORD,
+    bits_at,
+    pack_bits,
+    unpack_bits,
+    words_needed,
+    words_of,
+)
 from seqlm.models.ngram.compact.codebook import BITS, CODES, encode_numbers
-from seqlm.models.ngram.compact.elias_fano import EliasFano
+from seqlm.models.ngram.compact.elias_fano import SAMPLE, EliasFano
 from seqlm.models.ngram.ngram_order import NGramOrder
 
 TYPES = {
@@ -92,31 +99,18 @@ class CompactOrder(NGramOrder):
         return self.layout.rows
 
     def arrays(self) -> dict[str, np.ndarray]:
+        self.verify_all()
         return self._arrays
 
-    def verify_all(self) -> None:
-        """Nothing is left to verify: the arrays of a compact order are verified as a whole."""
-
-    def check(self) -> None:
-        """Errors: ValueError where the arrays, which anybody may have written, hold what no order
-        does: a number that is none, or continuations out of the next order."""
-        for field, book in self.books.items():
-            if not book.max() < np.inf:  # the maximum with NaN is NaN
-                raise ValueError(f"the codes of {field} stand for NaN or infinite numbers")
-        if self.layout.rows_above is not None:
-            first = elias_fano.decode(self.first_coded)
-            if first[0] != 0 or first[-1] != self.layout.rows_above or (np.diff(first) < 0).any():
-                raise ValueError("the continuations fall, or lead out of the next order")
-            places = elias_fano.places_of(first, self.first_coded.low_bits)
-            if not np.array_equal(places[:: elias_fano.SAMPLE], self.first_coded.samples):
-                raise ValueError("the continuations are at other places")
-
     def _column(self, field: str) -> np.ndarray:
+        self.verify_all()
         if field == "first":
             return elias_fano.decode(self.first_coded).astype(np.int32)
-        return self._field(field, unpack_bits(self.packed, self.layout.width, self.layout.rows))
+        return self._field(field, unpack_bits(self.packed, self.layout.width, 0, len(self)))
 
     def _read(self, field: str, rows: np.ndarray) -> np.ndarray:
+        if self.verify is not None:
+            self.verify(rows)
         if field == "first":
             return elias_fano.values_at(self.first_coded, rows).astype(np.int32)
         return self._field(field, bits_at(self.packed, self.layout.width, rows))
@@ -129,3 +123,25 @@ class CompactOrder(NGramOrder):
         shift = word_bits + (BITS if field == "backoff" else 0)
         numbers: np.ndarray = self.books[field][(values >> shift) & (CODES - 1)]
         return numbers
+
+    def stored_at(self, start: int, stop: int) -> Iterator[tuple[str, slice]]:
+        yield "packed", words_of(start, stop, self.layout.width)
+        yield "log_probs", slice(0, CODES)
+        if self.layout.rows_above is not None:
+            yield "backoffs", slice(0, CODES)
+            yield "low", words_of(start, stop + 1, self.first_coded.low_bits)
+            samples = self.first_coded.samples
+            first, last = start // SAMPLE, stop // SAMPLE + 2
+            yield "samples", slice(first, min(last, len(samples)))
+            begin, end = elias_fano.high_bits_of(self.first_coded, start, stop + 1)
+            yield "high", slice(begin // WORD, -(-end // WORD))
+
+    def words_between(self, start: int, stop: int) -> np.ndarray:
+        return self._field("word", unpack_bits(self.packed, self.layout.width, start, stop))
+
+    def first_between(self, start: int, stop: int) -> np.ndarray:
+        return elias_fano.decode(self.first_coded, start, stop + 1)
+
+    def numbers_between(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        """What all codes stand for."""
+        return self.books

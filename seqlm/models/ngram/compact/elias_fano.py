@@ -18,7 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqlm.models.ngram.compact.bit_packing import bits_at, pack_bits, unpack_bits, words_needed
+from seqlm.models.ngram.compact.bit_packing import (
+    WORD,
+    bits_at,
+    pack_bits,
+    unpack_bits,
+    words_needed,
+)
 
 SAMPLE = 32
 FEWEST_LOW_BITS = 3
@@ -69,19 +75,40 @@ def places_of(values: np.ndarray, low_bits: int) -> np.ndarray:
     return (values.astype(np.int64) >> low_bits) + np.arange(len(values))
 
 
-def decode(coded: EliasFano) -> np.ndarray:
-    """(N,) int64, all of them. Errors: ValueError where there are not as many.
+def decode(coded: EliasFano, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """(N,) int64, all of them, or those number `start`, a multiple of SAMPLE, up to `stop`.
+
+    Errors: ValueError where nothing like this was encoded.
 
     >>> decode(encode(np.array([0, 5, 13, 14, 21]))).tolist()
     [0, 5, 13, 14, 21]
     """
-    places = np.flatnonzero(np.unpackbits(coded.high.view(np.uint8), bitorder="little"))
-    if len(places) != coded.size:
-        raise ValueError(f"there are {len(places)} integers, not {coded.size}")
-    steps = places - np.arange(coded.size)
-    values: np.ndarray = steps << coded.low_bits
-    values |= unpack_bits(coded.low, coded.low_bits, coded.size)
+    stop = coded.size if stop is None else stop
+    begin, end = high_bits_of(coded, start, stop)
+    words = slice(begin // WORD, -(-end // WORD))
+    bits = np.unpackbits(coded.high[words].view(np.uint8), bitorder="little")
+    bits = bits[begin - words.start * WORD : end - words.start * WORD]
+    places = np.flatnonzero(bits) + begin
+    samples = coded.samples[start // SAMPLE : -(-stop // SAMPLE)]
+    integers = min(len(samples) * SAMPLE, coded.size - start)
+    if len(places) != integers:
+        raise ValueError(f"there are {len(places)} integers, not {integers}")
+    if not np.array_equal(places[::SAMPLE], samples):
+        raise ValueError("integers are at other places")
+    index = np.arange(start, stop)
+    values: np.ndarray = (places[: stop - start] - index) << coded.low_bits
+    values |= unpack_bits(coded.low, coded.low_bits, start, stop)
     return values
+
+
+def high_bits_of(coded: EliasFano, start: int, stop: int) -> tuple[int, int]:
+    """Where among the high bits the integers number `start`, a multiple of SAMPLE, up to `stop`
+    begin, and where they and others after them end. Samples that lead out of the high bits lead to
+    their end."""
+    bits, samples = len(coded.high) * WORD, coded.samples
+    first, last = start // SAMPLE, -(-stop // SAMPLE)
+    end = min(int(samples[last]), bits) if last < len(samples) else bits
+    return min(int(samples[first]), end), end
 
 
 def values_at(coded: EliasFano, index: np.ndarray) -> np.ndarray:

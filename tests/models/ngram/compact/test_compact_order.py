@@ -11,6 +11,7 @@ from seqlm.models.ngram.compact.compact_order import CompactOrder
 from seqlm.models.ngram.derived.compact_ngrams import compact
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.ngram_order import words_of_range
+from seqlm.models.ngram.table_checks import check_model
 from tests.counting import oracle
 from tests.models.ngram.test_ngram_model import KINDS, B, build, slow_score, text, tokens
 
@@ -91,11 +92,13 @@ def test_a_compact_model_is_its_arrays(text: list[int], tokens: np.ndarray) -> N
 DAMAGES: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "NaN": lambda arrays: arrays["log_probs"].put(7, np.nan),
     "infinity": lambda arrays: arrays["backoffs"].put(7, np.inf),
+    "words that are no ids": lambda arrays: arrays["packed"].fill(-1),
     "no places": lambda arrays: arrays["high"].fill(0),
     "too many places": lambda arrays: arrays["high"].fill(-1),
     "other places": lambda arrays: arrays["high"].put(0, arrays["high"][0] ^ 3 << 20),
     "other low bits": lambda arrays: arrays["low"].put(0, -1),
     "other samples": lambda arrays: arrays["samples"].put(1, 2**32 - 1),
+    "samples that fall": lambda arrays: arrays["samples"].put(2, 0),
 }
 
 
@@ -104,9 +107,37 @@ def test_what_no_order_holds_is_refused(
     text: list[int], damage: Callable[[dict[str, np.ndarray]], object]
 ) -> None:
     small = compact(build(text, "modified-kneser-ney", "sentence", 3))
-    order = small.orders[1]
-    assert isinstance(order, CompactOrder)
-    order.check()
-    damage(order.arrays())
-    with pytest.raises(ValueError, match=r"codes of|continuations|integers"):
-        order.check()
+    check_model(small)
+    damage(small.orders[1].arrays())
+    with pytest.raises(ValueError, match=r"orders\.1: (`\w+`|integers|there are|not every word)"):
+        check_model(small)
+
+
+@pytest.mark.parametrize("unit", [64, 192, 1 << 12])
+def test_rows_are_all_in_what_is_stored_of_them(text: list[int], unit: int) -> None:
+    """Bits that are not said to be of some rows may be any."""
+    noise = np.random.default_rng(0)
+    small = compact(build(text, "modified-kneser-ney", "sentence", 4))
+    for order in small.orders[1:]:
+        assert isinstance(order, CompactOrder)
+        is_highest = order.layout.rows_above is None
+        for start in range(0, len(order) + 1, unit):
+            stop = min(start + unit, len(order))
+            other = {
+                name: noise.integers(0, 256, array.nbytes, np.uint8).view(array.dtype)
+                for name, array in order.arrays().items()
+            }
+            hidden = CompactOrder(order.layout, other)
+            for name, part in hidden.stored_at(start, stop):
+                assert 0 <= part.start <= part.stop <= len(other[name])
+                other[name][part] = order.arrays()[name][part]
+            rows = np.arange(start, stop)
+            assert np.array_equal(hidden.words_between(start, stop), order.words[start:stop])
+            assert np.array_equal(hidden.words_at(rows), order.words[start:stop])
+            assert np.array_equal(hidden.log_prob_at(rows), order.log_prob[start:stop])
+            if not is_highest:
+                ends = np.arange(start, stop + (stop == len(order)))
+                first = hidden.first_between(start, stop)
+                assert np.array_equal(first, order.first[start : stop + 1])
+                assert np.array_equal(hidden.first_at(ends), order.first[ends])
+                assert np.array_equal(hidden.backoff_at(rows), order.backoff[start:stop])

@@ -21,6 +21,9 @@ def test_integers_come_back_all_or_some(steps: list[int]) -> None:
         len(values), int(values[-1])
     )
     assert np.array_equal(decode(coded), values)
+    for start in range(0, len(values), elias_fano.SAMPLE):
+        for stop in (start + 1, min(start + 33, len(values)), len(values)):
+            assert np.array_equal(decode(coded, start, stop), values[start:stop])
     index = np.random.default_rng(0).permutation(len(values))
     assert np.array_equal(values_at(coded, index), values[index])
 
