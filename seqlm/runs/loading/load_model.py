@@ -175,6 +175,7 @@ def build_ngram_model(
         try:
             check_rows(model.orders, k, start, stop, model.config.vocab_size)
         except ValueError as error:
+            blocks.verify_all()  # what continues the rows may be damaged, where nobody has read it
             raise ModelError(f"{path}: {error}") from None
 
     model.verify = VerifiedRows([len(order) for order in model.orders], verify)

@@ -10,10 +10,12 @@ import pytest
 
 from seqlm.errors import ModelError
 from seqlm.evaluation.mixtures.mixture_scoring import LoadedMixture, score_lines
+from seqlm.models.ngram.ngram_order import RECORD
 from seqlm.runs import checkpoint
 from seqlm.runs.loading import load_model as loading
 from seqlm.runs.loading.load_model import load_model
 from seqlm.runs.loading.locate import locate
+from seqlm.runs.tensor_files import map_arrays
 from seqlm.runs.untrusted import file_digest, verified_blocks, verified_rows
 from seqlm.runs.untrusted.file_digest import digest
 from seqlm.runs.untrusted.verified_blocks import VerifiedBlocks
@@ -172,3 +174,42 @@ def test_a_run_of_an_earlier_version_says_to_count_again(run: Path) -> None:
     path.write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match=r"by an earlier version of seqlm.*: count it again"):
         load_model(locate(run))
+
+
+def test_no_change_of_tables_is_a_fault_where_they_are_verified_as_they_are_read(
+    workplace: Path,
+) -> None:
+    fuzzing = fuzzer.Fuzzer(workplace / "runs", names=("ngram", "compact", "stupid"))
+    fuzzing.run(range(500))
+    assert [fault[:4] for fault in fuzzing.faults] == [], fuzzing.faults[0].text
+    assert fuzzing.outcomes["refused"] > 200
+    assert fuzzing.outcomes["read"] > 100
+    assert fuzzing.outcomes["told"] > 5
+
+
+def test_words_out_of_order_are_refused_and_damage_is_called_damage(run: Path) -> None:
+    """The last word of the context that has most becomes the first of all words; what is read is
+    the context alone."""
+
+    def read_context() -> None:
+        load_model(locate(run)).model.order(1).first_at(np.array([context]))
+
+    [path] = (run / "steps").glob("*/model.safetensors")
+    model, arrays = load_model(locate(run)).model, map_arrays(path).arrays
+    first = model.order(1).first
+    context = int(np.diff(first).argmax())
+    row = int(first[context + 1]) - 1
+    if model.config.compact:
+        offset, bits = arrays["orders.1.packed"].offset, model.order(2).layout.width
+    else:
+        offset, bits = arrays["orders.1.records"].offset, 8 * RECORD.itemsize
+    data = bytearray(path.read_bytes())
+    begin = offset + row * bits // 8
+    data[begin : begin + 4] = bytes(4)
+    read_context()
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged: the digest of block"):
+        read_context()
+    forge_manifest(run)
+    with pytest.raises(ModelError, match=r"orders\.1: the words of a context are not in order"):
+        read_context()
