@@ -75,12 +75,25 @@ EXAMPLES = [
 ]
 
 
+PLACES = ("RUN", "FIRST", "SECOND", "FILE", "FOLDER", "FILE|FOLDER", "CORPUS", "SOURCE", "LISTS")
+"""What parameters are called whose values are names of files and folders."""
+
+
 class NamesFlags:
     """A command whose errors name its flags, and which takes no model in silence."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Errors: UsageError where several models are named and one is taken."""
-        _, _, given = self.make_parser(ctx).parse_args(list(args))  # type: ignore[attr-defined]
+        """Errors: UsageError where several models are named and one is taken, or a name is empty,
+        as it is where a variable of the shell is not set."""
+        parser = self.make_parser(ctx)  # type: ignore[attr-defined]
+        values, _, given = parser.parse_args(list(args))
+        for each in given:
+            value = values[each.name]
+            is_argument = each.param_type_name == "argument"
+            is_place = each.metavar in PLACES or (is_argument and each.metavar == "TEXT")
+            if is_place and "" in (value if isinstance(value, list | tuple) else [value]):
+                name = each.metavar if is_argument else each.opts[-1]
+                raise UsageError(f"{name} is empty: it names nothing")
         models = [each for each in given if each.name == "model" and not each.multiple]
         if len(models) > 1:
             raise UsageError(f"{ctx.command_path} takes one `model`, and {len(models)} are named")
@@ -241,7 +254,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except MemoryError:
-        code = fail("out of memory; a smaller --batch-size or --seq-length takes less", 1)
+        code = fail("out of memory; a smaller --width, --batch-size or --seq-length takes less", 1)
     except Exception as error:
         code = report(error)
     try:
@@ -276,7 +289,9 @@ def report(error: Exception) -> int:
         return fail(error.format_message(), error.exit_code)
     if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error):
         return fail(
-            "the device is out of memory; a smaller --batch-size or --seq-length takes less", 1
+            "the device is out of memory; a smaller --width, --batch-size or --seq-length takes"
+            " less",
+            1,
         )
     if isinstance(error, OSError) and error.strerror:
         named = f"{error.filename}: " if error.filename else ""

@@ -26,11 +26,24 @@ quiet = False
 debug = False
 
 
-def flag(*names: str, **options: Any) -> Any:
-    """A Typer option that the variable SEQLM_<NAME> can set too."""
+def flag(*names: str, least: int | None = None, **options: Any) -> Any:
+    """A Typer option that the variable SEQLM_<NAME> can set too. Its number is `least` or more."""
     long = next(name for name in names if name.startswith("--")).split("/")[0]
+    if least is not None:
+        options["callback"] = at_least(least, long)
     options.setdefault("envvar", "SEQLM_" + long.lstrip("-").replace("-", "_").upper())
     return typer.Option(*names, show_envvar=False, show_default=False, **options)
+
+
+def at_least(least: int, name: str) -> Callable[[int | None], int | None]:
+    """A callback that refuses a number below `least`."""
+
+    def check(value: int | None) -> int | None:
+        if value is not None and value < least:
+            raise UsageError(f"{name} is {value}; it must be at least {least}")
+        return value
+
+    return check
 
 
 def typed_parameters(context: typer.Context) -> set[str]:
@@ -74,7 +87,7 @@ THREADS = flag(
     "--num-threads",
     help="Number of CPU threads. [default: all cores]",
     metavar="N",
-    min=1,
+    least=1,
     rich_help_panel="Machine",
 )
 ERRORS = flag(

@@ -17,7 +17,7 @@ def read_prompts(text: str | None, tokenizer: Tokenizer, what: str) -> Iterator[
     """`text` itself; where it is - or None, the lines of standard input, as they come.
 
     `what` is the name of a prompt. A prompt with tokens that the model does not know is warned of.
-    Errors: DataError on a line that is too long.
+    Errors: DataError on a line that is too long, or invalid UTF-8.
     """
     from seqlm.decoding.prompt import unknown_tokens
     from seqlm.text.reading import LONGEST_LINE, read_lines
@@ -25,7 +25,7 @@ def read_prompts(text: str | None, tokenizer: Tokenizer, what: str) -> Iterator[
     reads_stdin = text is None or text == "-"
     if reads_stdin and sys.stdin.isatty():
         console.say(f"type one {what} per line; Ctrl-D ends")
-    lines = read_lines(["-"], "replace", LONGEST_LINE) if reads_stdin else [text or ""]
+    lines = read_lines(["-"], "refuse", LONGEST_LINE) if reads_stdin else [text or ""]
     for number, line in enumerate(lines, 1):
         place = "<stdin>" if reads_stdin else f"the {what}"
         if unknown := unknown_tokens(tokenizer, line, place, number):

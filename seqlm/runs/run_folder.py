@@ -32,6 +32,7 @@ from seqlm.runs.run_config import RunConfig
 from seqlm.runs.untrusted.packed_vocabulary import cut_out_words
 from seqlm.runs.untrusted.plain_files import parse_json, read_bytes, read_text
 from seqlm.text.pretrained_tokenizer import tokenizer_from_json
+from seqlm.text.reading import STDOUT
 from seqlm.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ class RunFolder:
             raise UsageError(f"{path or RUNS} cannot be made: {parent} cannot be written to")
         if path is None:
             return
+        if str(path) == STDOUT:
+            raise UsageError(f"`output` is {path}, and a run is a folder: name one")
         run = cls(path)
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file, not a folder for a run")

@@ -89,6 +89,8 @@ def train(
     started = time.perf_counter() if started is None else started
     device, watcher = device or torch.device("cpu"), watcher or SilentWatcher()
     RunFolder.check_free(output, overwrite)
+    if settings.precision is not None:
+        check_precision(settings.precision, device)
     task = TASKS[settings.task].read(files, settings, errors)
     watcher.on_message(task.describe())
     settings = replace(settings, tokenizer=recorded_name(settings.tokenizer, task.tokenizer))

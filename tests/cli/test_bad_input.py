@@ -96,6 +96,49 @@ def test_stdin_is_named_as_such(seqlm, lstm):
     assert result.error.startswith("<stdin>, line 1: invalid UTF-8 at byte 3")
 
 
+@pytest.mark.parametrize("command", [["sample", "--prompt", "-"], ["next", "-"]], ids=str)
+def test_a_prompt_of_a_pipe_is_text(command, seqlm, lstm):
+    result = seqlm(*command, "-m", lstm, stdin=b"the frog\ncaf\xe9\n")
+    assert result.code == 3
+    assert result.error == "<stdin>, line 2: invalid UTF-8 at byte 12"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["eval", "-m", "", "T"], ["eval", "-m", "M", ""], ["sample", "-m", ""],
+        ["runs", "rm", "M", ""], ["runs", "slim", ""], ["runs", "diff", "M", ""],
+        ["export", "-m", "", "-o", "x"], ["train", "--resume", ""], ["train", "T", "-o", ""],
+        ["count", "", "T"], ["count", "T", "-o", ""], ["train", "T", "--valid", ""],
+        ["translate", "-m", "M", ""], ["tag", "-m", "M", ""], ["rescore", "-m", "M", ""],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_empty_name_names_nothing(command, seqlm, ngram, toy, workplace):
+    """As where a variable of the shell is not set: `seqlm runs rm "$RUN"`."""
+    names = {"T": toy.test, "M": ngram}
+    result = seqlm(*(names.get(word, word) for word in command))
+    assert (result.code, result.out) == (2, "")
+    assert result.error.endswith(" is empty: it names nothing")
+    assert (ngram / "config.yaml").exists()
+    assert not list(workplace.iterdir())
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_number_below_the_least_is_refused(number, seqlm, ngram, toy):
+    result = seqlm("eval", "-m", ngram, toy.test, "--num-threads", number)
+    assert (result.code, result.out) == (2, "")
+    assert result.error == f"--num-threads is {number}; it must be at least 1"
+
+
+@pytest.mark.parametrize("command", ["count", "train"])
+def test_a_run_is_no_standard_output(command, seqlm, toy, workplace):
+    result = seqlm(command, toy.train, "-o", "-")
+    assert (result.code, result.out) == (2, "")
+    assert result.error == "--output is -, and a run is a folder: name one"
+    assert not list(workplace.iterdir())
+
+
 def test_a_text_in_the_midst_of_others_is_named(seqlm, lstm, toy, workplace):
     (workplace / "bad").write_bytes(b"\xff\n")
     result = seqlm("eval", "-m", lstm, toy.valid, "bad", toy.test)

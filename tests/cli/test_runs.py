@@ -148,6 +148,13 @@ def test_rm_removes_a_run_whole(checkpoints: Path, seqlm: Command) -> None:
     assert list(checkpoints.iterdir()) == []
 
 
+def test_rm_removes_a_run_that_is_named_twice_once(checkpoints: Path, seqlm: Command) -> None:
+    name = sorted(path.name for path in checkpoints.iterdir())[0]
+    result = seqlm("runs", "rm", name, checkpoints / name)
+    assert (result.code, len(result.out.splitlines())) == (0, 1)
+    assert not (checkpoints / name).exists()
+
+
 def test_rm_keeps_what_seqlm_did_not_write(
     checkpoints: Path, workplace: Path, seqlm: Command
 ) -> None:

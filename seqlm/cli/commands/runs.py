@@ -187,7 +187,7 @@ def remove(
     a run that is being written."""
     from seqlm.runs.management.remove_run import remove_run
 
-    for folder in [find_run(name) for name in runs]:  # all are found before one is removed
+    for folder in find_runs(runs):  # all are found before one is removed
         left = remove_run(folder)
         print(folder.path)
         if left:
@@ -203,10 +203,15 @@ def slim_runs(
     and its figures stay as they are."""
     from seqlm.runs.management.slim_run import slim
 
-    for folder in [find_run(name) for name in runs]:
+    for folder in find_runs(runs):
         freed = slim(folder)
         print(folder.path)
         console.say(f"{size_text(freed)} freed")
+
+
+def find_runs(names: list[str]) -> list[RunFolder]:
+    """The runs that the names mean, each once. Errors: those of `find_run`."""
+    return list({run.path.resolve(): run for run in map(find_run, names)}.values())
 
 
 def find_run(name: str) -> RunFolder:

@@ -25,14 +25,14 @@ NUM_WORDS = flag(
     "--num-words",
     help="Number of words to print, the most similar first. [default: 10]",
     metavar="N",
-    min=1,
+    least=1,
     rich_help_panel="Output",
 )
 FIRST_WORDS = flag(
     "--vocabulary",
     help="Search only the first N words, which are the most frequent. [default: all]",
     metavar="N",
-    min=1,
+    least=1,
     rich_help_panel="Model",
 )
 FORMAT = flag(

@@ -74,6 +74,8 @@ def locate(name: str | Path | ModelPath | None = None, task: Tasks | None = None
     Errors: ModelError where there is none, its config.yaml cannot be read, or it does another task;
     UsageError where none is named and the latest run does another task, or there is none.
     """
+    if name == "":  # as where a variable of the shell is not set
+        raise UsageError("the name of a model is empty")
     name = name or os.environ.get("SEQLM_MODEL")
     if not name:
         return latest_run(task)

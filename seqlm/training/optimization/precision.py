@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,7 @@ from seqlm.machine.threads import one_thread
 from seqlm.models.layers.linear import bfloat16_products, onednn_linear
 from seqlm.models.stored_model import StoredModel
 from seqlm.models.vectors.word_vector_model import WordVectorModel
+from seqlm.settings import any_of
 from seqlm.training.optimization.optimizer import optimized_parameters
 
 PrecisionName = Literal["float32", "tf32", "bfloat16", "float16"]
@@ -44,7 +45,11 @@ DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 def check_precision(name: str, device: torch.device) -> None:
     """Errors: UsageError if `device` does not compute in that precision."""
     if not is_supported(name, device):
-        raise UsageError(f"`precision={name}`: {device.type} does not compute in it here")
+        others = [other for other in get_args(PrecisionName) if is_supported(other, device)]
+        raise UsageError(
+            f"`precision={name}`: {device.type} does not compute in it here, but in"
+            f" {any_of(others)}"
+        )
 
 
 def is_supported(name: str, device: torch.device) -> bool:

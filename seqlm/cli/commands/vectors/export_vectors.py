@@ -36,7 +36,7 @@ def export_vectors(
             "--most",
             help="Write only the first N words, which are the most frequent. [default: all]",
             metavar="N",
-            min=1,
+            least=1,
             rich_help_panel="Output",
         ),
     ] = None,

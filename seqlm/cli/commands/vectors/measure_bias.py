@@ -151,7 +151,7 @@ class BiasOptions:
             "--num-words",
             help="Number of words to print of each side, where no words are named. [default: 10]",
             metavar="N",
-            min=1,
+            least=1,
             rich_help_panel="Output",
         ),
     ] = 10

@@ -40,7 +40,7 @@ def plot_vectors(
             help="Show the first N words, which are the most frequent, where no words are named."
             " [default: 100]",
             metavar="N",
-            min=2,
+            least=2,
             rich_help_panel="Input",
         ),
     ] = None,
@@ -72,7 +72,7 @@ def plot_vectors(
             help="Seed of the places from which t-SNE starts. [default: it starts from the"
             " principal components]",
             metavar="N",
-            min=0,
+            least=0,
             rich_help_panel="Map",
         ),
     ] = None,
