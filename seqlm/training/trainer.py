@@ -184,7 +184,8 @@ class Trainer:
             assert isinstance(self.objective, Objective)
             first = self.batches.epoch(0)[0]
             has_any_length = self.settings.context == "sentence" or self.settings.variable_length
-            compile_objective(self.objective, first, dynamic=has_any_length)
+            watcher.on_message("the network is compiled, which may take minutes")
+            compile_objective(self.objective, first, has_any_length, self.interruption)
         pending: list[StepReport] = []  # of the steps since the last call of collect_figures
         last_trim, is_saved = self.progress.seconds, False
         check_interval = 1 if self.network.device.type == "cpu" else LOSS_CHECK_INTERVAL

@@ -13,16 +13,20 @@ import torch
 
 from seqlm.text.batches import Batch
 from seqlm.training.optimization.objective import Objective
+from seqlm.training.signals import Interruption
 
 MAX_GRAPHS = 64
 """Graphs of one function before torch gives up compiling it."""
 
 
-def compile_objective(objective: Objective, batch: Batch, dynamic: bool) -> None:
+def compile_objective(
+    objective: Objective, batch: Batch, dynamic: bool, interruption: Interruption
+) -> None:
     """Compiles the network's pass over a segment, and tries it on `batch`.
 
-    `dynamic` asks for one graph for all shapes. A failure is a warning, and training goes on
-    uncompiled. The trial draws no random number that counts, and leaves no gradient.
+    `dynamic` asks for one graph for all shapes. A failure is a warning, unless an `interruption` is
+    the cause, and training goes on uncompiled. The trial draws no random number that counts, and
+    leaves no gradient.
     """
     network = objective.network
     devices = [network.device] if network.device.type == "cuda" else []
@@ -35,6 +39,8 @@ def compile_objective(objective: Objective, batch: Batch, dynamic: bool) -> None
             loss.backward()
     except Exception as error:  # the compiler raises many kinds; an error of ours comes up again
         objective.network_pass = uncompiled
+        if interruption.is_requested:  # which has ended the compiler too
+            return
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         warnings.warn(f"torch.compile failed and is left out: {reason}", stacklevel=2)
     network.zero_grad()

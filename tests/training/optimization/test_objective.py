@@ -10,6 +10,7 @@ from seqlm.training.config.training_settings import TrainingSettings
 from seqlm.training.optimization import compiling
 from seqlm.training.optimization.compiling import compile_objective
 from seqlm.training.optimization.objective import Objective
+from seqlm.training.signals import Interruption
 from tests.training.toy import finish, make, network
 
 
@@ -76,6 +77,6 @@ def test_where_compiling_fails_a_warning_says_so_and_training_goes_on(monkeypatc
     model, before = network(), torch.get_rng_state()
     objective = Objective(model)
     with pytest.warns(UserWarning, match="left out: no C\\+\\+ compiler here$"):
-        compile_objective(objective, batch(), dynamic=False)
+        compile_objective(objective, batch(), dynamic=False, interruption=Interruption())
     assert torch.equal(torch.get_rng_state(), before)
     assert objective(batch(), None)[0].isfinite()
