@@ -15,10 +15,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from json import JSONDecodeError
 from typing import Any
 
 MARKED = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`\s]*))?`")
 """A setting in a message, `name` or `name=value`."""
+
+
+WRONG_VALUES = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+"""What Python raises where a file holds other values than it should."""
 
 
 class SeqlmError(ValueError):
@@ -66,6 +71,24 @@ def spell_settings(message: str, spell: Callable[[str, str | None], str]) -> str
 def spell_plainly(name: str, value: str | None) -> str:
     """'patience', or 'schedule wsd'."""
     return name if value is None else f"{name} {value}"
+
+
+def fault_of(error: Exception) -> str:
+    """What an error says to the user about a file that cannot be read, after a colon: nothing where
+    the words are Python's, for programmers.
+
+    >>> fault_of(ModelError("it has no words")), fault_of(KeyError("dtype"))
+    (': it has no words', '')
+    """
+    if isinstance(error, SeqlmError | JSONDecodeError):
+        return f": {error}"
+    if isinstance(error, UnicodeDecodeError):
+        return f": its byte {error.start + 1:,} is not UTF-8"
+    if isinstance(error, RecursionError):
+        return ": it is nested too deeply"
+    if "set_int_max_str_digits" in str(error):
+        return ": a number in it has too many digits"
+    return ""
 
 
 def nearest(word: str, names: Iterable[str], cutoff: float = 0.5) -> str:

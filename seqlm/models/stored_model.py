@@ -20,6 +20,8 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
+from seqlm.errors import ModelError, shown
+
 
 class ParameterGroup(NamedTuple):
     """Parameters that an optimizer treats alike."""
@@ -65,22 +67,20 @@ class StoredModel(nn.Module):
         """A model with exactly these `tensors` as parameters and buffers, in eval mode.
 
         Nothing is allocated, and no more is built than there are tensors for.
-        Errors: RuntimeError where a name, a shape or a type differs from what the settings need.
+        Errors: ModelError where a name, a shape or a type differs from what the settings need.
         """
         with torch.device("meta"), at_most_parts(4 * len(tensors) + 100):
             model = cls.from_settings(settings)
-        for name, expected in model.state_dict().items():
-            if name in tensors and tensors[name].dtype != expected.dtype:
-                raise RuntimeError(f"{name} is {tensors[name].dtype}, not {expected.dtype}")
+        check_like(tensors, model.state_dict())
         model.load_state_dict(tensors, strict=True, assign=True)
         return model.eval()
 
     def check_tensors(self) -> None:
-        """Errors: ValueError where the model's tensors have the right shapes, and values that no
+        """Errors: ModelError where the model's tensors have the right shapes, and values that no
         such model has."""
         for name, tensor in self.state_dict().items():
             if not is_finite(tensor):
-                raise ValueError(f"{name} holds NaN or infinite numbers")
+                raise ModelError(f"{name} holds NaN or infinite numbers")
 
     @property
     def device(self) -> torch.device:
@@ -99,6 +99,20 @@ class StoredModel(nn.Module):
         matrices = [p for p in self.parameters() if p.ndim > 1]
         vectors = [p for p in self.parameters() if p.ndim < 2]
         return [ParameterGroup(matrices), ParameterGroup(vectors, weight_decay=False)]
+
+
+def check_like(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Errors: ModelError where names, shapes or types differ from those of the `expected`."""
+    for name in sorted(tensors.keys() ^ expected.keys()):
+        problem = "is missing" if name in expected else "is no tensor of such a model"
+        raise ModelError(f"{shown(name)} {problem}")
+    for name, like in expected.items():
+        tensor = tensors[name]
+        if tensor.shape != like.shape:
+            raise ModelError(f"{name} has the shape {[*tensor.shape]}, not {[*like.shape]}")
+        if tensor.dtype != like.dtype:
+            types = (str(each.dtype).removeprefix("torch.") for each in (tensor, like))
+            raise ModelError(f"{name} is of {', not of '.join(types)}")
 
 
 def is_finite(tensor: Tensor) -> bool:
@@ -121,7 +135,7 @@ def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def at_most_parts(limit: int) -> Iterator[None]:
-    """Within it, a model of more than `limit` tensors and modules raises RuntimeError before it is
+    """Within it, a model of more than `limit` tensors and modules raises ModelError before it is
     built: a million layers are a short text in a file, and take an hour to make."""
     count = 0
 
@@ -129,7 +143,7 @@ def at_most_parts(limit: int) -> Iterator[None]:
         nonlocal count
         count += 1
         if count > limit:
-            raise RuntimeError("there are far fewer tensors than such a model has")
+            raise ModelError("there are far fewer tensors than such a model has")
 
     hooks = (
         register_module_parameter_registration_hook(count_part),

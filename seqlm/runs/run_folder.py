@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from seqlm.errors import ModelError, SeqlmError, UsageError
+from seqlm.errors import ModelError, SeqlmError, UsageError, fault_of
 from seqlm.runs.durable_files import DRAFT, draft_name, exchange, sync_folder, write_text
 from seqlm.runs.own_files import LOCK, is_own_name, remove_run_files
 from seqlm.runs.readme import readme
@@ -278,7 +278,7 @@ class RunFolder:
         try:
             tokenizer = tokenizer_from_json((cut.rest if cut else data).decode())
         except (ModelError, UnicodeDecodeError) as error:
-            raise ModelError(f"{self / name} cannot be read: {error}") from None
+            raise ModelError(f"{self / name} cannot be read{fault_of(error)}") from None
         return tokenizer.with_words(cut.words) if cut else tokenizer
 
     def write_tokenizer(self, tokenizer: Tokenizer, source: Tokenizer | None = None) -> None:

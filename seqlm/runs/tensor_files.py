@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from seqlm.errors import ModelError, shown
+from seqlm.errors import WRONG_VALUES, ModelError, fault_of, shown
 from seqlm.machine.memory import IN_MEMORY, Memory
 from seqlm.runs.durable_files import replacing
 from seqlm.runs.untrusted.plain_files import check_plain
+from seqlm.text.reading import reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +41,8 @@ MAX_HEADER = 1 << 26
 """Bytes of a header; the format allows 100 MB, and ours are far smaller."""
 PIECE = 1 << 24
 """Bytes that are written at once."""
+DAMAGED = ": its header is damaged, or its end is cut off"
+"""What is wrong where a library says it to programmers only."""
 ALIGNMENT, ARRAY_ALIGNMENT = 8, 64
 """The data begins at a multiple of so many bytes: arrays at the beginning of a cache line."""
 
@@ -108,8 +111,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with readable_name(path) as name:
             return load_file(name)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is not a safetensors file: {error}") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {reason(error)}") from None
+    except SafetensorError:
+        raise ModelError(f"{path} is not a safetensors file{DAMAGED}") from None
 
 
 @contextmanager
@@ -159,28 +164,30 @@ def map_arrays(path: Path) -> MappedFile:
             is_shape = all(type(size) is int and size >= 0 for size in shape)
             is_here = start == end and stop - start == dtype.itemsize * math.prod(shape)
             if not is_shape or not is_here or (begin + start) % dtype.itemsize:
-                raise ValueError(f"{shown(name)} is not where its header says")
+                raise ModelError(f"{shown(name)} is not where its header says")
             part = data[begin + start : begin + stop]
             arrays[name] = MappedArray(part.view(dtype).reshape(shape), begin + start)
             end = stop
         if begin + end != len(data):
-            raise ValueError("its header does not describe the whole of it")
+            raise ModelError("its header does not describe the whole of it")
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path} is not a safetensors file: {shown(error, 200)}") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {reason(error)}") from None
+    except WRONG_VALUES as error:
+        raise ModelError(f"{path} is not a safetensors file{fault_of(error) or DAMAGED}") from None
     return MappedFile(data, arrays)
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a file, and where the data begins. Errors: OSError, ValueError."""
+    """The header of a file, and where the data begins. Errors: OSError, ModelError, ValueError."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > MAX_HEADER:
-            raise ValueError("its header is too long")
+            raise ModelError("its header is too long")
         header = json.loads(file.read(length))
     check_plain(header, str(path))
     if not isinstance(header, dict):
-        raise ValueError("its header is no object")
+        raise ModelError("its header is no object")
     header.pop("__metadata__", None)
     return header, 8 + length

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
-from seqlm.errors import UsageError, did_you_mean
+from seqlm.errors import ModelError, UsageError, did_you_mean, shown
 from seqlm.text.word_index import IS_SPACE, NEWLINE, TokenSpans
 
 if TYPE_CHECKING:
@@ -255,14 +255,14 @@ def with_marks(text: str, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndar
 def steps_in(stored_normalizer: object, stored_splitter: object) -> list[Step]:
     """The steps that a tokenizer.json names; the inverse of the library's own.
 
-    Errors: KeyError, TypeError or ValueError where it names others.
+    Errors: ModelError, KeyError or TypeError where it names others.
     """
     if stored_normalizer is None:
         names: list[str] = []
     elif isinstance(stored_normalizer, dict) and stored_normalizer["type"] == "Sequence":
         names = [normalizer["type"] for normalizer in stored_normalizer["normalizers"]]
     else:
-        raise ValueError("an unknown normalizer")
+        raise ModelError("an unknown normalizer")
     steps: list[Step] = []
     while names:
         # That of strip-accents begins with nfd, and is the longer one, the last.
@@ -270,7 +270,7 @@ def steps_in(stored_normalizer: object, stored_splitter: object) -> list[Step]:
             step for step, library in LIBRARY_STEPS.items() if names[: len(library)] == library
         ]
         if not found:
-            raise ValueError(f"an unknown normalizer {names[0]!r}")
+            raise ModelError(f"an unknown normalizer {shown(names[0])}")
         steps.append(found[-1])
         names = names[len(LIBRARY_STEPS[found[-1]]) :]
     if isinstance(stored_splitter, dict) and stored_splitter["type"] == "Sequence":

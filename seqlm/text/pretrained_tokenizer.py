@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from seqlm.errors import DataError, ModelError, UsageError
+from seqlm.errors import WRONG_VALUES, DataError, ModelError, UsageError, fault_of
 from seqlm.text.reading import Block
 from seqlm.text.tokenizer import BYTE_OF, Tokenizer, direction_named, from_printable
 from seqlm.text.vocabulary import EOS, RESERVED, UNK, Direction
@@ -160,8 +160,11 @@ def tokenizer_from_json(text: str) -> Tokenizer:
     """
     try:
         stored = json.loads(text)
-        if not isinstance(stored, dict) or "library" not in stored:
-            return Tokenizer.from_json(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"it is not a tokenizer that seqlm wrote{fault_of(error)}") from None
+    if not isinstance(stored, dict) or "library" not in stored:
+        return Tokenizer.from_json(text)
+    try:
         if stored["library"] == "sentencepiece":
             data = base64.b64decode(stored["file"], validate=True)
             library: Library = SentencePieceModel(data)
@@ -171,12 +174,8 @@ def tokenizer_from_json(text: str) -> Tokenizer:
         if eos is not None and not (type(eos) is int and 0 <= eos < len(library.types)):
             raise ModelError(f"eos cannot be {eos!r:.60}")
         direction = direction_named(stored.get("direction", "forward"))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ModelError(f"it is not a tokenizer that seqlm wrote: {error}") from None
-    except RecursionError:
-        raise ModelError(
-            "it is not a tokenizer that seqlm wrote: it is nested too deeply"
-        ) from None
+    except WRONG_VALUES as error:
+        raise ModelError(f"it is not a tokenizer that seqlm wrote{fault_of(error)}") from None
     return PretrainedTokenizer(library, eos, direction)
 
 
@@ -194,7 +193,7 @@ def read_pretrained(path: Path) -> PretrainedTokenizer:
             return PretrainedTokenizer(LibraryFile(data.decode()))
         return PretrainedTokenizer(SentencePieceModel(data))
     except (ModelError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no tokenizer: {error}") from None
+        raise DataError(f"{path} is no tokenizer{fault_of(error)}") from None
 
 
 class LibraryFile:
@@ -209,7 +208,8 @@ class LibraryFile:
         except BaseException as error:  # the library raises nothing more specific, and it panics
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
-            raise ModelError(f"the library tokenizers cannot read it: {error}") from None
+            said = f": {error}" if isinstance(error, Exception) else ""
+            raise ModelError(f"the library tokenizers cannot read it{said}") from None
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.stored: dict[str, Any] = json.loads(self.tokenizer.to_str())
@@ -280,9 +280,8 @@ class SentencePieceModel:
         self.processor = sentencepiece.SentencePieceProcessor()
         try:
             self.processor.LoadFromSerializedProto(data)
-        except (RuntimeError, TypeError) as error:
-            reason = " ".join(str(error).split())
-            raise ModelError(f"the library sentencepiece cannot read it: {reason}") from None
+        except (RuntimeError, TypeError):  # with a line of its source
+            raise ModelError("the library sentencepiece cannot read it") from None
         processor = self.processor
         pieces = [processor.IdToPiece(id) for id in range(processor.GetPieceSize())]
         self.types = [

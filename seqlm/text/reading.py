@@ -45,8 +45,8 @@ WIDE_SPACE = (
     rb"\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80"
 )
 SAFE_CUT = re.compile(rb"[ \t\r\v\f](?=.{3})(?!\s|" + WIDE_SPACE + rb")", re.DOTALL)
-
-
+DAMAGED = "its compressed data is damaged"
+"""What is wrong where a library says it to programmers only."""
 LONGEST_LINE = 1 << 20
 """Bytes of a line that is read as a whole: a prompt, or a sentence to translate. A longer one has
 lost its ends of lines."""
@@ -196,7 +196,9 @@ def where_link_leads(path: Path) -> str:
 
 def reason(error: OSError | ValueError) -> str:
     """Why the system refuses a file, for a message."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, ValueError):  # a null byte, or half a character
+        return "no file can have such a name"
+    return error.strerror or str(error)
 
 
 def open_source(source: str, name: str) -> io.BufferedReader:
@@ -245,11 +247,12 @@ def read_chunk(stream: BinaryIO, name: str, by_line: bool = False, eager: bool =
     except EOFError:
         raise DataError(f"{name} is truncated: its compressed data ends too early") from None
     except (OSError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"{name} cannot be read: {error}") from None
+        system = error.strerror if isinstance(error, OSError) else None
+        raise DataError(f"{name} cannot be read: {system or DAMAGED}") from None
     except Exception as error:
         if type(error).__name__ != "ZstdError":  # its module is imported only where it is needed
             raise
-        raise DataError(f"{name} cannot be read: {error}") from None
+        raise DataError(f"{name} cannot be read: {DAMAGED}") from None
 
 
 def find_cut(pending: bytes) -> int:

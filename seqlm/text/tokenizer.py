@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from seqlm.errors import DataError, ModelError, UsageError, shown
+from seqlm.errors import WRONG_VALUES, DataError, ModelError, UsageError, fault_of, shown
 from seqlm.text.normalization import NO_STEPS, Normalizer, steps_in
 from seqlm.text.reading import Block, read_blocks
 from seqlm.text.vocabulary import DIRECTIONS, EOS, RESERVED, UNK, Direction, line_reversal
@@ -277,17 +277,8 @@ class Tokenizer:
             encoded = [type_.encode() for type_ in types]
             check_units(kind, encoded[2:])
             return cls(kind, encoded, normalizer=normalizer, direction=direction)
-        except RecursionError:
-            raise ModelError("not a tokenizer that seqlm wrote: it is nested too deeply") from None
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            AssertionError,
-            IndexError,
-        ) as error:
-            raise ModelError(f"not a tokenizer that seqlm wrote: {shown(error, 200)}") from None
+        except (*WRONG_VALUES, AssertionError) as error:
+            raise ModelError(f"it is not a tokenizer that seqlm wrote{fault_of(error)}") from None
 
     @cached_property
     def digest(self) -> str:
@@ -305,29 +296,29 @@ class Tokenizer:
 
 
 def types_by_id(vocabulary: Mapping[str, int]) -> list[str]:
-    """The types in the order of their ids. Errors: ValueError unless these are 0, 1, 2, …"""
+    """The types in the order of their ids. Errors: ModelError unless these are 0, 1, 2, …"""
     types = sorted(vocabulary, key=vocabulary.__getitem__)
     if any(vocabulary[type_] != id for id, type_ in enumerate(types)):
-        raise ValueError("the ids of its types are not 0, 1, 2, …")
+        raise ModelError("the ids of its types are not 0, 1, 2, …")
     return types
 
 
 def check_units(kind: TokenizerKind, types: Iterable[bytes]) -> None:
-    """Errors: ValueError on a type that is not one word or one character, as `kind` says."""
+    """Errors: ModelError on a type that is not one word or one character, as `kind` says."""
     for type_ in types:
         if len(type_.split() if kind == "word" else type_.decode()) != 1 or type_ == b"\n":
-            raise ValueError(f"its type {shown(type_)} is not one {kind}")
+            raise ModelError(f"its type {shown(type_)} is not one {kind}")
 
 
 def check_merges(types: list[str], merges: list[list[str]]) -> None:
-    """Errors: ValueError where the types do not begin with the reserved ones of BPE, or merges do
+    """Errors: ModelError where the types do not begin with the reserved ones of BPE, or merges do
     not make types of types."""
     if types[:2] != BPE_RESERVED:
-        raise ValueError("its types do not begin with the reserved ones")
+        raise ModelError("its types do not begin with the reserved ones")
     known = set(types)
     for left, right in merges:
         if not {left, right, left + right} <= known:
-            raise ValueError(f"its merge of {shown(left)} and {shown(right)} makes no type")
+            raise ModelError(f"its merge of {shown(left)} and {shown(right)} makes no type")
 
 
 def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
@@ -343,11 +334,11 @@ def have_equal_ids(tokenizer: Tokenizer, other: Tokenizer) -> bool:
 
 
 def direction_named(name: object) -> Direction:
-    """The direction that a file names. Errors: ValueError where there is no such."""
+    """The direction that a file names. Errors: ModelError where there is no such."""
     for direction in DIRECTIONS:
         if name == direction:
             return direction
-    raise ValueError(f"the direction {shown(name)} is neither {' nor '.join(DIRECTIONS)}")
+    raise ModelError(f"the direction {shown(name)} is neither {' nor '.join(DIRECTIONS)}")
 
 
 def check_forward(tokenizer: Tokenizer, what: str) -> None:

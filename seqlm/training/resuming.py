@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from seqlm.errors import ModelError
+from seqlm.errors import ModelError, fault_of
 from seqlm.models.base import LanguageNetwork
 from seqlm.models.tree import pack, unpack
 from seqlm.runs.checkpoint import TrainingState
@@ -59,8 +59,7 @@ def restore_training(trainer: Trainer, model: Mapping[str, Tensor], state: Train
     try:
         restore_checked(trainer, model, state)
     except (RuntimeError, TypeError, KeyError, IndexError, AttributeError) as error:
-        text = " ".join(str(error).split())
-        raise ModelError(f"the state of the training cannot be restored: {text}") from None
+        raise ModelError(f"the state of the training cannot be restored{fault_of(error)}") from None
 
 
 def restore_checked(trainer: Trainer, model: Mapping[str, Tensor], state: TrainingState) -> None:

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from seqlm.errors import DataError, UsageError, did_you_mean, shown
+from seqlm.errors import DataError, UsageError, did_you_mean, fault_of, shown
 from seqlm.text.reading import (
     BOM,
     LONGEST_LINE,
@@ -308,7 +308,7 @@ def read_object(line: Line) -> dict[str, Any]:
     except DataError:
         raise
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{line.place} is no JSON: {error}") from None
+        raise DataError(f"{line.place} is no JSON{fault_of(error)}") from None
     return values if isinstance(values, dict) else {}
 
 

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqlm.errors import ModelError
 from seqlm.models.config.bag_of_ngrams_config import BagOfNgramsConfig
 from seqlm.models.labeling.labeler import Labeler
 from seqlm.models.labeling.outputs.hierarchical_softmax import HierarchicalSoftmax
@@ -83,7 +84,7 @@ class BagOfNgrams(Labeler):
     def check_tensors(self) -> None:
         super().check_tensors()
         if not ((self.row_of >= 0) & (self.row_of < len(self.embedding))).all():
-            raise ValueError("row_of names rows that the embedding does not have")
+            raise ModelError("row_of names rows that the embedding does not have")
         for output in self.outputs:
             if isinstance(output, HierarchicalSoftmax):
                 output.check_tensors()

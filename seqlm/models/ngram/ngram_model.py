@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from seqlm.errors import ModelError
 from seqlm.machine.compilation import is_compiled
 from seqlm.machine.threads import num_threads, parallel_map
 from seqlm.models.config.ngram_config import STUPID_BACKOFF, NGramConfig
@@ -224,14 +225,14 @@ def layouts_of(config: NGramConfig) -> Iterator[RecordLayout | CompactLayout]:
 def check_types(
     arrays: Mapping[str, np.ndarray], types: Mapping[str, tuple[tuple[int, ...], str]]
 ) -> None:
-    """Errors: ValueError where names, shapes or types are others."""
+    """Errors: ModelError where names, shapes or types are others."""
     if arrays.keys() != types.keys():
         odd = min(arrays.keys() ^ types.keys())
-        raise ValueError(f"{odd} is {'missing' if odd in types else 'no array of n-grams'}")
+        raise ModelError(f"{odd} is {'missing' if odd in types else 'no array of n-grams'}")
     for name, (shape, type_) in types.items():
         array = arrays[name]
         if array.shape != shape or array.dtype != type_:
-            raise ValueError(f"{name} is {array.dtype} {array.shape}, not {type_} {shape}")
+            raise ModelError(f"{name} is {array.dtype} {array.shape}, not {type_} {shape}")
 
 
 def parts_of(columns: slice, rows: int, most: int) -> list[slice]:

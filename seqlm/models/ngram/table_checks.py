@@ -2,7 +2,8 @@
 
     first      begins with 0, never falls, and ends with the rows of the next order
     word       is an id, and rises among the continuations of a context
-    log_prob   and backoff are numbers below infinity; a probability may be 0
+    log_prob   is a number up to 0, but for rounding; a probability may be 0
+    backoff    is a number below infinity, which may be above 0
 
 `check_rows` is for rows that are about to be read, with the words that continue them, and looks at
 nothing else: so whatever a look-up in them finds is where it should be. `check_model` is one pass
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 18
 """Rows checked at a time, a multiple of 64."""
+ROUNDING = 1e-5
+"""How far a log-probability may be above 0: a sum of rounded terms, which is 1, may be above 1."""
 
 
 def check_model(model: NGramModel) -> None:
@@ -58,10 +61,14 @@ def check_rows(
 
 
 def check_numbers(numbers_of: Mapping[str, np.ndarray]) -> None:
-    """Errors: ValueError where the numbers of a field are NaN or infinite."""
+    """Errors: ValueError where the numbers of a field are NaN or infinite, or log-probabilities are
+    above 0."""
     for field, numbers in numbers_of.items():
-        if not numbers.max(initial=-np.inf) < np.inf:  # the maximum with NaN is NaN
+        largest = numbers.max(initial=-np.inf)  # NaN where one is
+        if not largest < np.inf:
             raise ValueError(f"`{field}` holds NaN or infinite numbers")
+        if field == "log_prob" and largest > ROUNDING:
+            raise ValueError(f"the log-probability {largest:g} is above 0")
 
 
 def check_first(first: np.ndarray, start: int, rows: int, rows_above: int) -> None:

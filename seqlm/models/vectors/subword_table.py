@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqlm.errors import ModelError
 from seqlm.models.config.vectors_config import FastTextConfig
 from seqlm.models.layers.sparse_rows import TermsByRow, bag_of_term, sum_rows
 from seqlm.models.vectors.character_ngrams import ngrams_of
@@ -60,12 +61,12 @@ class SubwordTable(InputTable):
         self.ends.copy_(torch.from_numpy(sizes.cumsum()))
 
     def check_tensors(self) -> None:
-        """Errors: ValueError where rows are named that there are not."""
+        """Errors: ModelError where rows are named that there are not."""
         ends, rows = self.ends, len(self.table)
         is_rising = ends.numel() == 0 or ((ends[:1] >= 0).all() and (ends.diff() >= 0).all())
         in_table = all(((t >= 0) & (t < rows)).all() for t in (self.row_of, self.ngrams))
         if not (is_rising and in_table and ends[-1:].sum() == len(self.ngrams)):
-            raise ValueError("the n-grams of words name rows that the table does not have")
+            raise ModelError("the n-grams of words name rows that the table does not have")
 
     def rows_of(self, words: Tensor) -> tuple[Tensor, Tensor]:
         """words (r,) -> (f,) the rows of each, its own and those of its n-grams; and (r,) how many

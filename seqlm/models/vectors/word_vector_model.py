@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqlm.errors import ModelError
 from seqlm.models.stored_model import StoredModel
 from seqlm.text.vocabulary import RESERVED
 
@@ -52,7 +53,7 @@ class WordVectorModel(StoredModel, ABC):
     def check_tensors(self) -> None:
         super().check_tensors()
         if self.counts.min() < 0 or not self.counts.any():
-            raise ValueError("counts are not those of the words of a text")
+            raise ModelError("counts are not those of the words of a text")
 
     @abstractmethod
     def loss(self, batch: Any) -> Tensor:

@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from seqlm.errors import ModelError, UsageError
+from seqlm.errors import ModelError, UsageError, fault_of
 from seqlm.models import model_class
 from seqlm.models.base import SequenceModel
 from seqlm.runs.huggingface.gpt2_format import GPT2
 from seqlm.runs.huggingface.library_model import ConfigReader, LibraryModel, Tensors
 from seqlm.runs.huggingface.llama_format import LLAMA
 from seqlm.runs.huggingface.mamba_format import MAMBA
+from seqlm.runs.tensor_files import read_tensors
 from seqlm.text.pretrained_tokenizer import LibraryFile, PretrainedTokenizer
 
 LIBRARY_MODELS = {model.model_type: model for model in (GPT2, LLAMA, MAMBA)}
@@ -87,7 +86,7 @@ def read_json(file: Path) -> Any:
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{file} is no JSON: {error}") from None
+        raise ModelError(f"{file} is no JSON{fault_of(error)}") from None
 
 
 # ---------------------------------------------------------------------------------------- weights
@@ -123,10 +122,7 @@ def read_library_tensors(files: list[Path], prefix: str) -> Tensors:
     """
     tensors: Tensors = {}
     for file in files:
-        try:
-            tensors |= load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{file} is not a safetensors file: {error}") from None
+        tensors |= read_tensors(file)
     named = {}
     for name, tensor in tensors.items():
         if name.startswith(prefix) or name.startswith("lm_head."):
@@ -220,7 +216,7 @@ def read_huggingface(path: Path) -> LibraryFolder:
             " AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained"
         ) from None
     except (ModelError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path / 'tokenizer.json'}: {error}") from None
+        raise ModelError(f"{path / 'tokenizer.json'} cannot be read{fault_of(error)}") from None
     files = weight_files(path)
     tensors = read_library_tensors(files, config.kind.prefix)
     try:
@@ -229,8 +225,7 @@ def read_huggingface(path: Path) -> LibraryFolder:
         model = model_class("lm", config.kind.arch).from_tensors(settings, weights)
         assert isinstance(model, SequenceModel)
     except (ModelError, RuntimeError, UsageError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{path}: the weights do not fit config.json: {reason}") from None
+        raise ModelError(f"{path}: the weights do not fit config.json{fault_of(error)}") from None
     sha256 = hashlib.sha256()
     for file in files:
         with file.open("rb") as opened:

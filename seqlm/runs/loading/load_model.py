@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from seqlm.errors import ModelError, UsageError
+from seqlm.errors import ModelError, UsageError, fault_of
 from seqlm.models import LABELERS, config_class, model_class
 from seqlm.models.config.stored_options import check_options
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
@@ -219,8 +219,7 @@ def build_model(
 
 def not_fitting(path: Path, error: Exception) -> ModelError:
     """The error where the weights in the file at `path` are not those of config.yaml."""
-    reason = " ".join(str(error).split())[:300]
-    return ModelError(f"{path}: the weights do not fit config.yaml: {reason}")
+    return ModelError(f"{path}: the weights do not fit config.yaml{fault_of(error)}")
 
 
 def weights_digest(sha256: str, options: Mapping[str, Any]) -> str:

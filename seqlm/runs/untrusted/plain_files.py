@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from seqlm.errors import ModelError, shown
+from seqlm.errors import ModelError, fault_of, shown
 from seqlm.text.reading import reason, where_link_leads
 
 MAX_BYTES = 1 << 26
@@ -59,7 +59,7 @@ def read_text(path: Path, limit: int = MAX_BYTES) -> str:
     try:
         return read_bytes(path, limit).decode()
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from None
+        raise ModelError(f"{path} cannot be read{fault_of(error)}") from None
 
 
 def read_json(path: Path, limit: int = MAX_BYTES) -> Any:
@@ -71,10 +71,8 @@ def parse_json(text: str, name: str) -> Any:
     """The plain value that `text` spells; `name` is what an error calls it. Errors: ModelError."""
     try:
         value = json.loads(text)
-    except RecursionError:
-        raise ModelError(f"{name} is nested too deeply") from None
-    except ValueError as error:
-        raise ModelError(f"{name} cannot be read: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{name} cannot be read{fault_of(error)}") from None
     check_plain(value, name)
     return value
 
@@ -88,13 +86,24 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
     try:
         check_events(yaml.parse(text, Loader=PLAIN_LOADER), name)
         value = yaml.load(text, Loader=PLAIN_LOADER)
+    except ModelError:
+        raise
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        if isinstance(error, ModelError):
-            raise
-        # A ValueError: no UTF-8, or no such date.
-        raise ModelError(f"{name} is no plain YAML: {' '.join(str(error).split())}") from None
+        raise ModelError(f"{name} is no plain YAML{fault_in_yaml(error)}") from None
     check_plain(value, name)
     return value
+
+
+def fault_in_yaml(error: Exception) -> str:
+    """As `fault_of`, with what the parser says, and the line of it."""
+    if not isinstance(error, yaml.YAMLError):
+        return fault_of(error) or ": a number or a date in it cannot be read"
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    if problem == "found unhashable key":
+        problem = "a key is a list or a mapping"
+    mark = getattr(error, "problem_mark", None)
+    place = f" (line {mark.line + 1})" if mark else ""
+    return f": {' '.join(problem.split())}{place}"
 
 
 def check_events(events: Iterator[Any], name: str) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from seqlm.errors import ModelError, shown
+from seqlm.errors import ModelError, fault_of, shown
 
 PADDING, UNKNOWN, BEGIN, END = range(4)
 """Ids of characters that every vocabulary has."""
@@ -97,7 +97,7 @@ class LabelVocabulary:
             vocabulary.to_json().encode()  # JSON can spell half a character, which is no text
             return vocabulary
         except (AttributeError, KeyError, TypeError, UnicodeEncodeError) as error:
-            raise ModelError(f"not the labels that seqlm wrote: {shown(error, 200)}") from None
+            raise ModelError(f"not the labels that seqlm wrote{fault_of(error)}") from None
 
 
 def label_column(values: Mapping[str, Any]) -> LabelColumn:

@@ -20,7 +20,7 @@ import torch
 
 from seqlm.decoding.contextual_vectors import ContextualVectors
 from seqlm.decoding.labeling.label_sentences import add_contextual, as_texts, read_sentences
-from seqlm.errors import DataError, ModelError, UsageError
+from seqlm.errors import DataError, ModelError, UsageError, fault_of
 from seqlm.evaluation.labeling.label_evaluation import evaluate_labels
 from seqlm.evaluation.labeling.text_check import check_text
 from seqlm.evaluation.labeling.text_findings import Finding, findings_of
@@ -162,7 +162,7 @@ class LabelingTask(TrainingTask):
                 role, _ = name.split(".")
                 records[role] += parse_records(lines, str(path), task_name(settings), options)
         except (UnicodeDecodeError, DataError) as error:
-            raise ModelError(f"{path} holds no labeled text: {error}") from None
+            raise ModelError(f"{path} holds no labeled text{fault_of(error)}") from None
         return cls.from_texts(records, settings, run, texts["corpus"]["files"][0])
 
     # -- the text

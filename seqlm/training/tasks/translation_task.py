@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seqlm.decoding.decoding_settings import TranslationSettings
 from seqlm.decoding.translation.translation_search import translate
-from seqlm.errors import ModelError, UsageError
+from seqlm.errors import ModelError, UsageError, fault_of
 from seqlm.evaluation.metrics import METRICS, tokenized
 from seqlm.evaluation.perplexity import tally_text
 from seqlm.evaluation.unknown_words import warn_of_unknown
@@ -126,7 +126,7 @@ class TranslationTask(TrainingTask):
                 for role, text in stored.items()
             }
         except UnicodeDecodeError as error:
-            raise ModelError(f"{path} holds no text: {error}") from None
+            raise ModelError(f"{path} holds no text{fault_of(error)}") from None
         return cls.from_sides(sides, settings, run, texts["source"]["files"][0])
 
     # -- the text

@@ -14,7 +14,7 @@ from seqlm.models.ngram.compact.elias_fano import SAMPLE
 from seqlm.models.ngram.derived.compact_ngrams import compact
 from seqlm.models.ngram.ngram_model import NGramModel
 from seqlm.models.ngram.ngram_order import NGramOrder
-from seqlm.models.ngram.table_checks import check_model, check_rows
+from seqlm.models.ngram.table_checks import ROUNDING, check_model, check_rows
 from tests.models.ngram.test_ngram_model import V, build, text
 
 __all__ = ["text"]  # a fixture
@@ -29,7 +29,9 @@ def is_sound(model: NGramModel) -> bool:
     below = None
     for k, order in enumerate(model.orders, 1):
         words, numbers = slow_words(order), slow_numbers(order)
-        if not all(number < np.inf for number in numbers):
+        if not all(number < np.inf for field in numbers.values() for number in field):
+            return False
+        if not all(number <= ROUNDING for number in numbers["log_prob"]):
             return False
         if below is not None:
             if [below[0], below[-1]] != [0, len(order)] or below != sorted(below):
@@ -52,11 +54,11 @@ def slow_words(order: NGramOrder) -> list[int]:
     return [value % 2**word_bits for value in integers(order.packed, width, len(order))]
 
 
-def slow_numbers(order: NGramOrder) -> list[float]:
+def slow_numbers(order: NGramOrder) -> dict[str, list[float]]:
     if isinstance(order, CompactOrder):
-        return [number for book in order.books.values() for number in book.tolist()]
+        return {field: book.tolist() for field, book in order.books.items()}
     fields = [field for field in ("log_prob", "backoff") if field in order.records.dtype.names]
-    return [number for field in fields for number in order.records[field].tolist()[:-1]]
+    return {field: order.records[field].tolist()[:-1] for field in fields}
 
 
 def slow_first(order: NGramOrder) -> list[int] | None:
@@ -130,6 +132,24 @@ def test_a_change_is_found_at_once_or_unit_by_unit(
         found = [passes(check_rows, changed.orders, *unit, V) for unit in units]
         assert all(found) == expected, seed
     assert 25 < sound < 225
+
+
+@pytest.mark.parametrize(
+    ("number", "is_sound"),
+    [(5.0, False), (2e-5, False), (np.nan, False), (1e-6, True), (0.0, True), (-np.inf, True)],
+)
+@pytest.mark.parametrize("form", [lambda model: model, compact], ids=["plain", "compact"])
+def test_a_log_probability_is_up_to_0_but_for_rounding_and_a_backoff_weight_may_be_above(
+    text: list[int], form, number: float, is_sound: bool
+) -> None:
+    model = form(build(text[:300], "modified-kneser-ney", "sentence", 3))
+    for order in model.orders:
+        numbers = order.numbers_between(0, 1)
+        numbers["log_prob"][0] = number
+        if "backoff" in numbers:
+            numbers["backoff"][0] = 5
+        assert passes(check_model, model) == is_sound
+        numbers["log_prob"][0] = -1
 
 
 def passes(check: Callable[..., None], *arguments: object) -> bool:

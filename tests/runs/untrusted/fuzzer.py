@@ -5,7 +5,7 @@ answer that it gave before, or signs another one.
     refused     an error of exit status 4 (of a recipe, 2), in one line
     told        the figures have changed, and so has the signature
     silent      the figures have changed, and the signature has not    \\
-    internal    any other exception                                    |  these are faults
+    internal    any other exception, or a message in words of Python   |  these are faults
     hang        no answer within SECONDS                               /
 
 One file of a small run is changed at a time (`mutations.py`); half the time the digests in the
@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -87,6 +88,13 @@ RUNS = {
                  "--ngram-min", "1", "--buckets", "7"],
 }  # fmt: skip
 VECTORS = ("skipgram", "fasttext")
+PYTHON = re.compile(
+    r"\b\w+(Error|Exception)\b|\bsys\.|\bcodec\b|\b(indices|object|argument|literal|torch|state_dict"
+    r"|NoneType|subscriptable|unhashable|dtype|operands?|iterable|deserializ\w+|recursion)\b"
+    r"|<unicode string>|<byte string>|^'\w*'$"
+)
+"""What Python and its libraries say to programmers."""
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 TRAINING = ["--steps", "2", "--min-count", "1"]
 
 
@@ -315,7 +323,8 @@ class Fuzzer:
         except SeqlmError as error:
             text = str(error)
             is_line = "\n" not in text and len(text) < 1000
-            if not isinstance(error, refusals) or not is_line:
+            is_plain = not PYTHON.search(QUOTED.sub("", text))
+            if not isinstance(error, refusals) or not is_line or not is_plain:
                 self.fault("internal", name, file, number, f"{type(error).__name__}: {text}")
             else:
                 self.outcomes["refused"] += 1

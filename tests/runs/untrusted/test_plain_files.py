@@ -110,13 +110,15 @@ NOT_PLAIN = {
     LAUGHS: "line 2: an alias, .*, is not allowed",
     **dict.fromkeys(DEEP_YAML, "nested too deeply"),
     "a: 2026-01-01": "holds '2026-01-01', a date",
-    "? [a]\n: 1": "is no plain YAML",
+    "? [a]\n: 1": r"is no plain YAML: a key is a list or a mapping \(line 1\)$",
     "1: 2": "a key 1, which is no text",
     f"a: 0x{'f' * 9999}": "holds a number of 39996 bits",
     "a: !!int ''": "a tag, .*, is not allowed",
     "a: !!binary eA==": "a tag, .*, is not allowed",
-    "a: 2026-99-99": "is no plain YAML",
+    "a: 2026-99-99": " is no plain YAML: a number or a date in it cannot be read$",
+    f"a: {'9' * 9999}": " is no plain YAML: a number in it has too many digits$",
     "a: [": "is no plain YAML",
+    "a: 1\nb: }\nc: 2": r" is no plain YAML: did not find expected node content \(line 2\)$",
 }
 
 
@@ -144,6 +146,13 @@ def test_json_that_is_not_plain_is_refused_in_a_line(text, tmp_path):
     (tmp_path / "it").write_bytes(text.encode("latin-1"))
     with pytest.raises(ModelError, match=str(tmp_path / "it")):
         read_json(tmp_path / "it")
+
+
+def test_a_number_of_too_many_digits_is_said_in_plain_words():
+    with pytest.raises(
+        ModelError, match=r"^it cannot be read: a number in it has too many digits$"
+    ):
+        parse_json("9" * 9999, "it")
 
 
 def test_plain_values_are_what_they_were():

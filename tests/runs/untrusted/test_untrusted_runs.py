@@ -176,6 +176,7 @@ RECORDS: dict[str, tuple[int, Callable[[np.ndarray], object]]] = {
     "rows that end before": (0, lambda n: n["first"][-1:].fill(n["first"][-2])),
     "a probability of NaN": (2, lambda n: n["log_prob"][:1].fill(np.nan)),
     "a backoff beyond all bounds": (1, lambda n: n["backoff"][-2:].fill(np.inf)),
+    "a probability above 1": (2, lambda n: n["log_prob"][:1].fill(5)),
     "probabilities beyond all bounds": (0, lambda n: n["log_prob"].fill(np.inf)),
 }
 
@@ -194,6 +195,16 @@ def test_no_record_leads_out_of_its_order(order, change, copy):
     run = copy("ngram")
     change_records(run, order, change)
     with pytest.raises(ModelError, match=rf"orders\.{order}: "):
+        load(run)
+
+
+def test_no_code_stands_for_a_probability_above_1(copy):
+    run = copy("compact")
+    tensors = {key: tensor.clone() for key, tensor in load_file(weights_of(run)).items()}
+    tensors["orders.1.log_probs"].fill_(5)
+    save_file(tensors, weights_of(run))
+    forge_manifest(run)
+    with pytest.raises(ModelError, match=r"orders\.1: the log-probability 5 is above 0"):
         load(run)
 
 
@@ -272,6 +283,34 @@ def load_error(run: Path) -> str:
     with pytest.raises(ModelError) as caught:
         load(run)
     return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ngram", "lstm"])
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("tokenizer", lambda data: b"[]", "it is not a tokenizer that seqlm wrote"),
+        (
+            "tokenizer",
+            lambda data: b"[",
+            "it is not a tokenizer that seqlm wrote: Expecting value: line 1 column 2 (char 1)",
+        ),
+        ("tokenizer", lambda data: b"\xff", "its byte 1 is not UTF-8"),
+        ("weights", lambda data: data[:-3], "its header is damaged, or its end is cut off"),
+        (
+            "weights",
+            lambda data: data.replace(b'"dtype"', b'"dtyqe"', 1),
+            "its header is damaged, or its end is cut off",
+        ),
+    ],
+)
+def test_a_damaged_file_is_said_in_plain_words(name, file, change, message, copy):
+    run = copy(name)
+    path = run / "tokenizer.json" if file == "tokenizer" else weights_of(run)
+    path.write_bytes(change(path.read_bytes()))
+    forge_manifest(run)
+    problem = "cannot be read" if file == "tokenizer" else "is not a safetensors file"
+    assert load_error(run) == f"{path} {problem}: {message}"
 
 
 def test_a_tokenizer_that_the_manifest_does_not_name_is_refused(copy):

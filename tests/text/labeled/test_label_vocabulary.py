@@ -132,7 +132,7 @@ def replaced(path: list[Any], value: Any) -> Any:
     ids=str,
 )
 def test_anything_else_is_refused(path: list[Any], value: Any) -> None:
-    with pytest.raises(ModelError, match="not the labels that seqlm wrote: ") as error:
+    with pytest.raises(ModelError, match="not the labels that seqlm wrote") as error:
         LabelVocabulary.from_values(replaced(path, value))
     assert len(str(error.value)) < 300
     assert "\n" not in str(error.value)

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from seqlm.errors import ModelError
 from seqlm.models.labeling.outputs.label_output import LabelSequences
 from seqlm.models.labeling.outputs.softmax_labels import SoftmaxLabels
 from seqlm.models.layers.padding import padding_mask
@@ -60,7 +61,7 @@ class HierarchicalSoftmax(SoftmaxLabels):
         self.direction.copy_(torch.tensor(direction))
 
     def check_tensors(self) -> None:
-        """Errors: ValueError where `parent` and `direction` make no tree, so that probabilities
+        """Errors: ModelError where `parent` and `direction` make no tree, so that probabilities
         would not sum to 1, or a walk would not end."""
         L, root = self.labels, 2 * self.labels - 2
         children = torch.stack([self.parent[:-1], self.direction[:-1]], 1).cpu()
@@ -68,7 +69,7 @@ class HierarchicalSoftmax(SoftmaxLabels):
         rises = (children[:, 0] > torch.arange(root)).all()
         has_root = self.parent[-1] == root and self.direction[-1] == 0
         if not (has_root and rises and torch.equal(children.unique(dim=0), every)):
-            raise ValueError("parent and direction are not a tree with two children at each node")
+            raise ModelError("parent and direction are not a tree with two children at each node")
 
     # -- the verbs
 

@@ -53,13 +53,14 @@ def remainder(p: np.ndarray, first: np.ndarray) -> np.ndarray:
 def fill_in_probabilities(model: NGramModel, k: int, suffixes: np.ndarray) -> None:
     """p(w | h) = β(h) p(w | h') for the n-grams of order k ≥ 2 that have no probability: NaN.
 
-    `suffixes` (U,) are those of `suffix_rows`.
+    It is at most 1, even where the weights of an ARPA file make it more. `suffixes` (U,) are those
+    of `suffix_rows`.
     """
     below, log_prob = model.order(k - 1), model.order(k).log_prob
 
     def fill_in(rows: np.ndarray) -> None:
         backoff = below.backoff_at(below.contexts_of(rows))
-        log_prob[rows] = backoff + lower_log_probs(model, k, rows, suffixes)
+        log_prob[rows] = np.minimum(backoff + lower_log_probs(model, k, rows, suffixes), 0)
 
     for _ in prefetch_map(fill_in, in_blocks(np.flatnonzero(np.isnan(log_prob)))):
         pass

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from seqlm.errors import did_you_mean, shown
+from seqlm.errors import did_you_mean, fault_of, shown
 from seqlm.text.labeled.record import NOTHING, FormatOptions, LineFormat, Record, words_of
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -34,7 +34,7 @@ class ObjectsFormat(LineFormat):
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise self.error(number, f"the line is no JSON: {error}") from None
+            raise self.error(number, f"the line is no JSON{fault_of(error)}") from None
         if not isinstance(values, dict):
             raise self.error(number, f"no JSON object, but {shown(values)}")
         text = self.value_of(values, self.text_key, "text_column", number)

@@ -24,6 +24,7 @@ from seqlm.models.ngram.arpa import arpa_fields
 from seqlm.models.ngram.arpa.arpa_fields import NUMBER, parse_numbers, split_fields
 from seqlm.models.ngram.arpa.arpa_reader import read_arpa
 from seqlm.models.ngram.ngram_model import NGramModel
+from seqlm.models.ngram.table_checks import check_model
 from seqlm.text import reading
 from seqlm.text.tokenizer import Tokenizer
 from tests.models.arpa_oracle import (
@@ -308,6 +309,16 @@ def test_however_many_contexts_are_not_there(seed: int, read: Read) -> None:
     needed = {gram[:k] for gram in grams for k in range(1, len(gram) + 1)}
     assert sum(model.config.rows) == len(needed) - 1  # <s>
     assert_scores(model, tokenizer, grams, tokenizer.types[2:6], same_order=False)
+
+
+def test_a_context_that_is_not_there_has_at_most_probability_1(read: Read) -> None:
+    """Whatever the file backs off with: a run that is made of it can be read again."""
+    text = POND.replace(b"-0.6\theron\t0.05", b"-0.6\theron\t5").replace(b"3=4", b"3=5")
+    with pytest.warns(UserWarning, match="1 n-grams that longer"):
+        model, tokenizer = read(text.replace(b"\n\\end", b"-0.5\theron frog old\n\n\\end"))
+    heron, frog = (tokenizer.id_of_type[type_] for type_ in (b"heron", b"frog"))
+    assert model.score(model.start(1), np.array([[heron, frog]]))[0][0, 1] == 0
+    check_model(model)
 
 
 @pytest.mark.parametrize("lines", [

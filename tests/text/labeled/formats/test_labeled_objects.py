@@ -80,7 +80,8 @@ def test_other_values_of_an_object_stay(
     [
         ("a", "line 2: the line is no JSON: Expecting value"),
         ('{"text": "a", "label": 1', "line 2: the line is no JSON: Expecting ',' delimiter"),
-        ('{"text": ' + "[" * 100_000, "line 2: the line is no JSON: maximum recursion depth"),
+        ('{"text": ' + "[" * 100_000, "line 2: the line is no JSON: it is nested too deeply"),
+        ("9" * 9999, "line 2: the line is no JSON: a number in it has too many digits"),
         ("[1]", "line 2: no JSON object, but [1]"),
         ('{"label": 1}', "line 2: there is no key 'text' (text_column); there are label"),
         ('{"text": "a"}', "line 2: there is no key 'label' (label_column); there are text"),
