@@ -15,13 +15,26 @@ that `import seqlm` is quick.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from seqlm.arguments import (
+    StrPath,
+    check_choice,
+    check_function,
+    check_number,
+    check_path,
+    check_switch,
+    check_text,
+    each_of,
+    list_numbers,
+    list_paths,
+    optional_path,
+    wrong_argument,
+)
 from seqlm.errors import UsageError
-from seqlm.model import Model, StrPath, paths
+from seqlm.model import Model
 from seqlm.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -48,7 +61,7 @@ def load(name: StrPath | None = None, *, device: str | None = None) -> Model | A
     from seqlm.models import LABELERS
     from seqlm.runs.loading.locate import locate
 
-    model_path = locate(None if name is None else os.fspath(name))
+    model_path = locate(optional_path("name", name))
     if model_path.config.task == "vectors":
         from seqlm.runs.loading.load_vectors import load_vectors
 
@@ -77,9 +90,13 @@ def mix(
     Translators become an ensemble, whose weights are equal.
     Errors: ModelError where the vocabularies differ; UsageError; DataError.
     """
-    loaded = [each for model in models for each in model.models_for("lm", "translation")]
+    listed = list_models(models)
+    loaded = [each for model in listed for each in model.models_for("lm", "translation")]
     if not loaded:
         raise UsageError("there are no models to mix")
+    cache = check_number("cache", cache, low=1, optional=True)
+    held_out = optional_path("tune", tune)
+    weights = None if weights is None else list_numbers("weights", weights)
     if loaded and loaded[0].config.task == "translation":
         if weights is not None or tune is not None or cache is not None:
             raise UsageError("an ensemble of translators has equal weights")
@@ -93,8 +110,8 @@ def mix(
     if cache is not None:
         loaded.append(unigram_cache(loaded[0], cache))
     mixture = LoadedMixture.of(loaded, weights)
-    if tune is not None:
-        text = tuning.read_held_out(mixture.tokenizer, os.fspath(tune))
+    if held_out is not None:
+        text = tuning.read_held_out(mixture.tokenizer, held_out)
         mixture = tuning.tune(mixture, text)
     return Model(loaded, mixture)
 
@@ -120,11 +137,12 @@ def count(
     from seqlm.runs.loading.locate import locate
     from seqlm.settings import make_settings
 
+    check_function("progress", progress)
     run = count_corpus(
-        paths(files),
+        list_paths("files", files),
         make_settings(CountingSettings, settings),
-        output=None if output is None else Path(output),
-        overwrite=overwrite,
+        output=None if output is None else Path(check_path("output", output)),
+        overwrite=check_switch("overwrite", overwrite),
         progress=progress or silent,
         command=["seqlm.count"],
     )
@@ -142,7 +160,7 @@ def train(
     config: StrPath | None = None,
     output: StrPath | None = None,
     overwrite: bool = False,
-    errors: str = "strict",
+    errors: Literal["strict", "replace"] = "strict",
     device: str | None = None,
     callback: Callback | None = None,
     **settings: Any,
@@ -165,17 +183,17 @@ def train(
         "corpus": corpus, "valid": valid, "source": source, "target": target,
         "valid_source": valid_source, "valid_target": valid_target,
     }  # fmt: skip
-    files = {role: paths(names) for role, names in texts.items()}
-    recipe = read_recipe(os.fspath(config)) if config is not None else {}
+    files = {role: list_paths(role, names, least=0) for role, names in texts.items()}
+    recipe = {} if config is None else read_recipe(check_path("config", config))
     implied = {"task": "translation"} if files["source"] or files["target"] else {}
     resolved, options = resolve(recipe, implied, settings)
     run = train_run(
         files_by_role(resolved, files),
         resolved,
         options,
-        output=None if output is None else Path(output),
-        overwrite=overwrite,
-        errors=errors,
+        output=None if output is None else Path(check_path("output", output)),
+        overwrite=check_switch("overwrite", overwrite),
+        errors=check_choice("errors", errors, Literal["strict", "replace"]),
         device=set_up(device),
         watcher=make_watcher(callback),
         command=["seqlm.train"],
@@ -194,7 +212,10 @@ def resume(
     from seqlm.training.training_run import resume as resume_run
 
     run = resume_run(
-        locate(os.fspath(name)), settings, device=set_up(device), watcher=make_watcher(callback)
+        locate(check_path("name", name)),
+        settings,
+        device=set_up(device),
+        watcher=make_watcher(callback),
     )
     return load(run.path, device=device)
 
@@ -226,8 +247,13 @@ def export(
     from seqlm.runs.export.export_settings import LexiconSettings, check_export
     from seqlm.settings import make_settings
 
-    chosen = [models] if isinstance(models, Model | Vectors) else list(models)
-    path = Path(output)
+    chosen = list_models(models)
+    overwrite = check_switch("overwrite", overwrite)
+    path = Path(check_path("output", output))
+    to = check_text("to", to)
+    held_out = optional_path("tune", tune)
+    prune = check_number("prune", prune, float, above=0, optional=True)
+    prune_to = check_number("prune_to", prune_to, low=1, optional=True)
     loaded = [each for model in chosen for each in model.models_for("lm", "translation")]
     if not loaded:
         raise UsageError("there is no model to export")
@@ -258,7 +284,7 @@ def export(
         ngram.check_file_output(path, sources, overwrite)
     if weights is None and tune is None and len(chosen) == 1 and len(loaded) > 1:
         weights = chosen[0].weights
-    made, _ = mix_statically(loaded, weights, None if tune is None else os.fspath(tune))
+    made, _ = mix_statically(loaded, weights, held_out)
     made = ngram.prune_exported(made, prune, prune_to)
     if to == "run":
         ngram.write_run(made, path, ["seqlm.export"], overwrite)
@@ -267,21 +293,33 @@ def export(
     return path
 
 
+def list_models(models: Any) -> list[Any]:
+    """One model, or each of several. Errors: UsageError where one is none, as its name is."""
+    wanted = "a model, or several, loaded first by seqlm.load"
+    given = dict(each_of("models", models, (Model, Vectors), wanted))
+    for place, model in given.items():
+        if not isinstance(model, Model | Vectors):
+            raise wrong_argument(place, model, wanted)
+    return [*given.values()]
+
+
 def set_up(device: str | None) -> torch.device:
     """The device that is named, or the best there is. Errors: UsageError where it is not there."""
     from seqlm.machine.device import set_up_device
 
-    return set_up_device(device)
+    return set_up_device(None if device is None else str(device))
 
 
 def set_up_ngrams(device: str | None) -> torch.device | str:
     """As `set_up`, for n-grams: by default they are asked on the CPU, without torch."""
-    return "cpu" if device in (None, "auto", "cpu") else set_up(device)
+    return "cpu" if device is None or str(device) in ("auto", "cpu") else set_up(device)
 
 
 def make_watcher(callback: Callback | None) -> Any:
     """A watcher that calls `callback` after each validation."""
     from seqlm.training.watchers import SilentWatcher
+
+    check_function("callback", callback)
 
     class CallbackWatcher(SilentWatcher):
         def on_validation(self, trainer: Any, figures: Mapping[str, Any], is_best: bool) -> None:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from seqlm.arguments import (
+    StrPath,
+    check_mapping,
+    check_number,
+    check_path,
+    check_switch,
+    check_text,
+    each_sentence,
+    each_text,
+    list_paths,
+    list_texts,
+    optional_path,
+    optional_text,
+)
 from seqlm.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -28,36 +42,16 @@ if TYPE_CHECKING:
     from seqlm.runs.loading.load_translators import LoadedTranslator
     from seqlm.text.tokenizer import Tokenizer
 
-StrPath = str | os.PathLike[str]
-
-
-def paths(files: StrPath | Sequence[StrPath]) -> list[str]:
-    return [
-        os.fspath(file) for file in ([files] if isinstance(files, str | os.PathLike) else files)
-    ]
-
-
-def list_texts(texts: Any) -> list[str]:
-    """One text, or each of several, as a list. Errors: UsageError where one is no text."""
-    if isinstance(texts, str):
-        return [texts]
-    if not isinstance(texts, Iterable):
-        raise UsageError(f"{texts!r:.60} is no text, and no sequence of texts")
-    listed = list(texts)
-    for number, text in enumerate(listed, 1):
-        if not isinstance(text, str):
-            raise UsageError(f"text {number} is {text!r:.60}, which is no text")
-    return listed
-
 
 def list_lines(texts: str | Iterable[str]) -> list[str]:
     """The lines of one text; or several texts, each of which is a line.
 
-    Errors: UsageError where one is no text, DataError where one of several has a line break.
+    Errors: those of `check_text`, DataError where one of several has a line break.
     """
+    listed = list_texts("texts", texts)
     if isinstance(texts, str):
         return texts.removesuffix("\n").split("\n")
-    lines = [text.removesuffix("\n") for text in list_texts(texts)]
+    lines = [text.removesuffix("\n") for text in listed]
     for number, line in enumerate(lines, 1):
         if "\n" in line:
             raise DataError(f"text {number} has a line break: each of several texts is one line")
@@ -195,7 +189,7 @@ class Model:
         """
         from seqlm.evaluation.mixtures.mixture_scoring import score_lines
 
-        texts = list_texts(text)
+        texts = list_texts("text", text)
         lines_of_texts = [text.removesuffix("\n").split("\n") for text in texts]
         scores = iter(
             score_lines(self.line_by_line(), (line for lines in lines_of_texts for line in lines))
@@ -226,6 +220,7 @@ class Model:
         """
         from seqlm.evaluation.words.word_surprisal import word_surprisals
 
+        entropy = check_switch("entropy", entropy)
         return list(word_surprisals(self.line_by_line(), list_lines(texts), entropy))
 
     def line_by_line(self) -> LoadedMixture:
@@ -261,17 +256,24 @@ class Model:
         from seqlm.evaluation.metrics import select_metrics
         from seqlm.models import LABELERS
 
-        names = [metrics] if isinstance(metrics, str) else metrics
+        sources = list_paths("files", files)
+        names = None if metrics is None else list_texts("metrics", metrics)
+        texts = {
+            "context": context, "format": format, "text_column": text_column,
+            "label_column": label_column,
+        }  # fmt: skip
+        for name, text in texts.items():
+            optional_text(name, text)
         if self.task in LABELERS:
             if context is not None:
                 raise UsageError("`context` is for language models")
-            return self.evaluate_labels(paths(files), names, format, text_column, label_column)
+            return self.evaluate_labels(sources, names, format, text_column, label_column)
         if (format, text_column, label_column) != (None, None, None):
             raise UsageError("`format` and columns are for taggers and classifiers")
         chosen = select_metrics(names, "lm", has_oracle=False)
         mixture = self.mixture if context is None else self.mixture.in_context(context)
         check_normalized(mixture)
-        result = evaluate_language_model(mixture, paths(files), chosen)
+        result = evaluate_language_model(mixture, sources, chosen)
         tally = result.tally
         return Evaluation(result.values, result.signature, tally.tokens, tally.lines, tally.oov)
 
@@ -324,7 +326,10 @@ class Model:
         from seqlm.evaluation.rescoring.log_linear import rerank, score_lists
         from seqlm.evaluation.rescoring.nbest_formats import open_nbest
 
-        scored = score_lists(self.mixture, open_nbest(os.fspath(file)).lists(), name)
+        check_text("name", name)
+        if weights is not None:
+            check_mapping("weights", weights, Real, "a number for each feature, as {'lm': 0.5}")
+        scored = score_lists(self.mixture, open_nbest(check_path("file", file)).lists(), name)
         return scored if weights is None else (rerank(each, weights) for each in scored)
 
     # -- text
@@ -347,16 +352,20 @@ class Model:
         """
         from seqlm.decoding.next_token import next_tokens
 
-        known = self.history_counts(None if counts is None else os.fspath(counts))
+        history = check_text("history", history)
+        if words is not None and not isinstance(words, str):
+            words = list_texts("words", words)
+        known = self.history_counts(counts)
         return next_tokens(self.decoder, self.tokenizer, history, k, words, known)
 
-    def history_counts(self, file: str | None = None) -> HistoryCounts | None:
+    def history_counts(self, file: StrPath | None = None) -> HistoryCounts | None:
         """The counts of one n-gram model, in `file` or of its text; None where they are not known.
 
         They are read once. Errors: those of `read_history_counts`.
         """
         from seqlm.counting.history_counts import count_again, read_history_counts
 
+        file = optional_path("counts", file)
         models = self.models_for("lm")
         if file not in self._counts:
             if file is not None and len(models) > 1:
@@ -383,6 +392,7 @@ class Model:
         from seqlm.decoding.text_generation import samples
         from seqlm.settings import make_settings
 
+        prompt = check_text("prompt", prompt)
         chosen = make_settings(GenerationSettings, {"num_samples": n, **settings})
         return [
             each._replace(text=each.text.removesuffix("\n"))
@@ -401,6 +411,8 @@ class Model:
         from seqlm.decoding.text_generation import search_continuations
         from seqlm.settings import make_settings
 
+        prompt = check_text("prompt", prompt)
+        beam = check_number("beam", beam, low=1)
         chosen = make_settings(GenerationSettings, {"beam": beam, "nbest": nbest, **settings})
         decoder, tokenizer = self.decoder, self.tokenizer
         ((_, continuations),) = search_continuations(decoder, tokenizer, [prompt], chosen)
@@ -419,7 +431,7 @@ class Model:
         models = self.models_for("lm")
         if len(models) > 1:
             raise ModelError("a mixture has no features of its own: embed with one of its models")
-        return token_features(models[0], text)
+        return token_features(models[0], check_text("text", text))
 
     def embed_words(
         self,
@@ -441,7 +453,8 @@ class Model:
         models = self.models_for("lm", "tagging", "classification")
         if len(models) > 1:
             raise ModelError("a mixture has no vectors of its own: take one of its models")
-        split = split_sentences([sentences] if isinstance(sentences, str) else sentences)
+        split = split_sentences(each_sentence("sentences", sentences))
+        optional_text("pieces", pieces)
         chosen = None if layers is None else str(layers)
         embedded = embed_sentences(embedders_of(models[0], chosen, pieces), [split])
         return [sentence.vectors for sentence in embedded]
@@ -458,7 +471,7 @@ class Model:
         `settings` are those of `seqlm translate`: `beam`, `length_penalty`, …
         Errors: ModelError where this is a language model; UsageError.
         """
-        lines = list_lines(list_texts(text))
+        lines = list_lines(list_texts("text", text))
         best = [translated.best.text for translated in self.translations(lines, **settings)]
         return best[0] if isinstance(text, str) else best
 
@@ -473,7 +486,7 @@ class Model:
         from seqlm.settings import make_settings
 
         chosen = make_settings(TranslationSettings, settings)
-        return translate(*self.translator, lines, chosen)
+        return translate(*self.translator, each_text("lines", lines), chosen)
 
     # -- labels
 
@@ -496,11 +509,11 @@ class Model:
         from seqlm.errors import did_you_mean
 
         (tagger,) = self.models_for("tagging")
-        column = tagger.labels.columns[0] if column is None else column
+        column = tagger.labels.columns[0] if column is None else check_text("column", column)
         if column not in tagger.labels.columns:
             raise UsageError(f"no column {column!r}{did_you_mean(column, tagger.labels.columns)}")
         is_one = isinstance(sentences, str)
-        found = self.labelings([sentences] if isinstance(sentences, str) else sentences)
+        found = self.labelings(each_sentence("sentences", sentences))
         tags = [labeled.labels.get(column, []) for labeled in found]
         return tags[0] if is_one else tags
 
@@ -513,7 +526,7 @@ class Model:
         classifier."""
         (classifier,) = self.models_for("classification")
         is_one = isinstance(texts, str)
-        found = self.labelings([texts] if isinstance(texts, str) else texts)
+        found = self.labelings(texts)
         labels = [labeled.labels[classifier.labels.columns[0]][0] for labeled in found]
         return labels[0] if is_one else labels
 
@@ -532,4 +545,4 @@ class Model:
 
         (labeler,) = self.models_for(*LABELERS)
         chosen = make_settings(LabelingSettings, settings)
-        return label_records(labeler, records_of(texts, self.task), chosen)
+        return label_records(labeler, records_of(each_sentence("texts", texts), self.task), chosen)

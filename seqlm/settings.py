@@ -21,6 +21,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, Literal, TypeVar
 
 from seqlm.errors import UsageError, did_you_mean, mark, shown
@@ -255,7 +256,7 @@ def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
     if value is None and setting.optional:
         return None
     if setting.choices:
-        if value in setting.choices:
+        if isinstance(value, str) and value in setting.choices:
             return value
         near = did_you_mean(shown(value) if type(value) is not str else value, setting.choices)
         raise UsageError(f"{name or mark(setting.name)} is {shown(value)}{near}")
@@ -264,15 +265,20 @@ def check_value(setting: Setting, value: Any, name: str | None = None) -> Any:
         for number in numbers:
             check_range(setting, number, name)
         return numbers
-    if setting.kind is float and type(value) in (int, str):  # YAML 1.1 reads 1e-3 as a string
+    if type(value) is not bool and isinstance(value, NUMBERS.get(setting.kind, ())):
         try:
-            value = float(value)
+            value = setting.kind(value)
         except (ValueError, OverflowError):
             raise wrong_type(setting, value, name) from None
     if type(value) is not setting.kind:
         raise wrong_type(setting, value, name)
     check_range(setting, value, name)
     return value
+
+
+NUMBERS: dict[type, tuple[type, ...]] = {int: (Integral,), float: (Real, str)}
+"""The types whose values become those of a setting: numbers of numpy, too; and a text, as YAML 1.1
+reads 1e-3."""
 
 
 def make_settings(settings_class: type[T], given: Mapping[str, Any]) -> T:

@@ -9,12 +9,23 @@ N words · D numbers of a vector
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqlm.errors import UsageError
+from seqlm.arguments import (
+    StrPath,
+    check_choice,
+    check_mapping,
+    check_number,
+    check_path,
+    check_switch,
+    check_text,
+    each_sentence,
+    list_texts,
+    list_words,
+    optional_path,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +40,9 @@ if TYPE_CHECKING:
     from seqlm.evaluation.vectors.nearest_words import Neighbor
     from seqlm.runs.loading.load_vectors import LoadedVectors
 
-Pairs = str | os.PathLike[str] | Sequence[tuple[str, str]]
+Pairs = StrPath | Sequence[tuple[str, str]]
 """Pairs of words that differ in a bias: themselves, a file of them, or "gender"."""
-Test = str | os.PathLike[str] | Mapping[str, Sequence[str]]
+Test = StrPath | Mapping[str, Sequence[str]]
 """A test of association: the name of a published one, a file, or its sets."""
 
 
@@ -101,7 +112,7 @@ class Vectors:
         """(n, D) float32, the vector of each of n words. Errors: those of `vector`."""
         import numpy as np
 
-        rows = [self.vector(word) for word in words]
+        rows = [self.vector(word) for word in list_words("words", words)]
         return np.stack(rows) if rows else np.empty((0, self.width), np.float32)
 
     def similarity(self, first: str, second: str) -> float:
@@ -150,6 +161,7 @@ class Vectors:
         """
         from seqlm.evaluation.vectors.analogies import solve_analogy
 
+        check_text("formula", formula)
         return solve_analogy(self.loaded, a, b, c, k, formula, vocabulary)
 
     def odd_one_out(self, words: Sequence[str]) -> str:
@@ -159,7 +171,7 @@ class Vectors:
         """
         from seqlm.evaluation.vectors.odd_one_out import odd_one_out
 
-        return odd_one_out(self.loaded, word_list(words))[0].word
+        return odd_one_out(self.loaded, list_words("words", words))[0].word
 
     def embed_words(self, sentences: str | Iterable[str | Sequence[str]]) -> list[np.ndarray]:
         """(W, D) float32 for each sentence, the vectors of its W words; zeros for a word that has
@@ -167,14 +179,14 @@ class Vectors:
         from seqlm.decoding.embed_sentences import split_sentences
         from seqlm.decoding.word_embedders import TableVectors
 
-        split = split_sentences([sentences] if isinstance(sentences, str) else sentences)
+        split = split_sentences(each_sentence("sentences", sentences))
         return TableVectors(self.loaded).embed(split)
 
     # -- files and pictures
 
     def export(
         self,
-        output: str | os.PathLike[str],
+        output: StrPath,
         to: str = "word2vec",
         *,
         most: int | None = None,
@@ -191,16 +203,18 @@ class Vectors:
         from seqlm.runs.durable_files import check_not_read, check_writable
         from seqlm.runs.vector_files.write_vectors import write_vectors
 
-        path = Path(output)
+        path = Path(check_path("output", output))
+        most = check_number("most", most, low=1, optional=True)
+        to, skip = check_text("to", to), check_switch("skip", skip)
         check_not_read(path, [self.path])
-        check_writable(path, overwrite)
+        check_writable(path, check_switch("overwrite", overwrite))
         write_vectors(path, self.words[:most], self.matrix[:most], to, skip)
         return path
 
     def plot(
         self,
         words: Sequence[str],
-        output: str | os.PathLike[str] | None = None,
+        output: StrPath | None = None,
         method: Method = "pca",
         perplexity: float | None = None,
         seed: int | None = None,
@@ -212,21 +226,25 @@ class Vectors:
         missing.
         """
         from seqlm.evaluation.vector_maps.map_figure import draw_map
-        from seqlm.evaluation.vector_maps.word_map import map_words
+        from seqlm.evaluation.vector_maps.word_map import Method, map_words
         from seqlm.runs.figure_files import check_figure_path
 
-        if output is not None:
-            check_figure_path(os.fspath(output))
-        made = map_words(self.loaded, word_list(words), method, perplexity, seed)
-        if output is not None:
-            draw_map(os.fspath(output), made)
+        path = optional_path("output", output)
+        check_choice("method", method, Method)
+        perplexity = check_number("perplexity", perplexity, float, optional=True)
+        seed = check_number("seed", seed, low=0, optional=True)
+        if path is not None:
+            check_figure_path(path)
+        made = map_words(self.loaded, list_words("words", words), method, perplexity, seed)
+        if path is not None:
+            draw_map(path, made)
         return made.places
 
     # -- figures
 
     def evaluate(
         self,
-        file: str | os.PathLike[str],
+        file: StrPath,
         metrics: str | Sequence[str] | None = None,
         **settings: Any,
     ) -> VectorEvaluation:
@@ -241,9 +259,9 @@ class Vectors:
         from seqlm.evaluation.vectors.vector_test_settings import VectorTestSettings
         from seqlm.settings import make_settings
 
-        names = [metrics] if isinstance(metrics, str) else metrics
+        names = None if metrics is None else list_texts("metrics", metrics)
         chosen = make_settings(VectorTestSettings, settings)
-        return evaluate_vectors(self.loaded, os.fspath(file), chosen, names)
+        return evaluate_vectors(self.loaded, check_path("file", file), chosen, names)
 
     # -- bias
 
@@ -283,7 +301,8 @@ class Vectors:
         from seqlm.evaluation.bias.bias_direction import Projection, farthest_words
         from seqlm.evaluation.bias.find_words import find_words
 
-        chosen = None if words is None else word_list(words)
+        chosen = None if words is None else list_words("words", words)
+        k = check_number("k", k, low=1)
         direction = self._bias_direction(pairs, method)
         if chosen is None:
             return farthest_words(self.loaded, direction, k, vocabulary)
@@ -307,8 +326,10 @@ class Vectors:
         """
         from seqlm.evaluation.bias.bias_direction import biased_words
 
+        most = check_number("most", most, low=1, optional=True)
+        kept = list_words("keep", keep)
         direction = self._bias_direction(pairs, method)
-        found = biased_words(self.loaded, direction, most, vocabulary, keep)
+        found = biased_words(self.loaded, direction, most, vocabulary, kept)
         return {
             self.words[row]: found.names[label]
             for row, label in zip(found.rows.tolist(), found.labels.tolist())
@@ -330,9 +351,10 @@ class Vectors:
         from seqlm.evaluation.bias.hard_debiasing import debias_words
         from seqlm.evaluation.bias.word_sets import as_pairs
 
+        kept = list_words("keep", keep)
         direction = self._bias_direction(pairs, method)
         equal = None if equalize is None else as_pairs(equalize)
-        return Vectors(debias_words(self.loaded, direction, keep, equal))
+        return Vectors(debias_words(self.loaded, direction, kept, equal))
 
     def erase(self, labels: Mapping[str, str], whitening: Whitening = "all") -> Vectors:
         """These vectors without what a linear classifier can learn of the `labels` of words: the
@@ -344,6 +366,7 @@ class Vectors:
         from seqlm.evaluation.bias.find_words import label_words
         from seqlm.evaluation.bias.leace import erase_labels
 
+        check_mapping("labels", labels, str, "a label for each word, as {'she': 'female'}")
         labeled = label_words(self.loaded, labels)
         return Vectors(erase_labels(self.loaded, labeled, whitening))
 
@@ -357,18 +380,12 @@ class Vectors:
         from seqlm.evaluation.bias.find_words import label_words
         from seqlm.evaluation.bias.linear_probe import probe
 
+        check_mapping("labels", labels, str, "a label for each word, as {'she': 'female'}")
         labeled = label_words(self.loaded, labels)
-        return probe(self.matrix[labeled.rows], labeled.labels, seed)
+        return probe(self.matrix[labeled.rows], labeled.labels, check_number("seed", seed, low=0))
 
     def _bias_direction(self, pairs: Pairs, method: DirectionMethod) -> BiasDirection:
         from seqlm.evaluation.bias.bias_direction import find_direction
         from seqlm.evaluation.bias.word_sets import as_pairs
 
         return find_direction(self.loaded, as_pairs(pairs), method)
-
-
-def word_list(words: Iterable[str]) -> list[str]:
-    """Errors: UsageError where `words` are one text, whose letters would be taken for words."""
-    if isinstance(words, str):
-        raise UsageError(f"{words!r} is one text, and not a list of words: write [{words!r}]")
-    return list(words)

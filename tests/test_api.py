@@ -261,7 +261,7 @@ def test_errors_name_settings(toy: Toy, tmp_path: Path) -> None:
 def test_what_is_no_text_is_said(wrong: Any, lstm: Path) -> None:
     lm = seqlm.load(lstm)
     for method in (lm.score, lm.surprisal, lm.word_surprisal):
-        with pytest.raises(UsageError, match="no text"):
+        with pytest.raises(UsageError, match="it takes a text"):
             method(wrong)
 
 

@@ -108,7 +108,7 @@ def test_a_fasttext_model_has_vectors_of_unseen_words(tmp_path: Path) -> None:
     ("method", "arguments", "message"),
     [
         ("vector", ["quen"], "no vector of 'quen' in .*; did you mean 'queen'"),
-        ("vectors", [["king", 3]], "3 is no word"),
+        ("vectors", [["king", 3]], "it takes a text"),
         ("similarity", ["king", None], "None is no word"),
         ("nearest", ["zero"], "the vector of 'zero' is all zeros"),
         ("nearest", [[float("nan"), 1, 1]], "a number that is not finite"),

@@ -25,6 +25,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from seqlm.arguments import check_number
 from seqlm.decoding.prompt import encode_prompt, read_ids
 from seqlm.errors import DataError, UsageError
 from seqlm.models.arrays import as_like, check_numbers, to_numpy, without_gradients
@@ -90,8 +91,7 @@ def next_tokens(
     model reads backward; DataError on a literal `<s>` or `</s>` among words.
     """
     check_forward(tokenizer, "a history")
-    if k < 1:
-        raise UsageError(f"k is {k}; it must be at least 1")
+    k = check_number("k", k, low=1)
     if words is not None:
         words = check_words(tokenizer, words)
     ids = encode_prompt(tokenizer, history, "the history")

@@ -24,8 +24,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqlm.arguments import check_choice
 from seqlm.errors import DataError
-from seqlm.evaluation.bias.bias_settings import DirectionMethod, check_choice
+from seqlm.evaluation.bias.bias_settings import DirectionMethod
 from seqlm.evaluation.bias.find_words import (
     FoundPairs,
     LabeledWords,

@@ -4,9 +4,8 @@ the command line makes its flags from it."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal
 
-from seqlm.errors import UsageError, did_you_mean, shown
 from seqlm.settings import check_fields, setting
 
 
@@ -50,9 +49,3 @@ DirectionMethod = Literal["pca", "difference"]
 """How pairs of words make a direction (`bias_direction.py`)."""
 Whitening = Literal["all", "labeled"]
 """The words whose change LEACE keeps smallest (`leace.py`)."""
-
-
-def check_choice(name: str, value: str, choices: Any) -> None:
-    """Errors: UsageError where `value` is none of a Literal's."""
-    if value not in get_args(choices):
-        raise UsageError(f"`{name}` is {shown(value)}{did_you_mean(str(value), get_args(choices))}")

@@ -29,7 +29,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqlm.evaluation.bias.bias_settings import Whitening, check_choice
+from seqlm.arguments import check_choice
+from seqlm.evaluation.bias.bias_settings import Whitening
 from seqlm.evaluation.bias.find_words import LabeledWords
 from seqlm.runs.loading.load_vectors import ROWS_AT_ONCE, LoadedVectors
 

@@ -21,14 +21,15 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from seqlm.arguments import check_path, each_of, list_texts
 from seqlm.errors import DataError, ModelError, UsageError, did_you_mean, shown
-from seqlm.runs.untrusted.plain_files import check_events
+from seqlm.runs.untrusted.plain_files import check_events, fault_in_yaml
 from seqlm.text.reading import read_lines, short_name
 
 PUBLISHED = files("seqlm.evaluation.bias") / "published"
@@ -82,13 +83,15 @@ def as_word_sets(test: str | PathLike[str] | Mapping[str, Sequence[str]]) -> Wor
     """
     if isinstance(test, Mapping):
         sets = {
-            letter: words if isinstance(words, str) else [*words] for letter, words in test.items()
+            letter: words if isinstance(words, str) else list_texts(f"test[{letter!r}]", words)
+            for letter, words in test.items()
         }
         return sets_of(sets, "test", "the test")
-    tests = read_tests(fspath(test))
+    source = check_path("test", test)
+    tests = read_tests(source)
     if len(tests) > 1:
         names = ", ".join(each.name for each in tests)
-        raise UsageError(f"{fspath(test)} has several tests, {names}: give the sets of one of them")
+        raise UsageError(f"{source} has several tests, {names}: give the sets of one of them")
     return tests[0]
 
 
@@ -123,7 +126,7 @@ def parse_word_sets(text: str, source: str) -> list[WordSets]:
     except ModelError as error:
         raise DataError(error.marked) from None
     except yaml.YAMLError as error:
-        raise DataError(f"{source} has no sets of words: {error}") from None
+        raise DataError(f"{source} has no sets of words{fault_in_yaml(error)}") from None
     if not isinstance(value, dict):
         raise DataError(
             f"{source} has no sets of words: these are lines as X: rose tulip, of X, Y, A and B"
@@ -202,8 +205,9 @@ def read_pairs(source: str) -> list[tuple[str, str]]:
 def as_pairs(pairs: str | PathLike[str] | Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Pairs of words, or those of `read_pairs`. Errors: those; UsageError on what is no pair."""
     if isinstance(pairs, str | PathLike):
-        return read_pairs(fspath(pairs))
-    found = [tuple(pair) for pair in pairs]
+        return read_pairs(check_path("pairs", pairs))
+    given = each_of("pairs", pairs, (), "the name of a file, or pairs of words")
+    found = [tuple(list_texts(place, pair)) for place, pair in given]
     for pair in found:
         if len(pair) != 2 or pair[0] == pair[1]:
             raise UsageError(f"{shown(pair)} is no pair of two different words")

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from seqlm.arguments import list_numbers
 from seqlm.errors import UsageError
 
 STEPS = 1000
@@ -34,6 +35,7 @@ def check_weights(weights: Sequence[float], models: int) -> list[float]:
     Errors: UsageError where they are not one weight a model, negative, infinite, or sum to another
     number.
     """
+    weights = list_numbers("weights", weights)
     mix = f"`mix={','.join(f'{weight:g}' for weight in weights)}`"
     if models == 1:
         raise UsageError("`mix` weighs several models: name another `model`, or add a `cache`")

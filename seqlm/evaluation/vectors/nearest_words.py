@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from seqlm.arguments import check_number
 from seqlm.errors import UsageError, shown
 from seqlm.runs.loading.load_vectors import LoadedVectors
 
@@ -76,7 +77,7 @@ def as_vector(numbers: Any) -> np.ndarray:
     """(D,) float64, a vector that a user gives. Errors: UsageError where it has no numbers."""
     try:
         vector = np.asarray(numbers, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         vector = np.empty(())
     if vector.ndim == 0:
         raise UsageError(f"{shown(numbers)} is neither a word nor a vector")
@@ -106,8 +107,7 @@ def unit(query: np.ndarray, width: int) -> np.ndarray:
 def highest_rows(scores: np.ndarray, k: int, exclude: Collection[int] = ()) -> list[int]:
     """The `k` rows with the highest `scores` (N,), highest first, and of equal ones the first rows
     first; without those of `exclude`. Errors: UsageError where `k` is less than 1."""
-    if k < 1:
-        raise UsageError(f"k is {k}; it must be at least 1")
+    k = check_number("k", k, low=1)
     wanted = min(k + len(exclude), len(scores))
     lowest = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
     rows = np.flatnonzero(scores >= lowest)
@@ -122,6 +122,5 @@ def rows_of(table: LoadedVectors, words: Collection[str]) -> set[int]:
 
 def check_vocabulary(table: LoadedVectors, vocabulary: int | None) -> int:
     """How many of the first words of the table are meant. Errors: UsageError on less than 1."""
-    if vocabulary is not None and vocabulary < 1:
-        raise UsageError(f"`vocabulary` is {vocabulary}; it must be at least 1")
-    return len(table) if vocabulary is None else min(vocabulary, len(table))
+    most = check_number("vocabulary", vocabulary, low=1, optional=True)
+    return len(table) if most is None else min(most, len(table))
