@@ -211,13 +211,15 @@ def tune_dynamic(models: LoadedMixture, ids: np.ndarray, progress: Progress = si
     def loss(lr: float, decay: float) -> float:
         if decay > 1:
             return math.inf
-        constants, total = replace(start, dynamic_lr=lr, dynamic_decay=decay), 0.0
+        constants = replace(start, dynamic_lr=lr, dynamic_decay=decay)
+        losses = []  # of each network
         for loaded, type_ids, rms_gradients in models.members():
             if loaded.network is not None:
                 scorer = AdaptiveScorer(loaded.network, update_rule(constants, rms_gradients))
-                total -= float(scorer(type_ids[ids]).log_probs.mean())
-        progress(f"rate {lr:g}, decay {decay:g}: {total:.4f} nats a token")
-        return total if math.isfinite(total) else math.inf
+                losses.append(-float(scorer(type_ids[ids]).log_probs.mean()))
+        mean = sum(losses) / len(losses)
+        progress(f"rate {lr:g}, decay {decay:g}: {mean:.4f} nats a token")
+        return mean if math.isfinite(mean) else math.inf
 
     lr, decay = require(start.dynamic_lr), require(start.dynamic_decay)
     if adaptation.dynamic_lr is None:
