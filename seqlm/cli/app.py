@@ -77,6 +77,7 @@ EXAMPLES = [
 
 PLACES = ("RUN", "FIRST", "SECOND", "FILE", "FOLDER", "FILE|FOLDER", "CORPUS", "SOURCE", "LISTS")
 """What parameters are called whose values are names of files and folders."""
+SAVES_MEMORY = "a smaller --width, --batch-size or --seq-length takes less"
 
 
 class NamesFlags:
@@ -88,12 +89,7 @@ class NamesFlags:
         parser = self.make_parser(ctx)  # type: ignore[attr-defined]
         values, _, given = parser.parse_args(list(args))
         for each in given:
-            value = values[each.name]
-            is_argument = each.param_type_name == "argument"
-            is_place = each.metavar in PLACES or (is_argument and each.metavar == "TEXT")
-            if is_place and "" in (value if isinstance(value, list | tuple) else [value]):
-                name = each.metavar if is_argument else each.opts[-1]
-                raise UsageError(f"{name} is empty: it names nothing")
+            check_place(each, values[each.name])
         models = [each for each in given if each.name == "model" and not each.multiple]
         if len(models) > 1:
             raise UsageError(f"{ctx.command_path} takes one `model`, and {len(models)} are named")
@@ -106,6 +102,15 @@ class NamesFlags:
         except SeqlmError as error:
             spell_error(error, ctx)
             raise
+
+
+def check_place(parameter: Any, value: Any) -> None:
+    """Errors: UsageError where the value of a parameter, or one of several, is an empty name."""
+    is_argument = parameter.param_type_name == "argument"
+    is_place = parameter.metavar in PLACES or (is_argument and parameter.metavar == "TEXT")
+    if is_place and "" in (value if isinstance(value, list | tuple) else [value]):
+        name = parameter.metavar if is_argument else parameter.opts[-1]
+        raise UsageError(f"{name} is empty: it names nothing")
 
 
 class Command(NamesFlags, TyperCommand):
@@ -254,7 +259,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except MemoryError:
-        code = fail("out of memory; a smaller --width, --batch-size or --seq-length takes less", 1)
+        code = fail(f"out of memory; {SAVES_MEMORY}", 1)
     except Exception as error:
         code = report(error)
     try:
@@ -288,11 +293,7 @@ def report(error: Exception) -> int:
         blame_variable(error)
         return fail(error.format_message(), error.exit_code)
     if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error):
-        return fail(
-            "the device is out of memory; a smaller --width, --batch-size or --seq-length takes"
-            " less",
-            1,
-        )
+        return fail(f"the device is out of memory; {SAVES_MEMORY}", 1)
     if isinstance(error, OSError) and error.strerror:
         named = f"{error.filename}: " if error.filename else ""
         return fail(f"{named}{error.strerror}", 1)

@@ -39,9 +39,11 @@ def at_least(least: int, name: str) -> Callable[[int | None], int | None]:
     """A callback that refuses a number below `least`."""
 
     def check(value: int | None) -> int | None:
-        if value is not None and value < least:
-            raise UsageError(f"{name} is {value}; it must be at least {least}")
-        return value
+        from seqlm.settings import Setting, check_value
+
+        setting = Setting(name, "", int, None, low=least, optional=True)
+        number: int | None = check_value(setting, value, name)
+        return number
 
     return check
 
