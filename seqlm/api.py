@@ -94,7 +94,7 @@ def mix(
     loaded = [each for model in listed for each in model.models_for("lm", "translation")]
     if not loaded:
         raise UsageError("there are no models to mix")
-    cache = check_number("cache", cache, low=1, optional=True)
+    cache = check_number("cache", cache, low=1, high=10**6, optional=True)
     held_out = optional_path("tune", tune)
     weights = None if weights is None else list_numbers("weights", weights)
     if loaded and loaded[0].config.task == "translation":

@@ -141,6 +141,8 @@ def test_nothing_that_is_given_is_an_error_of_python(
         ("vectors.bias(pairs=['ab'])", "is no pair of two different words"),
         ("vectors.plot(['a', 'b'], method='pcb')", "method is 'pcb'; did you mean 'pca'?"),
         ("vectors.nearest(10**400)", "neither a word nor a vector"),
+        ("seqlm.mix(lm, cache=10**400)", "it must be from 1 to 1,?000,?000"),
+        ("seqlm.mix(lm, [0.3])", "weighs several models"),
         ("vectors.erase({'a': 5})", "labels is {'a': 5}; it takes a label for each word"),
     ],
 )

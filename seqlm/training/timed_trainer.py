@@ -41,6 +41,8 @@ whichever is less."""
 LONGEST_TRIAL = 0.1
 """A trial takes no longer share of the time than this, however few its updates are."""
 MOST_UPDATES = 1 << 40
+WORTH_A_MESSAGE = 0.1
+"""The share by which a plan differs from the one that was last announced where it is announced."""
 
 
 @dataclass
@@ -113,6 +115,8 @@ class TimedTrainer(Trainer):
         self.last_time: float | None = None
         """When the last update or validation ended; None before the first update, which is not
         timed, as it prepares what the others use."""
+        self.announced_steps = self.total_steps
+        """The step at which training ends by the plan that was last announced."""
         if self.is_planned:
             return
         if self.left <= 0:
@@ -128,6 +132,7 @@ class TimedTrainer(Trainer):
         self.after_validation(seconds)
         updates, minutes = updates_that_fit(self.left, self.duration), max(0.0, self.left / 60)
         self.plan(updates)
+        self.announced_steps = self.total_steps
         watcher.on_message(
             f"the plan: {updates:,} updates in the {minutes:.3g} minutes that are left, by a trial"
             f" of {trial:,}, which is undone"
@@ -146,10 +151,15 @@ class TimedTrainer(Trainer):
             return  # the rest is too short for one more validation
         self.plan(fitting)
         self.progress.plan_changes += 1
-        change, minutes = "slower" if fitting < still else "faster", max(0.0, left / 60)
+        announced = self.announced_steps
+        if abs(self.total_steps - announced) <= WORTH_A_MESSAGE * announced:
+            return
+        self.announced_steps = self.total_steps
+        change = "slower" if self.total_steps < announced else "faster"
+        minutes = max(0.0, left / 60)
         watcher.on_message(
-            f"updates have become {change}; the plan: {fitting:,} instead of {still:,} in the"
-            f" {minutes:.3g} minutes that are left"
+            f"updates have become {change}; the plan: {self.total_steps:,} in all instead of"
+            f" {announced:,}, as {minutes:.3g} minutes are left"
         )
 
     def after_validation(self, seconds: float) -> None:

@@ -71,7 +71,7 @@ class LoadedMixture(NamedTuple):
                 )
         if weights is None:
             weights = [1 / len(models)] * len(models)
-        elif len(models) > 1:
+        else:
             weights = check_weights(weights, len(models))
         return cls(models, weights, common_ids(models))
 

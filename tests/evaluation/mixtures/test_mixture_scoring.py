@@ -73,3 +73,5 @@ def test_given_weights_are_checked_and_missing_ones_are_equal():
             LoadedMixture.of(models, weights)
     with pytest.raises(UsageError, match="weighs several models"):
         check_weights([1.0], 1)
+    with pytest.raises(UsageError, match="weighs several models"):
+        LoadedMixture.of(models[:1], [0.3])
