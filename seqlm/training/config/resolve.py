@@ -44,7 +44,7 @@ def resolve(
     task = check_value(TRAINING["task"], merged.get("task", TrainingSettings.task))
     arch = check_value(TRAINING["arch"], merged.get("arch", default_arch(task)))
     options = trainable_options(task, arch)
-    given = merge_layers(layers, options)
+    given = merge_layers(layers, options, arch)
     values: dict[str, Any] = {}
     for name, value in (special_defaults(task, arch, given) | given).items():
         if name not in TRAINING and name not in options:
@@ -66,7 +66,7 @@ def resolve(
 
 
 def merge_layers(
-    layers: Iterable[Mapping[str, Any]], options: Mapping[str, Setting]
+    layers: Iterable[Mapping[str, Any]], options: Mapping[str, Setting], arch: str
 ) -> dict[str, Any]:
     """What is given, with `dropout` spread over those of DROPOUTS that the model has.
 
@@ -78,7 +78,10 @@ def merge_layers(
             given = {name: value for name, value in given.items() if name not in ENDS}
         if "dropout" in layer:
             dropout = check_value(DROPOUT, layer["dropout"])
-            given |= {name: dropout for name in DROPOUTS if name in options}
+            names = [name for name in DROPOUTS if name in options]
+            if not names:
+                raise UsageError(f"`dropout`: a model of `arch={arch}` has none")
+            given |= dict.fromkeys(names, dropout)
         given |= {name: value for name, value in layer.items() if name != "dropout"}
     return given
 

@@ -95,6 +95,8 @@ def test_the_usual_architecture():
         ({"arch": "lstn"}, "did you mean 'lstm'"),
         ({"arch": "ngram"}, "seqlm count"),
         ({"dropout_input": 1.5}, "dropout_input is 1.5; it must be from"),
+        ({"task": "vectors", "dropout": 0.3}, "dropout: a model of arch skipgram has none"),
+        ({"task": "classification", "arch": "bag-of-ngrams", "dropout": 0.3}, "has none"),
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"context": "lines"}, "context is 'lines'; there are carried, sentence, window"),
