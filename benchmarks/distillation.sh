@@ -2,7 +2,7 @@
 # A fast translator learns from a better one (sequence-level distillation, Kim & Rush 2016): the
 # teacher translates the source of the training text, and the student is trained on its translations
 # alone. They vary less than those of people, so that a model that is quick to search learns them
-# well, and a greedy search finds nearly what a beam finds.
+# well, and a narrow beam finds nearly what a wide one finds.
 #
 #     sh benchmarks/distillation.sh SEQLM MULTI30K RUNS [FROM TO [STUDENT...]]
 #

@@ -42,7 +42,7 @@ LONGEST_TRIAL = 0.1
 """A trial takes no longer share of the time than this, however few its updates are."""
 MOST_UPDATES = 1 << 40
 WORTH_A_MESSAGE = 0.1
-"""The share by which a plan differs from the one that was last announced where it is announced."""
+"""A plan is announced where it differs by more than this share from the last that was announced."""
 
 
 @dataclass
