@@ -19,7 +19,7 @@ for seed in $seeds; do
         [ -f "$run/README.md" ] || "$seqlm" train -q --arch lstm --width 200 --layers 2 \
             --dropout-input 0.2 --dropout-hidden 0.2 --dropout-output 0.2 --batch-size 20 \
             --seq-length 35 --epochs 2 --precision "$precision" --seed "$seed" --num-threads 1 \
-            --valid "$ptb/valid.txt" "$ptb/train.txt" -o "$run" --overwrite
+            --valid "$ptb/valid.txt" "$ptb/train.txt" -o "$run" --overwrite >/dev/null
         set -- "$@" "$("$seqlm" eval -q -m "$run" --num-threads 1 "$ptb/test.txt")"
     done
     echo "$seed $1 $2" | awk '{ printf "seed %s: %.2f %.2f, %.4f\n", $1, $2, $3, $3 / $2 }'
