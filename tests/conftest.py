@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +26,10 @@ REPOSITORY = Path(__file__).parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """All is computed on the CPU, except where `-m gpu` asks for the tests of a GPU."""
+    """All is computed on the CPU, except where `-m gpu` asks for the tests of a GPU. Ctrl-C stops
+    commands also where the tests are a job of a script in the background, which ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
