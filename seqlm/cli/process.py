@@ -6,9 +6,10 @@ Python's own end, which would wait for threads. If that is not over after PATIEN
 there is a second signal, it ends where it is; the next command that writes to the same place
 removes what that leaves.
 
-An import or a destructor may swallow an exception, or make another error of it. So nothing is
-raised in them: a timer asks again until they are over. Where that takes long, the process ends if
-it is the command line that imports, which has not written anything yet; else Stopped is raised.
+An import or a destructor may swallow an exception, make another error of it, or pass it to native
+code that aborts. So nothing is raised in them: a timer asks again until they are over. Where that
+takes long, the process ends where it is: after IMPORTING_TIME if it is the command line that
+imports, which has not written anything yet, else after PATIENCE.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.first: int | None = None
-        self.deadline = 0.0
+        self.arrived = 0.0
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as it is for jobs of a script
                 signal.signal(number, self.arrive)
@@ -65,17 +66,16 @@ class Signals:
         """The handler of SIGINT and SIGTERM. Errors: Stopped."""
         if self.first is not None:
             self.end()
-        self.first, self.deadline = number, time.monotonic() + IMPORTING_TIME
+        self.first, self.arrived = number, time.monotonic()
         signal.signal(signal.SIGALRM, self.ask_again)
         self.stop_in(frame)
 
     def ask_again(self, number: int, frame: FrameType | None) -> None:
         """The handler of the timer. Errors: Stopped."""
-        if time.monotonic() < self.deadline:
-            self.stop_in(frame)
-        elif is_loading(frame):
+        waited = time.monotonic() - self.arrived
+        if waited > (IMPORTING_TIME if is_loading(frame) else PATIENCE):
             self.end()
-        self.stop_in(None)
+        self.stop_in(frame)
 
     def stop_in(self, frame: FrameType | None) -> None:
         """Raises Stopped, or sets the timer where that would be swallowed."""

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,38 @@ def test_samples_are_written_as_they_come_until_stopped(number, lstm):
         process.stdout.read()
         assert process.wait() == 128 + number
         assert process.stderr.read() == b""
+
+
+SLOW = """
+import time
+print("ready", flush=True)
+try:
+    time.sleep(20)
+except BaseException:
+    print("raised")
+"""
+DESTRUCTOR = "class A:\n    def __del__(self):\n" + textwrap.indent(SLOW, "        ") + "\nA()\n"
+
+
+@pytest.mark.parametrize("caller", ["seqlm.cli.app", "seqlm.machine.device"])
+@pytest.mark.parametrize("code", ["import slow", DESTRUCTOR], ids=["import", "destructor"])
+def test_nothing_is_raised_in_a_slow_import_or_destructor(caller, code, tmp_path):
+    """Where native code is in between, that would abort."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    script = (
+        "from seqlm.cli.process import Signals\n"
+        "Signals()\n"
+        f"exec({code!r}, {{'__name__': {caller!r}}})"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE,
+        env=environment(PYTHONPATH=str(tmp_path)),
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == b""
+        assert process.wait() == 128 + signal.SIGINT
 
 
 def test_a_full_disk_for_results_is_an_error(ngram, toy, tmp_path):
