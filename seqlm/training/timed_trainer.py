@@ -115,10 +115,13 @@ class TimedTrainer(Trainer):
         self.last_time: float | None = None
         """When the last update or validation ended; None before the first update, which is not
         timed, as it prepares what the others use."""
+        if not self.is_planned:
+            self.plan_first(watcher)
         self.announced_steps = self.total_steps
         """The step at which training ends by the plan that was last announced."""
-        if self.is_planned:
-            return
+
+    def plan_first(self, watcher: Watcher) -> None:
+        """Plans the training after a trial of it. Errors: as `begin`."""
         if self.left <= 0:
             self.plan(1)
             watcher.on_message("the minutes were over before training began: one update is made")
@@ -132,7 +135,6 @@ class TimedTrainer(Trainer):
         self.after_validation(seconds)
         updates, minutes = updates_that_fit(self.left, self.duration), max(0.0, self.left / 60)
         self.plan(updates)
-        self.announced_steps = self.total_steps
         watcher.on_message(
             f"the plan: {updates:,} updates in the {minutes:.3g} minutes that are left, by a trial"
             f" of {trial:,}, which is undone"
